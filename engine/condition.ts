@@ -1,0 +1,60 @@
+import type { Batch, Numbers } from './batch.ts'
+
+/** What one column must be. Several keys: all of them. */
+export interface Test {
+  readonly above?: number
+  readonly below?: number
+  readonly atLeast?: number
+  readonly atMost?: number
+  readonly equals?: number
+  readonly outside?: readonly [number, number]   // below the first or above the second
+  readonly inside?: readonly [number, number]    // both ends belong to it
+}
+
+/** A condition as data: columns (or `value`) with their tests, all of which must hold; `any` and `all` nest. */
+export type Condition<C extends string = string> = { readonly [K in C]?: Test } & { readonly any?: readonly Condition<C>[], readonly all?: readonly Condition<C>[] }
+
+export const HOLDS = 1, FAILS = 0, UNKNOWN = 2   // unknown: a column that it reads has no value in this row
+
+/** The columns that a condition reads, each once. */
+export function columnsOf (condition: Condition): string[] {
+  const own = Object.keys(condition).filter(k => k !== 'any' && k !== 'all')
+  const nested = [...condition.any ?? [], ...condition.all ?? []].flatMap(columnsOf)
+  return [...new Set([...own, ...nested])]
+}
+
+/** HOLDS, FAILS or UNKNOWN for each row. `any` holds if one of it holds; `all` and columns fail if one of them fails. */
+export function evaluate (condition: Condition, batch: Batch<any>): Uint8Array {
+  const out = new Uint8Array(batch.length).fill(HOLDS)
+  for (const [column, test] of Object.entries(condition)) {
+    if (column === 'any' || column === 'all') continue
+    both(out, tested(column === 'value' ? batch.value : (batch.columns as Record<string, Numbers>)[column], test as Test))
+  }
+  for (const part of condition.all ?? []) both(out, evaluate(part, batch))
+  if (condition.any !== undefined) {
+    const some = new Uint8Array(batch.length).fill(FAILS)
+    for (const part of condition.any) either(some, evaluate(part, batch))
+    both(out, some)
+  }
+  return out
+}
+
+function tested (x: Numbers, { above = -Infinity, below = Infinity, atLeast = -Infinity, atMost = Infinity, equals, outside, inside }: Test): Uint8Array {
+  const [low, high] = inside ?? [-Infinity, Infinity]
+  const [under, over] = outside ?? [Infinity, -Infinity]
+  const out = new Uint8Array(x.length)
+  for (let i = 0; i < x.length; i++) {
+    const v = x[i]
+    out[i] = Number.isNaN(v)
+      ? UNKNOWN
+      : v > above && v < below && v >= atLeast && v <= atMost && v >= low && v <= high && (v < under || v > over) && (equals === undefined || v === equals) ? HOLDS : FAILS
+  }
+  return out
+}
+
+function both (a: Uint8Array, b: Uint8Array): void {
+  for (let i = 0; i < a.length; i++) a[i] = a[i] === FAILS || b[i] === FAILS ? FAILS : a[i] === UNKNOWN || b[i] === UNKNOWN ? UNKNOWN : HOLDS
+}
+function either (a: Uint8Array, b: Uint8Array): void {
+  for (let i = 0; i < a.length; i++) a[i] = a[i] === HOLDS || b[i] === HOLDS ? HOLDS : a[i] === UNKNOWN || b[i] === UNKNOWN ? UNKNOWN : FAILS
+}

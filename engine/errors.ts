@@ -1,0 +1,68 @@
+/** Every error a user can meet: what it means, its HTTP status and the exit code of the program. `docs/reference/errors.md` is generated from this. */
+export const errors = {
+  'config/syntax': { title: 'The file is not valid YAML.', status: 400, exit: 78 },
+  'config/unknown-key': { title: 'A key or option that does not exist.', status: 400, exit: 78 },
+  'config/missing': { title: 'A required key or option is not there.', status: 400, exit: 78 },
+  'config/invalid': { title: 'A value of the wrong type or outside its range.', status: 400, exit: 78 },
+  'config/unknown-component': { title: 'A source, operator or sink that does not exist.', status: 400, exit: 78 },
+  'config/unknown-column': { title: 'A column that no step before has added.', status: 400, exit: 78 },
+  'config/duplicate-step': { title: 'Two steps of a branch have the same id.', status: 400, exit: 78 },
+  'config/duplicate-column': { title: 'Two steps of a branch add the same column.', status: 400, exit: 78 },
+  'config/order': { title: 'Steps in an order that cannot give a right answer.', status: 400, exit: 78 },
+  'config/environment': { title: 'An environment variable that the file needs is not set.', status: 400, exit: 78 },
+  'config/store': { title: 'The sinks of a pipeline do not agree on one store.', status: 400, exit: 78 },
+  'config/exposed': { title: 'A listener without credentials on more than loopback.', status: 400, exit: 78 },
+  'usage/command': { title: 'A command that was called wrongly.', status: 400, exit: 2 },
+  'usage/file': { title: 'A file that cannot be read.', status: 404, exit: 2 },
+  'source/unreachable': { title: 'A broker or server that a source reads cannot be reached.', status: 503, exit: 69 },
+  'source/refused': { title: 'A broker refuses what a source asks for.', status: 502, exit: 1 },
+  'store/unreachable': { title: 'The database cannot be reached.', status: 503, exit: 69 },
+  'store/unsupported': { title: 'A database or extension in a version that Millrace does not work with.', status: 500, exit: 78 },
+  'store/migration': { title: 'A migration was changed after it had been applied, or failed.', status: 500, exit: 1 },
+  'store/fenced': { title: 'Another process has taken over this pipeline.', status: 409, exit: 9 },
+  'store/failed': { title: 'The database refused a commit.', status: 500, exit: 1 },
+  'engine/operator': { title: 'An operator threw: a bug, in it or in its options.', status: 500, exit: 1 },
+  'engine/snapshot': { title: 'A snapshot that does not fit the operator it is for.', status: 500, exit: 1 },
+  'test/failed': { title: 'Tests of a pipeline did not give what they expect.', status: 422, exit: 1 }
+} as const
+export type Code = keyof typeof errors
+
+/** An error with a code from the table. `detail` names the component, the option, the value; `help` says what would be right. */
+export class MillraceError extends Error {
+  override readonly name = 'MillraceError'
+  readonly code: Code
+  readonly help: string | undefined
+  constructor (code: Code, detail: string, { help, cause }: { help?: string | undefined, cause?: unknown } = {}) {
+    super(detail, cause === undefined ? {} : { cause })
+    this.code = code
+    this.help = help
+  }
+  get exit (): number { return errors[this.code].exit }
+  get status (): number { return errors[this.code].status }
+}
+
+/** What a component throws when trying the same again may work: the engine keeps the batch and tries again. */
+export class Transient extends Error {
+  override readonly name = 'Transient'
+}
+
+/** Why a reading or a message became a dead letter. The keys are the `reason` label of metrics and the column of the table. */
+export const reasons = {
+  unparseable: 'The payload is not JSON.',
+  wrong_shape: 'JSON, but none of the shapes that the codec reads.',
+  not_a_number: 'A value that is text or an object where a number or boolean belongs.',
+  not_finite: 'A number too large for a double, such as 1e999.',
+  unsafe_integer: 'An integer beyond 2^53, which a double would change.',
+  too_deep: 'JSON nested deeper than 32.',
+  too_large: 'A payload over the size limit.',
+  topic_mismatch: 'A topic that no template of the source matches.',
+  bad_name: 'A tenant, device or metric name that is missing, empty, too long, or has NUL or a lone surrogate in it.',
+  forbidden_key: 'A key such as __proto__.',
+  bad_time: 'A timestamp that is none, or outside the years 1970 to 9999.',
+  future: 'A timestamp further ahead of its arrival than `ahead` allows.',
+  series_limit: 'A new series when `maxSeries` are known already.',
+  beyond_retention: 'Older than the table keeps: it would be dropped as soon as it is stored.',
+  rejected_by_store: 'The database refused this row.',
+  operator_failed: 'An operator threw on this reading.'
+} as const
+export type Reason = keyof typeof reasons

@@ -1,0 +1,121 @@
+const BITS = 14, PAGE = 1 << BITS, MASK = PAGE - 1
+
+/** A saved set of lists: how many entries each id has, and all entries one after the other. */
+export interface SavedList { counts: Float64Array, entries: Float64Array }
+
+/**
+ * One list per id, its entries ordered by time, all from one shared arena.
+ * An entry is a node of `1 + fields.length` numbers: its time, then the fields (0 when new).
+ * Pages are added when the arena is full and never copied or moved; freed nodes are used again.
+ * Node n stands in data[page(n)] from offset(n). 16 bytes per id, 8 per number and 8 per entry.
+ */
+export class Lists<F extends string = string> {
+  readonly fields: readonly F[]
+  readonly field: { readonly [K in F]: number }  // offset of each field in a node; time is at 0
+  readonly width: number
+  readonly data: Float64Array[] = []
+  private readonly after: Int32Array[] = []      // node -> the next newer node + 1
+  private readonly before: Int32Array[] = []     // node -> the next older node + 1
+  private readonly head: Int32Array              // id -> its oldest node + 1
+  private readonly tail: Int32Array              // id -> its newest node + 1
+  private free = 0                               // first free node + 1, chained by `after`
+  private fresh = 0                              // nodes never used so far start here
+  used = 0                                       // entries held now
+
+  constructor (fields: readonly F[], capacity: number) {
+    this.fields = fields
+    this.width = fields.length + 1
+    this.field = Object.fromEntries(fields.map((f, i) => [f, i + 1])) as { [K in F]: number }
+    this.head = new Int32Array(capacity)
+    this.tail = new Int32Array(capacity)
+  }
+
+  page (node: number): Float64Array { return this.data[node >>> BITS] }
+  offset (node: number): number { return (node & MASK) * this.width }
+  time (node: number): number { return this.data[node >>> BITS][(node & MASK) * this.width] }
+  oldest (id: number): number { return this.head[id] - 1 }
+  newest (id: number): number { return this.tail[id] - 1 }
+  newer (node: number): number { return this.after[node >>> BITS][node & MASK] - 1 }
+  older (node: number): number { return this.before[node >>> BITS][node & MASK] - 1 }
+
+  /** The newest entry with exactly this time, or -1. Looks from the newest end: O(1) for readings in order. */
+  find (id: number, time: number): number {
+    let node = this.tail[id] - 1
+    while (node >= 0 && this.time(node) > time) node = this.older(node)
+    return node >= 0 && this.time(node) === time ? node : -1
+  }
+
+  /** A new entry behind all that are not newer. */
+  insert (id: number, time: number): number {
+    const node = this.take()
+    let older = this.tail[id] - 1
+    while (older >= 0 && this.time(older) > time) older = this.older(older)
+    const newer = older < 0 ? this.head[id] - 1 : this.newer(older)
+    this.before[node >>> BITS][node & MASK] = older + 1
+    this.after[node >>> BITS][node & MASK] = newer + 1
+    if (older < 0) this.head[id] = node + 1
+    else this.after[older >>> BITS][older & MASK] = node + 1
+    if (newer < 0) this.tail[id] = node + 1
+    else this.before[newer >>> BITS][newer & MASK] = node + 1
+    this.page(node).fill(0, this.offset(node) + 1, this.offset(node) + this.width)
+    this.page(node)[this.offset(node)] = time
+    return node
+  }
+
+  /** Frees the oldest entry. */
+  shift (id: number): void {
+    const node = this.head[id] - 1
+    const newer = this.newer(node)
+    this.head[id] = newer + 1
+    if (newer < 0) this.tail[id] = 0
+    else this.before[newer >>> BITS][newer & MASK] = 0
+    this.after[node >>> BITS][node & MASK] = this.free
+    this.free = node + 1
+    this.used--
+  }
+
+  /** Frees every entry older than `time`. */
+  expire (id: number, time: number): void {
+    while (this.head[id] !== 0 && this.time(this.head[id] - 1) < time) this.shift(id)
+  }
+
+  private take (): number {
+    this.used++
+    if (this.free !== 0) {
+      const node = this.free - 1
+      this.free = this.after[node >>> BITS][node & MASK]
+      return node
+    }
+    if (this.fresh === this.data.length * PAGE) {
+      this.data.push(new Float64Array(PAGE * this.width))
+      this.after.push(new Int32Array(PAGE))
+      this.before.push(new Int32Array(PAGE))
+    }
+    return this.fresh++
+  }
+
+  save (ids: number): SavedList {
+    const counts = new Float64Array(ids)
+    const entries = new Float64Array(this.used * this.width)
+    let to = 0
+    for (let id = 0; id < ids; id++) {
+      for (let node = this.oldest(id); node >= 0; node = this.newer(node)) {
+        const at = this.offset(node)
+        entries.set(this.page(node).subarray(at, at + this.width), to)
+        to += this.width
+        counts[id]++
+      }
+    }
+    return { counts, entries }
+  }
+
+  load ({ counts, entries }: SavedList): void {
+    let from = 0
+    for (let id = 0; id < counts.length; id++) {
+      for (let k = 0; k < counts[id]; k++, from += this.width) {
+        const node = this.insert(id, entries[from])
+        this.page(node).set(entries.subarray(from, from + this.width), this.offset(node))
+      }
+    }
+  }
+}

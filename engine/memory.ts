@@ -1,0 +1,119 @@
+/**
+ * What operators remember, declared. Because it is declared the engine can reserve, save, restore and measure it.
+ * Four kinds, each addressed by the id of a series (or of a device):
+ *
+ *   mean: NaN                          a number                     Float64Array, mean[s]
+ *   moments: { n: 0, mean: 0 }         a record of k numbers        data[s * width + field.mean]
+ *   recent: ring(64)                   the last k numbers           push(s, x), at(s, age)
+ *   seen: list('value')                entries ordered by time      insert(s, time), see Lists
+ *
+ * Room for every series is reserved at the start and never copied: zero-filled pages cost nothing until touched.
+ */
+import { Lists, type SavedList } from './lists.ts'
+
+export interface RingShape { readonly ring: number }
+export interface ListShape<F extends string = string> { readonly list: readonly F[] }
+export type Shape = number | Readonly<Record<string, number>> | RingShape | ListShape
+export type Shapes = Readonly<Record<string, Shape>>
+
+export const ring = (length: number): RingShape => ({ ring: length })
+export const list = <const F extends string> (...fields: F[]): ListShape<F> => ({ list: fields })
+
+/** The running form of each declared shape. */
+export type Held<S extends Shapes> = { readonly [K in keyof S]:
+  S[K] extends number ? Float64Array :
+    S[K] extends RingShape ? Rings :
+      S[K] extends ListShape<infer F> ? Lists<F> :
+        S[K] extends Readonly<Record<infer F extends string, number>> ? Records<F> : never }
+
+export class Records<F extends string = string> {
+  readonly width: number
+  readonly data: Float64Array
+  readonly field: { readonly [K in F]: number }     // offset of each field in a record
+  readonly initial: Float64Array
+  constructor (shape: Readonly<Record<F, number>>, capacity: number) {
+    const fields = Object.keys(shape) as F[]
+    this.width = fields.length
+    this.data = new Float64Array(capacity * this.width)
+    this.field = Object.fromEntries(fields.map((f, i) => [f, i])) as { [K in F]: number }
+    this.initial = Float64Array.from(fields, f => shape[f])
+  }
+}
+
+/** The last `length` numbers of each id. */
+export class Rings {
+  readonly length: number
+  readonly data: Float64Array
+  readonly pushed: Float64Array      // how many numbers were ever pushed, per id
+  constructor (length: number, capacity: number) {
+    this.length = length
+    this.data = new Float64Array(capacity * length)
+    this.pushed = new Float64Array(capacity)
+  }
+  push (id: number, x: number): void { this.data[id * this.length + this.pushed[id]++ % this.length] = x }
+  /** How many are held: at most `length`. */
+  count (id: number): number { return Math.min(this.pushed[id], this.length) }
+  /** The number pushed `age` pushes ago; 0 is the newest. Only for age < count(id). */
+  at (id: number, age: number): number { return this.data[id * this.length + (this.pushed[id] - 1 - age) % this.length] }
+}
+
+/** Saved memory: plain values that structured clone and v8.serialize accept. */
+export type Saved = Record<string, Float64Array | { data: Float64Array, pushed: Float64Array } | SavedList>
+
+/** The memory of one step for up to `capacity` ids. */
+export class Memory<S extends Shapes = Shapes> {
+  readonly held: Held<S>
+  private readonly shapes: S
+  private appeared = 0               // ids below have their first values
+
+  constructor (shapes: S, capacity: number) {
+    this.shapes = shapes
+    this.held = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, reserve(shape, capacity)])) as Held<S>
+  }
+
+  /** Writes the first values of ids that are new since the last call. */
+  appear (count: number): void {
+    if (count <= this.appeared) return
+    for (const [name, shape] of Object.entries(this.shapes)) {
+      const cells = this.held[name] as unknown
+      if (cells instanceof Float64Array) {
+        if (shape !== 0) cells.fill(shape as number, this.appeared, count)
+      } else if (cells instanceof Records) {
+        for (let id = this.appeared; id < count; id++) cells.data.set(cells.initial, id * cells.width)
+      }
+    }
+    this.appeared = count
+  }
+
+  /** A copy of everything remembered about the ids so far. */
+  save (): Saved {
+    const saved: Saved = {}
+    for (const name in this.shapes) {
+      const cells = this.held[name] as unknown
+      if (cells instanceof Float64Array) saved[name] = cells.slice(0, this.appeared)
+      else if (cells instanceof Records) saved[name] = cells.data.slice(0, this.appeared * cells.width)
+      else if (cells instanceof Rings) saved[name] = { data: cells.data.slice(0, this.appeared * cells.length), pushed: cells.pushed.slice(0, this.appeared) }
+      else if (cells instanceof Lists) saved[name] = cells.save(this.appeared)
+    }
+    return saved
+  }
+
+  /** Takes up what save() gave. Only on fresh memory of the same shapes. */
+  load (saved: Saved): void {
+    for (const name in this.shapes) {
+      const cells = this.held[name] as unknown
+      const from = saved[name] as any
+      if (cells instanceof Float64Array) { cells.set(from); this.appeared = from.length }
+      else if (cells instanceof Records) { cells.data.set(from); this.appeared = from.length / cells.width }
+      else if (cells instanceof Rings) { cells.data.set(from.data); cells.pushed.set(from.pushed); this.appeared = from.pushed.length }
+      else if (cells instanceof Lists) { cells.load(from); this.appeared = from.counts.length }
+    }
+  }
+}
+
+function reserve (shape: Shape, capacity: number): Float64Array | Records | Rings | Lists {
+  if (typeof shape === 'number') return new Float64Array(capacity)
+  if ('ring' in shape) return new Rings(shape.ring as number, capacity)
+  if ('list' in shape) return new Lists(shape.list as readonly string[], capacity)
+  return new Records(shape as Readonly<Record<string, number>>, capacity)
+}

@@ -1,0 +1,101 @@
+import { Batch } from './batch.ts'
+import type { SeriesTable } from './series.ts'
+import { Memory, type Held, type Saved, type Shapes } from './memory.ts'
+import { MillraceError } from './errors.ts'
+import { options as checked, type Given, type TObject, type TProperties, type Values } from './options.ts'
+
+/** Where a reading can end on its way, apart from being written: see the accounting identity (tally.ts). */
+export type Drop = 'filtered' | 'deduplicated'
+
+/** An operator's declaration: its name, docs, options, columns, memory and mathematics, in one place. */
+export interface Definition<P extends TProperties, N extends string, A extends string, S extends Shapes, D extends Shapes> {
+  readonly name: string
+  readonly summary: string
+  readonly options: TObject<P>
+  readonly needs?: readonly N[] | ((options: Values<P>) => readonly N[])   // columns that must be there
+  readonly adds?: readonly A[] | ((options: Values<P>) => readonly A[])    // columns that will be there afterwards
+  readonly perSeries?: S | ((options: Values<P>) => S)                     // memory for each series, see memory.ts
+  readonly perDevice?: D | ((options: Values<P>) => D)                     // memory for each device
+  readonly drops?: Drop              // rows that it does not return ended here; without this it may drop none
+  readonly derives?: true            // it may return rows of its own making, besides those it was given
+  readonly windows?: true            // it takes readings in and returns rows of windows
+  readonly crosses?: true            // a series sees others of its device: such an operator must say so
+  readonly version?: number          // raised when the meaning of its memory changes; 1 when absent
+  readonly check?: (options: Values<P>) => string | undefined              // what a schema cannot say: a sentence when the options do not fit together
+  process (batch: Batch<N>, options: Values<P>, memory: Held<S> & Held<D>, host: Host): Batch<any>
+}
+
+/** What the engine gives a running step besides its batches. */
+export interface Host {
+  readonly series: SeriesTable
+  /** Rows that came too late for their window, to be stored as such. */
+  late (rows: Batch): void
+  /** Readings that a window has taken in. */
+  aggregated (readings: number): void
+}
+
+/** A step of a pipeline: a value, not a running thing. `Needs` and `Adds` are columns. */
+export interface Operator<Needs extends string = any, Adds extends string = any> {
+  readonly id: string                // unique in its branch; the operator's name unless given as `id`
+  readonly name: string
+  readonly definition: Definition<any, any, any, any, any>
+  readonly options: Readonly<Record<string, unknown>>      // checked, spans in milliseconds
+  readonly given: Readonly<Record<string, unknown>>        // as written
+  readonly needs: readonly Needs[]
+  readonly adds: readonly Adds[]
+  readonly remembers: boolean
+  open (host: Host): Stage
+}
+
+/** A running step with its memory. `process` is synchronous: one batch in, one batch out. */
+export interface Stage {
+  readonly operator: Operator
+  process (batch: Batch<any>): Batch<any>
+  save (): StageSnapshot
+  load (snapshot: StageSnapshot): void
+}
+export interface StageSnapshot { readonly fingerprint: string, readonly series: Saved, readonly devices: Saved }
+
+type Make<P extends TProperties, N extends string, A extends string> =
+  ((given?: Given<P> & { readonly id?: string }) => Operator<N, A>) & { readonly definition: Definition<P, N, A, any, any> }
+
+/** Defines an operator. Called with options it gives a step; wrong options throw, naming operator, option and value. */
+export function defineOperator<const P extends TProperties, const N extends string = never, const A extends string = never, const S extends Shapes = {}, const D extends Shapes = {}> (definition: Definition<P, N, A, S, D>): Make<P, N, A> {
+  const make = (given: Given<P> & { readonly id?: string } = {}): Operator<N, A> => {
+    const { id = definition.name, ...rest } = given as { id?: string }
+    const options = checked(definition.name, definition.options, rest, definition.check)
+    const needs = resolve(definition.needs, options) ?? []
+    const adds = resolve(definition.adds, options) ?? []
+    const perSeries = resolve(definition.perSeries, options) ?? {} as S
+    const perDevice = resolve(definition.perDevice, options) ?? {} as D
+    const remembers = Object.keys(perSeries).length + Object.keys(perDevice).length > 0
+    const fingerprint = JSON.stringify([definition.name, definition.version ?? 1, options])
+    const operator: Operator<N, A> = {
+      id, name: definition.name, definition, options: options as Readonly<Record<string, unknown>>, given: rest, needs, adds, remembers,
+      open (host) {
+        const series = new Memory(perSeries, host.series.capacity)
+        const devices = new Memory(perDevice, host.series.capacity)
+        const held = { ...series.held, ...devices.held }
+        return {
+          operator,
+          process (batch) {
+            series.appear(host.series.size)
+            devices.appear(host.series.devices)
+            return definition.process(batch, options, held, host)
+          },
+          save: () => ({ fingerprint, series: series.save(), devices: devices.save() }),
+          load (snapshot) {
+            if (snapshot.fingerprint !== fingerprint) throw new MillraceError('engine/snapshot', `step "${id}": the snapshot was made by ${snapshot.fingerprint}, this step is ${fingerprint}`)
+            series.load(snapshot.series)
+            devices.load(snapshot.devices)
+          }
+        }
+      }
+    }
+    return operator
+  }
+  return Object.assign(make, { definition })
+}
+
+const resolve = <T, O>(value: T | ((options: O) => T) | undefined, options: O): T | undefined =>
+  typeof value === 'function' ? (value as (options: O) => T)(options) : value

@@ -1,0 +1,96 @@
+import type { Condition } from './condition.ts'
+import type { Severity } from './alert.ts'
+import type { Operator } from './operator.ts'
+import type { SinkSpec } from './sink.ts'
+import type { SourceSpec } from './source.ts'
+import { duration } from './options.ts'
+
+/** When to alert, as data. `C` are the columns there are. */
+export interface AlertOptions<C extends string = string> {
+  readonly when: Condition<C>
+  readonly clear?: Condition<C>      // resolves when this holds; when absent, as soon as `when` does not
+  readonly for?: string              // event time that `when` must hold without a break, such as 30s
+  readonly severity?: Severity
+  readonly message?: string
+}
+export interface AlertSpec { readonly name: string, readonly options: AlertOptions, readonly receivers: readonly SinkSpec[] }
+
+/** Steps, then alerts and sinks that see what comes out of them. */
+export interface Route {
+  readonly steps: readonly Operator[]
+  readonly alerts: readonly AlertSpec[]
+  readonly sinks: readonly SinkSpec[]
+}
+
+/** A pipeline: data, not a running thing. The trunk is a route; each branch reads what the trunk's steps give. */
+export interface Pipeline extends Route {
+  readonly name: string
+  readonly source: SourceSpec | undefined
+  readonly time: { readonly lateness: number, readonly ahead: number, readonly idle: number, readonly forget: number }   // ms
+  readonly dedupe: boolean           // insert dedupe() before the first step with memory when there is none
+  readonly branches: Readonly<Record<string, Route>>
+  readonly tests: readonly unknown[] // of a YAML file, see cli/test.ts
+  readonly file?: string
+}
+
+/** How event time is judged. Written as spans. */
+export interface TimeGiven { readonly lateness?: string, readonly ahead?: string, readonly idle?: string, readonly forget?: string, readonly dedupe?: boolean }
+export const timeDefaults = { lateness: '60s', ahead: '5m', idle: '30s', forget: '7d' } as const
+
+type Op<N extends string, A extends string> = Operator<N, A>
+
+/** Builds a pipeline, and in its type `C` the columns that exist at its end. Every call returns a new value; each is a Pipeline. */
+export class PipelineBuilder<C extends string = never> implements Pipeline {
+  readonly name: string
+  readonly source: SourceSpec | undefined
+  readonly time: Pipeline['time']
+  readonly dedupe: boolean
+  readonly steps: readonly Operator[]
+  readonly branches: Readonly<Record<string, Route>>
+  readonly alerts: readonly AlertSpec[]
+  readonly sinks: readonly SinkSpec[]
+  readonly tests: readonly unknown[] = []
+
+  constructor (p: Omit<Pipeline, 'tests' | 'file'>) {
+    this.name = p.name
+    this.source = p.source
+    this.time = p.time
+    this.dedupe = p.dedupe
+    this.steps = p.steps
+    this.branches = p.branches
+    this.alerts = p.alerts
+    this.sinks = p.sinks
+  }
+
+  from (source: SourceSpec, { dedupe = true, ...time }: TimeGiven = {}): PipelineBuilder<C> {
+    return new PipelineBuilder({ ...(this as Pipeline), source, dedupe, time: readTime(time) })
+  }
+
+  pipe<N1 extends C, A1 extends string> (a: Op<N1, A1>): PipelineBuilder<C | A1>
+  pipe<N1 extends C, A1 extends string, N2 extends C | A1, A2 extends string> (a: Op<N1, A1>, b: Op<N2, A2>): PipelineBuilder<C | A1 | A2>
+  pipe<N1 extends C, A1 extends string, N2 extends C | A1, A2 extends string, N3 extends C | A1 | A2, A3 extends string> (a: Op<N1, A1>, b: Op<N2, A2>, c: Op<N3, A3>): PipelineBuilder<C | A1 | A2 | A3>
+  pipe<N1 extends C, A1 extends string, N2 extends C | A1, A2 extends string, N3 extends C | A1 | A2, A3 extends string, N4 extends C | A1 | A2 | A3, A4 extends string> (a: Op<N1, A1>, b: Op<N2, A2>, c: Op<N3, A3>, d: Op<N4, A4>): PipelineBuilder<C | A1 | A2 | A3 | A4>
+  pipe (...steps: Operator[]): PipelineBuilder<any> { return new PipelineBuilder({ ...(this as Pipeline), steps: [...this.steps, ...steps] }) }
+
+  /** A branch reads what the steps so far give; it adds nothing to the trunk. A branch has no branches of its own. */
+  branch (name: string, build: (p: PipelineBuilder<C>) => Route): PipelineBuilder<C> {
+    const { steps, alerts, sinks } = build(new PipelineBuilder<C>({ ...(this as Pipeline), steps: [], branches: {}, alerts: [], sinks: [] }))
+    return new PipelineBuilder({ ...(this as Pipeline), branches: { ...this.branches, [name]: { steps, alerts, sinks } } })
+  }
+
+  alert (name: string, options: AlertOptions<C | 'value'>, ...receivers: SinkSpec[]): PipelineBuilder<C> {
+    return new PipelineBuilder({ ...(this as Pipeline), alerts: [...this.alerts, { name, options: options as AlertOptions, receivers }] })
+  }
+
+  to (...sinks: SinkSpec[]): PipelineBuilder<C> { return new PipelineBuilder({ ...(this as Pipeline), sinks: [...this.sinks, ...sinks] }) }
+}
+
+export const readTime = ({ lateness, ahead, idle, forget }: TimeGiven = {}): Pipeline['time'] => ({
+  lateness: duration(lateness ?? timeDefaults.lateness),
+  ahead: duration(ahead ?? timeDefaults.ahead),
+  idle: duration(idle ?? timeDefaults.idle),
+  forget: duration(forget ?? timeDefaults.forget)
+})
+
+export const pipeline = (name: string): PipelineBuilder =>
+  new PipelineBuilder({ name, source: undefined, time: readTime(), dedupe: true, steps: [], branches: {}, alerts: [], sinks: [] })

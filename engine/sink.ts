@@ -1,0 +1,53 @@
+import type { AlertEvent } from './alert.ts'
+import type { Batch } from './batch.ts'
+import type { Logger } from './log.ts'
+import type { SeriesTable } from './series.ts'
+import type { Store, StorePlan } from './store.ts'
+import { options as checked, type Given, type TObject, type TProperties, type Values } from './options.ts'
+
+/** A follower: resolved = durable. The same rows again, cut differently, must come out once (keyed by row), or its docs say that they do not. */
+export interface Sink {
+  write (batch: Batch<any>): Promise<void>
+  close (): Promise<void>
+  trouble? (): string | undefined
+}
+
+/** Takes alerts to people. Resolved = delivered. Throws Transient to be tried again later, anything else to give up. */
+export interface Receiver {
+  send (event: AlertEvent, signal: AbortSignal): Promise<void>
+  close (): Promise<void>
+}
+
+export interface SinkHost {
+  readonly pipeline: string
+  readonly series: SeriesTable
+  readonly log: Logger
+  readonly database: string | undefined      // where postgres goes when its options do not say
+  readonly folder: string                    // where files of this process live
+}
+
+/** A kind of sink. `store`: can be a pipeline's one store; `follow`: takes rows; `receive`: takes alerts. At least one of them. */
+export interface SinkDefinition<P extends TProperties> {
+  readonly name: string
+  readonly summary: string
+  readonly options: TObject<P>
+  readonly check?: (options: Values<P>) => string | undefined
+  /** Sinks with equal keys share one store. */
+  readonly storeKey?: (options: Values<P>) => string
+  readonly store?: (options: readonly Values<P>[], plan: StorePlan, host: SinkHost) => Store
+  readonly follow?: (options: Values<P>, host: SinkHost) => Sink
+  readonly receive?: (options: Values<P>, host: SinkHost) => Receiver
+}
+
+/** A sink of a pipeline: a value, not a connection. */
+export interface SinkSpec {
+  readonly name: string
+  readonly definition: SinkDefinition<any>
+  readonly options: Readonly<Record<string, unknown>>
+  readonly given: Readonly<Record<string, unknown>>
+}
+
+export function defineSink<const P extends TProperties> (definition: SinkDefinition<P>): ((given?: Given<P>) => SinkSpec) & { readonly definition: SinkDefinition<P> } {
+  const make = (given: Given<P> = {}): SinkSpec => ({ name: definition.name, definition, options: checked(definition.name, definition.options, given, definition.check) as Readonly<Record<string, unknown>>, given })
+  return Object.assign(make, { definition })
+}

@@ -1,0 +1,63 @@
+import type { AlertEvent } from './alert.ts'
+import type { Batch } from './batch.ts'
+import type { DeadLetter } from './intake.ts'
+import type { Reason } from './errors.ts'
+import type { Position } from './source.ts'
+import type { Counts } from './tally.ts'
+
+/** A table that a pipeline writes: made, or widened by new columns, when the store opens. */
+export interface TablePlan {
+  readonly name: string
+  readonly kind: 'readings' | 'windows'      // windows: key (series, time), with revision and provisional; readings: key (series, time, seq)
+  readonly columns: readonly string[]        // what operators added, in order; all double precision
+  readonly options: Readonly<Record<string, unknown>>   // of the sink that names the table
+}
+export interface StorePlan { readonly pipeline: string, readonly tables: readonly TablePlan[] }
+
+/** Rows for one table. `batch.provisional` rows, if any, belong to the same table; rows with revision > 0 replace an earlier one. */
+export interface Write { readonly branch: string, readonly table: string, readonly batch: Batch<any> }
+/** What became of a Write: rows stored (provisional ones not counted), rows that were there already, rows refused (they are dead letters now). */
+export interface Outcome { readonly written: number, readonly duplicates: number, readonly refused: number }
+export interface LateRows { readonly branch: string, readonly step: string, readonly batch: Batch<any> }
+
+/** Everything that one step of the loop leaves behind: all of it durable at once, or none. */
+export interface Commit {
+  readonly writes: readonly Write[]
+  readonly alerts: readonly { readonly event: AlertEvent, readonly receivers: readonly string[] }[]
+  readonly late: readonly LateRows[]
+  readonly deadLetters: readonly DeadLetter[]
+  readonly position: Position
+  readonly tick?: number                     // ingest time of a tick that follows `position`
+  readonly ingest: number
+  /** The counts to keep, given what became of each write (in their order). Called once, before the transaction ends. */
+  readonly counts: (outcomes: readonly Outcome[]) => Record<string, Counts>
+  readonly snapshot?: unknown
+  readonly epoch: number
+  readonly version: number                   // of the checkpoint before this commit
+}
+export interface Recovered {
+  readonly position: Position | undefined
+  readonly version: number
+  readonly epoch: number
+  readonly counts: Record<string, Counts>    // branch -> counts; '' is the trunk
+  readonly tick?: number
+  readonly snapshot?: unknown
+}
+
+/** One delivery of one alert to one receiver, still to be made. */
+export interface OutboxEntry { readonly event: AlertEvent, readonly receiver: string, readonly attempts: number }
+export interface Settled { readonly state: 'delivered' | 'retry' | 'dead', readonly after?: number, readonly error?: string }
+
+/** Where a pipeline's results live: exactly one per pipeline. */
+export interface Store {
+  /** Connects (trying again until `signal`), migrates, makes tables, takes over the pipeline's checkpoint by raising its epoch. */
+  open (signal: AbortSignal): Promise<Recovered>
+  /** Durable when it resolves. Transient: not committed, try the same again. An unknown outcome is settled inside. */
+  commit (commit: Commit): Promise<readonly Outcome[]>
+  /** Leases due entries of the outbox for a minute. */
+  due (limit: number, now: number): Promise<readonly OutboxEntry[]>
+  settle (entry: OutboxEntry, how: Settled): Promise<void>
+  close (): Promise<void>
+  trouble (): string | undefined
+}
+export type { Reason }

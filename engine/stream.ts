@@ -1,0 +1,60 @@
+/** RxJS at the joints: the only file that imports it. */
+import { Observable, map, type OperatorFunction } from 'rxjs'
+import type { Batch } from './batch.ts'
+import type { Credits } from './credits.ts'
+import type { Intake } from './intake.ts'
+import type { Host, Operator } from './operator.ts'
+import { SeriesTable } from './series.ts'
+import type { Delivery } from './source.ts'
+export { Observable, concatMap, lastValueFrom, merge, tap } from 'rxjs'
+
+export interface Gathering {
+  /** Call after each message that was put into the intake. */
+  pushed (): void
+  /** The source has come to its end: what is left is delivered, then the stream completes. */
+  end (): void
+  fail (error: unknown): void
+}
+
+/**
+ * Deliveries from an intake that fills message by message: one as soon as `rows` readings or `linger` ms have gathered
+ * and the engine has a slot free. While it has none, deliveries grow instead of queueing: that is the group commit.
+ * `start` begins reading and returns how to stop; it must read only while `credits.open`.
+ */
+export function gather (intake: Intake, credits: Credits, signal: AbortSignal, now: () => number, start: (g: Gathering) => () => void, { rows = 5000, linger = 20 } = {}): Observable<Delivery> {
+  return new Observable(subscriber => {
+    let timer: NodeJS.Timeout | undefined
+    let waiting = false, ending = false, over = false
+    const flush = () => {
+      clearTimeout(timer)
+      timer = undefined
+      if (over || (intake.waiting === 0 && !ending)) return
+      if (!credits.slot) {
+        if (!waiting) { waiting = true; credits.next(() => { waiting = false; flush() }) }
+        return
+      }
+      credits.deliver()
+      subscriber.next(intake.take(now(), ending))
+      if (ending) { over = true; subscriber.complete() }
+    }
+    const stop = start({
+      pushed () {
+        if (intake.readings >= rows) flush()
+        else timer ??= setTimeout(flush, linger)
+      },
+      end () { ending = true; flush() },
+      fail (error) { over = true; subscriber.error(error) }
+    })
+    const abort = () => { over = true; clearTimeout(timer); subscriber.complete() }
+    signal.addEventListener('abort', abort, { once: true })
+    return () => { over = true; clearTimeout(timer); signal.removeEventListener('abort', abort); stop() }
+  })
+}
+
+/** An operator of Millrace as an operator of RxJS: `batches$.pipe(toRx(ewma()))`. Each subscription has its own memory. Late rows go to `late`. */
+export function toRx<A extends string> (operator: Operator<any, A>, series = new SeriesTable(), late: Host['late'] = () => {}): OperatorFunction<Batch<any>, Batch<any>> {
+  return batches => new Observable(subscriber => {
+    const stage = operator.open({ series, late, aggregated () {} })
+    return batches.pipe(map(batch => stage.process(batch))).subscribe(subscriber)
+  })
+}

@@ -1,0 +1,96 @@
+import { Batch, noProgress, type Ids, type Numbers, type Progress } from './batch.ts'
+import { Memory, type Saved } from './memory.ts'
+import type { SeriesTable } from './series.ts'
+
+/** Rows as a source delivers them, in the order of its log. */
+export interface Readings { readonly time: Numbers, readonly series: Ids, readonly value: Numbers, readonly position: Numbers }
+
+export interface TimeOptions {
+  readonly lateness: number          // ms that event time of one device may be out of order
+  readonly idle: number              // ms of silence after which open windows are written provisionally
+  readonly forget: number            // ms of silence after which they become final
+}
+
+const empty: Readings = { time: new Float64Array(0), series: new Int32Array(0), value: new Float64Array(0), position: new Float64Array(0) }
+const shapes = { reached: -Infinity, heard: -Infinity, silent: 0 }
+
+/**
+ * Event-time progress, per device. A device's progress is its newest event time less `lateness`. Each row gets the
+ * progress of its own device as it was just before the row: that, and nothing about batches, decides lateness.
+ * One dead device holds nobody's windows open and one wrong clock closes nobody's. 24 bytes per device.
+ */
+export class Watermarks {
+  private readonly series: SeriesTable
+  private readonly options: TimeOptions
+  private readonly memory: Memory<typeof shapes>
+
+  constructor (series: SeriesTable, options: TimeOptions) {
+    this.series = series
+    this.options = options
+    this.memory = new Memory(shapes, series.capacity)
+  }
+
+  /** Readings become a batch: with arrival, progress and watermark. `ingest` is when they arrived, ms on a clock that never goes back. */
+  arrive (rows: Readings, ingest: number): Batch {
+    this.memory.appear(this.series.devices)
+    const { reached, heard, silent } = this.memory.held
+    const { deviceOf } = this.series
+    const n = rows.time.length
+    const arrival = new Float64Array(n)
+    const device = new Int32Array(n), time = new Float64Array(n), position = new Float64Array(n)
+    let moves = 0
+    for (let i = 0; i < n; i++) {
+      const d = deviceOf[rows.series[i]]
+      arrival[i] = reached[d]
+      heard[d] = ingest
+      silent[d] = 0
+      const t = rows.time[i] - this.options.lateness
+      if (t > reached[d]) {
+        reached[d] = t
+        device[moves] = d
+        time[moves] = t
+        position[moves++] = rows.position[i]
+      }
+    }
+    const progress: Progress = { ...noProgress, device: device.subarray(0, moves), time: time.subarray(0, moves), position: position.subarray(0, moves) }
+    return new Batch({ ...rows, arrival, progress, watermark: this.least() })
+  }
+
+  /** A tick of the ingest clock after the record at `position`: which devices have gone silent or were forgotten. Nothing when none has. */
+  tick (ingest: number, position: number): Batch | undefined {
+    this.memory.appear(this.series.devices)
+    const { heard, silent } = this.memory.held
+    const gone: number[] = [], forgotten: number[] = []
+    for (let d = 0; d < this.series.devices; d++) {
+      if (heard[d] === -Infinity) continue
+      if (silent[d] === 0 && ingest - heard[d] >= this.options.idle) { silent[d] = 1; gone.push(d) }
+      if (silent[d] === 1 && ingest - heard[d] >= this.options.forget) { silent[d] = 2; forgotten.push(d) }
+    }
+    if (gone.length + forgotten.length === 0) return undefined
+    return new Batch({ ...empty, progress: { ...noProgress, silent: Int32Array.from(gone), forgotten: Int32Array.from(forgotten), tick: position }, watermark: this.least() })
+  }
+
+  /** The stream is over: every device has reached the end of time. */
+  end (position: number): Batch {
+    const count = this.series.devices
+    const progress: Progress = { ...noProgress, device: Int32Array.from({ length: count }, (_, d) => d), time: new Float64Array(count).fill(Infinity), position: new Float64Array(count).fill(position) }
+    return new Batch({ ...empty, progress, watermark: Infinity })
+  }
+
+  /** Starts every device's silence anew: an engine that was not listening counts nobody as silent. */
+  listen (ingest: number): void {
+    this.memory.appear(this.series.devices)
+    const { heard } = this.memory.held
+    for (let d = 0; d < this.series.devices; d++) if (heard[d] !== -Infinity) heard[d] = ingest
+  }
+
+  private least (): number {
+    const { reached, silent } = this.memory.held
+    let least = Infinity
+    for (let d = 0; d < this.series.devices; d++) if (silent[d] === 0 && reached[d] !== -Infinity && reached[d] < least) least = reached[d]
+    return least === Infinity ? -Infinity : least
+  }
+
+  save (): Saved { return this.memory.save() }
+  load (saved: Saved): void { this.memory.load(saved) }
+}
