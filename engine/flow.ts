@@ -1,0 +1,246 @@
+import { openAlert } from './alert.ts'
+import { Batch } from './batch.ts'
+import { MillraceError } from './errors.ts'
+import type { Host, Stage, StageSnapshot } from './operator.ts'
+import type { Pipeline, Route } from './pipeline.ts'
+import { columnsAfter } from './plan.ts'
+import type { SeriesName, SeriesTable } from './series.ts'
+import type { Delivery } from './source.ts'
+import type { Commit, LateRows, Outcome, Write } from './store.ts'
+import { addCounts, noCounts, type Counts } from './tally.ts'
+import { Watermarks } from './watermark.ts'
+
+/** What one delivery, tick or end has led to: the content of one commit, and what followers are to write before it. */
+export interface Outputs extends Pick<Commit, 'writes' | 'alerts' | 'late' | 'deadLetters' | 'position' | 'ingest'> {
+  readonly tick?: number
+  readonly follow: readonly { readonly branch: string, readonly sink: number, readonly batch: Batch<any> }[]
+  readonly received: number          // readings that this commit settles
+  /** Counts by branch ('' is the trunk), given what became of the writes. */
+  readonly counts: (outcomes: readonly Outcome[]) => Record<string, Counts>
+}
+
+export interface StepStatus { readonly branch: string, readonly id: string, in: number, out: number, ns: number }
+
+/** Key of the receiver of an alert in the outbox. */
+export const receiverKey = (alert: string, sink: { readonly name: string }, index: number): string => index === 0 ? `${alert}/${sink.name}` : `${alert}/${sink.name}#${index}`
+
+export interface FlowSnapshot {
+  readonly position: number
+  readonly series: readonly SeriesName[]
+  readonly time: ReturnType<Watermarks['save']>
+  readonly stages: Readonly<Record<string, StageSnapshot>>      // branch/step or branch/alert
+}
+
+/**
+ * A pipeline's dataflow: deliveries in, contents of commits out. Synchronous and deterministic: no clock, no waiting,
+ * no chance. The run loop, the tests of a pipeline and a replay all drive the same Flow.
+ */
+export class Flow {
+  readonly steps: StepStatus[] = []
+  position: number
+  private readonly series: SeriesTable
+  private readonly time: Watermarks
+  private readonly trunk: OpenRoute
+  private readonly branches: readonly OpenRoute[]
+
+  constructor (pipeline: Pipeline, series: SeriesTable, position = 0) {
+    this.series = series
+    this.position = position
+    this.time = new Watermarks(series, pipeline.time)
+    this.trunk = new OpenRoute('', pipeline, pipeline, series, this.steps)
+    this.branches = Object.entries(pipeline.branches).map(([name, route]) => new OpenRoute(name, route, pipeline, series, this.steps))
+  }
+
+  process (delivery: Delivery): Outputs {
+    this.position = delivery.upTo
+    const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead)
+    this.pass(this.time.arrive(delivery.rows, delivery.ingest), outputs)
+    return outputs
+  }
+
+  /** The ingest clock has come to `ingest`. Nothing when that changes nothing. */
+  tick (ingest: number): Outputs | undefined {
+    const batch = this.time.tick(ingest, this.position)
+    if (batch === undefined) return undefined
+    const outputs = new Gathered(this.position, ingest, 0, [])
+    outputs.tick = ingest
+    this.pass(batch, outputs)
+    return outputs
+  }
+
+  /** The source has come to its end: every window closes. */
+  end (ingest: number): Outputs {
+    const outputs = new Gathered(this.position, ingest, 0, [])
+    this.pass(this.time.end(this.position), outputs)
+    return outputs
+  }
+
+  /** Nobody has been silent until now: see Watermarks.listen. */
+  listen (ingest: number): void { this.time.listen(ingest) }
+
+  private pass (batch: Batch, outputs: Gathered): void {
+    const out = final(this.trunk.process(batch, outputs))
+    for (const branch of this.branches) {
+      outputs.tally(branch.name).received += branch.reads === 'readings' ? out.length : 0
+      branch.process(out, outputs)
+    }
+  }
+
+  save (): FlowSnapshot {
+    const stages: Record<string, StageSnapshot> = {}
+    for (const route of [this.trunk, ...this.branches]) Object.assign(stages, route.save())
+    return { position: this.position, series: Array.from({ length: this.series.size }, (_, s) => this.series.name(s)), time: this.time.save(), stages }
+  }
+
+  /** Takes up a snapshot; the series table must be fresh. Every step must find its own part in it. */
+  load (snapshot: FlowSnapshot): void {
+    for (const { tenant, device, metric } of snapshot.series) this.series.id(tenant, device, metric)
+    this.position = snapshot.position
+    this.time.load(snapshot.time)
+    for (const route of [this.trunk, ...this.branches]) route.load(snapshot.stages)
+  }
+}
+
+/** The outputs of one pass, while they gather. */
+class Gathered implements Outputs {
+  readonly writes: Write[] = []
+  readonly alerts: Commit['alerts'][number][] = []
+  readonly late: LateRows[] = []
+  readonly deadLetters: Outputs['deadLetters']
+  readonly follow: Outputs['follow'][number][] = []
+  readonly position: number
+  readonly ingest: number
+  readonly received: number
+  tick?: number
+  private readonly tallies: Record<string, Counts> = {}
+  private readonly counted: ((outcome: Outcome, counts: Record<string, Counts>) => void)[] = []     // beside writes
+
+  constructor (position: number, ingest: number, received: number, dead: Outputs['deadLetters']) {
+    this.position = position
+    this.ingest = ingest
+    this.received = received
+    this.deadLetters = dead
+    const trunk = this.tally('')
+    trunk.received = received
+    trunk.dead_lettered = dead.length
+  }
+
+  tally (branch: string): Counts { return this.tallies[branch] ??= noCounts() }
+
+  /** `as`: how the rows count in their branch; undefined when another sink of the branch counts them. */
+  write (write: Write, as: 'written' | 'rows' | undefined): void {
+    this.writes.push(write)
+    this.counted.push(({ written, duplicates, refused }, counts) => {
+      if (as === undefined) return
+      const tally = counts[write.branch]
+      tally[as] += written
+      if (as === 'rows') return
+      tally.deduplicated += duplicates
+      tally.dead_lettered += refused
+    })
+  }
+
+  counts (outcomes: readonly Outcome[]): Record<string, Counts> {
+    const counts = Object.fromEntries(Object.entries(this.tallies).map(([branch, tally]) => [branch, { ...tally }]))
+    outcomes.forEach((outcome, i) => this.counted[i](outcome, counts))
+    return counts
+  }
+}
+
+/** A route with its stages open. */
+class OpenRoute {
+  readonly name: string
+  readonly reads: 'readings' | 'rows'
+  private readonly route: Route
+  private readonly stages: { readonly stage: Stage, readonly status: StepStatus, readonly readings: boolean }[] = []
+  private readonly alerts: { readonly name: string, readonly receivers: readonly string[], readonly open: ReturnType<typeof openAlert> }[]
+  private readonly writes: 'written' | 'rows'
+  private out: Gathered | undefined
+
+  constructor (name: string, route: Route, pipeline: Pipeline, series: SeriesTable, steps: StepStatus[]) {
+    this.name = name
+    this.route = route
+    let readings: boolean = route === pipeline || !columnsAfter(pipeline.steps).windowed
+    this.reads = readings ? 'readings' : 'rows'
+    for (const operator of route.steps) {
+      const status: StepStatus = { branch: name, id: operator.id, in: 0, out: 0, ns: 0 }
+      const counted = readings
+      const host: Host = {
+        series,
+        late: rows => {
+          this.out!.late.push({ branch: name, step: operator.id, batch: rows })
+          if (counted) this.out!.tally(name).late += rows.length
+        },
+        aggregated: n => { if (counted) this.out!.tally(name).aggregated += n }
+      }
+      steps.push(status)
+      this.stages.push({ stage: operator.open(host), status, readings })
+      if (operator.definition.windows) readings = false
+    }
+    this.writes = readings ? 'written' : 'rows'
+    const host: Host = { series, late () {}, aggregated () {} }
+    this.alerts = route.alerts.map(spec => ({ name: spec.name, receivers: spec.receivers.map((sink, i) => receiverKey(spec.name, sink, i)), open: openAlert(spec, pipeline.name, host) }))
+  }
+
+  process (batch: Batch<any>, out: Gathered): Batch<any> {
+    this.out = out
+    const tally = out.tally(this.name)
+    for (const { stage, status, readings } of this.stages) {
+      const started = process.hrtime.bigint()
+      const before = batch.length
+      try {
+        batch = stage.process(batch)
+      } catch (cause) {
+        throw new MillraceError('engine/operator', `step "${status.id}"${this.name === '' ? '' : ` of branch "${this.name}"`} threw: ${(cause as Error).message}`, { cause })
+      }
+      status.in += before
+      status.out += batch.length
+      status.ns += Number(process.hrtime.bigint() - started)
+      const { drops, derives } = stage.operator.definition
+      if (drops !== undefined) batch = final(batch)
+      if (readings && drops !== undefined) tally[drops] += before - batch.length
+      if (readings && derives) tally.derived += batch.length - before
+    }
+    for (const { open, receivers } of this.alerts) for (const event of open.process(batch)) out.alerts.push({ event, receivers })
+    this.hand(batch, out)
+    return batch
+  }
+
+  /** Gives the rows at the end of the route to its sinks. The first sink counts them; without one, readings end here as filtered. */
+  private hand (batch: Batch<any>, out: Gathered): void {
+    if (batch.length === 0 && batch.provisional === undefined) return
+    const { sinks } = this.route
+    const store = sinks.findIndex(s => s.definition.store !== undefined)
+    sinks.forEach((sink, i) => {
+      if (sink.definition.store !== undefined) out.write({ branch: this.name, table: sink.options.table as string, batch }, i === store ? this.writes : undefined)
+      else out.follow.push({ branch: this.name, sink: i, batch })
+    })
+    if (store >= 0) return
+    const tally = out.tally(this.name)
+    if (sinks.length > 0) tally[this.writes] += batch.length
+    else if (this.writes === 'written') tally.filtered += batch.length
+  }
+
+  save (): Record<string, StageSnapshot> {
+    return Object.fromEntries([
+      ...this.stages.map(({ stage }) => [`${this.name}/${stage.operator.id}`, stage.save()] as const),
+      ...this.alerts.map(({ name, open }) => [`${this.name}/alert:${name}`, open.save()] as const)
+    ])
+  }
+
+  load (snapshots: Readonly<Record<string, StageSnapshot>>): void {
+    const part = (key: string) => snapshots[key] ?? (() => { throw new MillraceError('engine/snapshot', `the snapshot has nothing for "${key}"`) })()
+    for (const { stage } of this.stages) stage.load(part(`${this.name}/${stage.operator.id}`))
+    for (const { name, open } of this.alerts) open.load(part(`${this.name}/alert:${name}`))
+  }
+}
+
+/** Without provisional rows: a step that may drop rows cannot say which of these it would have kept. */
+const final = (batch: Batch<any>): Batch<any> => batch.provisional === undefined ? batch : new Batch({ ...batch, provisional: undefined })
+
+export const openFlow = (pipeline: Pipeline, series: SeriesTable, position = 0): Flow => new Flow(pipeline, series, position)
+
+/** Adds what one commit settled to what all have. */
+export function settle (total: Record<string, Counts>, counts: Record<string, Counts>): void {
+  for (const branch in counts) addCounts(total[branch] ??= noCounts(), counts[branch])
+}

@@ -1,0 +1,40 @@
+import type { Operator } from './operator.ts'
+import type { Pipeline, Route } from './pipeline.ts'
+import type { SinkSpec } from './sink.ts'
+import type { StorePlan, TablePlan } from './store.ts'
+
+/** Columns that the engine itself reads from a batch; tables have them in another form. */
+const OWN = ['seq', 'revision']
+
+/** The columns at the end of some steps, after those that were there before; and whether its rows are windows. */
+export function columnsAfter (steps: readonly Operator[], before: readonly string[] = []): { columns: string[], windowed: boolean } {
+  let columns = [...before], windowed = false
+  for (const { definition, adds } of steps) {
+    if (definition.windows) { columns = []; windowed = true }
+    columns = [...new Set([...columns, ...adds])]
+  }
+  return { columns, windowed }
+}
+
+/** All routes of a pipeline by name, '' for the trunk. */
+export const routesOf = (pipeline: Pipeline): [string, Route][] => [['', pipeline], ...Object.entries(pipeline.branches)]
+
+/** The sinks of a pipeline that are its store: of one kind, with one key (lint says so when not). */
+export const storeSinks = (pipeline: Pipeline): SinkSpec[] => routesOf(pipeline).flatMap(([, route]) => route.sinks.filter(s => s.definition.store !== undefined))
+
+/** The tables that a pipeline writes to its store. Sinks of several routes may share one: it has the columns of all. */
+export function planTables (pipeline: Pipeline): StorePlan {
+  const trunk = columnsAfter(pipeline.steps)
+  const tables = new Map<string, TablePlan>()
+  for (const [name, route] of routesOf(pipeline)) {
+    const end = name === '' ? trunk : columnsAfter(route.steps, trunk.columns)
+    const windowed = end.windowed || trunk.windowed
+    for (const sink of route.sinks.filter(s => s.definition.store !== undefined)) {
+      const table = sink.options.table as string
+      const known = tables.get(table)
+      const columns = [...new Set([...known?.columns ?? [], ...end.columns.filter(c => !OWN.includes(c))])]
+      tables.set(table, { name: table, kind: known?.kind ?? (windowed ? 'windows' : 'readings'), columns, options: { ...known?.options, ...sink.options } })
+    }
+  }
+  return { pipeline: pipeline.name, tables: [...tables.values()] }
+}
