@@ -1,12 +1,12 @@
 /** RxJS at the joints: the only file that imports it. */
-import { Observable, map, type OperatorFunction } from 'rxjs'
+import { Observable, concatMap, endWith, filter, interval, lastValueFrom, map, merge, takeWhile, tap, type OperatorFunction } from 'rxjs'
 import type { Batch } from './batch.ts'
 import type { Credits } from './credits.ts'
 import type { Intake } from './intake.ts'
 import type { Host, Operator } from './operator.ts'
 import { SeriesTable } from './series.ts'
 import type { Delivery } from './source.ts'
-export { Observable, concatMap, lastValueFrom, merge, tap } from 'rxjs'
+export { Observable }
 
 export interface Gathering {
   /** Call after each message that was put into the intake. */
@@ -49,6 +49,32 @@ export function gather (intake: Intake, credits: Credits, signal: AbortSignal, n
     signal.addEventListener('abort', abort, { once: true })
     return () => { over = true; clearTimeout(timer); signal.removeEventListener('abort', abort); stop() }
   })
+}
+
+const TICK = Symbol('tick'), END = Symbol('end')
+
+/**
+ * Runs deliveries, and a tick every `every` ms, one after the other until the source completes; a tick that finds
+ * something under way is skipped. Resolves with whether the source came to its end, rejects with the first error.
+ */
+export async function loop<D extends { readonly ended: boolean }> (deliveries: Observable<D>, { every, delivery, tick }: {
+  readonly every: number, readonly delivery: (d: D) => Promise<void>, readonly tick: () => Promise<void>
+}): Promise<boolean> {
+  let underWay = 0, ended = false
+  const steps = merge(deliveries.pipe(endWith(END)), interval(every).pipe(map(() => TICK))).pipe(
+    takeWhile(item => item !== END),
+    filter(item => item !== TICK || underWay === 0),
+    tap(() => { underWay++ }),
+    concatMap(async item => {
+      if (typeof item === 'symbol') await tick()
+      else {
+        await delivery(item)
+        ended = item.ended
+      }
+      underWay--
+    }))
+  await lastValueFrom(steps, { defaultValue: undefined })
+  return ended
 }
 
 /** An operator of Millrace as an operator of RxJS: `batches$.pipe(toRx(ewma()))`. Each subscription has its own memory. Late rows go to `late`. */

@@ -1,0 +1,49 @@
+import type { FastifyInstance } from 'fastify'
+import type { Plane } from './server.ts'
+import type { Run } from '../run.ts'
+import { version } from '../version.ts'
+
+/** The state of one run as plain data: GET /status, and what the page shows. */
+export const describe = (run: Run) => {
+  const counts = run.counts['']
+  return {
+    pipeline: run.pipeline.name,
+    trouble: run.trouble(),
+    position: run.position,
+    series: run.series.size,
+    devices: run.series.devices,
+    readings: { ...counts, received: run.received, in_flight: run.inFlight },
+    imbalance: run.imbalance,
+    branches: Object.fromEntries(Object.entries(run.counts).filter(([name]) => name !== '')),
+    dead_letters: run.reasons,
+    alerts: { ...run.alerts, ...run.dispatcher?.counts },
+    event_to_row_ms: { p50: run.latency.percentile(50) / 1000, p99: run.latency.percentile(99) / 1000 },
+    commit_ms: { p50: run.commits.percentile(50) / 1000, p99: run.commits.percentile(99) / 1000 },
+    steps: (run.flow?.steps ?? []).map(({ branch, id, in: rowsIn, out, ns }) => ({ branch, id, in: rowsIn, out, ns_per_row: rowsIn === 0 ? 0 : Math.round(ns / rowsIn) }))
+  }
+}
+
+/** A plain page for people and its data for programs. */
+export async function status (app: FastifyInstance, { runs }: Plane): Promise<void> {
+  app.get('/status', async () => ({ version, pipelines: runs().map(describe) }))
+  app.get('/', async (_, reply) => {
+    void reply.type('text/html; charset=utf-8').header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
+    return page(runs().map(describe))
+  })
+}
+
+const escape = (text: unknown) => String(text).replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`)
+const table = (rows: readonly (readonly unknown[])[], head: readonly string[] = []) =>
+  `<table>${head.length > 0 ? `<tr>${head.map(h => `<th>${escape(h)}</th>`).join('')}</tr>` : ''}${rows.map(r => `<tr>${r.map(c => `<td>${escape(c)}</td>`).join('')}</tr>`).join('')}</table>`
+
+const page = (pipelines: readonly ReturnType<typeof describe>[]) => `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="2"><title>Millrace</title>
+<style>body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1b2733;background:#fff}h1{font-size:1.3rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;margin:.5rem 0}td,th{padding:.15rem .9rem .15rem 0;text-align:left;font-variant-numeric:tabular-nums}th{font-weight:600;border-bottom:1px solid #cbd5df}.well{color:#176a3a}.bad{color:#a8231c}</style></head><body>
+<h1>Millrace ${escape(version)}</h1>
+${pipelines.map(p => `<h2>${escape(p.pipeline)}</h2>
+<p class="${Object.keys(p.trouble).length === 0 ? 'well' : 'bad'}">${Object.keys(p.trouble).length === 0 ? 'working' : Object.entries(p.trouble).map(([what, why]) => `${escape(what)}: ${escape(why)}`).join('<br>')}</p>
+${table(Object.entries({ ...p.readings, imbalance: p.imbalance, series: p.series, devices: p.devices, position: p.position }).map(([k, v]) => [k.replaceAll('_', ' '), v.toLocaleString('en')]))}
+${table([['event to row', p.event_to_row_ms.p50.toFixed(1), p.event_to_row_ms.p99.toFixed(1)], ['commit', p.commit_ms.p50.toFixed(1), p.commit_ms.p99.toFixed(1)]], ['ms', 'p50', 'p99'])}
+${table(p.steps.map(s => [s.branch || 'trunk', s.id, s.in.toLocaleString('en'), s.out.toLocaleString('en'), s.ns_per_row]), ['branch', 'step', 'rows in', 'rows out', 'ns per row'])}
+${table(Object.entries(p.alerts), ['alerts', ''])}
+${Object.keys(p.dead_letters).length > 0 ? table(Object.entries(p.dead_letters), ['dead letters', '']) : ''}`).join('\n')}
+<p><a href="/metrics">metrics</a> · <a href="/status">status</a> · <a href="/readyz">ready</a></p></body></html>`
