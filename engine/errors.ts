@@ -1,16 +1,24 @@
 /** Every error a user can meet: what it means, its HTTP status and the exit code of the program. `docs/reference/errors.md` is generated from this. */
 export const errors = {
   'config/syntax': { title: 'The file is not valid YAML.', status: 400, exit: 78 },
+  'config/too-large': { title: 'A file larger than a pipeline can be.', status: 413, exit: 78 },
+  'config/duplicate-key': { title: 'A key that stands twice in the same map.', status: 400, exit: 78 },
   'config/unknown-key': { title: 'A key or option that does not exist.', status: 400, exit: 78 },
   'config/missing': { title: 'A required key or option is not there.', status: 400, exit: 78 },
   'config/invalid': { title: 'A value of the wrong type or outside its range.', status: 400, exit: 78 },
   'config/unknown-component': { title: 'A source, operator or sink that does not exist.', status: 400, exit: 78 },
   'config/unknown-column': { title: 'A column that no step before has added.', status: 400, exit: 78 },
   'config/duplicate-step': { title: 'Two steps of a branch have the same id.', status: 400, exit: 78 },
+  'config/duplicate-alert': { title: 'Two alerts of a pipeline have the same name.', status: 400, exit: 78 },
   'config/duplicate-column': { title: 'Two steps of a branch add the same column.', status: 400, exit: 78 },
   'config/order': { title: 'Steps in an order that cannot give a right answer.', status: 400, exit: 78 },
   'config/environment': { title: 'An environment variable that the file needs is not set.', status: 400, exit: 78 },
   'config/store': { title: 'The sinks of a pipeline do not agree on one store.', status: 400, exit: 78 },
+  'config/sink': { title: 'A sink where it cannot stand: one that takes no rows, or no alerts.', status: 400, exit: 78 },
+  'config/shared': { title: 'Steps with memory behind a source that gives each reader only a part of a device.', status: 400, exit: 78 },
+  'config/no-output': { title: 'Steps whose results go nowhere.', status: 400, exit: 78 },
+  'config/time': { title: 'Times that do not fit together.', status: 400, exit: 78 },
+  'config/test': { title: 'A test of a pipeline that cannot be read.', status: 400, exit: 78 },
   'config/exposed': { title: 'A listener without credentials on more than loopback.', status: 400, exit: 78 },
   'usage/command': { title: 'A command that was called wrongly.', status: 400, exit: 2 },
   'usage/file': { title: 'A file that cannot be read.', status: 404, exit: 2 },
@@ -20,7 +28,10 @@ export const errors = {
   'store/unsupported': { title: 'A database or extension in a version that Millrace does not work with.', status: 500, exit: 78 },
   'store/migration': { title: 'A migration was changed after it had been applied, or failed.', status: 500, exit: 1 },
   'store/fenced': { title: 'Another process has taken over this pipeline.', status: 409, exit: 9 },
-  'store/failed': { title: 'The database refused a commit.', status: 500, exit: 1 },
+  'store/failed': { title: 'The store refused a commit.', status: 500, exit: 1 },
+  'store/locked': { title: 'Another running process uses this local store.', status: 409, exit: 1 },
+  'store/damaged': { title: 'A file of a local store is not as it was written.', status: 500, exit: 1 },
+  'sink/failed': { title: 'A sink cannot take what it is given.', status: 502, exit: 1 },
   'engine/operator': { title: 'An operator threw: a bug, in it or in its options.', status: 500, exit: 1 },
   'engine/snapshot': { title: 'A snapshot that does not fit the operator it is for.', status: 500, exit: 1 },
   'test/failed': { title: 'Tests of a pipeline did not give what they expect.', status: 422, exit: 1 }
@@ -44,6 +55,11 @@ export class MillraceError extends Error {
 /** What a component throws when trying the same again may work: the engine keeps the batch and tries again. */
 export class Transient extends Error {
   override readonly name = 'Transient'
+  readonly after: number | undefined         // ms to wait at least, when the other side says so
+  constructor (message: string, { after, cause }: { after?: number | undefined, cause?: unknown } = {}) {
+    super(message, cause === undefined ? {} : { cause })
+    this.after = after
+  }
 }
 
 /** Why a reading or a message became a dead letter. The keys are the `reason` label of metrics and the column of the table. */

@@ -23,7 +23,8 @@ export interface LateRows { readonly branch: string, readonly step: string, read
 /** Everything that one step of the loop leaves behind: all of it durable at once, or none. */
 export interface Commit {
   readonly writes: readonly Write[]
-  readonly alerts: readonly { readonly event: AlertEvent, readonly receivers: readonly string[] }[]
+  /** Stored all; `stale` ones (see isStale in dispatch.ts) are marked and come with no receivers, so that nothing is sent. */
+  readonly alerts: readonly { readonly event: AlertEvent, readonly receivers: readonly string[], readonly stale?: boolean }[]
   readonly late: readonly LateRows[]
   readonly deadLetters: readonly DeadLetter[]
   readonly position: Position
@@ -46,6 +47,7 @@ export interface Recovered {
 
 /** One delivery of one alert to one receiver, still to be made. */
 export interface OutboxEntry { readonly event: AlertEvent, readonly receiver: string, readonly attempts: number }
+/** `after`, of a retry: when it is due again, ms since 1970. */
 export interface Settled { readonly state: 'delivered' | 'retry' | 'dead', readonly after?: number, readonly error?: string }
 
 /** Where a pipeline's results live: exactly one per pipeline. */
@@ -54,8 +56,8 @@ export interface Store {
   open (signal: AbortSignal): Promise<Recovered>
   /** Durable when it resolves. Transient: not committed, try the same again. An unknown outcome is settled inside. */
   commit (commit: Commit): Promise<readonly Outcome[]>
-  /** Leases due entries of the outbox for a minute. */
-  due (limit: number, now: number): Promise<readonly OutboxEntry[]>
+  /** Leases due entries of the outbox for a minute; none of the receivers in `except`, which have enough to do. */
+  due (limit: number, now: number, except?: readonly string[]): Promise<readonly OutboxEntry[]>
   settle (entry: OutboxEntry, how: Settled): Promise<void>
   close (): Promise<void>
   trouble (): string | undefined
