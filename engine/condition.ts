@@ -39,6 +39,38 @@ export function evaluate (condition: Condition, batch: Batch<any>): Uint8Array {
   return out
 }
 
+const ends = { outside: 'outside', inside: 'inside' } as const
+const bounds = { above: 'above', below: 'below', atLeast: 'at least', atMost: 'at most', equals: 'equal to' } as const
+
+/** What is wrong with a condition, in a sentence; undefined when nothing is. */
+export function faultOf (condition: Condition): string | undefined {
+  const parts = Object.entries(condition)
+  if (parts.length === 0) return 'a condition without a test says nothing; write for example { value: { above: 80 } }'
+  for (const [key, part] of parts) {
+    if (key === 'any' || key === 'all') {
+      if (!Array.isArray(part) || part.length === 0) return `"${key}" must be a list of conditions`
+      for (const one of part) { const fault = faultOf(one); if (fault !== undefined) return fault }
+      continue
+    }
+    if (part === null || typeof part !== 'object' || Object.keys(part).length === 0) return `"${key}" needs a test, such as { above: 80 }`
+    for (const [test, bound] of Object.entries(part)) {
+      if (test in bounds) { if (typeof bound !== 'number' || Number.isNaN(bound)) return `"${key}.${test}" must be a number, got ${JSON.stringify(bound)}` }
+      else if (test in ends) { if (!Array.isArray(bound) || bound.length !== 2 || !bound.every(b => typeof b === 'number') || !(bound[0] <= bound[1])) return `"${key}.${test}" must be [low, high], got ${JSON.stringify(bound)}` }
+      else return `"${key}.${test}" is no test; there are: ${[...Object.keys(bounds), ...Object.keys(ends)].join(', ')}`
+    }
+  }
+  return undefined
+}
+
+/** A condition in words: 'zscore is 5.2 (above 4) and value is 93 (above 80)'. `now` says what a column is. */
+export function describe (condition: Condition, now: (column: string) => string): string {
+  const own = Object.entries(condition).filter(([key]) => key !== 'any' && key !== 'all')
+    .map(([column, test]) => `${column} is ${now(column)} (${Object.entries(test as Test).map(([key, bound]) => key in ends ? `${key} ${bound[0]} to ${bound[1]}` : `${bounds[key as 'above']} ${bound}`).join(', ')})`)
+  const all = (condition.all ?? []).map(part => describe(part, now))
+  const any = condition.any === undefined ? [] : [condition.any.map(part => describe(part, now)).join(' or ')]
+  return [...own, ...all, ...any].join(' and ')
+}
+
 function tested (x: Numbers, { above = -Infinity, below = Infinity, atLeast = -Infinity, atMost = Infinity, equals, outside, inside }: Test): Uint8Array {
   const [low, high] = inside ?? [-Infinity, Infinity]
   const [under, over] = outside ?? [Infinity, -Infinity]
