@@ -1,5 +1,6 @@
-import type { Operator } from './operator.ts'
-import type { Definition } from './operator.ts'
+import type { Logger } from './log.ts'
+import type { Definition, Operator } from './operator.ts'
+import type { RunOptions } from './run.ts'
 import type { SinkDefinition, SinkSpec } from './sink.ts'
 import type { SourceDefinition, SourceSpec } from './source.ts'
 
@@ -10,4 +11,14 @@ export interface Components {
   readonly sources: Readonly<Record<string, Make<any, SourceSpec, SourceDefinition<any>>>>
   readonly operators: Readonly<Record<string, Make<any, Operator, Definition<any, any, any, any, any>>>>
   readonly sinks: Readonly<Record<string, Make<any, SinkSpec, SinkDefinition<any>>>>
+}
+
+/** What commands need besides: the rest of what only the composition root may import. */
+export interface Parts extends Components {
+  readonly fileStore: RunOptions['fallback']
+  /** Brings a database to this version; with `status` only says what is applied and what is not. */
+  readonly migrate: (url: string, options: { readonly log: Logger, readonly status?: boolean }) => Promise<readonly { readonly version: number, readonly name: string, readonly applied: boolean }[]>
+  readonly openDatabase: (folder: string, log: Logger) => Promise<{ readonly url: string, readonly takenOver: boolean, stop (): Promise<void> }>
+  /** Publishes a simulated fleet over MQTT until `signal`; counts go up while it works. */
+  readonly publishFleet: (options: any) => { readonly published: number, readonly acknowledged: number, readonly done: Promise<unknown> }
 }

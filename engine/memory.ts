@@ -1,11 +1,12 @@
 /**
  * What operators remember, declared. Because it is declared the engine can reserve, save, restore and measure it.
- * Four kinds, each addressed by the id of a series (or of a device):
+ * Four kinds, each addressed by the id of a series (or of a device), and notes:
  *
  *   mean: NaN                          a number                     Float64Array, mean[s]
  *   moments: { n: 0, mean: 0 }         a record of k numbers        data[s * width + field.mean]
  *   recent: ring(64)                   the last k numbers           push(s, x), at(s, age)
  *   seen: list('value')                entries ordered by time      insert(s, time), see Lists
+ *   wanted: note                       what can be worked out again Int32Array, wanted[s]; 0 at first, never saved
  *
  * Room for every series is reserved at the start and never copied: zero-filled pages cost nothing until touched.
  */
@@ -13,17 +14,21 @@ import { Lists, type SavedList } from './lists.ts'
 
 export interface RingShape { readonly ring: number }
 export interface ListShape<F extends string = string> { readonly list: readonly F[] }
-export type Shape = number | Readonly<Record<string, number>> | RingShape | ListShape
+export interface NoteShape { readonly note: true }
+export type Shape = number | Readonly<Record<string, number>> | RingShape | ListShape | NoteShape
 export type Shapes = Readonly<Record<string, Shape>>
 
 export const ring = (length: number): RingShape => ({ ring: length })
 export const list = <const F extends string> (...fields: F[]): ListShape<F> => ({ list: fields })
+
+export const note: NoteShape = { note: true }
 
 /** The running form of each declared shape. */
 export type Held<S extends Shapes> = { readonly [K in keyof S]:
   S[K] extends number ? Float64Array :
     S[K] extends RingShape ? Rings :
       S[K] extends ListShape<infer F> ? Lists<F> :
+      S[K] extends NoteShape ? Int32Array :
         S[K] extends Readonly<Record<infer F extends string, number>> ? Records<F> : never }
 
 export class Records<F extends string = string> {
@@ -56,6 +61,9 @@ export class Rings {
   /** The number pushed `age` pushes ago; 0 is the newest. Only for age < count(id). */
   at (id: number, age: number): number { return this.data[id * this.length + (this.pushed[id] - 1 - age) % this.length] }
 }
+
+/** Does a step with this memory remember anything? Notes do not count: they can be written again. */
+export const remembers = (shapes: Shapes): boolean => Object.values(shapes).some(shape => typeof shape === 'number' || !('note' in shape))
 
 /** Saved memory: plain values that structured clone and v8.serialize accept. */
 export type Saved = Record<string, Float64Array | { data: Float64Array, pushed: Float64Array } | SavedList>
@@ -111,9 +119,10 @@ export class Memory<S extends Shapes = Shapes> {
   }
 }
 
-function reserve (shape: Shape, capacity: number): Float64Array | Records | Rings | Lists {
+function reserve (shape: Shape, capacity: number): Float64Array | Int32Array | Records | Rings | Lists {
   if (typeof shape === 'number') return new Float64Array(capacity)
   if ('ring' in shape) return new Rings(shape.ring as number, capacity)
+  if ('note' in shape) return new Int32Array(capacity)
   if ('list' in shape) return new Lists(shape.list as readonly string[], capacity)
   return new Records(shape as Readonly<Record<string, number>>, capacity)
 }

@@ -21,7 +21,7 @@ export const Duration = (o: { description: string, default?: string }) =>
 /** '30s' -> 30000. Throws on anything else. */
 export function duration (text: string): Milliseconds {
   const [, n, unit] = SPAN.exec(text) ?? []
-  if (n === undefined) throw new MillraceError('config/invalid', `"${text}" is not a time span`, { help: 'write a number and a unit: 500ms, 30s, 5m, 2h, 7d, 1w' })
+  if (n === undefined) throw new MillraceError('config/invalid', `"${text}" is not a time span`, { help: SPANS })
   return Number(n) * UNIT[unit]
 }
 
@@ -40,21 +40,35 @@ type Written<T> = [T] extends [Milliseconds] ? ([Milliseconds] extends [T] ? (ty
 /** One thing that is wrong with options: where (path inside them), what, and what would be right. */
 export interface Problem { readonly code: Code, readonly path: readonly string[], readonly message: string, readonly help?: string | undefined, readonly key?: boolean }
 
-const ajv = new Ajv({ allErrors: true, useDefaults: true, strict: false, discriminator: true })
+const ajv = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true })
 
 /** Checks options against their declaration and fills in defaults. All problems at once; values only when there are none. */
 export function readOptions<P extends TProperties> (component: string, schema: TObject<P>, given: unknown): { values: Values<P>, problems: Problem[] } {
   const raw = structuredClone(given ?? {}) as Record<string, unknown>
   const check = compiled(schema)
-  const problems = check(raw) ? [] : (check.errors ?? []).filter(e => !['if', 'anyOf', 'oneOf'].includes(e.keyword) || e.schemaPath.split('/').length <= 4).map(e => problem(component, schema, raw, e))
+  const problems = check(raw) ? [] : chosen(check.errors ?? []).map(e => problem(component, raw, e))
   return { values: (problems.length === 0 ? inside(schema, raw) : raw) as Values<P>, problems: distinct(problems) }
 }
 
 const cache = new WeakMap<TSchema, ReturnType<typeof ajv.compile>>()
 function compiled (schema: TSchema) {
   let check = cache.get(schema)
-  if (check === undefined) cache.set(schema, check = ajv.compile({ ...schema, additionalProperties: (schema as any).additionalProperties ?? false }))
+  if (check === undefined) cache.set(schema, check = ajv.compile(closed(schema)))
   return check
+}
+
+/** The same schema, in which an object may have no keys but those it names, unless it says otherwise. */
+export function closed (schema: any): any {
+  if (Array.isArray(schema)) return schema.map(closed)
+  if (schema === null || typeof schema !== 'object') return schema
+  const copy: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(schema)) {
+    copy[key] = key === 'properties' || key === 'patternProperties'
+      ? Object.fromEntries(Object.entries(value as object).map(([name, part]) => [name, closed(part)]))
+      : key === 'default' || key === 'const' || key === 'enum' || key === 'examples' ? value : closed(value)
+  }
+  if (copy.properties !== undefined && copy.additionalProperties === undefined && copy.patternProperties === undefined) copy.additionalProperties = false
+  return copy
 }
 
 /** Reads options or throws, naming the component and every problem. `check` says in a sentence what a schema cannot. */
@@ -78,37 +92,71 @@ function inside (schema: any, value: any): any {
   return scalar ? duration(value) : value
 }
 
-function problem (component: string, schema: TObject, raw: unknown, e: ErrorObject): Problem {
+/** Of a choice (anyOf) only what helps: the errors of the one alternative that has the type of the value, else that none fits. */
+function chosen (errors: readonly ErrorObject[]): ErrorObject[] {
+  const choices = errors.filter(e => e.keyword === 'anyOf' || e.keyword === 'oneOf')
+  const hidden = new Set<ErrorObject>()
+  for (const choice of choices) {
+    const fits = (choice.schema as any[]).flatMap((alternative, i) => typeNames(alternative).includes(typeName(choice.data)) && alternative.const === undefined ? [i] : [])
+    const within = (e: ErrorObject, path: string) => e.schemaPath.startsWith(`${path}/`) && e.instancePath.startsWith(choice.instancePath)
+    for (const e of errors) if (within(e, choice.schemaPath) && !(fits.length === 1 && within(e, `${choice.schemaPath}/${fits[0]}`))) hidden.add(e)
+    if (fits.length === 1) hidden.add(choice)
+  }
+  return errors.filter(e => !hidden.has(e) && e.keyword !== 'if')
+}
+const typeNames = (schema: any): string[] => [schema.type ?? (schema.const === undefined ? [] : typeName(schema.const))].flat().map(t => t === 'integer' ? 'number' : t)
+const typeName = (value: unknown): string => value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value
+
+function problem (component: string, raw: unknown, e: ErrorObject): Problem {
   const path = e.instancePath.split('/').slice(1).map(p => p.replaceAll('~1', '/').replaceAll('~0', '~'))
   const name = (extra?: string) => [component, ...path, ...extra === undefined ? [] : [extra]].join('.')
   const got = path.reduce<any>((v, k) => v?.[k], raw)
-  if (e.keyword === 'additionalProperties' || e.keyword === 'unevaluatedProperties') {
-    const key = (e.params as any).additionalProperty as string
-    const known = Object.keys((path.length === 0 ? schema : (e.parentSchema as any) ?? at(schema, path))?.properties ?? {})
-    return { code: 'config/unknown-key', path: [...path, key], message: `${component}: unknown option "${[...path, key].join('.')}"`, help: suggest(key, known), key: true }
+  const part = e.parentSchema as any
+  const invalid = (what: string, help: string | undefined = part.description): Problem => ({ code: 'config/invalid', path, message: `${name()} must ${what}, got ${show(got)}`, help })
+  switch (e.keyword) {
+    case 'additionalProperties': {
+      const key = (e.params as any).additionalProperty as string
+      return { code: 'config/unknown-key', path: [...path, key], message: `${component}: unknown option "${[...path, key].join('.')}"`, help: suggest(key, Object.keys(part.properties ?? {})) ?? 'there are no options here', key: true }
+    }
+    case 'required': {
+      const key = (e.params as any).missingProperty as string
+      return { code: 'config/missing', path, message: `${name(key)} is required`, help: part.properties?.[key]?.description, key: true }
+    }
+    case 'enum': case 'const': case 'anyOf': case 'oneOf': {
+      const allowed: unknown[] = e.keyword === 'enum' ? part.enum : e.keyword === 'const' ? [part.const] : (e.schema as any[]).map(s => s.const ?? kind(s))
+      return invalid(`be ${allowed.length > 1 ? 'one of ' : ''}${[...new Set(allowed)].join(', ')}`, typeof got === 'string' && e.keyword !== 'const' ? near(got, allowed.map(String)) ?? part.description : undefined)
+    }
+    case 'pattern': case 'type':
+      if (part['x-duration']) return invalid('be a time span', SPANS)
+      return invalid(e.keyword === 'type' ? `be ${kind(part)}` : `match ${part.pattern}`)
+    case 'minimum': return invalid(`be at least ${part.minimum}`)
+    case 'maximum': return invalid(`be at most ${part.maximum}`)
+    case 'exclusiveMinimum': return invalid(`be above ${part.exclusiveMinimum}`)
+    case 'exclusiveMaximum': return invalid(`be below ${part.exclusiveMaximum}`)
+    case 'minItems': return invalid(`have at least ${part.minItems} ${part.minItems === 1 ? 'item' : 'items'}`)
+    case 'maxItems': return invalid(`have at most ${part.maxItems} ${part.maxItems === 1 ? 'item' : 'items'}`)
+    case 'minLength': return invalid(part.minLength === 1 ? 'not be empty' : `have at least ${part.minLength} characters`)
+    case 'uniqueItems': return invalid('name nothing twice')
+    default: return invalid((e.message ?? 'be valid').replace(/^must /, ''))
   }
-  if (e.keyword === 'required') return { code: 'config/missing', path, message: `${name((e.params as any).missingProperty)} is required`, help: at(schema, [...path, (e.params as any).missingProperty])?.description }
-  const part = at(schema, path)
-  if (e.keyword === 'pattern' && part?.['x-duration']) return { code: 'config/invalid', path, message: `${name()} must be a time span, got ${show(got)}`, help: 'write a number and a unit: 500ms, 30s, 5m, 2h, 7d, 1w' }
-  if (e.keyword === 'enum') return { code: 'config/invalid', path, message: `${name()} must be one of ${(e.params as any).allowedValues.join(', ')}, got ${show(got)}`, help: typeof got === 'string' ? suggest(got, (e.params as any).allowedValues) : undefined }
-  if (e.keyword === 'const' || e.keyword === 'anyOf') {
-    const allowed = (part?.anyOf ?? []).flatMap((s: any) => s.const === undefined ? [s.type ?? s.description ?? '?'] : [s.const])
-    return { code: 'config/invalid', path, message: `${name()} must be ${allowed.length > 0 ? `one of ${[...new Set(allowed)].join(', ')}` : e.message}, got ${show(got)}`, help: typeof got === 'string' ? suggest(got, allowed) : undefined }
-  }
-  return { code: 'config/invalid', path, message: `${name()} ${e.message}, got ${show(got)}`, help: part?.description }
 }
+const SPANS = 'write a number and a unit: 500ms, 30s, 5m, 2h, 7d, 1w'
+const kind = (schema: any): string => schema['x-duration'] ? 'a time span' : ({ string: 'text', number: 'a number', integer: 'a whole number', boolean: 'true or false', array: 'a list', object: 'a map' } as Record<string, string>)[schema.type] ?? [schema.type ?? 'something else'].flat().join(' or ')
 
-function at (schema: any, path: readonly string[]): any {
-  return path.reduce((s, k) => s?.properties?.[k] ?? s?.items ?? (typeof s?.additionalProperties === 'object' ? s.additionalProperties : undefined), schema)
+/** What the declaration says about the option at a path; undefined when it is silent. */
+export function optionAt (schema: any, path: readonly (string | number)[]): any {
+  return path.reduce((s, k) => s?.properties?.[k] ?? (Array.isArray(s?.items) ? s.items[k] : s?.items) ?? (typeof s?.additionalProperties === 'object' ? s.additionalProperties : Object.values(s?.patternProperties ?? {})[0]), schema)
 }
-const show = (value: unknown) => { const text = JSON.stringify(value) ?? String(value); return text.length > 80 ? `${text.slice(0, 77)}...` : text }
+export const show = (value: unknown): string => { const text = JSON.stringify(value) ?? String(value); return text.length > 80 ? `${text.slice(0, 77)}...` : text }
 const distinct = (problems: Problem[]) => problems.filter((p, i) => problems.findIndex(q => q.path.join('\0') === p.path.join('\0') && q.message === p.message) === i)
 
 /** "did you mean ...?" when a known word is near, else the list of known words. */
-export function suggest (word: string, known: readonly string[]): string | undefined {
-  if (known.length === 0) return undefined
-  const near = known.map(k => [distance(word, k), k] as const).sort(([a], [b]) => a - b)[0]
-  return near[0] <= Math.max(1, word.length / 3) ? `did you mean "${near[1]}"?` : `there are: ${known.join(', ')}`
+export const suggest = (word: string, known: readonly string[]): string | undefined =>
+  known.length === 0 ? undefined : near(word, known) ?? `there are: ${known.join(', ')}`
+
+function near (word: string, known: readonly string[]): string | undefined {
+  const [least, nearest] = known.map(k => [distance(word.toLowerCase(), k.toLowerCase()), k] as const).sort(([a], [b]) => a - b)[0] ?? [Infinity, '']
+  return least <= Math.max(1, word.length / 3) ? `did you mean "${nearest}"?` : undefined
 }
 
 /** Damerau-Levenshtein distance (optimal string alignment). */

@@ -36,6 +36,7 @@ export class Run {
   readonly counts: Record<string, Counts> = { '': noCounts() }        // as committed
   readonly reasons: Record<string, number> = {}        // dead letters of this process
   readonly alerts = { firing: 0, resolved: 0 }         // transitions of this process
+  recovered: Record<string, Counts> = {}     // as they were when this run began
   received = 0                               // readings, ever, counted as they come in
   inFlight = 0                               // readings received but not settled: enters minus leaves
   position = 0
@@ -73,6 +74,7 @@ export class Run {
       this.position = recovered.position ?? 0
       this.epoch = recovered.epoch
       this.version = recovered.version
+      this.recovered = structuredClone(recovered.counts)
       settle(this.counts, recovered.counts)
       this.received = this.counts[''].received
       const flow = this.flow = new Flow(pipeline, this.series, this.position)

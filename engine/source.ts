@@ -29,6 +29,8 @@ export interface Source {
   commit (upTo: Position): Promise<void>
   /** Connected and reading? For /readyz: undefined when well, else a sentence. */
   trouble (): string | undefined
+  /** The URL that a source listens on, once it does. */
+  address? (): string | undefined
 }
 
 export interface SourceHost {
@@ -44,6 +46,8 @@ export interface SourceDefinition<P extends TProperties> {
   readonly summary: string
   readonly options: TObject<P>
   readonly check?: (options: Values<P>) => string | undefined
+  /** The server deals the readings of one device out to several readers (such as $share of MQTT): then no step may remember. */
+  readonly shares?: (options: Values<P>) => boolean
   open (options: Values<P>, host: SourceHost): Source
 }
 
