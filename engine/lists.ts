@@ -57,8 +57,9 @@ export class Lists<F extends string = string> {
     else this.after[older >>> BITS][older & MASK] = node + 1
     if (newer < 0) this.tail[id] = node + 1
     else this.before[newer >>> BITS][newer & MASK] = node + 1
-    this.page(node).fill(0, this.offset(node) + 1, this.offset(node) + this.width)
-    this.page(node)[this.offset(node)] = time
+    const page = this.page(node), at = this.offset(node)
+    page[at] = time
+    for (let k = 1; k < this.width; k++) page[at + k] = 0
     return node
   }
 
@@ -100,9 +101,8 @@ export class Lists<F extends string = string> {
     let to = 0
     for (let id = 0; id < ids; id++) {
       for (let node = this.oldest(id); node >= 0; node = this.newer(node)) {
-        const at = this.offset(node)
-        entries.set(this.page(node).subarray(at, at + this.width), to)
-        to += this.width
+        const page = this.page(node), at = this.offset(node)
+        for (let k = 0; k < this.width; k++) entries[to++] = page[at + k]
         counts[id]++
       }
     }
@@ -112,9 +112,10 @@ export class Lists<F extends string = string> {
   load ({ counts, entries }: SavedList): void {
     let from = 0
     for (let id = 0; id < counts.length; id++) {
-      for (let k = 0; k < counts[id]; k++, from += this.width) {
+      for (let left = counts[id]; left > 0; left--) {
         const node = this.insert(id, entries[from])
-        this.page(node).set(entries.subarray(from, from + this.width), this.offset(node))
+        const page = this.page(node), at = this.offset(node)
+        for (let k = 0; k < this.width; k++) page[at + k] = entries[from++]
       }
     }
   }

@@ -28,8 +28,8 @@ export type Held<S extends Shapes> = { readonly [K in keyof S]:
   S[K] extends number ? Float64Array :
     S[K] extends RingShape ? Rings :
       S[K] extends ListShape<infer F> ? Lists<F> :
-      S[K] extends NoteShape ? Int32Array :
-        S[K] extends Readonly<Record<infer F extends string, number>> ? Records<F> : never }
+        S[K] extends NoteShape ? Int32Array :
+          S[K] extends Readonly<Record<infer F extends string, number>> ? Records<F> : never }
 
 export class Records<F extends string = string> {
   readonly width: number

@@ -1,6 +1,6 @@
 import { Batch } from './batch.ts'
 import type { SeriesTable } from './series.ts'
-import { Memory, type Held, type Saved, type Shapes } from './memory.ts'
+import { Memory, remembers as anything, type Held, type Saved, type Shapes } from './memory.ts'
 import { MillraceError } from './errors.ts'
 import { options as checked, type Given, type TObject, type TProperties, type Values } from './options.ts'
 
@@ -47,7 +47,11 @@ export interface Operator<Needs extends string = any, Adds extends string = any>
   open (host: Host): Stage
 }
 
-/** A running step with its memory. `process` is synchronous: one batch in, one batch out. */
+/**
+ * A running step with its memory. `process` is synchronous: one batch in, one batch out.
+ * Provisional rows go through steps without memory like any rows. A step with memory does not see them: it hands them
+ * on without its columns, or not at all when it drops rows, as it cannot know what becomes of them.
+ */
 export interface Stage {
   readonly operator: Operator
   process (batch: Batch<any>): Batch<any>
@@ -68,7 +72,7 @@ export function defineOperator<const P extends TProperties, const N extends stri
     const adds = resolve(definition.adds, options) ?? []
     const perSeries = resolve(definition.perSeries, options) ?? {} as S
     const perDevice = resolve(definition.perDevice, options) ?? {} as D
-    const remembers = Object.keys(perSeries).length + Object.keys(perDevice).length > 0
+    const remembers = anything(perSeries) || anything(perDevice)
     const fingerprint = JSON.stringify([definition.name, definition.version ?? 1, options])
     const operator: Operator<N, A> = {
       id, name: definition.name, definition, options: options as Readonly<Record<string, unknown>>, given: rest, needs, adds, remembers,
@@ -81,7 +85,10 @@ export function defineOperator<const P extends TProperties, const N extends stri
           process (batch) {
             series.appear(host.series.size)
             devices.appear(host.series.devices)
-            return definition.process(batch, options, held, host)
+            const out = definition.process(batch, options, held, host)
+            if (batch.provisional === undefined || out.provisional !== batch.provisional) return out
+            if (!remembers) return new Batch({ ...out, provisional: definition.process(batch.provisional, options, held, host) })
+            return definition.drops === undefined ? out : new Batch({ ...out, provisional: undefined })
           },
           save: () => ({ fingerprint, series: series.save(), devices: devices.save() }),
           load (snapshot) {

@@ -11,6 +11,7 @@ export class SeriesTable {
   readonly deviceOf: Int32Array          // series -> device
   size = 0                               // how many series there are
   devices = 0                            // how many devices there are
+  readonly tagged: Int32Array            // device -> how often its tags have changed
   private readonly first: Int32Array     // device -> its first series + 1
   private readonly last: Int32Array
   private readonly next: Int32Array      // series -> the next series of its device + 1
@@ -21,6 +22,7 @@ export class SeriesTable {
   constructor (capacity = 100_000) {
     this.capacity = capacity
     this.deviceOf = new Int32Array(capacity)
+    this.tagged = new Int32Array(capacity)
     this.first = new Int32Array(capacity)
     this.last = new Int32Array(capacity)
     this.next = new Int32Array(capacity)
@@ -78,7 +80,10 @@ export class SeriesTable {
   tag (device: number, tags: Tags): boolean {
     const entry = this.deviceNames[device]
     const changed = Object.entries(tags).some(([key, value]) => entry.tags[key] !== value)
-    if (changed) entry.tags = { ...entry.tags, ...tags }
+    if (changed) {
+      entry.tags = { ...entry.tags, ...tags }
+      this.tagged[device]++
+    }
     return changed
   }
 

@@ -23,6 +23,7 @@ export class Watermarks {
   private readonly series: SeriesTable
   private readonly options: TimeOptions
   private readonly memory: Memory<typeof shapes>
+  private slowest = -1                   // the device that holds the watermark; -1: look for it
 
   constructor (series: SeriesTable, options: TimeOptions) {
     this.series = series
@@ -43,6 +44,7 @@ export class Watermarks {
       const d = deviceOf[rows.series[i]]
       arrival[i] = reached[d]
       heard[d] = ingest
+      if (d === this.slowest || silent[d] !== 0 || arrival[i] === -Infinity) this.slowest = -1
       silent[d] = 0
       const t = rows.time[i] - this.options.lateness
       if (t > reached[d]) {
@@ -67,6 +69,7 @@ export class Watermarks {
       if (silent[d] === 1 && ingest - heard[d] >= this.options.forget) { silent[d] = 2; forgotten.push(d) }
     }
     if (gone.length + forgotten.length === 0) return undefined
+    this.slowest = -1
     return new Batch({ ...empty, progress: { ...noProgress, silent: Int32Array.from(gone), forgotten: Int32Array.from(forgotten), tick: position }, watermark: this.least() })
   }
 
@@ -84,13 +87,20 @@ export class Watermarks {
     for (let d = 0; d < this.series.devices; d++) if (heard[d] !== -Infinity) heard[d] = ingest
   }
 
+  /** The least progress of the devices that are not silent. Looks through all of them only after the slowest one has moved. */
   private least (): number {
     const { reached, silent } = this.memory.held
-    let least = Infinity
-    for (let d = 0; d < this.series.devices; d++) if (silent[d] === 0 && reached[d] !== -Infinity && reached[d] < least) least = reached[d]
-    return least === Infinity ? -Infinity : least
+    if (this.slowest < 0) {
+      for (let d = 0; d < this.series.devices; d++) {
+        if (silent[d] === 0 && reached[d] !== -Infinity && (this.slowest < 0 || reached[d] < reached[this.slowest])) this.slowest = d
+      }
+    }
+    return this.slowest < 0 ? -Infinity : reached[this.slowest]
   }
 
   save (): Saved { return this.memory.save() }
-  load (saved: Saved): void { this.memory.load(saved) }
+  load (saved: Saved): void {
+    this.memory.load(saved)
+    this.slowest = -1
+  }
 }
