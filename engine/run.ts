@@ -93,7 +93,7 @@ export class Run {
         delivery: delivery => this.deliver(delivery, signal),
         tick: () => this.tick(signal)
       })
-      if (ended) await this.settle(flow.end(this.now()), signal)
+      if (ended) await this.settle(flow.end(this.ingest()), signal)
       else await this.leave(signal)
     } catch (error) {
       this.failure = error
@@ -119,6 +119,9 @@ export class Run {
     return Object.fromEntries(Object.entries(found).filter((entry): entry is [string, string] => entry[1] !== undefined))
   }
 
+  /** Now, on the clock that readings are judged by: the source's when it brings one. */
+  private ingest (): number { return this.source?.now?.() ?? this.now() }
+
   private async deliver (delivery: Delivery, signal: AbortSignal): Promise<void> {
     this.received += delivery.received
     this.inFlight += delivery.received
@@ -129,7 +132,7 @@ export class Run {
   }
 
   private async tick (signal: AbortSignal): Promise<void> {
-    const now = this.now()
+    const now = this.ingest()
     if (this.blocked || this.source!.trouble() !== undefined) {
       this.blocked = false
       this.flow!.listen(now)          // nobody is silent while we do not listen
@@ -152,7 +155,7 @@ export class Run {
 
   /** A last commit with everything remembered, so that a planned restart goes on as if nothing had happened. */
   private async leave (signal: AbortSignal): Promise<void> {
-    const nothing: Outputs = { writes: [], alerts: [], late: [], deadLetters: [], follow: [], position: this.position, ingest: this.now(), received: 0, counts: () => ({}) }
+    const nothing: Outputs = { writes: [], alerts: [], late: [], deadLetters: [], follow: [], position: this.position, ingest: this.ingest(), received: 0, counts: () => ({}) }
     await this.commit(nothing, signal, serialize(this.flow!.save()))
   }
 

@@ -31,6 +31,8 @@ export interface Source {
   trouble (): string | undefined
   /** The URL that a source listens on, once it does. */
   address? (): string | undefined
+  /** The ingest clock of a source that brings its own, such as the time in the files of a replay; absent: the engine's. */
+  now? (): number
 }
 
 export interface SourceHost {
