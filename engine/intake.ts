@@ -10,12 +10,16 @@ export interface DeadLetter {
   readonly reason: Reason
   readonly detail: string            // names the field and the value
   readonly topic: string
-  readonly payload: Uint8Array
+  readonly payload: Uint8Array       // a copy; empty from the 17th dead letter of a message on, so that one message cannot become gigabytes
   readonly ingest: number            // when it arrived, ms
 }
 
 const MAX_TIME = 253402300800000     // the year 10000
 const START = 1024
+const none = new Uint8Array(0)
+const ROW = 28                       // bytes of a row
+const DEAD = 256                     // bytes of a dead letter, about, without its payload
+const WITH_PAYLOAD = 16              // dead letters of one message that carry its bytes
 
 /**
  * Where bytes have become columns: codecs write readings here, one message (= one record, one position) after the
@@ -36,7 +40,9 @@ export class Intake {
   private bytes = 0
   private messages = 0
   private topic = ''
-  private payload: Uint8Array = new Uint8Array(0)
+  private payload: Uint8Array = none
+  private kept: Uint8Array | undefined         // copy of the payload for dead letters
+  private charged = 0                // rows that the credits know of
   private ingest = 0
 
   /** `ahead`: ms that a reading may be ahead of its arrival. `after`: the position before the first message. */
@@ -56,9 +62,9 @@ export class Intake {
     this.payload = payload
     this.ingest = ingest
     this.part = 0
-    const bytes = payload.length + topic.length + 64
-    this.bytes += bytes
-    this.credits.take(bytes)
+    this.kept = undefined
+    this.charge(payload.length + topic.length + 64 + ROW * (this.rows - this.charged))
+    this.charged = this.rows
     this.messages++
     return ++this.position
   }
@@ -79,7 +85,9 @@ export class Intake {
 
   /** One reading of the current message, or all of it, cannot be read. Counts as one reading. */
   reject (reason: Reason, detail: string): void {
-    this.dead.push({ position: this.position, part: this.part++, reason, detail, topic: this.topic, payload: this.payload, ingest: this.ingest })
+    this.charge(DEAD)
+    const payload = this.part < WITH_PAYLOAD ? this.kept ??= Uint8Array.from(this.payload) : none
+    this.dead.push({ position: this.position, part: this.part++, reason, detail, topic: this.topic, payload, ingest: this.ingest })
   }
 
   /** All that has gathered, as a delivery; the intake is empty again. */
@@ -89,9 +97,14 @@ export class Intake {
       rows: { time: this.time.slice(0, rows), series: this.ids.slice(0, rows), value: this.value.slice(0, rows), position: this.positions.slice(0, rows) },
       dead, received: rows + dead.length, messages, upTo: this.position, ingest, bytes, ended
     }
-    this.rows = this.bytes = this.messages = 0
+    this.rows = this.charged = this.bytes = this.messages = 0
     this.dead = []
     return delivery
+  }
+
+  private charge (bytes: number): void {
+    this.bytes += bytes
+    this.credits.take(bytes)
   }
 
   private grow (): void {
