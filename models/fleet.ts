@@ -1,0 +1,252 @@
+import { faultsOfWeek, withoutOverlaps, WEEK, type Fault, type FaultRates, type Scale } from './faults.ts'
+import { key, normal, uniform } from './random.ts'
+
+/**
+ * One metric of a device, as a function of the device's hidden load L (about 0.5 on average, 1 is full):
+ *
+ *   y(t)     = y(t - dt) + (1 - exp(-dt / lag)) * (L(t) - y(t - dt))      first-order lag; lag 0: y = L
+ *   value(t) = base + gain * y(t) + bend * y(t)^2 + noise * normal
+ *
+ * `base` differs between devices by 2 % (one standard deviation), `gain` by 10 %.
+ */
+export interface MetricModel {
+  readonly base: number
+  readonly gain: number
+  readonly bend: number
+  readonly lag: number               // ms
+  readonly noise: number             // standard deviation of the sensor
+  readonly stride: number            // read at every stride-th interval
+  readonly factor: number            // of a fault `unit`
+  readonly unit: string
+}
+
+/** The metrics there are. Values are those of a medium-sized electric motor with a pump. */
+export const metricModels = {
+  temperature: { base: 35, gain: 40, bend: 0, lag: 15 * 60_000, noise: 0.25, stride: 2, factor: 1.8, unit: '°C' },
+  vibration: { base: 0.8, gain: 0.6, bend: 3, lag: 0, noise: 0.12, stride: 1, factor: 1000, unit: 'mm/s' },
+  current: { base: 2, gain: 14, bend: 0, lag: 0, noise: 0.15, stride: 1, factor: 1000, unit: 'A' },
+  pressure: { base: 6.5, gain: -1.8, bend: 0, lag: 20_000, noise: 0.04, stride: 1, factor: 1000, unit: 'bar' },
+  flow: { base: 4, gain: 60, bend: -12, lag: 5_000, noise: 0.6, stride: 1, factor: 1000, unit: 'l/min' },
+  speed: { base: 1490, gain: -35, bend: 0, lag: 0, noise: 1.5, stride: 1, factor: 0.016666666666666666, unit: '1/min' },
+  voltage: { base: 401, gain: -6, bend: 0, lag: 0, noise: 0.8, stride: 2, factor: 0.001, unit: 'V' },
+  power: { base: 0.9, gain: 6.5, bend: 1.5, lag: 0, noise: 0.08, stride: 1, factor: 1000, unit: 'kW' },
+  oil: { base: 30, gain: 28, bend: 0, lag: 45 * 60_000, noise: 0.15, stride: 4, factor: 1.8, unit: '°C' },
+  sound: { base: 62, gain: 14, bend: 4, lag: 0, noise: 0.7, stride: 2, factor: 0.1, unit: 'dB' }
+} as const satisfies Record<string, MetricModel>
+export type MetricName = keyof typeof metricModels
+
+export interface FleetOptions {
+  readonly devices: number
+  readonly metrics: readonly MetricModel[]
+  readonly every: number             // ms between two readings of a metric of stride 1
+  readonly seed: number
+  readonly start: number             // event time of the first reading, ms
+  readonly rates?: FaultRates        // random faults
+  readonly faults?: readonly Fault[] // planted ones; random ones keep clear of them
+}
+
+/** Where readings are written. At least as long as there are metrics. */
+export interface FleetReadings {
+  readonly time: Float64Array        // by the clock of the device
+  readonly series: Int32Array
+  readonly value: Float64Array
+  readonly truth: Float64Array       // true time: the same, but for a `clock` fault; never goes back
+}
+
+export const roomFor = (readings: number): FleetReadings =>
+  ({ time: new Float64Array(readings), series: new Int32Array(readings), value: new Float64Array(readings), truth: new Float64Array(readings) })
+
+const DAY = 24 * 60 * 60_000
+const TURN = 2 * Math.PI
+const SUNDAY_NOON = 3.5 * DAY        // after 1970-01-01, a Thursday
+const MEMORY = 20 * 60_000           // correlation time of the load's noise, ms
+const NOISE = 0.06                   // its standard deviation
+const LOAD_SPREAD = 0.2              // of the whole load, about
+
+/**
+ * A fleet of devices whose metrics are coupled through a hidden load. Load of device d at event time t:
+ *
+ *   L(t) = mean + daily * week(t) * season(t) + n(t) + size of a `load` fault
+ *   season(t) = sin(a) + sin(2a) / 4        a = 2 pi (t / 1 day - phase): each device has its own hour
+ *   week(t)   = 0.85 - 0.15 cos(2 pi (t - Sunday noon) / 7 days)
+ *   n(t)      = r n(t - dt) + 0.06 sqrt(1 - r^2) normal      r = exp(-dt / 20 min): AR(1), independent of the interval
+ *
+ * Readings come in order of true time: interval by interval, devices staggered within it, so that the rate is even.
+ * The same options give the same readings, and a device is the same in a fleet of any size. No clock: time is asked for.
+ * 8 bytes per device and 16 per series, and the faults under way.
+ */
+export class Fleet {
+  readonly devices: number
+  readonly width: number             // metrics of a device; the series of metric m of device d is d * width + m
+  readonly options: FleetOptions
+  private readonly scales: readonly Scale[]
+  private readonly order: Int32Array
+  private readonly offset: Float64Array      // of a device in the interval, ms
+  private readonly character: Float64Array   // of a device: mean, daily, phase
+  private readonly base: Float64Array        // of a series
+  private readonly gain: Float64Array
+  private readonly noiseKey: Float64Array
+  private readonly loadKey: Float64Array
+  private readonly follow: Float64Array      // of a metric: 1 - exp(-dt / lag)
+  private readonly persistence: number
+  private readonly wander: Float64Array      // n(t) of a device
+  private readonly lagged: Float64Array      // y(t) of a series
+  private readonly last: Float64Array        // last value of a series
+  private readonly changes: Float64Array     // when a device's set of faults changes next
+  private readonly active: Fault[][]
+  private readonly coming: Fault[][]
+  private readonly week: Int32Array          // weeks scheduled, of a device
+  private tick = 0
+  private turn = 0
+
+  constructor (options: FleetOptions) {
+    const { devices, metrics, every, seed, start, faults = [] } = options
+    if (!(devices >= 1 && metrics.length >= 1 && every > 0 && Number.isFinite(start))) throw new RangeError('a fleet needs a device, a metric, an interval and a start')
+    const odd = faults.find(f => !(f.to > f.from && Number.isFinite(f.to) && Number.isFinite(f.size) && f.device >= 0 && f.device < devices && f.metric >= -1 && f.metric < metrics.length))
+    if (odd !== undefined) throw new RangeError(`a fault that does not fit the fleet: ${JSON.stringify(odd)}`)
+    const width = metrics.length, count = devices * width
+    this.options = options
+    this.devices = devices
+    this.width = width
+    this.scales = metrics.map(scaleOf)
+    this.persistence = Math.exp(-every / MEMORY)
+    this.offset = Float64Array.from({ length: devices }, (_, d) => Math.floor(radicalInverse(d) * every * 1000) / 1000)
+    this.order = Int32Array.from({ length: devices }, (_, d) => d).sort((a, b) => this.offset[a] - this.offset[b] || a - b)
+    this.follow = Float64Array.from(metrics, m => m.lag > 0 ? 1 - Math.exp(-every / m.lag) : 1)
+    this.character = new Float64Array(3 * devices)
+    this.base = new Float64Array(count)
+    this.gain = new Float64Array(count)
+    this.noiseKey = new Float64Array(count)
+    this.loadKey = Float64Array.from({ length: devices }, (_, d) => key(seed, d, LOAD))
+    this.wander = new Float64Array(devices)
+    this.lagged = new Float64Array(count).fill(NaN)
+    this.last = new Float64Array(count).fill(NaN)
+    this.week = new Int32Array(devices)
+    this.changes = new Float64Array(devices).fill(-Infinity)
+    this.active = Array.from({ length: devices }, () => [])
+    this.coming = Array.from({ length: devices }, (_, d) => faults.filter(f => f.device === d).sort((a, b) => a.from - b.from))
+    for (let d = 0; d < devices; d++) {
+      const own = key(seed, d, CHARACTER)
+      this.character.set([0.5 + 0.05 * normal(own, 0), 0.22 + 0.06 * uniform(own, 10), 0.35 + 0.1 * uniform(own, 11)], 3 * d)
+      this.wander[d] = NOISE * normal(this.loadKey[d], 0)
+      for (let m = 0; m < width; m++) {
+        const metric = key(seed, d, METRIC, m)
+        this.noiseKey[d * width + m] = metric
+        this.base[d * width + m] = metrics[m].base * (1 + 0.02 * normal(own, 2 * m + 20))
+        this.gain[d * width + m] = metrics[m].gain * (1 + 0.1 * normal(own, 2 * m + 21))
+      }
+    }
+  }
+
+  /** True time of the next reading, ms. */
+  get due (): number { return this.timeOf(this.order[this.turn]) }
+
+  /** Writes the readings up to and including true time `until`, as many as there is room for, from index 0. Returns how many. */
+  fill (out: FleetReadings, until = Infinity): number {
+    if (out.time.length < this.width) throw new RangeError(`room for ${out.time.length} readings, a device has ${this.width}`)
+    let n = 0
+    while (n + this.width <= out.time.length) {
+      const d = this.order[this.turn], t = this.timeOf(d)
+      if (t > until) break
+      n = this.read(d, t, out, n)
+      if (++this.turn === this.devices) {
+        this.turn = 0
+        this.tick++
+      }
+    }
+    return n
+  }
+
+  /** All faults that begin before `until`, in order of time: the labels. */
+  faults (until: number): Fault[] {
+    const all = (this.options.faults ?? []).filter(f => f.from < until)
+    for (let d = 0; d < this.devices; d++) {
+      for (let week = 0; this.random && this.options.start + week * WEEK < until; week++) all.push(...this.scheduled(d, week).filter(f => f.from < until))
+    }
+    return all.sort((a, b) => a.from - b.from || a.device - b.device)
+  }
+
+  private timeOf (device: number): number {
+    return Math.round((this.options.start + this.tick * this.options.every + this.offset[device]) * 1000) / 1000
+  }
+
+  private read (d: number, t: number, out: FleetReadings, n: number): number {
+    const { metrics } = this.options
+    const { width, tick } = this
+    if (t >= this.changes[d]) this.change(d, t)
+    const faults = this.active[d]
+    const load = this.load(d, t, faults)
+    for (let m = 0, s = d * width; m < width; m++, s++) {
+      const model = metrics[m]
+      const y = this.lagged[s] = Number.isNaN(this.lagged[s]) ? load : this.lagged[s] + this.follow[m] * (load - this.lagged[s])
+      if ((tick + d + m) % model.stride !== 0) continue
+      const value = this.base[s] + this.gain[s] * y + model.bend * y * y + model.noise * normal(this.noiseKey[s], tick)
+      out.series[n] = s
+      out.time[n] = out.truth[n] = t
+      out.value[n] = value
+      if (faults.length > 0 && !this.distort(faults, m, s, t, out, n)) continue
+      this.last[s] = out.value[n++]
+    }
+    return n
+  }
+
+  private load (d: number, t: number, faults: readonly Fault[]): number {
+    const c = 3 * d
+    const a = TURN * (t / DAY - this.character[c + 2])
+    const week = 0.85 - 0.15 * Math.cos(TURN * (t - SUNDAY_NOON) / WEEK)
+    if (this.tick > 0) this.wander[d] = this.persistence * this.wander[d] + NOISE * Math.sqrt(1 - this.persistence ** 2) * normal(this.loadKey[d], this.tick)
+    let load = this.character[c] + this.character[c + 1] * week * (Math.sin(a) + Math.sin(2 * a) / 4) + this.wander[d]
+    for (const fault of faults) if (fault.kind === 'load') load += fault.size
+    return load
+  }
+
+  /** What the active faults do to a reading. False when there is none any more. */
+  private distort (faults: readonly Fault[], m: number, s: number, t: number, out: FleetReadings, n: number): boolean {
+    for (const { kind, metric, size, from, to } of faults) {
+      if (metric >= 0 && metric !== m) continue
+      if (kind === 'dropout') return false
+      if (kind === 'stuck') out.value[n] = Number.isNaN(this.last[s]) ? out.value[n] : this.last[s]
+      else if (kind === 'spike' || kind === 'shift') out.value[n] += size
+      else if (kind === 'drift') out.value[n] += size * (t - from) / (to - from)
+      else if (kind === 'noise') out.value[n] += size * normal(mixed(this.noiseKey[s]), this.tick)
+      else if (kind === 'clip') out.value[n] = Math.min(out.value[n], size)
+      else if (kind === 'unit') out.value[n] = out.value[n] * size + (size === 1.8 ? 32 : 0)
+      else if (kind === 'clock') out.time[n] = t + size
+    }
+    return true
+  }
+
+  private change (d: number, t: number): void {
+    const { start } = this.options
+    const coming = this.coming[d]
+    while (this.random && start + this.week[d] * WEEK <= t) {
+      coming.push(...this.scheduled(d, this.week[d]++))
+      coming.sort((a, b) => a.from - b.from)
+    }
+    while (coming.length > 0 && coming[0].from <= t) this.active[d].push(coming.shift()!)
+    const active = this.active[d] = this.active[d].filter(f => f.to > t)
+    this.changes[d] = Math.min(coming[0]?.from ?? Infinity, this.random ? start + this.week[d] * WEEK : Infinity, ...active.map(f => f.to))
+  }
+
+  private scheduled (device: number, week: number): Fault[] {
+    const { seed, start, rates = {}, every, faults = [] } = this.options
+    return withoutOverlaps(faultsOfWeek({ seed, device, week, start, rates, scales: this.scales, every }), faults.filter(f => f.device === device))
+  }
+
+  private get random (): boolean { return this.options.rates !== undefined }
+}
+
+/** The healthy mean and standard deviation of a metric, about: the load is 0.5 on average and spreads by 0.2. */
+export const scaleOf = ({ base, gain, bend, noise, factor }: MetricModel): Scale =>
+  ({ centre: base + gain / 2 + bend / 4, spread: Math.hypot((gain + bend) * LOAD_SPREAD, noise), factor })
+
+// names of streams
+const CHARACTER = 1, LOAD = 2, METRIC = 3
+const mixed = (noiseKey: number) => key(noiseKey, 4)
+
+/** Van der Corput's sequence: spreads any number of devices evenly over the interval, each at the same place in a fleet of any size. */
+function radicalInverse (n: number): number {
+  let inverse = 0
+  for (let half = 0.5; n > 0; n >>>= 1, half /= 2) if (n & 1) inverse += half
+  return inverse
+}

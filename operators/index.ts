@@ -1,0 +1,13 @@
+/** Every operator there is. A new one is one more name here. */
+import { dedupe } from './dedupe.ts'
+import { deadband } from './deadband.ts'
+import { derive } from './derive.ts'
+import { ewma } from './ewma.ts'
+import { scale } from './scale.ts'
+import { threshold } from './threshold.ts'
+import { tumbling } from './tumbling.ts'
+import { validate } from './validate.ts'
+import { where } from './where.ts'
+import { zscore } from './zscore.ts'
+
+export const operators = { where, scale, derive, deadband, validate, dedupe, ewma, zscore, tumbling, threshold }
