@@ -1,5 +1,5 @@
 import { openAlert } from './alert.ts'
-import { Batch } from './batch.ts'
+import type { Batch } from './batch.ts'
 import { MillraceError } from './errors.ts'
 import type { Host, Stage, StageSnapshot } from './operator.ts'
 import type { Pipeline, Route } from './pipeline.ts'
@@ -79,7 +79,7 @@ export class Flow {
   listen (ingest: number): void { this.time.listen(ingest) }
 
   private pass (batch: Batch, outputs: Gathered): void {
-    const out = final(this.trunk.process(batch, outputs))
+    const out = this.trunk.process(batch, outputs)
     for (const branch of this.branches) {
       outputs.tally(branch.name).received += branch.reads === 'readings' ? out.length : 0
       branch.process(out, outputs)
@@ -197,7 +197,6 @@ class OpenRoute {
       status.out += batch.length
       status.ns += Number(process.hrtime.bigint() - started)
       const { drops, derives } = stage.operator.definition
-      if (drops !== undefined) batch = final(batch)
       if (readings && drops !== undefined) tally[drops] += before - batch.length
       if (readings && derives) tally.derived += batch.length - before
     }
@@ -234,9 +233,6 @@ class OpenRoute {
     for (const { name, open } of this.alerts) open.load(part(`${this.name}/alert:${name}`))
   }
 }
-
-/** Without provisional rows: a step that may drop rows cannot say which of these it would have kept. */
-const final = (batch: Batch<any>): Batch<any> => batch.provisional === undefined ? batch : new Batch({ ...batch, provisional: undefined })
 
 export const openFlow = (pipeline: Pipeline, series: SeriesTable, position = 0): Flow => new Flow(pipeline, series, position)
 
