@@ -64,6 +64,17 @@ async function show (options: Options, parts: Parts): Promise<number> {
   return options.for === undefined ? stop.code() : 0
 }
 
+/** About 1,000 readings a second of 50 pumps. One overheats after 6 s; later ones go wrong at random, about one every two minutes. */
+const plant = {
+  tenant: 'plant',
+  prefix: 'pump',
+  devices: 50,
+  rate: 1000,
+  seed: 7,
+  faults: [{ device: 'pump-7', metric: 'temperature', kind: 'shift', at: '6s', for: '6s', size: 60 }],
+  rates: { shift: 60, spike: 30, stuck: 10 }
+}
+
 interface Drive { readonly parts: Parts, readonly log: Logger, readonly say: (line: string) => void, readonly stop: AbortSignal, readonly over: AbortSignal, readonly limit: number, readonly receiver: DemoReceiver, readonly quiet: boolean }
 
 /** Publishes to the broker until it is time to stop, showing what happens; then lets what is under way arrive. */
@@ -71,10 +82,10 @@ async function drive (run: Run, { parts, log, say, stop, over, limit, receiver, 
   while (run.source?.address?.() === undefined && !stop.aborted && !over.aborted) await sleep(20, stop)
   if (stop.aborted || over.aborted) return
   const broker = run.source!.address!()!
-  say(`broker        ${broker}  (publish to plant/<site>/<device>/<metric>)`)
+  say(`broker        ${broker}  (publish to <tenant>/<device>/<metric>)`)
   const enough = new AbortController()
   const started = performance.now()
-  const fleet = parts.publishFleet({ url: broker, log, signal: enough.signal })
+  const fleet = parts.publishFleet({ ...plant, url: broker, log, signal: enough.signal })
   const tty = process.stderr.isTTY && !quiet
   while (!stop.aborted && !over.aborted && performance.now() - started < limit) {
     await sleep(Math.min(500, Math.max(1, limit - (performance.now() - started))), AbortSignal.any([stop, over]))
