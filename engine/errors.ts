@@ -24,6 +24,7 @@ export const errors = {
   'usage/file': { title: 'A file that cannot be read.', status: 404, exit: 2 },
   'source/unreachable': { title: 'A broker or server that a source reads cannot be reached.', status: 503, exit: 69 },
   'source/refused': { title: 'A broker refuses what a source asks for.', status: 502, exit: 1 },
+  'source/listen': { title: 'A port that a source cannot listen on.', status: 500, exit: 69 },
   'store/unreachable': { title: 'The database cannot be reached.', status: 503, exit: 69 },
   'store/unsupported': { title: 'A database or extension in a version that Millrace does not work with.', status: 500, exit: 78 },
   'store/migration': { title: 'A migration was changed after it had been applied, or failed.', status: 500, exit: 1 },

@@ -99,6 +99,7 @@ export class Run {
       this.failure = error
       throw error
     } finally {
+      await this.source?.close?.()
       await this.dispatcher?.stop()
       for (const follower of this.followers.values()) await follower.close()
       await store.close()

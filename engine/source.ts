@@ -27,6 +27,8 @@ export interface Source {
   open (from: Position | undefined, credits: Credits, signal: AbortSignal): Observable<Delivery>
   /** Everything up to here is safe in the store: acknowledge it. */
   commit (upTo: Position): Promise<void>
+  /** Lets go of its connections. Called once, after the last commit: until then it can acknowledge. */
+  close? (): Promise<void>
   /** Connected and reading? For /readyz: undefined when well, else a sentence. */
   trouble (): string | undefined
   /** The URL that a source listens on, once it does. */
