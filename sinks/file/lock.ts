@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { readFile, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { setTimeout as wait } from 'node:timers/promises'
+import { MillraceError, span } from '#engine'
+
+interface Holder { readonly pid: number, readonly started: string | undefined, readonly host: string, readonly token: string }
+
+const BEAT = 10_000                  // ms between signs of life
+const DEAD = 30_000                  // ms without one after which a holder on another host counts as dead
+const held = new Set<string>()       // tokens of this process
+
+/**
+ * One process per folder. The lock of a process that is dead is taken over, of one that lives is not: on the same host by
+ * its pid and start time, on another (a container on the same volume) by the age of its last sign of life.
+ * Who has lost the lock learns it from `mine`, which must be asked after each write and before its acknowledgement.
+ */
+export class Lock {
+  private readonly file: string
+  private readonly text: string
+  private readonly token: string
+  private readonly beat: NodeJS.Timeout
+
+  private constructor (file: string, holder: Holder) {
+    this.file = file
+    this.token = holder.token
+    this.text = JSON.stringify(holder)
+    this.beat = setInterval(() => { const now = new Date(); utimes(file, now, now).catch(() => {}) }, BEAT)
+    this.beat.unref()
+    held.add(holder.token)
+  }
+
+  /** Throws store/locked when a living process of this host has it; waits for a silent one on another host. */
+  static async take (file: string, signal: AbortSignal): Promise<Lock> {
+    const me: Holder = { pid: process.pid, started: startOf(process.pid), host: hostname(), token: randomUUID() }
+    for (;;) {
+      const holder = await read(file)
+      if (holder === undefined) break
+      if (holder.host === me.host) {
+        if (alive(holder)) throw new MillraceError('store/locked', `file store: process ${holder.pid} uses ${file.slice(0, -5)}`, { help: 'stop that process, or give this pipeline another name or folder' })
+        break
+      }
+      const silent = Date.now() - (await stat(file)).mtimeMs
+      if (silent >= DEAD) break
+      if (signal.aborted) throw new MillraceError('store/locked', `file store: process ${holder.pid} on ${holder.host} used ${file.slice(0, -5)} ${span(Math.round(silent / 1000) * 1000)} ago`)
+      await wait(Math.min(1000, DEAD - silent), undefined, { signal }).catch(() => {})
+    }
+    await writeFile(`${file}.${me.token}`, JSON.stringify(me), { mode: 0o600, flush: true })
+    await rename(`${file}.${me.token}`, file)
+    const lock = new Lock(file, me)
+    if (await lock.mine()) return lock
+    await lock.release()
+    throw new MillraceError('store/locked', `file store: another process took ${file.slice(0, -5)} at the same moment`)
+  }
+
+  async mine (): Promise<boolean> { return await readFile(this.file, 'utf8').catch(() => '') === this.text }
+
+  async release (): Promise<void> {
+    clearInterval(this.beat)
+    if (await this.mine()) await unlink(this.file)
+    held.delete(this.token)
+  }
+}
+
+/** Who has the lock. A lock that cannot be read is nobody's: it is renamed into place whole. */
+async function read (file: string): Promise<Holder | undefined> {
+  try { return JSON.parse(await readFile(file, 'utf8')) } catch { return undefined }
+}
+
+function alive ({ pid, started, token }: Holder): boolean {
+  if (pid === process.pid && started === startOf(pid)) return held.has(token)
+  try { process.kill(pid, 0) } catch (error) { if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false }
+  return started === startOf(pid)
+}
+
+/** When a process started, in a form that only says whether two are the same; undefined where the system does not tell. */
+function startOf (pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  } catch { return undefined }
+}

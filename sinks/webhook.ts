@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto'
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { defineSink, Duration, isLoopback, Transient, Type, type AlertEvent, type SinkHost } from '#engine'
+import { isoMicros, RowText } from './format/rows.ts'
+import { keyOf, Poster, type Target } from './webhook/post.ts'
+
+const OURS = ['content-length', 'content-type', 'transfer-encoding', 'host', 'connection']
+
+/**
+ * POSTs alerts, or rows, as JSON. Both arrive at least once: what was sent before a crash may be sent again. An alert then has
+ * the same `webhook-id`, which is the id of its event; rows that are cut in the same way do too. With a `secret`, requests
+ * are signed after Standard Webhooks (HMAC-SHA256). 2xx is delivered; redirects are not followed.
+ *
+ * An alert: `{"type":"alert.firing","timestamp":"...","data":{id, incident, state, tenant, pipeline, alert, severity, device,
+ * metric, since, time, value, evidence, message}}`, times in ISO 8601. A receiver orders the states of an incident by `time`.
+ * Rows: `{"type":"rows","pipeline":"...","data":[{tenant, device, metric, time, value, ...columns}]}`.
+ */
+export const webhook = defineSink({
+  name: 'webhook',
+  summary: 'Sends alerts, or rows, as JSON to an HTTP server. At least once.',
+  options: Type.Object({
+    url: Type.String({ description: 'Where to send: http or https, without user and password.', pattern: '^https?://' }),
+    headers: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Headers to send along, such as authorization.' })),
+    timeout: Duration({ description: 'How long an answer may take, at most 1m.', default: '15s' }),
+    secret: Type.Optional(Type.String({ description: 'Signs requests: whsec_ and the base64 of 24 to 64 random bytes.' })),
+    rows: Type.Integer({ description: 'Most rows in one request. For rows only.', minimum: 1, maximum: 100_000, default: 1000 })
+  }),
+  check ({ url, headers = {}, timeout, secret }) {
+    const parsed = URL.canParse(url) ? new URL(url) : undefined
+    if (parsed === undefined) return 'url is not a URL'
+    if (parsed.username !== '' || parsed.password !== '') return 'url has a user or password in it, which would show in logs; use headers: { authorization: ... }'
+    if (!(timeout > 0 && timeout <= 60_000)) return 'timeout must be more than 0 and at most 1m'
+    if (secret !== undefined && keyOf(secret) === undefined) return 'secret must be whsec_ and the base64 of 24 to 64 bytes, such as one made by: echo whsec_$(openssl rand -base64 32)'
+    for (const [name, value] of Object.entries(headers)) {
+      if (OURS.includes(name.toLowerCase()) || name.toLowerCase().startsWith('webhook-')) return `headers.${name} is set by the sink itself`
+      try { validateHeaderName(name); validateHeaderValue(name, value) } catch { return `headers.${name} cannot be sent: a header's name or value has a character that HTTP forbids` }
+    }
+    return undefined
+  },
+
+  receive (options, host) {
+    const { poster, stop } = connect(options, host)
+    return {
+      send: (event, signal) => poster.post(event.id, alertBody(event), signal),
+      close: stop
+    }
+  },
+
+  follow (options, host) {
+    const { poster, stop, signal } = connect(options, host)
+    const text = new RowText(host.series)
+    let trouble: string | undefined
+    return {
+      async write (batch) {
+        const lines = text.lines(batch)
+        for (let i = 0; i < lines.length; i += options.rows) {
+          const body = `{"type":"rows","pipeline":${JSON.stringify(host.pipeline)},"data":[${lines.slice(i, i + options.rows).join(',')}]}`
+          try {
+            await poster.post(createHash('sha256').update(body).digest('hex').slice(0, 32), body, signal)
+            trouble = undefined
+          } catch (error) {
+            trouble = (error as Error).message
+            if (error instanceof Transient && error.after !== undefined) await rest(Math.min(error.after, 60_000), signal)
+            throw error
+          }
+        }
+      },
+      close: stop,
+      trouble: () => trouble
+    }
+  }
+})
+
+function connect (target: Target, host: SinkHost) {
+  const { protocol, hostname, origin } = new URL(target.url)
+  if (protocol === 'http:' && !isLoopback(hostname)) host.log.warn({ origin }, 'webhook: sends over plain http, which others on the way can read')
+  const poster = new Poster(target)
+  const closing = new AbortController()
+  return { poster, signal: closing.signal, stop: async () => { closing.abort(); poster.close() } }
+}
+
+/** The body of an alert. The same for the same event, so that a repeat is byte for byte the same. */
+export function alertBody ({ position: _, ...event }: AlertEvent): string {
+  const time = isoMicros(event.time)
+  return JSON.stringify({ type: `alert.${event.state}`, timestamp: time, data: { ...event, since: isoMicros(event.since), time } })
+}
+
+const rest = (ms: number, signal: AbortSignal): Promise<void> => new Promise(resolve => {
+  const timer = setTimeout(resolve, ms)
+  signal.addEventListener('abort', () => { clearTimeout(timer); resolve() }, { once: true })
+})
