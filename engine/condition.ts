@@ -12,7 +12,9 @@ export interface Test {
 }
 
 /** A condition as data: columns (or `value`) with their tests, all of which must hold; `any` and `all` nest. */
-export type Condition<C extends string = string> = { readonly [K in C]?: Test } & { readonly any?: readonly Condition<C>[], readonly all?: readonly Condition<C>[] }
+export type Condition<C extends string = string> = string extends C
+  ? { readonly [column: string]: Test | readonly Condition[] | undefined, readonly any?: readonly Condition[], readonly all?: readonly Condition[] }
+  : { readonly [K in C]?: Test } & { readonly any?: readonly Condition<C>[], readonly all?: readonly Condition<C>[] }
 
 export const HOLDS = 1, FAILS = 0, UNKNOWN = 2   // unknown: a column that it reads has no value in this row
 

@@ -49,8 +49,8 @@ export interface Operator<Needs extends string = any, Adds extends string = any>
 
 /**
  * A running step with its memory. `process` is synchronous: one batch in, one batch out.
- * Provisional rows go through steps without memory like any rows. A step with memory does not see them: it hands them
- * on without its columns, or not at all when it drops rows, as it cannot know what becomes of them.
+ * Provisional rows go through steps without memory like any rows. A step with memory does not see them: it hands them on
+ * with its columns empty (NaN), or not at all when it drops rows, as it cannot know what becomes of them.
  */
 export interface Stage {
   readonly operator: Operator
@@ -88,7 +88,9 @@ export function defineOperator<const P extends TProperties, const N extends stri
             const out = definition.process(batch, options, held, host)
             if (batch.provisional === undefined || out.provisional !== batch.provisional) return out
             if (!remembers) return new Batch({ ...out, provisional: definition.process(batch.provisional, options, held, host) })
-            return definition.drops === undefined ? out : new Batch({ ...out, provisional: undefined })
+            if (definition.drops !== undefined) return new Batch({ ...out, provisional: undefined })
+            const unknown = new Float64Array(batch.provisional.length).fill(NaN)
+            return new Batch({ ...out, provisional: batch.provisional.with(Object.fromEntries(adds.map(column => [column, unknown]))) })
           },
           save: () => ({ fingerprint, series: series.save(), devices: devices.save() }),
           load (snapshot) {

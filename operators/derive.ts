@@ -10,6 +10,7 @@ const ways = {
   min: x => Math.min(...x),
   max: x => Math.max(...x)
 } satisfies Record<string, Combine>
+const way = <W extends keyof typeof ways>(name: W) => Type.Literal(name)
 
 /**
  * A new metric of a device from several others. When each of them has a value that has not been used yet, and none is
@@ -25,7 +26,7 @@ export const derive = defineOperator({
   options: Type.Object({
     metric: Type.String({ description: 'Name of the new metric.', minLength: 1 }),
     from: Type.Array(Type.String({ minLength: 1 }), { description: 'Metrics that it is made from, in order.', minItems: 2, uniqueItems: true }),
-    by: Type.Union((Object.keys(ways) as (keyof typeof ways)[]).map(way => Type.Literal(way)), { description: 'How: difference and ratio take the first minus, or over, all others.' }),
+    by: Type.Union([way('product'), way('sum'), way('difference'), way('ratio'), way('mean'), way('min'), way('max')], { description: 'How: difference and ratio take the first minus, or over, all others.' }),
     within: Duration({ description: 'How much older than the newest value another may be.', default: '10s' })
   }),
   perSeries: { role: note },             // 0: not looked at; 1: no source; else 2 + the place among the sources
@@ -41,7 +42,7 @@ export const derive = defineOperator({
   process (batch, { metric, from, by, within }, { role, made, last, sources }, { series: table }) {
     const { data, width } = sources
     const values = new Float64Array(from.length)
-    const combine: Combine = ways[by as keyof typeof ways]
+    const combine: Combine = ways[by]
     const complete = (at: number): number => {     // time of the newest source; NaN when one is missing
       let newest = -Infinity
       for (let k = 0; k < from.length; k++) {

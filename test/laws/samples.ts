@@ -1,0 +1,29 @@
+import type { Condition, Operator } from '#engine'
+import { alertOperator } from '../../engine/alert.ts'
+import { operators } from '../../operators/index.ts'
+import { features } from '../../models/features.ts'
+
+const { where, scale, derive, deadband, validate, dedupe, ewma, zscore, tumbling, threshold } = operators
+
+/** Options that bring every operator to do what it does, on the streams of the laws. Each operator must stand here. */
+export const samples: Record<keyof typeof operators, (() => Operator)[]> = {
+  where: [() => where({ device: 'd0' }), () => where({ metric: ['m0', '*2'], tenant: 't' })],
+  scale: [() => scale({ factor: 1.8, offset: 32 }), () => scale({ factor: 2, metric: 'm1' })],
+  derive: [() => derive({ metric: 'power', from: ['m0', 'm1'], by: 'product', within: '3s' }), () => derive({ metric: 'spread', from: ['m2', 'm0', 'm1'], by: 'ratio' })],
+  deadband: [() => deadband({ by: 1 }), () => deadband({ percent: 20, max: '8s' })],
+  validate: [() => validate({ min: -50, max: 50 }), () => validate({ rate: 3, missing: false })],
+  dedupe: [() => dedupe(), () => dedupe({ within: '5s' })],
+  ewma: [() => ewma(), () => ewma({ alpha: 0.5 })],
+  zscore: [() => zscore({ over: '10s', samples: 3 }), () => zscore({ over: '1m', samples: 2, floor: 0.5 })],
+  tumbling: [() => tumbling({ every: '10s' }), () => tumbling({ every: '7s', features: [...features], offset: '2s' }), () => tumbling({ every: '1m', features: ['last'] })],
+  threshold: [() => threshold({ above: 2 }), () => threshold({ below: 0, clear: 10 })]
+}
+
+const spike: Condition = { value: { above: 2 } }
+const between: Condition = { any: [{ value: { inside: [0, 3] } }, { given: { below: -10 } }] }
+
+/** The alert operator keeps the same laws. */
+export const alerts: (() => Operator)[] = [
+  () => alertOperator({ when: spike }),
+  () => alertOperator({ when: between, clear: { value: { above: 50 } }, for: '4s' })
+]
