@@ -3,6 +3,7 @@ import type { Severity } from './alert.ts'
 import type { Operator } from './operator.ts'
 import type { SinkSpec } from './sink.ts'
 import type { SourceSpec } from './source.ts'
+import { MillraceError } from './errors.ts'
 import { duration } from './options.ts'
 
 /** When to alert, as data. `C` are the columns there are. */
@@ -38,6 +39,8 @@ export interface TimeGiven { readonly lateness?: string, readonly ahead?: string
 export const timeDefaults = { lateness: '60s', ahead: '5m', idle: '30s', forget: '7d' } as const
 
 type Op<N extends string, A extends string> = Operator<N, A>
+/** An operator whose columns are there. What it needs may be known only from its options (then `N` is string): lint checks that. */
+type Fits<N extends string, C extends string> = string extends N ? unknown : [N] extends [C | 'value'] ? unknown : { readonly needs: readonly C[] }
 
 /** Builds a pipeline, and in its type `C` the columns that exist at its end. Every call returns a new value; each is a Pipeline. */
 export class PipelineBuilder<C extends string = never> implements Pipeline {
@@ -66,14 +69,19 @@ export class PipelineBuilder<C extends string = never> implements Pipeline {
     return new PipelineBuilder({ ...(this as Pipeline), source, dedupe, time: readTime(time) })
   }
 
-  pipe<N1 extends C, A1 extends string> (a: Op<N1, A1>): PipelineBuilder<C | A1>
-  pipe<N1 extends C, A1 extends string, N2 extends C | A1, A2 extends string> (a: Op<N1, A1>, b: Op<N2, A2>): PipelineBuilder<C | A1 | A2>
-  pipe<N1 extends C, A1 extends string, N2 extends C | A1, A2 extends string, N3 extends C | A1 | A2, A3 extends string> (a: Op<N1, A1>, b: Op<N2, A2>, c: Op<N3, A3>): PipelineBuilder<C | A1 | A2 | A3>
-  pipe<N1 extends C, A1 extends string, N2 extends C | A1, A2 extends string, N3 extends C | A1 | A2, A3 extends string, N4 extends C | A1 | A2 | A3, A4 extends string> (a: Op<N1, A1>, b: Op<N2, A2>, c: Op<N3, A3>, d: Op<N4, A4>): PipelineBuilder<C | A1 | A2 | A3 | A4>
+  pipe<N1 extends string, A1 extends string> (a: Op<N1, A1> & Fits<N1, C>): PipelineBuilder<C | A1>
+  pipe<N1 extends string, A1 extends string, N2 extends string, A2 extends string> (a: Op<N1, A1> & Fits<N1, C>, b: Op<N2, A2> & Fits<N2, C | A1>): PipelineBuilder<C | A1 | A2>
+  pipe<N1 extends string, A1 extends string, N2 extends string, A2 extends string, N3 extends string, A3 extends string> (a: Op<N1, A1> & Fits<N1, C>, b: Op<N2, A2> & Fits<N2, C | A1>, c: Op<N3, A3> & Fits<N3, C | A1 | A2>): PipelineBuilder<C | A1 | A2 | A3>
+  pipe<N1 extends string, A1 extends string, N2 extends string, A2 extends string, N3 extends string, A3 extends string, N4 extends string, A4 extends string> (a: Op<N1, A1> & Fits<N1, C>, b: Op<N2, A2> & Fits<N2, C | A1>, c: Op<N3, A3> & Fits<N3, C | A1 | A2>, d: Op<N4, A4> & Fits<N4, C | A1 | A2 | A3>): PipelineBuilder<C | A1 | A2 | A3 | A4>
+  pipe<N1 extends string, A1 extends string, N2 extends string, A2 extends string, N3 extends string, A3 extends string, N4 extends string, A4 extends string, N5 extends string, A5 extends string> (a: Op<N1, A1> & Fits<N1, C>, b: Op<N2, A2> & Fits<N2, C | A1>, c: Op<N3, A3> & Fits<N3, C | A1 | A2>, d: Op<N4, A4> & Fits<N4, C | A1 | A2 | A3>, e: Op<N5, A5> & Fits<N5, C | A1 | A2 | A3 | A4>): PipelineBuilder<C | A1 | A2 | A3 | A4 | A5>
+  pipe<N1 extends string, A1 extends string, N2 extends string, A2 extends string, N3 extends string, A3 extends string, N4 extends string, A4 extends string, N5 extends string, A5 extends string, N6 extends string, A6 extends string> (a: Op<N1, A1> & Fits<N1, C>, b: Op<N2, A2> & Fits<N2, C | A1>, c: Op<N3, A3> & Fits<N3, C | A1 | A2>, d: Op<N4, A4> & Fits<N4, C | A1 | A2 | A3>, e: Op<N5, A5> & Fits<N5, C | A1 | A2 | A3 | A4>, f: Op<N6, A6> & Fits<N6, C | A1 | A2 | A3 | A4 | A5>): PipelineBuilder<C | A1 | A2 | A3 | A4 | A5 | A6>
+  pipe<N1 extends string, A1 extends string, N2 extends string, A2 extends string, N3 extends string, A3 extends string, N4 extends string, A4 extends string, N5 extends string, A5 extends string, N6 extends string, A6 extends string, N7 extends string, A7 extends string> (a: Op<N1, A1> & Fits<N1, C>, b: Op<N2, A2> & Fits<N2, C | A1>, c: Op<N3, A3> & Fits<N3, C | A1 | A2>, d: Op<N4, A4> & Fits<N4, C | A1 | A2 | A3>, e: Op<N5, A5> & Fits<N5, C | A1 | A2 | A3 | A4>, f: Op<N6, A6> & Fits<N6, C | A1 | A2 | A3 | A4 | A5>, g: Op<N7, A7> & Fits<N7, C | A1 | A2 | A3 | A4 | A5 | A6>): PipelineBuilder<C | A1 | A2 | A3 | A4 | A5 | A6 | A7>
+  pipe<N1 extends string, A1 extends string, N2 extends string, A2 extends string, N3 extends string, A3 extends string, N4 extends string, A4 extends string, N5 extends string, A5 extends string, N6 extends string, A6 extends string, N7 extends string, A7 extends string, N8 extends string, A8 extends string> (a: Op<N1, A1> & Fits<N1, C>, b: Op<N2, A2> & Fits<N2, C | A1>, c: Op<N3, A3> & Fits<N3, C | A1 | A2>, d: Op<N4, A4> & Fits<N4, C | A1 | A2 | A3>, e: Op<N5, A5> & Fits<N5, C | A1 | A2 | A3 | A4>, f: Op<N6, A6> & Fits<N6, C | A1 | A2 | A3 | A4 | A5>, g: Op<N7, A7> & Fits<N7, C | A1 | A2 | A3 | A4 | A5 | A6>, h: Op<N8, A8> & Fits<N8, C | A1 | A2 | A3 | A4 | A5 | A6 | A7>): PipelineBuilder<C | A1 | A2 | A3 | A4 | A5 | A6 | A7 | A8>
   pipe (...steps: Operator[]): PipelineBuilder<any> { return new PipelineBuilder({ ...(this as Pipeline), steps: [...this.steps, ...steps] }) }
 
   /** A branch reads what the steps so far give; it adds nothing to the trunk. A branch has no branches of its own. */
   branch (name: string, build: (p: PipelineBuilder<C>) => Route): PipelineBuilder<C> {
+    if (name in this.branches) throw new MillraceError('config/duplicate-key', `pipeline "${this.name}": a second branch "${name}"`, { help: 'give one of them another name' })
     const { steps, alerts, sinks } = build(new PipelineBuilder<C>({ ...(this as Pipeline), steps: [], branches: {}, alerts: [], sinks: [] }))
     return new PipelineBuilder({ ...(this as Pipeline), branches: { ...this.branches, [name]: { steps, alerts, sinks } } })
   }

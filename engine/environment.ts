@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs'
+import { MillraceError } from './errors.ts'
+
+export interface Environment {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Reads a file of `${file:path}`. */
+  readonly read?: (path: string) => string
+  /** Stands for what is not set, where nothing will be connected to: for tests of a pipeline. */
+  readonly unset?: string
+}
+
+const PLACE = /\$\$|\$\{([^}]*)\}/g
+const FORM = /^([A-Za-z_]\w*)(?::([-?])(.*))?$/s
+
+/**
+ * Puts the environment into a text: ${VAR}, ${VAR:-default}, ${VAR:?message}, ${file:path} without the line end at its
+ * end; $$ is a dollar sign. Works on single values after YAML is parsed, so no value can change the structure of a file;
+ * values of variables with line ends are refused.
+ */
+export function interpolate (text: string, { env, read = path => readFileSync(path, 'utf8'), unset }: Environment): string {
+  return text.replace(PLACE, (whole, inside: string | undefined) => {
+    if (inside === undefined) return '$'
+    if (inside.startsWith('file:')) {
+      const path = inside.slice(5)
+      try {
+        return read(path).replace(/\r?\n$/, '')
+      } catch (cause) {
+        if (unset !== undefined) return unset
+        throw new MillraceError('config/environment', `the file "${path}" cannot be read: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`, { help: 'it must exist and be readable by this process', cause })
+      }
+    }
+    const [, name, how, rest = ''] = FORM.exec(inside) ?? []
+    if (name === undefined) throw new MillraceError('config/environment', `"${whole}" is not the name of a variable`, { help: 'write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${file:path}; a dollar sign is $$' })
+    const value = env[name]
+    if (value === undefined || (value === '' && how !== undefined)) {
+      if (how === '-') return rest
+      if (unset !== undefined) return unset
+      throw new MillraceError('config/environment', `the environment variable ${name} is not set${how === '?' && rest !== '' ? `: ${rest}` : ''}`, { help: `set it, or give a default: \${${name}:-default}` })
+    }
+    if (/[\r\n]/.test(value)) throw new MillraceError('config/environment', `the environment variable ${name} has a line end in it`, { help: `for longer text write \${file:path}` })
+    return value
+  })
+}

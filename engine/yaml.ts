@@ -1,0 +1,291 @@
+import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node, type Scalar } from 'yaml'
+import type { Components } from './components.ts'
+import { pipelineOf, type Draft, type DraftAlert, type DraftRoute, type Part } from './draft.ts'
+import { interpolate, type Environment } from './environment.ts'
+import { MillraceError, type Code } from './errors.ts'
+import { check } from './lint.ts'
+import type { Operator } from './operator.ts'
+import { optionAt, readOptions, show, suggest, type Problem, type TObject } from './options.ts'
+import { readTime, type AlertOptions, type Pipeline } from './pipeline.ts'
+import { isError, sorted, written, type Finding, type Path, type Place } from './report.ts'
+import { AlertSchema, FILE_KEYS, ROUTE_KEYS, TimeSchema } from './schema.ts'
+import type { SinkSpec } from './sink.ts'
+import type { SourceSpec } from './source.ts'
+
+/** A pipeline file as read: the pipeline when nothing is wrong with it, and everything that is, sorted by place. */
+export interface Read { readonly pipeline: Pipeline | undefined, readonly findings: readonly Finding[] }
+
+const LIMIT = 2 ** 20                // bytes of a file
+const ALIASES = 100                  // how often anchors may be repeated: more is a bomb
+
+/** Reads a pipeline from YAML. `file` is how it is called in findings. Never throws for what stands in the text. */
+export function readYaml (text: string, components: Components, { file, environment = { env: process.env } }: { file: string, environment?: Environment }): Read {
+  const failed = (code: Code, message: string, help?: string): Read => ({ pipeline: undefined, findings: [{ code, level: 'error', message, help, path: [], place: { file, line: 1, column: 1, length: 1, text: text.slice(0, 200).split('\n')[0] } }] })
+  if (Buffer.byteLength(text) > LIMIT) return failed('config/too-large', `the file has ${Buffer.byteLength(text)} bytes, a pipeline at most ${LIMIT}`)
+  const lines = new LineCounter()
+  let doc: Document.Parsed
+  try {
+    doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2', logLevel: 'silent' })
+  } catch (error) {
+    return failed('config/syntax', error instanceof RangeError ? 'the file is nested too deeply' : (error as Error).message)
+  }
+  const map = new SourceMap(doc, lines, text, file)
+  const syntax = [...doc.errors, ...doc.warnings].map((e): Finding => ({ code: e.code === 'DUPLICATE_KEY' ? 'config/duplicate-key' : 'config/syntax', level: 'error', message: e.code === 'DUPLICATE_KEY' ? `the key "${text.slice(...e.pos)}" stands here a second time` : `not valid YAML: ${e.message.charAt(0).toLowerCase()}${e.message.slice(1)}`, path: [], place: map.between(...e.pos) }))
+  if (syntax.some(f => f.code === 'config/syntax')) return { pipeline: undefined, findings: sorted(syntax) }
+  const unset = fill(doc, environment, map)
+  let given: unknown
+  try {
+    given = doc.toJS({ maxAliasCount: ALIASES })
+  } catch (error) {
+    return failed('config/syntax', `the anchors of the file cannot be resolved: ${(error as Error).message}`, `an anchor may be repeated, in all, ${ALIASES} times`)
+  }
+  const reader = new Reader(components, unset.texts)
+  const draft = reader.file(given)
+  const found = [...syntax, ...unset.findings, ...[...reader.findings, ...draft === undefined ? [] : check(draft)].map(f => ({ ...f, place: map.place(f) }))]
+  const findings = sorted(found.filter((f, i) => found.findIndex(g => g.message === f.message && g.place?.line === f.place?.line && g.place?.column === f.place?.column) === i))
+  return { pipeline: draft === undefined || findings.some(isError) ? undefined : pipelineOf(draft, file), findings }
+}
+
+/** Puts the environment into the scalars of a parsed file. `texts`: the paths of those that were changed. */
+function fill (doc: Document, environment: Environment, map: SourceMap): { findings: Finding[], texts: Set<string> } {
+  const findings: Finding[] = [], texts = new Set<string>()
+  visit(doc, {
+    Scalar (key, node, ancestors) {
+      if (key === 'key' || typeof node.value !== 'string' || !node.value.includes('$')) return
+      const path = pathOf(key, ancestors)
+      if (path[0] === 'tests') return                // what a test says does not depend on where it runs
+      try {
+        const filled = interpolate(node.value, environment)
+        if (filled !== node.value) texts.add(written(path))
+        node.value = filled
+      } catch (error) {
+        const { message, help, code } = error as MillraceError
+        findings.push({ code, level: 'error', message, help, path: [], place: map.of(node) })
+      }
+    }
+  })
+  return { findings, texts }
+}
+
+function pathOf (key: unknown, ancestors: readonly unknown[]): Path {
+  const path: (string | number)[] = []
+  ancestors.forEach((node, i) => {
+    const next = ancestors[i + 1]
+    if (isPair(node)) path.push(String((node.key as Scalar).value))
+    else if (isSeq(node)) path.push(next === undefined ? key as number : node.items.indexOf(next))
+  })
+  return path
+}
+
+/** From what was written to a draft, gathering what is wrong. */
+class Reader {
+  readonly findings: Finding[] = []
+  private readonly components: Components
+  private readonly texts: ReadonlySet<string>
+  constructor (components: Components, texts: ReadonlySet<string>) { this.components = components; this.texts = texts }
+
+  file (given: unknown): Draft | undefined {
+    if (!isObject(given)) {
+      this.add('config/invalid', [], `a pipeline is a map of ${FILE_KEYS.join(', ')}, got ${show(given)}`)
+      return undefined
+    }
+    this.keys(given, FILE_KEYS, [], 'the pipeline')
+    const { name, dedupe = true, tests = [], branches = {} } = given
+    if (name !== undefined && typeof name !== 'string') this.add('config/invalid', ['name'], `name must be text, got ${show(name)}`)
+    if (typeof dedupe !== 'boolean') this.add('config/invalid', ['dedupe'], `dedupe must be true or false, got ${show(dedupe)}`)
+    if (!Array.isArray(tests)) this.add('config/invalid', ['tests'], `tests must be a list, got ${show(tests)}`)
+    if (!isObject(branches)) this.add('config/invalid', ['branches'], `branches must be a map of names, got ${show(branches)}`)
+    return {
+      name: name === undefined ? undefined : String(name),
+      source: given.from === undefined ? undefined : this.component<SourceSpec>('source', this.components.sources, given.from, ['from']),
+      time: this.time(given.time),
+      dedupe: dedupe !== false,
+      trunk: this.route('', given, []),
+      branches: isObject(branches) ? Object.entries(branches).map(([key, branch]) => this.branch(key, branch)) : [],
+      tests: Array.isArray(tests) ? tests : []
+    }
+  }
+
+  private time (given: unknown): Pipeline['time'] {
+    if (given === undefined || given === null) return readTime()
+    if (!isObject(given)) this.add('config/invalid', ['time'], `time must be a map of ${Object.keys(TimeSchema.properties).join(', ')}, got ${show(given)}`)
+    const { values, well } = this.options('time', TimeSchema, isObject(given) ? given : {}, ['time'])
+    return well ? values as Pipeline['time'] : readTime()
+  }
+
+  private branch (name: string, given: unknown): DraftRoute {
+    const path = ['branches', name]
+    if (isObject(given)) this.keys(given, ROUTE_KEYS, path, `branch "${name}"`)
+    else this.add('config/invalid', path, `branch "${name}" must be a map of ${ROUTE_KEYS.join(', ')}, got ${show(given)}`, { key: true })
+    return this.route(name, isObject(given) ? given : {}, path)
+  }
+
+  private route (name: string, given: Record<string, unknown>, path: Path): DraftRoute {
+    const { alerts = {} } = given
+    if (!isObject(alerts)) this.add('config/invalid', [...path, 'alerts'], `alerts must be a map of names, got ${show(alerts)}`)
+    return {
+      name,
+      path,
+      steps: this.list(given.pipe, [...path, 'pipe'], (item, at) => this.component<Operator>('operator', this.components.operators, item, at)),
+      alerts: isObject(alerts) ? Object.entries(alerts).flatMap(([key, alert]) => this.alert(key, alert, [...path, 'alerts', key])) : [],
+      sinks: this.sinks(given.to, [...path, 'to'])
+    }
+  }
+
+  private alert (name: string, given: unknown, path: Path): DraftAlert[] {
+    if (!isObject(given)) {
+      this.add('config/invalid', path, `alert "${name}" must be a map of ${Object.keys(AlertSchema.properties).join(', ')}, got ${show(given)}`, { key: true })
+      return []
+    }
+    const { well } = this.options(name, AlertSchema, given, path)
+    const { to, ...options } = given
+    for (const condition of [options.when, options.clear]) this.numbers(condition, path)
+    return [{ name, path, options: (well ? options : { when: options.when, ...options.clear === undefined ? {} : { clear: options.clear } }) as unknown as AlertOptions, receivers: this.sinks(to, [...path, 'to']) }]
+  }
+
+  private sinks (given: unknown, path: Path): Part<SinkSpec>[] {
+    return this.list(given, path, (item, at) => this.component<SinkSpec>('sink', this.components.sinks, item, at))
+  }
+
+  private list<T> (given: unknown, path: Path, read: (item: unknown, path: Path) => T): T[] {
+    if (given === undefined || given === null) return []
+    if (Array.isArray(given)) return given.map((item, i) => read(item, [...path, i]))
+    this.add('config/invalid', path, `${written(path)} must be a list, got ${show(given)}`, { help: `write ${path.at(-1)}: [ ... ], or a dash before each` })
+    return []
+  }
+
+  /** `name`, or `name: options`. */
+  private component<T> (kind: string, known: Readonly<Record<string, ((given?: any) => T) & { readonly definition: { readonly options: TObject, readonly adds?: unknown, readonly windows?: true } }>>, given: unknown, path: Path): Part<T> {
+    const names = Object.keys(known)
+    const keys = isObject(given) ? Object.keys(given) : []
+    const name = typeof given === 'string' ? given : keys[0]
+    if (name === undefined || keys.length > 1) {
+      this.add('config/invalid', keys.length > 1 ? [...path, keys[1]] : path, keys.length > 1 ? `one ${kind} at a time, got ${keys.join(', ')}` : `${written(path)} must be a ${kind}, got ${show(given)}`, { key: keys.length > 1, help: keys.length > 1 && names.includes(keys[0]) ? `options belong under the name: ${keys[0]}: { ${keys[1]}: ... }` : `write its name, or its name and options: ${names[0]}: { ... }` })
+      return { path }
+    }
+    const here = [...path, name]
+    if (!Object.hasOwn(known, name)) {
+      this.add('config/unknown-component', here, `there is no ${kind} "${name}"`, { key: true, help: suggest(name, names) })
+      return { path: here }
+    }
+    const make = known[name], { adds = [], windows } = make.definition
+    const wrong: Part<T> = { path: here, adds: Array.isArray(adds) && !windows ? adds : undefined }
+    const all = isObject(given) ? given[name] ?? {} : {}
+    if (!isObject(all)) {
+      this.add('config/invalid', here, `the options of ${name} must be a map, got ${show(all)}`, { help: `write ${name}: { option: value }` })
+      return wrong
+    }
+    const { id, ...rest } = kind === 'operator' ? all : { ...all, id: undefined }
+    const options = 'id' in make.definition.options.properties || kind !== 'operator' ? all : rest
+    if (id !== undefined && (typeof id !== 'string' || id === '')) this.add('config/invalid', [...here, 'id'], `${name}.id must be text, got ${show(id)}`)
+    if (!this.options(name, make.definition.options, options, here).well) return wrong
+    try {
+      return { path: here, value: make(id === undefined ? options : { ...options, id: String(id) }) }
+    } catch (error) {
+      if (!(error instanceof MillraceError)) throw error
+      this.add(error.code, here, error.message, { key: true, help: error.help })
+      return wrong
+    }
+  }
+
+  private options (name: string, schema: TObject, given: Record<string, unknown>, path: Path): { values: unknown, well: boolean } {
+    this.types(schema, given, path)
+    const { values, problems } = readOptions(name, schema, given)
+    for (const p of problems) this.problem(p, path)
+    return { values, well: problems.length === 0 }
+  }
+
+  /** What comes from the environment is text: where a declaration wants a number or a boolean, it becomes one. */
+  private types (schema: unknown, given: any, path: Path): void {
+    for (const [key, value] of Object.entries(given)) {
+      const at = [...path, Array.isArray(given) ? Number(key) : key]
+      if (typeof value === 'object' && value !== null) this.types(optionAt(schema, [at.at(-1)!]), value, at)
+      else if (typeof value === 'string' && this.texts.has(written(at))) {
+        const type = optionAt(schema, [at.at(-1)!])?.type
+        if ((type === 'number' || type === 'integer') && value.trim() !== '' && !Number.isNaN(Number(value))) given[key] = Number(value)
+        else if (type === 'boolean' && (value === 'true' || value === 'false')) given[key] = value === 'true'
+      }
+    }
+  }
+
+  /** The bounds of conditions are numbers, wherever they come from. */
+  private numbers (condition: unknown, path: Path): void {
+    if (!isObject(condition) || this.texts.size === 0 || ![...this.texts].some(t => t.startsWith(written(path)))) return
+    for (const [key, value] of Object.entries(condition)) {
+      if (typeof value === 'string' && value.trim() !== '' && !Number.isNaN(Number(value))) condition[key] = Number(value)
+      else for (const part of Array.isArray(value) ? value : [value]) this.numbers(part, path)
+    }
+  }
+
+  private keys (given: object, known: readonly string[], path: Path, what: string): void {
+    for (const key of Object.keys(given)) if (!known.includes(key)) this.add('config/unknown-key', [...path, key], `unknown key "${key}" in ${what}`, { key: true, help: suggest(key, known) })
+  }
+
+  private problem ({ code, path: inside, message, help, key }: Problem, path: Path): void {
+    this.add(code, [...path, ...inside], message, { help, ...key === undefined ? {} : { key } })
+  }
+
+  private add (code: Code, path: Path, message: string, more: Partial<Finding> = {}): void {
+    this.findings.push({ code, level: 'error', path, message, ...more })
+  }
+}
+
+/** From paths to places in the text. */
+class SourceMap {
+  private readonly doc: Document
+  private readonly lines: LineCounter
+  private readonly rows: readonly string[]
+  private readonly file: string
+  constructor (doc: Document, lines: LineCounter, text: string, file: string) {
+    this.doc = doc
+    this.lines = lines
+    this.rows = text.split(/\r?\n/)
+    this.file = file
+  }
+
+  /** The key or value at a path; of what is not there, the nearest thing around it. A map or list is shown by its key. */
+  place ({ path, key = false, row }: Finding): Place {
+    let node: unknown = this.doc.contents, name: unknown
+    let depth = 0
+    for (const part of path) {
+      const inside: unknown = isAlias(node) ? node.resolve(this.doc) : node
+      if (isMap(inside)) {
+        const pair = inside.items.find(p => isScalar(p.key) ? String(p.key.value) === String(part) : false)
+        if (pair === undefined) break
+        name = pair.key
+        node = pair.value
+      } else if (isSeq(inside) && typeof part === 'number' && part < inside.items.length) {
+        node = inside.items[part]
+        name = undefined
+      } else break
+      depth++
+    }
+    const there = depth === path.length
+    if (there && row !== undefined && isScalar(node)) return this.row(node, row)
+    const value = isScalar(node) && node.range != null && node.range[1] > node.range[0]
+    if (name !== undefined && (key && there || !there || !value)) return this.of(name as Node)
+    return this.of(node as Node | null)
+  }
+
+  of (node: Node | null): Place {
+    const [from = 0, to = 1] = node?.range ?? []
+    return this.between(from, isMap(node) || isSeq(node) ? from + 1 : to)
+  }
+
+  between (from: number, to: number): Place {
+    const { line, col } = this.lines.linePos(from)
+    const text = this.rows[line - 1] ?? ''
+    return { file: this.file, line, column: col, length: Math.max(1, Math.min(to - from, text.length - col + 1)), text }
+  }
+
+  /** A line of a block of text; of text in quotes, its beginning. */
+  private row (node: Scalar, row: number): Place {
+    const at = this.of(node as Node)
+    if (node.type !== 'BLOCK_LITERAL') return at
+    const text = this.rows[at.line + row] ?? ''
+    const column = text.length - text.trimStart().length + 1
+    return { ...at, line: at.line + row + 1, column, length: Math.max(1, text.trim().length), text }
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, any> => value !== null && typeof value === 'object' && !Array.isArray(value)
