@@ -1,0 +1,139 @@
+import { readFile } from 'node:fs/promises'
+import { connect, credsAuthenticator, type Msg, type NatsConnection, type NodeConnectionOptions, type Subscription } from '@nats-io/transport-node'
+import { backoff, defineSource, gather, Intake, sleep, Type, type Position, type Source } from '#engine'
+import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
+import { templateFault, Topics } from './codec/topic.ts'
+
+const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
+
+/**
+ * Core NATS subjects. A message is promised from the moment of its reception only: core NATS keeps nothing, so what is published
+ * while nobody listens is lost; every such time is logged with its length. Core NATS cannot be paused either: while the engine has
+ * no room, messages are taken in beyond it up to `buffer` bytes, then the subscriptions are given up until there is room again;
+ * in a queue group the other members then get the messages. Connects for ever, with a back-off of its own.
+ */
+export const nats = defineSource({
+  name: 'nats',
+  summary: 'Messages of core NATS subjects, decoded from JSON.',
+  options: Type.Object({
+    servers: Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })], { description: 'One or several servers of a cluster.', default: 'nats://localhost:4222' }),
+    subject: Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })], { description: 'Subject templates: names such as {device} stand for one token.', default: '{tenant}.{device}.{metric}' }),
+    queue: text('Queue group: its members share the messages between them.'),
+    user: text('User name.'),
+    password: text('Password of the user.'),
+    token: text('Token, instead of a user.'),
+    credentials: text('File with a JWT and its key (.creds), instead of a user.'),
+    tls: Type.Optional(Type.Object({ ca: text('File with the certificates to trust.'), cert: text('File with the own certificate.'), key: text('File with its key.') }, { description: 'TLS, also without any of its options.' })),
+    buffer: Type.Integer({ description: 'Bytes to take in beyond what the engine has room for, before the subscriptions are given up.', minimum: 0, default: 64 * 2 ** 20 }),
+    ...codecOptions
+  }),
+  check (options) {
+    return [options.subject].flat().map(s => templateFault(s, '.')).find(fault => fault !== undefined) ?? codecFault(options)
+  },
+  shares: ({ queue }) => queue !== undefined,
+
+  open (options, host): Source {
+    const servers = [options.servers].flat()
+    let trouble: string | undefined = 'nats is not connected yet'
+    return {
+      trouble: () => trouble,
+      commit: async () => {},
+      open (from: Position | undefined, credits, signal) {
+        const intake = new Intake(host.series, credits, { ahead: host.ahead, after: from ?? 0 })
+        const topics = new Topics([options.subject].flat(), host.series, { tenant: options.tenant, separator: '.' })
+        const decode = makeDecoder(options, topics, host.series, intake)
+        return gather(intake, credits, signal, host.now, gathering => {
+          const stop = new AbortController()
+          let connection: NatsConnection | undefined
+          let subscriptions: Subscription[] = []
+          let deafSince: number | undefined        // not listening since; before the first connection nothing is missed
+
+          const deaf = (why: string) => {
+            trouble = `nats ${why}`
+            deafSince ??= host.now()
+            host.log.error({ servers }, `nats: ${why}; messages published from now on are lost${options.queue === undefined ? '' : ' unless another member of the queue group takes them'}`)
+          }
+          const listening = () => {
+            trouble = undefined
+            if (deafSince !== undefined) host.log.error({ servers, ms: Math.round(host.now() - deafSince) }, `nats: listening again; messages of the last ${((host.now() - deafSince) / 1000).toFixed(1)} s are lost`)
+            deafSince = undefined
+          }
+          const receive = (error: Error | null, message: Msg) => {
+            if (error !== null) {
+              deaf(`refuses the subscription: ${error.message}`)
+              void connection?.close()
+              return
+            }
+            decode(message.subject, message.data, host.now(), message.headers?.get(options.timeProperty) || undefined)
+            gathering.pushed()
+            if (credits.used >= credits.limit + options.buffer && subscriptions.length > 0) giveUp()
+          }
+          const giveUp = () => {
+            for (const subscription of subscriptions) subscription.unsubscribe()
+            subscriptions = []
+            deaf(`source has unsubscribed: the engine does not keep up and ${options.buffer} bytes beyond its room are taken (buffer)`)
+            const again = () => {
+              if (stop.signal.aborted || connection === undefined || connection.isClosed()) return
+              if (credits.open) subscribe(connection)
+              else credits.next(again)
+            }
+            credits.next(again)
+          }
+          const subscribe = (to: NatsConnection) => {
+            subscriptions = topics.filters.map(filter => to.subscribe(filter, { callback: receive, ...options.queue === undefined ? {} : { queue: options.queue } }))
+            listening()
+          }
+
+          const work = async () => {
+            let waits = backoff()
+            while (!stop.signal.aborted) {
+              try {
+                connection = await connect(await settings())
+                if (stop.signal.aborted) break
+                subscribe(connection)
+                host.log.info({ server: connection.getServer() }, 'nats: connected')
+                void watch(connection)
+                const since = host.now()
+                const error = await connection.closed()
+                if (host.now() - since > 10_000) waits = backoff()
+                if (!stop.signal.aborted && deafSince === undefined) deaf(`has closed the connection${error ? `: ${error.message}` : ''}`)
+              } catch (error) {
+                if (stop.signal.aborted) break
+                trouble = `nats at ${servers.join(', ')} cannot be reached: ${(error as Error).message}`
+                host.log.warn(`${trouble}; trying again`)
+              }
+              await sleep(waits.next().value, stop.signal)
+            }
+            await connection?.close()
+          }
+          const watch = async (connection: NatsConnection) => {
+            for await (const status of connection.status()) {
+              if (stop.signal.aborted) return
+              if (status.type === 'disconnect') deaf(`at ${status.server} is gone`)
+              else if (status.type === 'reconnect' && subscriptions.length > 0) listening()
+              else if (status.type === 'error') host.log.warn({ err: status.error.message }, 'nats: error')
+            }
+          }
+          const settings = async (): Promise<NodeConnectionOptions> => {
+            const { user, password, token, credentials, tls } = options
+            const waits = backoff(100, 5000)
+            return {
+              servers, name: `millrace ${host.pipeline}`, maxReconnectAttempts: -1, ignoreAuthErrorAbort: true, timeout: 5000, pingInterval: 20_000,
+              reconnectDelayHandler: () => waits.next().value,
+              ...user === undefined ? {} : { user },
+              ...password === undefined ? {} : { pass: password },
+              ...token === undefined ? {} : { token },
+              ...credentials === undefined ? {} : { authenticator: credsAuthenticator(await readFile(credentials)) },
+              ...tls === undefined ? {} : { tls: { ...tls.ca && { caFile: tls.ca }, ...tls.cert && { certFile: tls.cert }, ...tls.key && { keyFile: tls.key } } }
+            }
+          }
+          work().catch(error => gathering.fail(error))
+          return () => {
+            stop.abort()
+            void connection?.close()
+          }
+        })
+      }
+    }
+  }
+})
