@@ -1,4 +1,5 @@
 /** From the store's outbox to people: leases alerts that are due, sends them, records what came of it. By wall clock. */
+import { setMaxListeners } from 'node:events'
 import type { AlertEvent } from './alert.ts'
 import { sleep } from './clock.ts'
 import { Transient } from './errors.ts'
@@ -45,6 +46,7 @@ export class Dispatcher {
   private readonly options: Required<DispatcherOptions>
   private readonly busy = new Map<string, number>()          // receiver -> what it has to do
   private readonly held = new Map<string, Promise<void>>()   // delivery -> under way; a lease that ends meanwhile changes nothing
+  private readonly lanes = new Map<string, Lane>()
   private readonly stopping = new AbortController()          // no more is leased
   private readonly giveUp = new AbortController()            // what is under way is left
   private woken = new AbortController()
@@ -52,6 +54,7 @@ export class Dispatcher {
 
   constructor (options: DispatcherOptions) {
     this.options = { now: Date.now, random: Math.random, poll: 1000, concurrency: 4, ...options }
+    setMaxListeners(0, this.giveUp.signal)     // one per send under way
     this.counts = new Map([...options.receivers.keys()].map(key => [key, { delivered: 0, retried: 0, dead: 0 }]))
   }
 
@@ -157,7 +160,6 @@ export class Dispatcher {
     }
   }
 
-  private readonly lanes = new Map<string, Lane>()
   private lane (receiver: string): Lane {
     let lane = this.lanes.get(receiver)
     if (lane === undefined) this.lanes.set(receiver, lane = lanes(this.options.concurrency))
@@ -188,9 +190,11 @@ function lanes (width: number): Lane {
 function bounded (act: (signal: AbortSignal) => Promise<void>, stop: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const cut = new AbortController()
-    const abort = () => { reject(new Transient(`no answer within ${LIMIT / 1000} s`)); cut.abort() }
+    const abort = () => { over(); reject(new Transient(`no answer within ${LIMIT / 1000} s`)); cut.abort() }
     const timer = setTimeout(abort, LIMIT)
-    stop.addEventListener('abort', abort, { once: true })
-    act(cut.signal).then(resolve, reject).finally(() => { clearTimeout(timer); stop.removeEventListener('abort', abort) })
+    const over = () => { clearTimeout(timer); stop.removeEventListener('abort', abort) }
+    stop.addEventListener('abort', abort)
+    const acted = async () => act(cut.signal)      // rejects when act throws at once
+    acted().finally(over).then(resolve, reject)
   })
 }

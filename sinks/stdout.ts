@@ -50,7 +50,7 @@ const printer = (stream: Writable) => (text: string): Promise<void> => new Promi
 
 /** `2026-03-09T12:00:00.000000Z  acme/boiler-1/temp  80  score=0.5` */
 function readable (line: string): string {
-  const { tenant, device, metric, time, value, ...columns } = JSON.parse(line) as Record<string, unknown>
+  const { tenant, device, metric, time, value, ...columns } = JSON.parse(line) as Record<string, string | number | boolean | null>
   const more = Object.entries(columns).map(([name, x]) => `${name}=${String(x ?? '-')}`)
   return [time, `${tenant}/${device}/${metric}`, value ?? '-', ...more].join('  ')
 }

@@ -80,9 +80,10 @@ function connect (target: Target, host: SinkHost) {
 }
 
 /** The body of an alert. The same for the same event, so that a repeat is byte for byte the same. */
-export function alertBody ({ position: _, ...event }: AlertEvent): string {
-  const time = isoMicros(event.time)
-  return JSON.stringify({ type: `alert.${event.state}`, timestamp: time, data: { ...event, since: isoMicros(event.since), time } })
+export function alertBody ({ id, incident, state, tenant, pipeline, alert, severity, device, metric, since, time, value, evidence, message }: AlertEvent): string {
+  const at = isoMicros(time)
+  const data = { id, incident, state, tenant, pipeline, alert, severity, device, metric, since: isoMicros(since), time: at, value, evidence, message }
+  return JSON.stringify({ type: `alert.${state}`, timestamp: at, data })
 }
 
 const rest = (ms: number, signal: AbortSignal): Promise<void> => new Promise(resolve => {

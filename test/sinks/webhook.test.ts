@@ -44,7 +44,7 @@ void t.test('with a secret it is signed after Standard Webhooks', async t => {
   const key = Buffer.from('a secret key of 32 random bytes!')
   await receive(t, { url, secret: `whsec_${key.toString('base64')}` }).send({ ...event, message: 'Störung' }, never)
   const [{ headers, body }] = received
-  const expected = createHmac('sha256', key).update(`${headers['webhook-id']}.${headers['webhook-timestamp']}.`).update(body, 'utf8').digest('base64')
+  const expected = createHmac('sha256', key).update(`${String(headers['webhook-id'])}.${String(headers['webhook-timestamp'])}.`).update(body, 'utf8').digest('base64')
   t.equal(headers['webhook-signature'], `v1,${expected}`)
   t.equal(JSON.parse(body).data.message, 'Störung')
 })

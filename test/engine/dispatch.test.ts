@@ -1,0 +1,224 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { pino } from 'pino'
+import { MillraceError, SeriesTable, Transient, type Receiver, type SinkHost } from '#engine'
+import { Dispatcher, isOver, isStale, waitAfter, type DispatcherOptions } from '../../engine/dispatch.ts'
+import { isLoopback } from '../../engine/loopback.ts'
+import { FileStore } from '../../sinks/file/store.ts'
+import { webhook } from '../../sinks/webhook.ts'
+import { receiver } from '../fixtures/receiver.ts'
+import { alert, Bench } from '../laws/store.ts'
+
+const log = pino({ level: 'silent' })
+const host: SinkHost = { pipeline: 'p', series: new SeriesTable(10), log, database: undefined, folder: '.' }
+const to = (url: string, timeout = '1s'): Receiver => webhook.definition.receive!(webhook({ url, timeout }).options as never, host)
+
+/** A file store with these alerts in its outbox. */
+async function outbox (t: Test, ...alerts: ReturnType<typeof alert>[]) {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-dispatch-'))
+  const bench = new Bench({ make: (plan, host) => new FileStore(join(folder, plan.pipeline), plan, host), rows: async () => [], abandon: async () => {} })
+  t.teardown(async () => { await bench.close(); await rm(folder, { recursive: true }) })
+  const opened = await bench.open()
+  await opened.commit([1], { alerts })
+  return { ...opened, bench }
+}
+function dispatch (t: Test, options: Omit<DispatcherOptions, 'log'>): Dispatcher {
+  const dispatcher = new Dispatcher({ log, poll: 10, ...options })
+  t.teardown(() => dispatcher.stop(0))
+  dispatcher.start()
+  return dispatcher
+}
+async function until (holds: () => boolean, within = 5000): Promise<void> {
+  for (const end = Date.now() + within; !holds();) {
+    if (Date.now() > end) throw new Error('it did not come to that')
+    await wait(5)
+  }
+}
+const some = (n: number, receivers: string[]) => Array.from({ length: n }, (_, i) => alert(`${receivers[0]}${i}`, receivers))
+const ids = (received: readonly { headers: Record<string, unknown> }[]) => received.map(r => r.headers['webhook-id'] as string).toSorted()
+
+void t.test('every alert arrives once at each of its receivers, as soon as it is committed', async t => {
+  const { url, received } = await receiver(t)
+  const { store, commit } = await outbox(t, ...some(50, ['x']))
+  const dispatcher = dispatch(t, { store, receivers: new Map([['x', to(url)], ['y', to(`${url}/y`)]]), poll: 60_000 })
+  await until(() => received.length === 50)
+  await wait(50)
+  await commit([2], { alerts: [alert('later', ['x', 'y'])] })
+  const woken = Date.now()
+  dispatcher.wake()
+  await until(() => received.length === 52)
+  t.ok(Date.now() - woken < 1000, 'not when the next look is due')
+  t.equal(new Set(ids(received)).size, 51)
+  await until(() => dispatcher.delivered === 52)
+  t.strictSame(Object.fromEntries(dispatcher.counts), { x: { delivered: 51, retried: 0, dead: 0 }, y: { delivered: 1, retried: 0, dead: 0 } })
+  await dispatcher.stop()
+  t.strictSame(await store.due(100, Date.now() + 1e9), [])
+})
+
+void t.test('receivers that hang, fail or drip hold up nobody else, and nobody has more than four sends at once', async t => {
+  let hanging = 0, most = 0
+  const { url, received } = await receiver(t, (response, { path }) => {
+    if (path === '/good') return void setTimeout(() => response.end(), 5)
+    if (path === '/hang') {
+      most = Math.max(most, ++hanging)
+      response.on('close', () => hanging--)
+      return
+    }
+    response.statusCode = 500
+    if (path === '/drip') response.write('.')
+    else response.end()
+  })
+  const { store } = await outbox(t, ...some(40, ['hang']), ...some(40, ['drip']), ...some(40, ['fail']), ...some(40, ['good']))
+  const names = ['hang', 'drip', 'fail', 'good']
+  const started = Date.now()
+  let leased = 0
+  const counting = {
+    async due (...args: Parameters<typeof store.due>) {
+      const entries = await store.due(...args)
+      leased += entries.filter(e => e.receiver === 'hang').length
+      return entries
+    },
+    settle: store.settle.bind(store)
+  }
+  const dispatcher = dispatch(t, { store: counting, receivers: new Map(names.map(n => [n, to(`${url}/${n}`, '2s')])) })
+  await until(() => dispatcher.counts.get('good')!.delivered === 40)
+  t.ok(Date.now() - started < 1500, `${Date.now() - started} ms, before any other has timed out`)
+  t.equal(most, 4)
+  t.equal(new Set(ids(received.filter(r => r.path === '/good'))).size, 40)
+  t.equal(dispatcher.counts.get('hang')!.delivered, 0)
+  t.ok(leased <= 16, `${leased} leased for the one that hangs: no more than there was room for in all`)
+})
+
+void t.test('what fails is tried again later and later, as the receiver asks, and then delivered', async t => {
+  let now = Date.now()
+  const { url, received } = await receiver(t, (response, _, nth) => {
+    if (nth === 1) response.writeHead(500)
+    if (nth === 2) response.writeHead(429, { 'retry-after': '100' })
+    if (nth === 3) response.writeHead(302, { location: '/elsewhere' })
+    response.end()
+  })
+  const { store } = await outbox(t, alert('a'))
+  const dispatcher = dispatch(t, { store, receivers: new Map([['x', to(url)]]), now: () => now, random: () => 0.5 })
+  const tries = async (n: number) => { await until(() => dispatcher.counts.get('x')!.retried === n); await wait(50); t.equal(received.length, n) }
+  await tries(1)
+  now += 999
+  await wait(50)
+  t.equal(received.length, 1, 'not before 1 s')
+  now += 1
+  await tries(2)
+  now += 99_000
+  await wait(50)
+  t.equal(received.length, 2, 'not before the 100 s that it asked for')
+  now += 1000
+  await tries(3)
+  now += 4000
+  await until(() => dispatcher.delivered === 1)
+  t.equal(received.length, 4)
+  t.equal(new Set(ids(received)).size, 1)
+})
+
+void t.test('a receiver that refuses for good gets it once, one that fails for 24 h until then', async t => {
+  let now = Date.now()
+  const { url, received } = await receiver(t, (response, { path }) => { response.writeHead(Number(path.slice(1))).end() })
+  const { store } = await outbox(t, alert('a', ['gone', 'down', 'unknown']))
+  const start = now
+  const dispatcher = dispatch(t, { store, receivers: new Map([['gone', to(`${url}/410`)], ['down', to(`${url}/503`)]]), now: () => now, random: () => 0.5 })
+  const down = dispatcher.counts.get('down')!
+  for (let tries = 1; down.dead === 0; tries++) {
+    await until(() => down.retried === tries || down.dead > 0)
+    if (down.dead === 0) now += waitAfter(tries - 1, 0.5)
+  }
+  t.ok(now - start > 23 * 3_600_000 && now - start < 26 * 3_600_000, `${(now - start) / 3_600_000} h`)
+  t.strictSame(dispatcher.counts.get('gone'), { delivered: 0, retried: 0, dead: 1 })
+  t.equal(received.filter(r => r.path === '/410').length, 1)
+  await dispatcher.stop()
+  t.strictSame(await store.due(100, now + 1e9), [], 'nor is anything left for a receiver that the pipeline no longer has')
+})
+
+void t.test('a crash between the answer and its record repeats the alert with the same id', async t => {
+  const { url, received } = await receiver(t)
+  const alerts = some(10, ['x'])
+  const { store, bench } = await outbox(t, ...alerts)
+  let lost = 0
+  const crashing = { due: store.due.bind(store), settle: () => { lost++; return new Promise<void>(() => {}) } }
+  const first = new Dispatcher({ store: crashing, receivers: new Map([['x', to(url)]]), log, poll: 10 })
+  first.start()
+  await until(() => lost === 4)
+  await Promise.race([first.stop(0), wait(2000)])
+  await store.close()
+  const again = await bench.open()
+  const dispatcher = dispatch(t, { store: again.store, receivers: new Map([['x', to(url)]]) })
+  await until(() => dispatcher.delivered === 10)
+  t.strictSame([...new Set(ids(received))], alerts.map(a => a.event.id).toSorted())
+  t.equal(received.length, 10 + lost)
+})
+
+void t.test('while the store cannot record it, a delivery is not made again', async t => {
+  const { url, received } = await receiver(t)
+  const { store } = await outbox(t, alert('a'))
+  let now = Date.now(), failures = 3
+  const failing = { due: store.due.bind(store), settle: (...args: Parameters<typeof store.settle>) => { now += 61_000; return failures-- > 0 ? Promise.reject(new Transient('down')) : store.settle(...args) } }
+  const dispatcher = dispatch(t, { store: failing, receivers: new Map([['x', to(url)]]), now: () => now })
+  await until(() => failures < 0)
+  await wait(50)
+  t.equal(received.length, 1, 'although its lease was over three times')
+  t.equal(dispatcher.delivered, 1)
+})
+
+void t.test('an outbox that cannot be read is tried again', async t => {
+  const { url } = await receiver(t)
+  const { store } = await outbox(t, alert('a'))
+  let failures = 3
+  const failing = { due: (...args: Parameters<typeof store.due>) => failures-- > 0 ? Promise.reject(new Error('down')) : store.due(...args), settle: store.settle.bind(store) }
+  const dispatcher = dispatch(t, { store: failing, receivers: new Map([['x', to(url)]]) })
+  await until(() => dispatcher.delivered === 1)
+})
+
+void t.test('a stop waits for what is under way, but not for long, and leaves the rest for the next start', async t => {
+  const { store } = await outbox(t, ...some(9, ['x']))
+  let closed = 0
+  const answers: (() => void)[] = []
+  const deaf: Receiver = { send: () => new Promise(resolve => { answers.push(resolve) }), close: async () => { closed++ } }
+  const dispatcher = dispatch(t, { store, receivers: new Map([['x', deaf]]) })
+  await until(() => answers.length === 4)
+  const stopped = dispatcher.stop(150)
+  answers[0]()
+  answers[1]()
+  const started = Date.now()
+  await stopped
+  t.ok(Date.now() - started < 1000)
+  t.equal(dispatcher.delivered, 2)
+  t.equal(closed, 1)
+  t.equal(answers.length, 4, 'nothing new was begun')
+  t.strictSame(dispatcher.counts.get('x'), { delivered: 2, retried: 0, dead: 0 }, 'what was cut short counts as nothing')
+  t.equal((await store.due(100, Date.now() + 61_000)).length, 7)
+})
+
+void t.test('an error that is not transient gives up, also one thrown at once', async t => {
+  const { store } = await outbox(t, ...some(2, ['x']))
+  const bad: Receiver = { send: () => { throw new MillraceError('sink/failed', 'no') }, close: async () => {} }
+  const dispatcher = dispatch(t, { store, receivers: new Map([['x', bad]]) })
+  await until(() => dispatcher.counts.get('x')!.dead === 2)
+})
+
+void t.test('waits double from 1 s to 1 h, a fifth more or less', async t => {
+  t.strictSame([0, 1, 2, 11, 12, 30].map(n => waitAfter(n, 0.5)), [1000, 2000, 4000, 2_048_000, 3_600_000, 3_600_000])
+  t.strictSame([waitAfter(1, 0), Math.round(waitAfter(1, 1))], [1600, 2400])
+  t.notOk(isOver(34))
+  t.ok(isOver(35))
+})
+
+void t.test('an alert is stale when its readings arrived more than 15 minutes after they were made', async t => {
+  const { event } = alert('a')
+  t.notOk(isStale(event, event.time + 15 * 60_000))
+  t.ok(isStale(event, event.time + 15 * 60_000 + 1))
+  t.notOk(isStale(event, event.time - 60_000))
+})
+
+void t.test('loopback is this machine alone', async t => {
+  for (const host of ['localhost', 'LOCALHOST', '127.0.0.1', '127.8.8.8', '::1', '[::1]', '::ffff:127.0.0.1']) t.ok(isLoopback(host), host)
+  for (const host of ['0.0.0.0', '::', '10.0.0.1', '128.0.0.1', '::ffff:10.0.0.1', 'example.com', '127.0.0.1.example.com', 'localhost.example.com', '']) t.notOk(isLoopback(host), host)
+})
