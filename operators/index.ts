@@ -1,4 +1,3 @@
-/** Every operator there is. A new one is one more name here. */
 import { dedupe } from './dedupe.ts'
 import { deadband } from './deadband.ts'
 import { derive } from './derive.ts'
@@ -9,5 +8,7 @@ import { tumbling } from './tumbling.ts'
 import { validate } from './validate.ts'
 import { where } from './where.ts'
 import { zscore } from './zscore.ts'
+export { where, scale, derive, deadband, validate, dedupe, ewma, zscore, tumbling, threshold }
 
+/** Every operator, by the name that YAML uses. */
 export const operators = { where, scale, derive, deadband, validate, dedupe, ewma, zscore, tumbling, threshold }

@@ -33,7 +33,7 @@ const step = defineOperator({
   }
 })
 
-interface Tumbling<F extends Feature> { readonly every: string, readonly features?: readonly F[], readonly offset?: string, readonly id?: string }
+export interface Tumbling<F extends Feature> { readonly every: string, readonly features?: readonly F[], readonly offset?: string, readonly id?: string }
 
 /**
  * Features of each series over windows [start, start + every) of event time. A window is written, stamped with its start,
