@@ -1,0 +1,107 @@
+import { MillraceError, type Reason, type SeriesTable } from '#engine'
+
+/** Why something cannot be read. */
+export interface Fault { readonly reason: Reason, readonly detail: string }
+
+/** What a topic says about the readings under it. */
+export interface Place {
+  readonly tenant: string
+  readonly device: number | undefined        // its id, -1 when the table is full; undefined: the payload names it
+  readonly metric: string | undefined        // undefined: the payload names it
+  readonly devices: Map<string, number>      // devices that payloads have named here
+}
+
+interface Template { readonly levels: readonly { readonly name?: string, readonly literal?: string }[] }
+
+const LEVEL = /^\{([a-z][a-z0-9_]*)\}$/i
+const REMEMBERED = 100_000           // topics; beyond, the oldest is resolved anew when it comes again
+const LONGEST = 256                  // of a name, UTF-16 units
+const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype'])
+// eslint-disable-next-line no-control-regex
+const UNFIT = /[\0-\x1f\x7f\ufeff+#]|\p{Surrogate}/u         // with the u flag a surrogate matches only when it stands alone
+
+/**
+ * Topic templates such as `{tenant}/{device}/{metric}` or `site/{site}/{device}`: a level is a `{name}` or a literal.
+ * `{tenant}`, `{device}` and `{metric}` name the series; every other name becomes a tag of the device.
+ * The first template that fits a topic reads it. NATS subjects are the same with `.` between levels.
+ */
+export class Topics {
+  /** What to subscribe to: one filter per template, less those that another one covers. */
+  readonly filters: readonly string[]
+  private readonly templates: readonly Template[]
+  private readonly series: SeriesTable
+  private readonly tenant: string
+  private readonly separator: string
+  private readonly text: string
+  private readonly places = new Map<string, Place>()
+
+  /** Throws config/invalid for a template that is none. `tenant`: whose readings these are when no template says it. */
+  constructor (templates: readonly string[], series: SeriesTable, { tenant = 'default', separator = '/' } = {}) {
+    const fault = templates.map(t => templateFault(t, separator)).find(f => f !== undefined)
+    if (fault !== undefined) throw new MillraceError('config/invalid', fault)
+    this.templates = templates.map(t => parse(t, separator))
+    this.filters = distinct(this.templates).map(t => t.levels.map(l => l.literal ?? (separator === '/' ? '+' : '*')).join(separator))
+    this.series = series
+    this.tenant = tenant
+    this.separator = separator
+    this.text = templates.join(', ')
+  }
+
+  /** Where the readings of a topic belong, or why nowhere. Known topics cost one look into a Map. */
+  resolve (topic: string): Place | Fault {
+    return this.places.get(topic) ?? this.read(topic)
+  }
+
+  private read (topic: string): Place | Fault {
+    const levels = topic.split(this.separator)
+    const template = this.templates.find(t => t.levels.length === levels.length && t.levels.every((l, i) => l.literal === undefined || l.literal === levels[i]))
+    if (template === undefined) return { reason: 'topic_mismatch', detail: `"${short(topic)}" fits none of: ${this.text}` }
+    const { tenant = this.tenant, device, metric, ...tags } = Object.fromEntries(template.levels.flatMap((l, i) => l.name === undefined ? [] : [[l.name, levels[i]]])) as Record<string, string | undefined>
+    for (const [kind, name] of Object.entries({ tenant, device, metric, ...tags })) {
+      const fault = name === undefined ? undefined : nameFault(kind, name)
+      if (fault !== undefined) return fault
+    }
+    const id = device === undefined ? undefined : this.series.device(tenant, device)
+    if (id !== undefined && id >= 0) this.series.tag(id, tags as Record<string, string>)
+    const place: Place = { tenant, device: id, metric, devices: new Map() }
+    if (this.places.size >= REMEMBERED) this.places.delete(this.places.keys().next().value!)
+    if (id !== -1) this.places.set(topic, place)
+    return place
+  }
+}
+
+/** What is wrong with a topic template, as a sentence. */
+export function templateFault (template: string, separator = '/'): string | undefined {
+  const seen = new Set<string>()
+  if (template === '') return 'a topic template is empty'
+  for (const level of template.split(separator)) {
+    const name = LEVEL.exec(level)?.[1]
+    if (name === undefined && /[{}+#*>]/.test(level)) return `"${template}": the level "${level}" is neither a name such as {device} nor a literal (levels stand between "${separator}")`
+    if (name !== undefined && seen.has(name)) return `"${template}" has {${name}} twice`
+    if (name !== undefined && FORBIDDEN.has(name)) return `"${template}": {${name}} is not allowed as a name`
+    if (name !== undefined) seen.add(name)
+  }
+  if (template.startsWith('$share/')) return `"${template}": name the group in the option "share"`
+  return undefined
+}
+
+/** What is wrong with the name of a tenant, device, metric or tag: 1 to 256 characters, none of them a control character, a lone surrogate, `+` or `#`. */
+export function nameFault (kind: string, name: string): Fault | undefined {
+  if (name.length === 0) return { reason: 'bad_name', detail: `the ${kind} is empty` }
+  if (name.length > LONGEST) return { reason: 'bad_name', detail: `the ${kind} "${short(name)}" is ${name.length} characters long, ${LONGEST} are allowed` }
+  if (FORBIDDEN.has(name)) return { reason: 'forbidden_key', detail: `the ${kind} is called ${name}` }
+  if (UNFIT.test(name)) return { reason: 'bad_name', detail: `the ${kind} ${JSON.stringify(short(name))} has a control character, a byte order mark, a lone surrogate, + or # in it` }
+  return undefined
+}
+
+/** Whether JSON may not use this as a key. */
+export const isForbidden = (key: string): boolean => FORBIDDEN.has(key)
+
+/** A text shortened for a message. */
+export const short = (text: string, most = 80): string => text.length <= most ? text : `${text.slice(0, most - 3)}...`
+
+const parse = (template: string, separator: string): Template => ({
+  levels: template.split(separator).map(level => { const name = LEVEL.exec(level)?.[1]; return name === undefined ? { literal: level } : { name } })
+})
+const covers = (a: Template, b: Template): boolean => a.levels.length === b.levels.length && a.levels.every((l, i) => l.literal === undefined || l.literal === b.levels[i].literal)
+const distinct = (templates: readonly Template[]): Template[] => templates.filter((t, i) => !templates.some((o, j) => covers(o, t) && (j < i || !covers(t, o)) && j !== i))

@@ -1,0 +1,118 @@
+import { connect, type IClientOptions, type IConnackPacket, type IPublishPacket, type MqttClient } from 'mqtt'
+import type { Position } from '#engine'
+import { Acks } from './mqtt-acks.ts'
+
+export interface LinkHost {
+  /** What to subscribe to. */
+  readonly filters: readonly string[]
+  readonly qos: 0 | 1
+  readonly committed: Position
+  /** Takes a message in and returns its position. */
+  message (packet: IPublishPacket): Position
+  /** A retained message came instead: no new reading. */
+  retained (topic: string): void
+  /** Calls back when more may be read: at once, or later. */
+  ready (go: () => void): void
+  /** Connected; `resumed`: the broker had kept the session. */
+  connected (resumed: boolean): void
+  /** Subscribed: messages flow. */
+  subscribed (): void
+  /** The broker refuses a subscription. */
+  refused (why: string): void
+  /** The connection is gone, or never came about. Called once; nothing is called after it. */
+  lost (why: string): void
+}
+
+/** One connection to a broker, from its first byte to its last: never used again. Sends no PUBACK before commit(). */
+export interface Link {
+  commit (upTo: Position): void
+  /** Says goodbye (the broker keeps the session) and lets go of the socket. */
+  close (): Promise<void>
+}
+
+const WAIT = 15_000                  // ms from dialling until the broker has granted the subscriptions
+const FAREWELL = 500                 // ms for the DISCONNECT to leave
+
+/** What we need of mqtt.js that is not public. Pinned to 5.16.0 and held by a test against the package itself. */
+type Sender = { _sendPacket (packet: { cmd: string, messageId?: number }, done?: () => void, ...rest: unknown[]): void }
+
+/**
+ * Dials. mqtt.js hands over one message at a time and reads nothing else until its PUBACK is sent, so the PUBACK is
+ * taken from it where it leaves (`_sendPacket`), kept until the commit, and mqtt.js told to go on.
+ */
+export function openLink (url: string, options: IClientOptions, host: LinkHost): Link {
+  const client = connect(url, { ...options, reconnectPeriod: 0, connectTimeout: WAIT, resubscribe: false })
+  const send = (client as unknown as Sender)._sendPacket.bind(client)
+  const acks = new Acks<{ cmd: string, messageId?: number }>(host.committed, packet => { if (client.connected) send(packet) })
+  let position = host.committed
+  let over = false
+  let why = ''
+  let pings: NodeJS.Timeout | undefined
+
+  ;(client as unknown as Sender)._sendPacket = (packet, done, ...rest) => {
+    if (packet.cmd !== 'puback') return send(packet, done, ...rest)
+    acks.hold(position, packet)
+    done?.()
+  }
+  client.handleMessage = (packet, done) => {
+    if (packet.retain) host.retained(packet.topic)
+    else position = host.message(packet)
+    let going = false
+    host.ready(() => { going = true; clearInterval(pings); done() })
+    if (!going) pings = keepAlive(client)
+  }
+
+  const watchdog = setTimeout(() => { why ||= `no answer within ${WAIT / 1000} s`; client.stream.destroy() }, WAIT)
+  const end = () => {
+    if (over) return
+    over = true
+    clearTimeout(watchdog)
+    clearInterval(pings)
+    acks.drop()
+    host.lost(why || 'the connection was closed')
+  }
+  client.on('error', error => { why ||= reason(error) })
+  client.on('disconnect', packet => { why ||= `the broker disconnected with reason code ${packet.reasonCode}` })
+  client.on('close', end)
+  client.on('connect', (connack: IConnackPacket) => {
+    if (over) return
+    host.connected(connack.sessionPresent)
+    if (host.filters.some(f => f.startsWith('$share/')) && connack.properties?.sharedSubscriptionAvailable === false) return host.refused('it has no shared subscriptions')
+    // rh 2: no retained messages; a broker of 3.1.1 sends them nevertheless, and they are passed over
+    client.subscribe(Object.fromEntries(host.filters.map(f => [f, { qos: host.qos, rh: 2 as const }])), (error, granted) => {
+      if (over) return
+      clearTimeout(watchdog)
+      const code = (error as { code?: unknown } | null)?.code
+      if (typeof code === 'number') host.refused(`${error!.message} (reason code ${code}) for ${host.filters.join(', ')}`)
+      else if (error) { why ||= error.message; client.stream.destroy() } else if (granted !== undefined) host.subscribed()
+    })
+  })
+
+  return {
+    commit (upTo) { if (!over) acks.commit(upTo) },
+    close () {
+      over = true
+      clearTimeout(watchdog)
+      clearInterval(pings)
+      return new Promise(resolve => {
+        const late = setTimeout(() => client.stream.destroy(), FAREWELL)
+        client.once('close', () => { clearTimeout(late); resolve() })
+        if (client.connected) client.end(false)
+        else client.end(true, () => { clearTimeout(late); resolve() })
+      })
+    }
+  }
+}
+
+/** While nothing is read, PINGRESP is not either: pings go on so that the broker keeps us, and mqtt.js is told not to wait for answers. */
+function keepAlive (client: MqttClient): NodeJS.Timeout | undefined {
+  if (!client.keepalive) return undefined
+  return setInterval(() => {
+    if (!client.connected) return
+    client.reschedulePing(true)
+    client.sendPing()
+  }, client.keepalive * 500)
+}
+
+/** A dial to several addresses fails with an AggregateError, which has no message of its own. */
+const reason = (error: Error): string => error.message || (error as AggregateError).errors?.map((e: Error) => e.message).join(', ') || String((error as NodeJS.ErrnoException).code ?? error)
