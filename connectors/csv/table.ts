@@ -122,7 +122,7 @@ export class Table {
     const number = this.options.decimal === ',' ? cell.replace(',', '.') : cell
     const x = number === 'true' || number === 'True' ? 1 : number === 'false' || number === 'False' ? 0 : /^[+-]?0[xob]/i.test(number) ? NaN : Number(number)
     if (Number.isNaN(x)) return intake.reject('not_a_number', `${metric} is ${JSON.stringify(short(cell))}`)
-    if ((x > LIMIT || x < -LIMIT) && /^[+-]?\d+$/.test(number)) return intake.reject('unsafe_integer', `${metric} is ${short(cell)}, beyond 2^53`)
+    if ((x >= LIMIT || x <= -LIMIT) && /^[+-]?\d+$/.test(number)) return intake.reject('unsafe_integer', `${metric} is ${short(cell)}, beyond 2^53`)
     intake.reading(series, time, x)
   }
 
