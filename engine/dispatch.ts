@@ -1,17 +1,12 @@
 /** From the store's outbox to people: leases alerts that are due, sends them, records what came of it. By wall clock. */
 import { setMaxListeners } from 'node:events'
-import type { AlertEvent } from './alert.ts'
 import { sleep } from './clock.ts'
 import { Transient } from './errors.ts'
 import type { Logger } from './log.ts'
 import type { Receiver } from './sink.ts'
 import type { OutboxEntry, Settled, Store } from './store.ts'
 
-const STALE = 15 * 60_000            // ms
 const FIRST = 1000, LONGEST = 3_600_000, GIVE_UP = 24 * 3_600_000, LIMIT = 60_000      // ms
-
-/** An alert of a backlog: its readings arrived so long after they were made that nobody is to be woken for it. `ingest`: ms. */
-export const isStale = (event: AlertEvent, ingest: number): boolean => ingest - event.time > STALE
 
 /** How long to wait after the how-manieth try (from 0): 1 s, doubling up to 1 h, a fifth more or less by `chance` in [0, 1). */
 export const waitAfter = (tries: number, chance: number): number => Math.min(LONGEST, FIRST * 2 ** tries * (0.8 + 0.4 * chance))
@@ -42,7 +37,8 @@ export interface Tries { delivered: number, retried: number, dead: number }
  * What fails is tried again for 24 h.
  */
 export class Dispatcher {
-  readonly counts: ReadonlyMap<string, Tries>
+  readonly counts: Tries = { delivered: 0, retried: 0, dead: 0 }
+  readonly byReceiver: ReadonlyMap<string, Tries>
   private readonly options: Required<DispatcherOptions>
   private readonly busy = new Map<string, number>()          // receiver -> what it has to do
   private readonly held = new Map<string, Promise<void>>()   // delivery -> under way; a lease that ends meanwhile changes nothing
@@ -55,10 +51,8 @@ export class Dispatcher {
   constructor (options: DispatcherOptions) {
     this.options = { now: Date.now, random: Math.random, poll: 1000, concurrency: 4, ...options }
     setMaxListeners(0, this.giveUp.signal)     // one per send under way
-    this.counts = new Map([...options.receivers.keys()].map(key => [key, { delivered: 0, retried: 0, dead: 0 }]))
+    this.byReceiver = new Map([...options.receivers.keys()].map(key => [key, { delivered: 0, retried: 0, dead: 0 }]))
   }
-
-  get delivered (): number { return [...this.counts.values()].reduce((n, c) => n + c.delivered, 0) }
 
   start (): void { this.loop ??= this.run() }
 
@@ -147,8 +141,7 @@ export class Dispatcher {
   /** Recorded, however long the store takes: until then the delivery stays in hand and is not sent again. */
   private async settle (entry: OutboxEntry, how: Settled): Promise<void> {
     const { store, log, poll } = this.options
-    const tries = this.counts.get(entry.receiver)
-    if (tries !== undefined) tries[how.state === 'retry' ? 'retried' : how.state]++
+    for (const tries of [this.counts, this.byReceiver.get(entry.receiver)]) if (tries !== undefined) tries[how.state === 'retry' ? 'retried' : how.state]++
     for (;;) {
       try {
         return await store.settle(entry, how)

@@ -1,4 +1,4 @@
-import { openAlert } from './alert.ts'
+import { openAlert, type AlertEvent } from './alert.ts'
 import type { Batch } from './batch.ts'
 import { MillraceError } from './errors.ts'
 import type { Host, Stage, StageSnapshot } from './operator.ts'
@@ -6,6 +6,7 @@ import type { Pipeline, Route } from './pipeline.ts'
 import { columnsAfter } from './plan.ts'
 import type { SeriesName, SeriesTable } from './series.ts'
 import type { Delivery } from './source.ts'
+import { isStale } from './stale.ts'
 import type { Commit, LateRows, Outcome, Write } from './store.ts'
 import { addCounts, noCounts, type Counts } from './tally.ts'
 import { Watermarks } from './watermark.ts'
@@ -53,7 +54,7 @@ export class Flow {
 
   process (delivery: Delivery): Outputs {
     this.position = delivery.upTo
-    const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead)
+    const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead, delivery.rows)
     this.pass(this.time.arrive(delivery.rows, delivery.ingest), outputs)
     return outputs
   }
@@ -112,11 +113,13 @@ class Gathered implements Outputs {
   readonly ingest: number
   readonly received: number
   tick?: number
+  private readonly rows: Delivery['rows'] | undefined
   private readonly tallies: Record<string, Counts> = {}
   private readonly counted: ((outcome: Outcome, counts: Record<string, Counts>) => void)[] = []     // beside writes
 
-  constructor (position: number, ingest: number, received: number, dead: Outputs['deadLetters']) {
+  constructor (position: number, ingest: number, received: number, dead: Outputs['deadLetters'], rows?: Delivery['rows']) {
     this.position = position
+    this.rows = rows
     this.ingest = ingest
     this.received = received
     this.deadLetters = dead
@@ -126,6 +129,11 @@ class Gathered implements Outputs {
   }
 
   tally (branch: string): Counts { return this.tallies[branch] ??= noCounts() }
+
+  /** Those of a backlog are kept and sent to nobody. */
+  alert (event: AlertEvent, receivers: readonly string[]): void {
+    this.alerts.push(isStale(event, this.rows, this.ingest) ? { event, receivers: [], stale: true } : { event, receivers })
+  }
 
   /** `as`: how the rows count in their branch; undefined when another sink of the branch counts them. */
   write (write: Write, as: 'written' | 'rows' | undefined): void {
@@ -200,7 +208,7 @@ class OpenRoute {
       if (readings && drops !== undefined) tally[drops] += before - batch.length
       if (readings && derives) tally.derived += batch.length - before
     }
-    for (const { open, receivers } of this.alerts) for (const event of open.process(batch)) out.alerts.push({ event, receivers })
+    for (const { open, receivers } of this.alerts) for (const event of open.process(batch)) out.alert(event, receivers)
     this.hand(batch, out)
     return batch
   }

@@ -23,7 +23,7 @@ export interface LateRows { readonly branch: string, readonly step: string, read
 /** Everything that one step of the loop leaves behind: all of it durable at once, or none. */
 export interface Commit {
   readonly writes: readonly Write[]
-  /** Stored all; `stale` ones (see isStale in dispatch.ts) are marked and come with no receivers, so that nothing is sent. */
+  /** Stored all; `stale` ones (see stale.ts) are marked and come with no receivers, so that nothing is sent. */
   readonly alerts: readonly { readonly event: AlertEvent, readonly receivers: readonly string[], readonly stale?: boolean }[]
   readonly late: readonly LateRows[]
   readonly deadLetters: readonly DeadLetter[]

@@ -5,8 +5,9 @@ import { setTimeout as wait } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { pino } from 'pino'
 import { MillraceError, SeriesTable, Transient, type Receiver, type SinkHost } from '#engine'
-import { Dispatcher, isOver, isStale, waitAfter, type DispatcherOptions } from '../../engine/dispatch.ts'
+import { Dispatcher, isOver, waitAfter, type DispatcherOptions } from '../../engine/dispatch.ts'
 import { isLoopback } from '../../engine/loopback.ts'
+import { isStale, STALE } from '../../engine/stale.ts'
 import { FileStore } from '../../sinks/file/store.ts'
 import { webhook } from '../../sinks/webhook.ts'
 import { receiver } from '../fixtures/receiver.ts'
@@ -52,8 +53,8 @@ void t.test('every alert arrives once at each of its receivers, as soon as it is
   await until(() => received.length === 52)
   t.ok(Date.now() - woken < 1000, 'not when the next look is due')
   t.equal(new Set(ids(received)).size, 51)
-  await until(() => dispatcher.delivered === 52)
-  t.strictSame(Object.fromEntries(dispatcher.counts), { x: { delivered: 51, retried: 0, dead: 0 }, y: { delivered: 1, retried: 0, dead: 0 } })
+  await until(() => dispatcher.counts.delivered === 52)
+  t.strictSame(Object.fromEntries(dispatcher.byReceiver), { x: { delivered: 51, retried: 0, dead: 0 }, y: { delivered: 1, retried: 0, dead: 0 } })
   await dispatcher.stop()
   t.strictSame(await store.due(100, Date.now() + 1e9), [])
 })
@@ -84,11 +85,11 @@ void t.test('receivers that hang, fail or drip hold up nobody else, and nobody h
     settle: store.settle.bind(store)
   }
   const dispatcher = dispatch(t, { store: counting, receivers: new Map(names.map(n => [n, to(`${url}/${n}`, '2s')])) })
-  await until(() => dispatcher.counts.get('good')!.delivered === 40)
+  await until(() => dispatcher.byReceiver.get('good')!.delivered === 40)
   t.ok(Date.now() - started < 1500, `${Date.now() - started} ms, before any other has timed out`)
   t.equal(most, 4)
   t.equal(new Set(ids(received.filter(r => r.path === '/good'))).size, 40)
-  t.equal(dispatcher.counts.get('hang')!.delivered, 0)
+  t.equal(dispatcher.byReceiver.get('hang')!.delivered, 0)
   t.ok(leased <= 16, `${leased} leased for the one that hangs: no more than there was room for in all`)
 })
 
@@ -102,7 +103,7 @@ void t.test('what fails is tried again later and later, as the receiver asks, an
   })
   const { store } = await outbox(t, alert('a'))
   const dispatcher = dispatch(t, { store, receivers: new Map([['x', to(url)]]), now: () => now, random: () => 0.5 })
-  const tries = async (n: number) => { await until(() => dispatcher.counts.get('x')!.retried === n); await wait(50); t.equal(received.length, n) }
+  const tries = async (n: number) => { await until(() => dispatcher.byReceiver.get('x')!.retried === n); await wait(50); t.equal(received.length, n) }
   await tries(1)
   now += 999
   await wait(50)
@@ -115,7 +116,7 @@ void t.test('what fails is tried again later and later, as the receiver asks, an
   now += 1000
   await tries(3)
   now += 4000
-  await until(() => dispatcher.delivered === 1)
+  await until(() => dispatcher.counts.delivered === 1)
   t.equal(received.length, 4)
   t.equal(new Set(ids(received)).size, 1)
 })
@@ -126,13 +127,13 @@ void t.test('a receiver that refuses for good gets it once, one that fails for 2
   const { store } = await outbox(t, alert('a', ['gone', 'down', 'unknown']))
   const start = now
   const dispatcher = dispatch(t, { store, receivers: new Map([['gone', to(`${url}/410`)], ['down', to(`${url}/503`)]]), now: () => now, random: () => 0.5 })
-  const down = dispatcher.counts.get('down')!
+  const down = dispatcher.byReceiver.get('down')!
   for (let tries = 1; down.dead === 0; tries++) {
     await until(() => down.retried === tries || down.dead > 0)
     if (down.dead === 0) now += waitAfter(tries - 1, 0.5)
   }
   t.ok(now - start > 23 * 3_600_000 && now - start < 26 * 3_600_000, `${(now - start) / 3_600_000} h`)
-  t.strictSame(dispatcher.counts.get('gone'), { delivered: 0, retried: 0, dead: 1 })
+  t.strictSame(dispatcher.byReceiver.get('gone'), { delivered: 0, retried: 0, dead: 1 })
   t.equal(received.filter(r => r.path === '/410').length, 1)
   await dispatcher.stop()
   t.strictSame(await store.due(100, now + 1e9), [], 'nor is anything left for a receiver that the pipeline no longer has')
@@ -151,7 +152,7 @@ void t.test('a crash between the answer and its record repeats the alert with th
   await store.close()
   const again = await bench.open()
   const dispatcher = dispatch(t, { store: again.store, receivers: new Map([['x', to(url)]]) })
-  await until(() => dispatcher.delivered === 10)
+  await until(() => dispatcher.counts.delivered === 10)
   t.strictSame([...new Set(ids(received))], alerts.map(a => a.event.id).toSorted())
   t.equal(received.length, 10 + lost)
 })
@@ -165,7 +166,7 @@ void t.test('while the store cannot record it, a delivery is not made again', as
   await until(() => failures < 0)
   await wait(50)
   t.equal(received.length, 1, 'although its lease was over three times')
-  t.equal(dispatcher.delivered, 1)
+  t.equal(dispatcher.counts.delivered, 1)
 })
 
 void t.test('an outbox that cannot be read is tried again', async t => {
@@ -174,7 +175,7 @@ void t.test('an outbox that cannot be read is tried again', async t => {
   let failures = 3
   const failing = { due: (...args: Parameters<typeof store.due>) => failures-- > 0 ? Promise.reject(new Error('down')) : store.due(...args), settle: store.settle.bind(store) }
   const dispatcher = dispatch(t, { store: failing, receivers: new Map([['x', to(url)]]) })
-  await until(() => dispatcher.delivered === 1)
+  await until(() => dispatcher.counts.delivered === 1)
 })
 
 void t.test('a stop waits for what is under way, but not for long, and leaves the rest for the next start', async t => {
@@ -190,10 +191,10 @@ void t.test('a stop waits for what is under way, but not for long, and leaves th
   const started = Date.now()
   await stopped
   t.ok(Date.now() - started < 1000)
-  t.equal(dispatcher.delivered, 2)
+  t.equal(dispatcher.counts.delivered, 2)
   t.equal(closed, 1)
   t.equal(answers.length, 4, 'nothing new was begun')
-  t.strictSame(dispatcher.counts.get('x'), { delivered: 2, retried: 0, dead: 0 }, 'what was cut short counts as nothing')
+  t.strictSame(dispatcher.byReceiver.get('x'), { delivered: 2, retried: 0, dead: 0 }, 'what was cut short counts as nothing')
   t.equal((await store.due(100, Date.now() + 61_000)).length, 7)
 })
 
@@ -201,7 +202,7 @@ void t.test('an error that is not transient gives up, also one thrown at once', 
   const { store } = await outbox(t, ...some(2, ['x']))
   const bad: Receiver = { send: () => { throw new MillraceError('sink/failed', 'no') }, close: async () => {} }
   const dispatcher = dispatch(t, { store, receivers: new Map([['x', bad]]) })
-  await until(() => dispatcher.counts.get('x')!.dead === 2)
+  await until(() => dispatcher.byReceiver.get('x')!.dead === 2)
 })
 
 void t.test('waits double from 1 s to 1 h, a fifth more or less', async t => {
@@ -211,11 +212,21 @@ void t.test('waits double from 1 s to 1 h, a fifth more or less', async t => {
   t.ok(isOver(35))
 })
 
-void t.test('an alert is stale when its readings arrived more than 15 minutes after they were made', async t => {
+void t.test('an alert is stale when the readings that made it arrived more than 15 minutes after they were made', async t => {
   const { event } = alert('a')
-  t.notOk(isStale(event, event.time + 15 * 60_000))
-  t.ok(isStale(event, event.time + 15 * 60_000 + 1))
-  t.notOk(isStale(event, event.time - 60_000))
+  const hour = 3_600_000
+  const rows = (...rows: [position: number, time: number][]) => ({
+    position: Float64Array.from(rows, r => r[0]), time: Float64Array.from(rows, r => r[1]), series: new Int32Array(rows.length), value: new Float64Array(rows.length)
+  })
+  const at = event.time + 2 * hour
+  const made = (time: number) => rows([4, at], [5, time - 1], [5, time], [6, 0])
+  const by = { ...event, position: 5 }
+  t.notOk(isStale(by, made(at - STALE), at), 'though its own time is two hours ago: a window, closed by a reading of now')
+  t.ok(isStale(by, made(at - STALE - 1), at))
+  t.notOk(isStale(by, made(at + 1000), at))
+  t.ok(isStale({ ...event, position: 3 }, made(at), at), 'by its own time when no reading made it')
+  t.notOk(isStale({ ...event, position: 7 }, made(0), event.time + 1), 'by its own time when no reading made it')
+  t.notOk(isStale(event, undefined, event.time + STALE))
 })
 
 void t.test('loopback is this machine alone', async t => {
