@@ -1,0 +1,93 @@
+import { MillraceError, noCounts, Transient, type Batch, type Commit, type DeadLetter, type LateRows, type Outcome } from '#engine'
+import type { Refusals } from './postgres-admit.ts'
+import { micros, type CopyEncoder } from './postgres-copy.ts'
+import { postAlerts } from './postgres-outbox.ts'
+import { writeRows } from './postgres-rows.ts'
+import { clean, type DurableSeries, type Named } from './postgres-series.ts'
+import type { Session } from './postgres-session.ts'
+import type { Table } from './postgres-tables.ts'
+
+/** A commit as it is sent: `batch` without the rows that were refused before, `refused` of them. */
+export interface Content {
+  readonly commit: Commit
+  readonly writes: readonly { readonly table: Table, readonly batch: Batch<any>, readonly refused: number }[]
+  readonly late: readonly LateRows[]
+  readonly refusals: Refusals
+}
+export interface Parts { readonly pipeline: string, readonly encoder: CopyEncoder, readonly series: DurableSeries }
+/** `known`: committed. Otherwise the connection was lost while it was to be. */
+export interface Written { readonly outcomes: readonly Outcome[], readonly named: Named, readonly known: boolean }
+
+/** One transaction. When it throws, nothing of it is left, here or in the database. */
+export async function commitOnce (session: Session, { pipeline, encoder, series }: Parts, { commit, writes, late, refusals }: Content, careful: boolean): Promise<Written> {
+  const { position, ingest } = commit
+  let named: Named = { series: [], devices: [] }
+  const outcomes: Outcome[] = []
+  try {
+    await session.query('BEGIN')
+    const { rowCount } = await session.query(ADVANCE, [pipeline, commit.epoch, commit.version, position, commit.tick ?? null, commit.snapshot ?? null, micros(ingest)])
+    if (rowCount !== 1) throw fenced(pipeline)
+    const batches = [...writes.flatMap(({ batch }) => batch.provisional === undefined ? [batch] : [batch, batch.provisional]), ...late.map(l => l.batch)]
+    named = await series.name(session, batches, position, ingest)
+    const writer = { session, encoder, ids: series.ids, ingest, careful }
+    for (const { table, batch, refused } of writes) {
+      const outcome = await writeRows(writer, table, batch, (row, why) => refusals.add(table.name, row, 0, 'rejected_by_store', why, position))
+      outcomes.push({ ...outcome, refused: outcome.refused + refused })
+    }
+    await postAlerts(session, pipeline, commit.alerts, ingest)
+    await putLate(session, pipeline, late, series.ids, ingest)
+    await putDeadLetters(session, pipeline, [...commit.deadLetters, ...refusals.letters])
+    await putCounts(session, pipeline, commit, outcomes)
+  } catch (error) {
+    series.forget(named)
+    await session.rollback()
+    throw error
+  }
+  try {
+    const { command } = await session.query('COMMIT')
+    if (command !== 'COMMIT') throw new Transient(`the database answered ${command} to COMMIT`)
+    return { outcomes, named, known: true }
+  } catch (error) {
+    if (error instanceof Transient) {
+      session.destroy()
+      return { outcomes, named, known: false }
+    }
+    series.forget(named)
+    await session.rollback()
+    throw error
+  }
+}
+
+export const fenced = (pipeline: string): MillraceError => new MillraceError('store/fenced', `another process has taken over the pipeline "${pipeline}"`, { help: 'stop one of them' })
+
+async function putLate (session: Session, pipeline: string, late: Commit['late'], ids: Readonly<Int32Array>, ingest: number): Promise<void> {
+  for (const { branch, step, batch } of late) {
+    if (batch.length === 0) continue
+    await session.query(LATE, [pipeline, branch, step, Array.from(batch.time, micros), Array.from(batch.series, s => ids[s]), Array.from(batch.value, v => Number.isNaN(v) ? null : v), [...batch.position], micros(ingest)])
+  }
+}
+
+async function putDeadLetters (session: Session, pipeline: string, letters: readonly DeadLetter[]): Promise<void> {
+  if (letters.length === 0) return
+  const column = <T>(of: (letter: DeadLetter) => T) => letters.map(of)
+  await session.query(DEAD, [pipeline, column(l => l.position), column(l => l.part), column(l => l.reason), column(l => clean(l.detail)), column(l => clean(l.topic)), column(l => Buffer.from(l.payload)), column(l => micros(l.ingest))])
+}
+
+async function putCounts (session: Session, pipeline: string, { counts, position, ingest }: Commit, outcomes: readonly Outcome[]): Promise<void> {
+  const rows = Object.entries(counts(outcomes)).map(([branch, count]) => ({ branch, ...count }))
+  if (rows.length > 0) await session.query(COUNTS, [pipeline, JSON.stringify(rows), position, micros(ingest)])
+}
+
+const MOMENT = (us: string): string => `timestamptz 'epoch' + ${us}::bigint * interval '1 microsecond'`
+/** The guard: only the owner of the epoch, and only once per version. */
+const ADVANCE = `UPDATE checkpoint SET position = $4, version = version + 1, tick = $5, snapshot = coalesce($6, snapshot), ingested_at = ${MOMENT('$7')}
+  WHERE pipeline = $1 AND partition = 0 AND epoch = $2 AND version = $3`
+const LATE = `INSERT INTO late_readings (pipeline, branch, step, time, series, value, position, ingested_at)
+  SELECT $1, $2, $3, ${MOMENT('us')}, series, value, position, ${MOMENT('$8')} FROM unnest($4::bigint[], $5::int[], $6::float8[], $7::bigint[]) AS r (us, series, value, position)`
+const DEAD = `INSERT INTO dead_letters (pipeline, position, part, reason, detail, topic, payload, ingested_at)
+  SELECT $1, position, part, reason, detail, topic, payload, ${MOMENT('us')} FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bigint[])
+  AS d (position, part, reason, detail, topic, payload, us) ON CONFLICT DO NOTHING`
+const TERMS = Object.keys(noCounts())
+const COUNTS = `INSERT INTO counts (pipeline, branch, ${TERMS.join(', ')}, position, ingested_at)
+  SELECT $1, branch, ${TERMS.join(', ')}, $3, ${MOMENT('$4')} FROM jsonb_to_recordset($2::jsonb) AS c (branch text, ${TERMS.map(t => `${t} bigint`).join(', ')})
+  ON CONFLICT (pipeline, branch) DO UPDATE SET ${[...TERMS, 'position', 'ingested_at'].map(t => `${t} = excluded.${t}`).join(', ')}`

@@ -1,0 +1,73 @@
+import type { Batch, Outcome } from '#engine'
+import { brought, columnList, fixedColumns, type CopyEncoder, type Target } from './postgres-copy.ts'
+import { identifier, isBadData, type Session } from './postgres-session.ts'
+
+/** Puts a batch into a table, inside the transaction of a commit. */
+export interface RowWriter {
+  readonly session: Session
+  readonly encoder: CopyEncoder
+  readonly ids: Readonly<Int32Array>
+  readonly ingest: number
+  /** Rows may be there already or be refused: found out piece by piece. Otherwise the first such row fails the transaction. */
+  readonly careful: boolean
+}
+
+/**
+ * Writes the rows of one batch, and its provisional ones. Final rows go straight into the table; provisional rows and
+ * those of a later revision replace what is there. `refuse` gets each final row that the
+ * database will not have; a provisional one is only left out, its final row is still to come.
+ */
+export async function writeRows (writer: RowWriter, target: Target, batch: Batch<any>, refuse: (batch: Batch<any>, why: string) => void): Promise<Outcome> {
+  const revision: Readonly<Float64Array> | undefined = target.kind === 'windows' ? batch.columns.revision : undefined
+  const first = revision === undefined ? batch : batch.filter(i => revision[i] === 0)
+  const later = first === batch ? undefined : batch.filter(i => revision![i] > 0)
+  let refused = 0
+  const put = (rows: Batch<any> | undefined, replace: boolean, provisional = false) => {
+    if (rows === undefined || rows.length === 0) return 0
+    if (writer.careful) return piecewise(writer.session, rows, piece => merge(writer, target, piece, provisional), (row, why) => { if (!provisional) { refused++; refuse(row, why) } })
+    return replace ? merge(writer, target, rows, provisional) : append(writer, target, rows)
+  }
+  await put(batch.provisional, true, true)
+  const written = await put(first, false) + await put(later, true)
+  return { written, duplicates: batch.length - written - refused, refused }
+}
+
+async function append ({ session, encoder, ids, ingest }: RowWriter, target: Target, batch: Batch<any>): Promise<number> {
+  await session.copy(`COPY ${identifier(target.name)} (${columnList(target, batch)}) FROM STDIN (FORMAT binary)`, encoder.encode(target, batch, ids, ingest))
+  return batch.length
+}
+
+/** Through a temporary table. Readings that are there stay; a window is replaced by its equal or a later revision, but never a final by a provisional one. */
+async function merge ({ session, encoder, ids, ingest }: RowWriter, target: Target, batch: Batch<any>, provisional: boolean): Promise<number> {
+  const table = identifier(target.name), stage = identifier(`stage_${target.name}`), columns = columnList(target, batch)
+  await session.query(`CREATE TEMPORARY TABLE IF NOT EXISTS ${stage} (LIKE ${table}) ON COMMIT DELETE ROWS; TRUNCATE pg_temp.${stage}`)
+  await session.copy(`COPY pg_temp.${stage} (${columns}) FROM STDIN (FORMAT binary)`, encoder.encode(target, batch, ids, ingest, provisional))
+  const insert = target.kind === 'readings'
+    ? `INSERT INTO ${table} (${columns}) SELECT ${columns} FROM pg_temp.${stage} ON CONFLICT DO NOTHING`
+    : `INSERT INTO ${table} AS old (${columns}) SELECT DISTINCT ON (series, time) ${columns} FROM pg_temp.${stage} ORDER BY series, time, revision DESC
+       ON CONFLICT (series, time) DO UPDATE SET ${[...fixedColumns.windows.slice(2), ...brought(target, batch)].map(identifier).map(c => `${c} = excluded.${c}`).join(', ')}
+       WHERE excluded.revision > old.revision OR excluded.revision = old.revision AND (old.provisional OR NOT excluded.provisional)`
+  const { rowCount } = await session.query(insert)
+  return rowCount ?? 0
+}
+
+/** Halves the rows until those that the database refuses stand alone: 2 log2(n) tries for each of them. */
+async function piecewise (session: Session, rows: Batch<any>, put: (piece: Batch<any>) => Promise<number>, refuse: (row: Batch<any>, why: string) => void): Promise<number> {
+  await session.query('SAVEPOINT piece')
+  try {
+    const written = await put(rows)
+    await session.query('RELEASE SAVEPOINT piece')
+    return written
+  } catch (error) {
+    if (!isBadData(error)) throw error
+    await session.query('ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece')
+    if (rows.length === 1) {
+      refuse(rows, (error as Error).message)
+      return 0
+    }
+    const half = rows.length >> 1
+    return await piecewise(session, part(rows, 0, half), put, refuse) + await piecewise(session, part(rows, half, rows.length), put, refuse)
+  }
+}
+
+const part = (rows: Batch<any>, from: number, to: number): Batch<any> => rows.take(Int32Array.from({ length: to - from }, (_, i) => from + i))

@@ -1,0 +1,103 @@
+import { pipeline } from 'node:stream/promises'
+import pg from 'pg'
+import { from as copyFrom } from 'pg-copy-streams'
+import { span, Transient } from '#engine'
+
+/** Codes for which the same may work later: connection, read-only after a failover, rollback, resources, locks, operator, system. */
+const TRANSIENT = /^(08|25006|40|53|55|57|58)/
+
+/**
+ * One connection with a watchdog. A statement that is not answered within `timeout` ms costs the connection: a dead
+ * network gives no error of its own. What may work later comes out as Transient, all else as pg.DatabaseError.
+ * One statement at a time.
+ */
+export class Session {
+  lost: Error | undefined            // why this connection cannot be used any more
+  private readonly client: pg.Client
+  private readonly timeout: number
+  private abandon: ((error: Error) => void) | undefined     // of the statement under way
+
+  private constructor (client: pg.Client, timeout: number) {
+    this.client = client
+    this.timeout = timeout
+    const leave = (error: Error) => { this.lost ??= error; this.abandon?.(this.lost) }
+    client.on('error', leave)
+    client.on('end', () => leave(new Error('the connection ended')))
+  }
+
+  static async connect (url: string, timeout: number): Promise<Session> {
+    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: timeout, keepAlive: true, fallback_application_name: 'millrace' })
+    const session = new Session(client, timeout)
+    try {
+      await session.guard('connecting', client.connect())
+      await session.query(`SET timezone = 'UTC'; SET client_min_messages = warning; SET idle_in_transaction_session_timeout = ${Math.ceil(timeout)}`)
+    } catch (error) {
+      session.destroy()
+      throw error
+    }
+    return session
+  }
+
+  query<R extends pg.QueryResultRow = any> (sql: string, values?: readonly unknown[]): Promise<pg.QueryResult<R>> {
+    return this.guard(sql, this.client.query<R>(sql, values as unknown[] | undefined))
+  }
+
+  /** Sends `bytes` (COPY BINARY) and waits until the server has taken them: then they may be overwritten. */
+  copy (sql: string, bytes: Uint8Array): Promise<void> {
+    return this.guard(sql, pipeline([bytes], this.client.query(copyFrom(sql))))
+  }
+
+  /** `work` in a transaction; rolled back when it throws. */
+  async transaction<T> (work: () => Promise<T>): Promise<T> {
+    await this.query('BEGIN')
+    try {
+      const result = await work()
+      await this.query('COMMIT')
+      return result
+    } catch (error) {
+      await this.rollback()
+      throw error
+    }
+  }
+
+  async rollback (): Promise<void> {
+    if (this.lost === undefined) await this.query('ROLLBACK').catch(() => this.destroy())
+  }
+
+  async close (): Promise<void> {
+    if (this.lost === undefined) await this.guard('ending', this.client.end()).catch(() => {})
+    this.destroy()
+  }
+
+  destroy (why = new Error('the connection was given up')): void {
+    this.lost ??= why
+    const { stream } = (this.client as unknown as { connection: { stream: { destroy (): void } } }).connection
+    stream.destroy()
+  }
+
+  private async guard<T> (what: string, work: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.destroy(new Error(`no answer within ${span(this.timeout)} to: ${what.slice(0, 80)}`)), this.timeout)
+    try {
+      return await new Promise<T>((resolve, reject) => { this.abandon = reject; work.then(resolve, reject) })
+    } catch (error) {
+      const code = sqlstate(error)
+      if (code !== undefined && !TRANSIENT.test(code)) throw error
+      const reason = this.lost !== undefined && code === undefined ? this.lost : error as Error
+      throw new Transient(reason.message === '' ? (reason as NodeJS.ErrnoException).code ?? reason.name : reason.message, { cause: error })
+    } finally {
+      this.abandon = undefined
+      clearTimeout(timer)
+    }
+  }
+}
+
+export const sqlstate = (error: unknown): string | undefined => error instanceof pg.DatabaseError ? error.code : undefined
+/** Two rows with one key: never a bad row, the rows are there already. */
+export const isDuplicate = (error: unknown): boolean => sqlstate(error) === '23505'
+/** A row that the table cannot hold: out of range, a failed CHECK, a missing value. */
+export const isBadData = (error: unknown): boolean => /^2[23]/.test(sqlstate(error) ?? '') && !isDuplicate(error)
+
+export const identifier = pg.escapeIdentifier
+export const literal = pg.escapeLiteral
+/** A url that can be shown: without its password. */
+export const shown = (url: string): string => url.replace(/(\/\/[^:@/]*):[^@/]*@/, '$1:***@')

@@ -1,0 +1,215 @@
+import { backoff, Batch, MillraceError, sleep, Transient, type Commit, type Logger, type Outcome, type OutboxEntry, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
+import { commitOnce, fenced, type Content, type Written } from './postgres-commit.ts'
+import { CopyEncoder, type Target } from './postgres-copy.ts'
+import { Refusals, admit } from './postgres-admit.ts'
+import { locked, migrateWith } from './postgres-migrate.ts'
+import { lease, settleEntry } from './postgres-outbox.ts'
+import { DurableSeries } from './postgres-series.ts'
+import { isBadData, isDuplicate, Session, shown, sqlstate } from './postgres-session.ts'
+import { fault, Table, type TableOptions } from './postgres-tables.ts'
+import { detect } from './postgres-timescale.ts'
+
+export interface PostgresOptions { readonly url: string | undefined, readonly timescale: 'auto' | 'off', readonly statementTimeout: number }
+
+const WARN_EVERY = 60_000            // ms of ingest time
+const GIVE_UP = 10_000               // ms after a stop
+const LATE: Target = { name: 'late_readings', kind: 'readings', columns: new Set() }
+
+/** A pipeline's results in PostgreSQL. One connection commits, a second one serves the outbox, so that it never waits behind a COPY. */
+export class PostgresStore implements Store {
+  private readonly url: string
+  private readonly options: PostgresOptions
+  private readonly pipeline: string
+  private readonly host: SinkHost
+  private readonly log: Logger
+  private readonly tables: Map<string, Table>
+  private readonly encoder = new CopyEncoder()
+  private readonly series: DurableSeries
+  private session: Session | undefined
+  private side: Promise<Session> | undefined
+  private sideWork: Promise<unknown> = Promise.resolve()
+  private signal: AbortSignal | undefined
+  private failing: string | undefined = 'not connected yet'
+  private warned = -Infinity
+  private closed = false
+
+  constructor (options: PostgresOptions, plan: StorePlan, host: SinkHost, tableOptions: (given: Readonly<Record<string, unknown>>) => TableOptions) {
+    if (options.url === undefined) throw new MillraceError('config/missing', 'postgres.url is not set, nor is MILLRACE_DATABASE', { help: 'set one of them, such as postgres://user:password@localhost/millrace' })
+    const wrong = plan.tables.map(fault).find(f => f !== undefined)
+    if (wrong !== undefined) throw new MillraceError('config/invalid', `postgres: ${wrong}`)
+    this.url = options.url
+    this.options = options
+    this.pipeline = plan.pipeline
+    this.host = host
+    this.log = host.log
+    this.series = new DurableSeries(host.series)
+    this.tables = new Map(plan.tables.map(t => [t.name, new Table(t, tableOptions(t.options), host.log)]))
+  }
+
+  async open (signal: AbortSignal): Promise<Recovered> {
+    this.signal = signal
+    for (const wait of backoff()) {
+      try {
+        const session = await this.connected()
+        const edition = await detect(session, this.options.timescale)
+        await locked(session, async () => {
+          await migrateWith(session, this.log)
+          for (const table of this.tables.values()) await table.open(session, edition, Date.now())
+        })
+        return await this.takeOver(session)
+      } catch (error) {
+        if (!(error instanceof Transient)) { await this.close(); throw explained(error) }
+        this.fail(error)
+        this.log.warn({ database: shown(this.url), err: error.message }, 'the database cannot be reached, trying again')
+        await sleep(wait, signal)
+        if (signal.aborted) throw new MillraceError('store/unreachable', `the database ${shown(this.url)} cannot be reached: ${error.message}`, { cause: error })
+      }
+    }
+    throw new Error('unreachable')
+  }
+
+  async commit (commit: Commit): Promise<readonly Outcome[]> {
+    try {
+      const session = await this.connected()
+      const content = this.content(commit)
+      for (const table of this.tables.values()) await table.prepare(session, content.writes.filter(w => w.table === table).flatMap(w => w.batch.provisional === undefined ? [w.batch] : [w.batch, w.batch.provisional]), commit.ingest)
+      const written = await commitOnce(session, this.parts, content, false).catch((error: unknown) => {
+        if (!isDuplicate(error) && !isBadData(error)) throw error
+        return commitOnce(session, this.parts, this.content(commit), true)
+      })
+      if (written.known) return this.done(written)
+      return await this.settleUnknown(written, commit)
+    } catch (error) {
+      if (!(error instanceof Transient)) throw explained(error)
+      this.fail(error)
+      throw error
+    }
+  }
+
+  async due (limit: number, now: number, except: readonly string[] = []): Promise<readonly OutboxEntry[]> {
+    return await this.aside(session => lease(session, this.pipeline, limit, now, except))
+  }
+
+  async settle (entry: OutboxEntry, how: Settled): Promise<void> {
+    await this.aside(session => settleEntry(session, entry, how))
+  }
+
+  async close (): Promise<void> {
+    this.closed = true
+    await this.sideWork.catch(() => {})
+    await this.session?.close()
+    await (await this.side?.catch(() => undefined))?.close()
+    this.session = this.side = undefined
+  }
+
+  trouble (): string | undefined {
+    if (this.session?.lost !== undefined) this.fail(this.session.lost)
+    return this.failing
+  }
+
+  private get parts () { return { pipeline: this.pipeline, encoder: this.encoder, series: this.series } }
+
+  /** Connected again if need be. */
+  private async connected (): Promise<Session> {
+    if (this.closed) throw new Transient('the store is closed')
+    if (this.session === undefined || this.session.lost !== undefined) this.session = await Session.connect(this.url, this.options.statementTimeout)
+    this.failing = undefined
+    return this.session
+  }
+
+  private async takeOver (session: Session): Promise<Recovered> {
+    const { rows: [row] } = await session.query<{ epoch: string, version: string, position: string | null, tick: number | null, snapshot: Uint8Array | null }>(`
+      INSERT INTO checkpoint (pipeline) VALUES ($1) ON CONFLICT (pipeline, partition) DO UPDATE SET epoch = checkpoint.epoch + 1
+      RETURNING epoch, version, position, tick, snapshot`, [this.pipeline])
+    const { rows: counts } = await session.query(`
+      SELECT branch, received::float8, derived::float8, written::float8, late::float8, filtered::float8, deduplicated::float8, dead_lettered::float8, aggregated::float8, rows::float8
+      FROM counts WHERE pipeline = $1`, [this.pipeline])
+    return {
+      position: row.position === null ? undefined : Number(row.position),
+      version: Number(row.version),
+      epoch: Number(row.epoch),
+      counts: Object.fromEntries(counts.map(({ branch, ...rest }) => [branch, rest])),
+      ...row.tick === null ? {} : { tick: row.tick },
+      ...row.snapshot === null ? {} : { snapshot: row.snapshot }
+    }
+  }
+
+  /** What of the commit may be sent to the database, and what is refused before that. */
+  private content (commit: Commit): Content {
+    const refusals = new Refusals(this.host.series, commit.ingest, commit.deadLetters)
+    const writes = commit.writes.map(({ table: name, batch }) => {
+      const table = this.tables.get(name)
+      if (table === undefined) throw new MillraceError('store/failed', `postgres: the pipeline has no table "${name}"`)
+      const horizon = table.horizon(commit.ingest)
+      const before = refusals.letters.length
+      const rows = admit(table, batch, this.host.series, horizon, (row, reason, why) => refusals.add(name, batch, row, reason, why, commit.position))
+      const provisional = batch.provisional && admit(table, batch.provisional, this.host.series, horizon, () => {})
+      return { table, batch: provisional === batch.provisional ? rows : new Batch<any>({ ...rows, provisional }), refused: refusals.letters.length - before }
+    })
+    const late = commit.late.map(l => ({ ...l, batch: admit(LATE, l.batch, this.host.series, -Infinity, (row, reason, why) => refusals.add(LATE.name, l.batch, row, reason, why, commit.position)) }))
+    const old = refusals.letters.filter(l => l.reason === 'beyond_retention').length
+    if (old > 0 && commit.ingest >= this.warned + WARN_EVERY) {
+      this.warned = commit.ingest
+      this.log.warn({ rows: old }, 'rows older than the retention of their table were refused')
+    }
+    return { commit, writes, late, refusals }
+  }
+
+  private done ({ named, outcomes }: Written): readonly Outcome[] {
+    this.series.keep(named)
+    return outcomes
+  }
+
+  /** The connection was lost while COMMIT was under way: the version of the checkpoint says what became of it. */
+  private async settleUnknown (written: Written, { epoch, version }: Commit): Promise<readonly Outcome[]> {
+    let stopping: number | undefined
+    for (const wait of backoff()) {
+      try {
+        const session = await this.connected()
+        const { rows: [row] } = await session.query<{ epoch: string, version: string }>('SELECT epoch, version FROM checkpoint WHERE pipeline = $1 AND partition = 0 FOR UPDATE', [this.pipeline])
+        if (Number(row?.epoch) !== epoch) throw fenced(this.pipeline)
+        const committed = Number(row.version) === version + 1
+        this.log.info({ committed }, 'the outcome of a commit was unknown and is settled')
+        if (committed) return this.done(written)
+        this.series.forget(written.named)
+        throw new Undone('the connection was lost before the commit')
+      } catch (error) {
+        if (!(error instanceof Transient) || error instanceof Undone) throw error
+        this.fail(error)
+        if (this.closed || (this.signal?.aborted && performance.now() > (stopping ??= performance.now() + GIVE_UP))) {
+          this.series.forget(written.named)
+          throw error
+        }
+        await sleep(wait)
+      }
+    }
+    throw new Error('unreachable')
+  }
+
+  /** On the second connection, one after the other. */
+  private async aside<T> (work: (session: Session) => Promise<T>): Promise<T> {
+    const result = this.sideWork.catch(() => {}).then(async () => {
+      if (this.closed) throw new Transient('the store is closed')
+      if (this.side === undefined || (await this.side.catch(() => undefined))?.lost !== undefined) this.side = undefined
+      this.side ??= Session.connect(this.url, this.options.statementTimeout)
+      const side = this.side
+      try {
+        return await work(await side)
+      } catch (error) {
+        if (error instanceof Transient && this.side === side) this.side = undefined
+        throw explained(error)
+      }
+    })
+    this.sideWork = result
+    return await result
+  }
+
+  private fail (error: Error): void {
+    this.failing = `${shown(this.url)}: ${error.message}`
+  }
+}
+
+/** Known: not committed. */
+class Undone extends Transient {}
+
+const explained = (error: unknown): unknown => sqlstate(error) === undefined ? error : new MillraceError('store/failed', `postgres: ${(error as Error).message} (${sqlstate(error)})`, { cause: error })
