@@ -11,7 +11,7 @@ import { isStale, STALE } from '../../engine/stale.ts'
 import { FileStore } from '../../sinks/file/store.ts'
 import { webhook } from '../../sinks/webhook.ts'
 import { receiver } from '../fixtures/receiver.ts'
-import { alert, Bench } from '../laws/store.ts'
+import { alert, Bench } from '../fixtures/bench.ts'
 
 const log = pino({ level: 'silent' })
 const host: SinkHost = { pipeline: 'p', series: new SeriesTable(10), log, database: undefined, folder: '.' }

@@ -1,23 +1,7 @@
 import t, { type Test } from 'tap'
-import { pino } from 'pino'
-import { Batch, MillraceError, noCounts, SeriesTable, type AlertEvent, type Commit, type SinkHost, type Store, type StorePlan } from '#engine'
-
-/** A stored row, as the laws compare it. */
-export interface StoredRow { readonly device: string, readonly metric: string, readonly time: number, readonly value: number | null }
-
-/** How the laws reach a kind of store. One harness is one database or folder. */
-export interface StoreHarness {
-  make (plan: StorePlan, host: SinkHost): Store
-  /** All rows of a table of the pipeline, in any order. */
-  rows (pipeline: string, table: string): Promise<readonly StoredRow[]>
-  /** Makes the store of a process that is still there available to another one, as if it could not be seen. Nothing for a database. */
-  abandon (pipeline: string): Promise<void>
-}
-
-const log = pino({ level: 'silent' })
-const never = new AbortController().signal
-const TIME = Date.UTC(2026, 2, 9, 12)
-const table = 'readings'
+import { MillraceError } from '#engine'
+import { alert, Bench, TIME, type StoreHarness } from '../fixtures/bench.ts'
+export { alert, Bench, type StoredRow, type StoreHarness } from '../fixtures/bench.ts'
 
 /** The laws of every Store. `fresh` gives an empty one. */
 export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarness>): void {
@@ -171,56 +155,3 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     t.equal((await bench.open('two', 'twos')).recovered.position, 2)
   })
 }
-
-/** Opens stores and makes commits: one reading per value, its time and position counting up. */
-export class Bench {
-  readonly harness: StoreHarness
-  private readonly stores: Store[] = []
-  constructor (harness: StoreHarness) { this.harness = harness }
-
-  async open (pipeline = 'p', to = table) {
-    const series = new SeriesTable(100)
-    const host: SinkHost = { pipeline, series, log, database: undefined, folder: '.' }
-    const store = this.harness.make({ pipeline, tables: [{ name: to, kind: 'readings', columns: ['score'], options: { table: to } }] }, host)
-    this.stores.push(store)
-    const recovered = await store.open(never)
-    let position = recovered.position ?? 0, version = recovered.version, written = recovered.counts['']?.written ?? 0
-    const make = (values: readonly number[], more: Partial<Commit> = {}): Commit => ({
-      writes: values.length === 0 ? [] : [{ branch: '', table: to, batch: readings(series, values, position) }],
-      alerts: [], late: [], deadLetters: [], position: position + values.length, ingest: TIME, epoch: recovered.epoch, version,
-      counts: outcomes => ({ '': { ...noCounts(), written: written + outcomes.reduce((n, o) => n + o.written, 0) } }),
-      ...more
-    })
-    const commit = async (values: readonly number[], more?: Partial<Commit>) => {
-      const outcomes = await store.commit(make(values, more))
-      position += values.length
-      written += values.length
-      version++
-      return outcomes
-    }
-    return { pipeline, store, recovered, series, make, commit }
-  }
-
-  /** The values stored, in order of time. */
-  async values (pipeline = 'p', of = table): Promise<(number | null)[]> {
-    return (await this.harness.rows(pipeline, of)).toSorted((a, b) => a.time - b.time).map(r => r.value)
-  }
-
-  async close (): Promise<void> { for (const store of this.stores) await store.close() }
-}
-
-const readings = (series: SeriesTable, values: readonly number[], after: number): Batch<'score'> => {
-  const positions = Float64Array.from(values, (_, i) => after + i + 1)
-  return new Batch({
-    time: positions.map(p => TIME + p + 0.125), series: Int32Array.from(values, () => series.id('acme', 'boiler-1', 'temp')), value: Float64Array.from(values),
-    position: positions, columns: { score: Float64Array.from(values, v => v / 2) }
-  })
-}
-
-export const alert = (incident: string, receivers: readonly string[] = ['x']): { event: AlertEvent, receivers: readonly string[] } => ({
-  receivers,
-  event: {
-    id: `${incident}.firing`, incident, state: 'firing', tenant: 'acme', pipeline: 'p', alert: 'hot', severity: 'warning', device: 'boiler-1', metric: 'temp',
-    since: TIME - 1000.5, time: TIME + 0.125, value: 90.5, evidence: { score: 4.5, zscore: null }, message: 'temp of boiler-1 is 90.5, above 80', position: 1
-  }
-})

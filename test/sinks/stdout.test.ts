@@ -6,7 +6,7 @@ import t from 'tap'
 import { pino } from 'pino'
 import { Batch, SeriesTable, type SinkHost } from '#engine'
 import { alertsTo, rowsTo, stdout } from '../../sinks/stdout.ts'
-import { alert } from '../laws/store.ts'
+import { alert } from '../fixtures/bench.ts'
 
 const host: SinkHost = { pipeline: 'p', series: new SeriesTable(10), log: pino({ level: 'silent' }), database: undefined, folder: '.' }
 const s = host.series.id('acme', 'boiler-1', 'temp')
@@ -67,7 +67,7 @@ void t.test('a stream that fails rejects and throws nowhere else', async t => {
 void t.test('a real process whose reader goes away ends with that error', async t => {
   const script = `
     import { stdout } from '${join(import.meta.dirname, '../../sinks/stdout.ts')}'
-    import { alert } from '${join(import.meta.dirname, '../laws/store.ts')}'
+    import { alert } from '${join(import.meta.dirname, '../fixtures/bench.ts')}'
     const to = stdout.definition.receive({ format: 'json' }, {})
     const send = () => to.send(alert('inc').event).then(() => setTimeout(send, 5), e => { process.stderr.write(e.code); process.exitCode = 3 })
     send()`

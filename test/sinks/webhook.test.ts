@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { Batch, SeriesTable, Transient, type SinkHost } from '#engine'
 import { webhook } from '../../sinks/webhook.ts'
 import { receiver } from '../fixtures/receiver.ts'
-import { alert } from '../laws/store.ts'
+import { alert } from '../fixtures/bench.ts'
 
 const host: SinkHost = { pipeline: 'boiler-room', series: new SeriesTable(10), log: pino({ level: 'silent' }), database: undefined, folder: '.' }
 const never = new AbortController().signal
