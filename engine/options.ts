@@ -124,7 +124,8 @@ function problem (component: string, raw: unknown, e: ErrorObject): Problem {
     }
     case 'enum': case 'const': case 'anyOf': case 'oneOf': {
       const allowed: unknown[] = e.keyword === 'enum' ? part.enum : e.keyword === 'const' ? [part.const] : (e.schema as any[]).map(s => s.const ?? kind(s))
-      return invalid(`be ${allowed.length > 1 ? 'one of ' : ''}${[...new Set(allowed)].join(', ')}`, typeof got === 'string' && e.keyword !== 'const' ? near(got, allowed.map(String)) ?? part.description : undefined)
+      const words = e.keyword === 'enum' || (e.schema as any[]).every?.(s => s.const !== undefined)
+      return invalid(`be ${words && allowed.length > 1 ? 'one of ' : ''}${[...new Set(allowed)].join(words ? ', ' : ' or ')}`, typeof got === 'string' && e.keyword !== 'const' ? near(got, allowed.map(String)) ?? part.description : undefined)
     }
     case 'pattern': case 'type':
       if (part['x-duration']) return invalid('be a time span', SPANS)

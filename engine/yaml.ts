@@ -16,6 +16,7 @@ import type { SourceSpec } from './source.ts'
 export interface Read { readonly pipeline: Pipeline | undefined, readonly findings: readonly Finding[] }
 
 const LIMIT = 2 ** 20                // bytes of a file
+const FIRST = 10                     // syntax errors that are told: the first ones cause the rest
 const ALIASES = 100                  // how often anchors may be repeated: more is a bomb
 
 /** Reads a pipeline from YAML. `file` is how it is called in findings. Never throws for what stands in the text. */
@@ -30,12 +31,21 @@ export function readYaml (text: string, components: Components, { file, environm
     return failed('config/syntax', error instanceof RangeError ? 'the file is nested too deeply' : (error as Error).message)
   }
   const map = new SourceMap(doc, lines, text, file)
-  const syntax = [...doc.errors, ...doc.warnings].map((e): Finding => ({ code: e.code === 'DUPLICATE_KEY' ? 'config/duplicate-key' : 'config/syntax', level: 'error', message: e.code === 'DUPLICATE_KEY' ? `the key "${text.slice(...e.pos)}" stands here a second time` : `not valid YAML: ${e.message.charAt(0).toLowerCase()}${e.message.slice(1)}`, path: [], place: map.between(...e.pos) }))
+  const syntax = [...doc.errors, ...doc.warnings].slice(0, FIRST).map((e): Finding => {
+    const [from, to] = e.pos
+    if (e.code !== 'DUPLICATE_KEY') {
+      const place = map.between(from, to)
+      return { code: 'config/syntax', level: 'error', message: `not valid YAML: ${e.message.charAt(0).toLowerCase()}${e.message.slice(1)}`, help: /[\w/]\{|\$\{|\}[\w/]/.test(place.text) ? 'text with { or } in it stands in quotes: "${NAME}", "{device}/{metric}"' : undefined, path: [], place }
+    }
+    const [key] = /^("[^"]*"|'[^']*'|[^\s:,{}[\]]+)/.exec(text.slice(from)) ?? ['']
+    return { code: 'config/duplicate-key', level: 'error', message: `the key "${key}" stands here a second time`, path: [], place: map.between(from, from + key.length) }
+  })
   if (syntax.some(f => f.code === 'config/syntax')) return { pipeline: undefined, findings: sorted(syntax) }
   const unset = fill(doc, environment, map)
   let given: unknown
   try {
     given = doc.toJS({ maxAliasCount: ALIASES })
+    JSON.stringify(given)              // refuses an anchor that holds itself
   } catch (error) {
     return failed('config/syntax', `the anchors of the file cannot be resolved: ${(error as Error).message}`, `an anchor may be repeated, in all, ${ALIASES} times`)
   }
@@ -116,7 +126,7 @@ class Reader {
   private branch (name: string, given: unknown): DraftRoute {
     const path = ['branches', name]
     if (isObject(given)) this.keys(given, ROUTE_KEYS, path, `branch "${name}"`)
-    else this.add('config/invalid', path, `branch "${name}" must be a map of ${ROUTE_KEYS.join(', ')}, got ${show(given)}`, { key: true })
+    else this.add('config/invalid', path, `branch "${name}" must be a map of ${ROUTE_KEYS.join(', ')}, got ${show(given)}`)
     return this.route(name, isObject(given) ? given : {}, path)
   }
 
@@ -134,7 +144,7 @@ class Reader {
 
   private alert (name: string, given: unknown, path: Path): DraftAlert[] {
     if (!isObject(given)) {
-      this.add('config/invalid', path, `alert "${name}" must be a map of ${Object.keys(AlertSchema.properties).join(', ')}, got ${show(given)}`, { key: true })
+      this.add('config/invalid', path, `alert "${name}" must be a map of ${Object.keys(AlertSchema.properties).join(', ')}, got ${show(given)}`)
       return []
     }
     const { well } = this.options(name, AlertSchema, given, path)

@@ -1,4 +1,4 @@
-import { assign, Batch, close, defineOperator, defineSink, defineSource, Duration, Lists, Observable, startOf, Type, windowMemory, type Components } from '#engine'
+import { assign, Batch, close, defineOperator, defineSink, defineSource, Duration, Lists, Observable, Type, windowMemory, type Components } from '#engine'
 import { ewma } from '../../operators/ewma.ts'
 
 /** A few small components to read, check and test pipelines with: one of each kind that the rules tell apart. */
@@ -36,7 +36,7 @@ export const within = defineOperator({
   options: Type.Object({ min: Type.Number({ description: 'The least.', default: -1e9 }), max: Type.Number({ description: 'The most.', default: 1e9 }) }),
   check: ({ min, max }) => min > max ? `min (${min}) is above max (${max})` : undefined,
   drops: 'filtered',
-  process: (batch, { min, max }) => batch.filter(i => batch.value[i] >= min && batch.value[i] <= max)
+  process: (batch, { min, max }) => batch.filter(i => !(batch.value[i] < min || batch.value[i] > max))
 })
 
 export const outside = defineOperator({
@@ -75,7 +75,6 @@ export const sums = defineOperator({
     })
   }
 })
-void startOf
 
 const nowhere = { write: async () => {}, close: async () => {} }
 export const table = defineSink({
