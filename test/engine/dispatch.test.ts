@@ -7,7 +7,6 @@ import { pino } from 'pino'
 import { MillraceError, SeriesTable, Transient, type Receiver, type SinkHost } from '#engine'
 import { Dispatcher, isOver, waitAfter, type DispatcherOptions } from '../../engine/dispatch.ts'
 import { isLoopback } from '../../engine/loopback.ts'
-import { isStale, STALE } from '../../engine/stale.ts'
 import { FileStore } from '../../sinks/file/store.ts'
 import { webhook } from '../../sinks/webhook.ts'
 import { receiver } from '../fixtures/receiver.ts'
@@ -210,23 +209,6 @@ void t.test('waits double from 1 s to 1 h, a fifth more or less', async t => {
   t.strictSame([waitAfter(1, 0), Math.round(waitAfter(1, 1))], [1600, 2400])
   t.notOk(isOver(34))
   t.ok(isOver(35))
-})
-
-void t.test('an alert is stale when the readings that made it arrived more than 15 minutes after they were made', async t => {
-  const { event } = alert('a')
-  const hour = 3_600_000
-  const rows = (...rows: [position: number, time: number][]) => ({
-    position: Float64Array.from(rows, r => r[0]), time: Float64Array.from(rows, r => r[1]), series: new Int32Array(rows.length), value: new Float64Array(rows.length)
-  })
-  const at = event.time + 2 * hour
-  const made = (time: number) => rows([4, at], [5, time - 1], [5, time], [6, 0])
-  const by = { ...event, position: 5 }
-  t.notOk(isStale(by, made(at - STALE), at), 'though its own time is two hours ago: a window, closed by a reading of now')
-  t.ok(isStale(by, made(at - STALE - 1), at))
-  t.notOk(isStale(by, made(at + 1000), at))
-  t.ok(isStale({ ...event, position: 3 }, made(at), at), 'by its own time when no reading made it')
-  t.notOk(isStale({ ...event, position: 7 }, made(0), event.time + 1), 'by its own time when no reading made it')
-  t.notOk(isStale(event, undefined, event.time + STALE))
 })
 
 void t.test('loopback is this machine alone', async t => {

@@ -1,0 +1,36 @@
+import t from 'tap'
+import { Credits, Intake, pipeline, SeriesTable } from '#engine'
+import { Flow } from '../../engine/flow.ts'
+import { isStale, STALE } from '../../engine/stale.ts'
+import { stdout } from '../../sinks/stdout.ts'
+import { alert } from '../fixtures/bench.ts'
+
+void t.test('an alert is stale when the readings that made it arrived more than 15 minutes after they were made', async t => {
+  const { event } = alert('a')
+  const hour = 3_600_000
+  const rows = (...rows: [position: number, time: number][]) => ({
+    position: Float64Array.from(rows, r => r[0]), time: Float64Array.from(rows, r => r[1]), series: new Int32Array(rows.length), value: new Float64Array(rows.length)
+  })
+  const at = event.time + 2 * hour
+  const made = (time: number) => rows([4, at], [5, time - 1], [5, time], [6, 0])
+  const by = { ...event, position: 5 }
+  t.notOk(isStale(by, made(at - STALE), at), 'though its own time is two hours ago: a window, closed by a reading of now')
+  t.ok(isStale(by, made(at - STALE - 1), at))
+  t.notOk(isStale(by, made(at + 1000), at))
+  t.ok(isStale({ ...event, position: 3 }, made(at), at), 'by its own time when no reading made it')
+  t.notOk(isStale({ ...event, position: 7 }, made(0), event.time + 1), 'by its own time when no reading made it')
+  t.notOk(isStale(event, undefined, event.time + STALE))
+})
+
+void t.test('alerts of a backlog are committed with the mark and without receivers, those of now with receivers', async t => {
+  const series = new SeriesTable(10)
+  const flow = new Flow(pipeline('p').alert('hot', { when: { value: { above: 80 } } }, stdout()), series)
+  const intake = new Intake(series, new Credits(), { ahead: 0, after: 0 })
+  const now = Date.UTC(2026, 2, 9, 12)
+  for (const [device, age] of [['live', 1000], ['offline', STALE + 1]] as const) {
+    intake.message(device, new Uint8Array(0), now)
+    intake.reading(series.id('acme', device, 'temp'), now - age, 90)
+  }
+  const { alerts } = flow.process(intake.take(now))
+  t.strictSame(alerts.map(({ event, receivers, stale }) => [event.device, receivers, stale]), [['live', ['hot/stdout'], undefined], ['offline', [], true]])
+})
