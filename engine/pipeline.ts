@@ -40,7 +40,7 @@ export const timeDefaults = { lateness: '60s', ahead: '5m', idle: '30s', forget:
 
 type Op<N extends string, A extends string> = Operator<N, A>
 /** An operator whose columns are there. What it needs may be known only from its options (then `N` is string): lint checks that. */
-type Fits<N extends string, C extends string> = string extends N ? unknown : [N] extends [C | 'value'] ? unknown : { readonly needs: readonly C[] }
+type Fits<N extends string, C extends string> = string extends N ? unknown : [N] extends [C | 'value'] ? unknown : { readonly needs: readonly NoInfer<C>[] }
 
 /** Builds a pipeline, and in its type `C` the columns that exist at its end. Every call returns a new value; each is a Pipeline. */
 export class PipelineBuilder<C extends string = never> implements Pipeline {

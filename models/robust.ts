@@ -2,7 +2,8 @@
  * Location and scale of a series, robust against outliers and O(1) per reading: Huber's proposal 2 (Huber 1964, Robust
  * estimation of a location parameter) as a recursion with exponentially decaying weights. A reading pulls with at most
  * CLIP scales, so a spike cannot move what is normal; when the level really shifts, the scale grows by up to a constant
- * factor per reading until the new level is inside.
+ * factor per reading until the new level is inside. It begins at the median of the first `samples` readings, with their
+ * MAD as the scale, so that a wild one among them does no harm either.
  *
  * Weights decay with event time, exp(-age / over), so irregular sampling needs no special care; but never so far that
  * fewer than about the newest `samples` readings count, so that a slow series has a memory too.
@@ -12,7 +13,7 @@ export const CLIP = 3
 const CONSISTENT = 1 / 0.9950073      // E[min(z^2, 9)] of a normal z, so that the scale of normal readings is their standard deviation
 const LIMIT = 1000
 
-/** One series: `weight` is the sum of weights, the number of readings while there are fewer than `samples`. */
+/** One series: `weight` is the sum of weights; until it has begun, the number of readings seen. */
 export const robust = { location: 0, variance: 0, weight: 0, newest: -Infinity }
 
 export class Robust {
@@ -29,9 +30,21 @@ export class Robust {
     this.floor = floor
   }
 
-  /** How many scales the value is off: 0 at the location, within +-1000; NaN for NaN and while learning. */
+  /**
+   * Begins with the first readings, in ascending order: median, and MAD or, when more than half of them are equal, mean absolute
+   * deviation, each made consistent with the standard deviation of normal readings (Iglewicz and Hoaglin 1993).
+   */
+  begin (m: Float64Array, at: number, sorted: Float64Array): void {
+    const location = median(sorted)
+    const off = sorted.map(x => Math.abs(x - location)).sort()
+    const scale = 1.482602 * median(off) || 1.253314 * off.reduce((a, b) => a + b) / off.length
+    m[at] = location
+    m[at + 1] = scale * scale
+    m[at + 2] = sorted.length
+  }
+
+  /** How many scales the value is off: 0 at the location, within +-1000; NaN for NaN. */
   score (m: Float64Array, at: number, value: number): number {
-    if (m[at + 2] < this.samples) return NaN
     const off = value - m[at]
     if (off === 0) return 0
     const z = off / Math.max(Math.sqrt(m[at + 1]), this.floor)
@@ -45,10 +58,9 @@ export class Robust {
     let weight = before
     if (span > 0) {
       m[at + 3] = time
-      if (before > this.samples) weight = Math.max(before * this.decay(span), this.samples)
+      weight = Math.max(before * this.decay(span), this.samples)
     }
     const after = weight + 1, variance = m[at + 1]
-    if (before === 0) m[at] = value
     let off = value - m[at]
     const bound = CLIP * Math.max(Math.sqrt(variance), this.floor)
     if (bound > 0) off = off > bound ? bound : off < -bound ? -bound : off
@@ -65,3 +77,5 @@ export class Robust {
     return this.kept
   }
 }
+
+const median = (sorted: Float64Array): number => (sorted[sorted.length - 1 >> 1] + sorted[sorted.length >> 1]) / 2

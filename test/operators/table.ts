@@ -1,0 +1,47 @@
+import { SeriesTable, Watermarks, type Batch, type Numbers, type Operator } from '#engine'
+
+/** A reading as tests write it: second, device/metric, value. */
+export type Given = readonly [second: number, series: string, value: number]
+export interface Got { readonly at: number, readonly series: string, readonly value: number, readonly [column: string]: number | string }
+
+export function rowsOf (batch: Batch<any>, table: SeriesTable): Got[] {
+  return Array.from(batch.time, (time, i) => {
+    const { device, metric } = table.name(batch.series[i])
+    return { at: time / 1000, series: `${device}/${metric}`, value: batch.value[i], ...Object.fromEntries(Object.entries(batch.columns as Record<string, Numbers>).map(([name, column]) => [name, column[i]])) }
+  })
+}
+
+/** A source, a clock and one operator: readings go in, rows come out. */
+export function bench (operator: Operator, { lateness = 0, idle = 30, forget = 3600, capacity = 100, table = new SeriesTable(capacity) } = {}) {
+  const watermarks = new Watermarks(table, { lateness: lateness * 1000, idle: idle * 1000, forget: forget * 1000 })
+  const late: Got[] = []
+  let position = 0, clock = 0
+  const stage = operator.open({ series: table, late: rows => { late.push(...rowsOf(rows, table)) }, aggregated () {} })
+  const out = (batch: Batch<any> | undefined) => {
+    if (batch === undefined) return { rows: [], provisional: [] }
+    const done = stage.process(batch)
+    return { rows: rowsOf(done, table), provisional: done.provisional === undefined ? [] : rowsOf(done.provisional, table) }
+  }
+  return {
+    table, late, stage,
+    batch: (readings: readonly Given[]): Batch => watermarks.arrive({
+      time: Float64Array.from(readings, r => r[0] * 1000),
+      series: Int32Array.from(readings, r => table.id('t', ...r[1].split('/') as [string, string])),
+      value: Float64Array.from(readings, r => r[2]),
+      position: Float64Array.from(readings, () => ++position)
+    }, clock),
+    give (readings: readonly Given[]) { return out(this.batch(readings)).rows },
+    /** So many seconds pass on the ingest clock. */
+    wait (seconds: number) { return out(watermarks.tick(clock += seconds * 1000, position)) },
+    end: () => out(watermarks.end(position)).rows
+  }
+}
+
+/** All of it at once, to the end. */
+export function through (operator: Operator, readings: readonly Given[], options: Parameters<typeof bench>[1] = {}): Got[] {
+  const b = bench(operator, options)
+  return [...b.give(readings), ...b.end()]
+}
+
+/** One series sampled every second from 0 s on. */
+export const each = (values: readonly number[], series = 'pump/temp'): Given[] => values.map((value, i) => [i, series, value])
