@@ -7,6 +7,8 @@ export interface LinkHost {
   readonly filters: readonly string[]
   readonly qos: 0 | 1
   readonly committed: Position
+  /** ms from dialling until the broker has granted the subscriptions. */
+  readonly within: number
   /** Takes a message in and returns its position. */
   message (packet: IPublishPacket): Position
   /** A retained message came instead: no new reading. */
@@ -30,7 +32,7 @@ export interface Link {
   close (): Promise<void>
 }
 
-const WAIT = 15_000                  // ms from dialling until the broker has granted the subscriptions
+const FAILURE = 0x80                 // from here on the codes of a SUBACK are refusals
 const FAREWELL = 500                 // ms for the DISCONNECT to leave
 
 /** What we need of mqtt.js that is not public. Pinned to 5.16.0 and held by a test against the package itself. */
@@ -41,7 +43,7 @@ type Sender = { _sendPacket (packet: { cmd: string, messageId?: number }, done?:
  * taken from it where it leaves (`_sendPacket`), kept until the commit, and mqtt.js told to go on.
  */
 export function openLink (url: string, options: IClientOptions, host: LinkHost): Link {
-  const client = connect(url, { ...options, reconnectPeriod: 0, connectTimeout: WAIT, resubscribe: false })
+  const client = connect(url, { ...options, reconnectPeriod: 0, connectTimeout: host.within + 1000, resubscribe: false })
   const send = (client as unknown as Sender)._sendPacket.bind(client)
   const acks = new Acks<{ cmd: string, messageId?: number }>(host.committed, packet => { if (client.connected) send(packet) })
   let position = host.committed
@@ -62,7 +64,7 @@ export function openLink (url: string, options: IClientOptions, host: LinkHost):
     if (!going) pings = keepAlive(client)
   }
 
-  const watchdog = setTimeout(() => { why ||= `no answer within ${WAIT / 1000} s`; client.stream.destroy() }, WAIT)
+  const watchdog = setTimeout(() => { why ||= `no answer within ${host.within / 1000} s`; client.stream.destroy() }, host.within)
   const end = () => {
     if (over) return
     over = true
@@ -79,12 +81,15 @@ export function openLink (url: string, options: IClientOptions, host: LinkHost):
     host.connected(connack.sessionPresent)
     if (host.filters.some(f => f.startsWith('$share/')) && connack.properties?.sharedSubscriptionAvailable === false) return host.refused('it has no shared subscriptions')
     // rh 2: no retained messages; a broker of 3.1.1 sends them nevertheless, and they are passed over
-    client.subscribe(Object.fromEntries(host.filters.map(f => [f, { qos: host.qos, rh: 2 as const }])), (error, granted) => {
+    client.subscribe(Object.fromEntries(host.filters.map(f => [f, { qos: host.qos, rh: 2 as const }])), error => {
       if (over) return
       clearTimeout(watchdog)
-      const code = (error as { code?: unknown } | null)?.code
-      if (typeof code === 'number') host.refused(`${error!.message} (reason code ${code}) for ${host.filters.join(', ')}`)
-      else if (error) { why ||= error.message; client.stream.destroy() } else if (granted !== undefined) host.subscribed()
+      const granted: number[] | undefined = (error as { packet?: { granted?: number[] } } | null)?.packet?.granted
+      const refused = host.filters.filter((_, i) => granted !== undefined && granted[i] >= FAILURE)
+      if (refused.length > 0) return host.refused(`${error!.message}: ${refused.join(', ')}`)
+      if (!error) return host.subscribed()
+      why ||= error.message
+      client.stream.destroy()
     })
   })
 

@@ -23,6 +23,7 @@ const options = Type.Object({
   sessionExpiry: Duration({ description: 'How long the broker keeps them (MQTT 5); longer than the longest outage.', default: '24h' }),
   receiveMaximum: Type.Integer({ description: 'Messages that the broker may have under way before they are committed (MQTT 5): about twice rate times commit latency.', minimum: 1, maximum: 65_535, default: 2000 }),
   keepalive: Duration({ description: 'How often to ping; a dead connection is noticed after 1.5 times this.', default: '30s' }),
+  connectTimeout: Duration({ description: 'How long dialling and subscribing may take together before it is tried anew.', default: '15s' }),
   ...codecOptions
 })
 type Options = Values<typeof options.properties>
@@ -108,7 +109,7 @@ export class MqttSource implements Source {
           return gathering.fail(error)
         }
         this.link = openLink(o.url, clientOptions, {
-          filters, qos: o.qos, committed: this.committed,
+          filters, qos: o.qos, within: o.connectTimeout, committed: this.committed,
           message: packet => {
             const position = decode(packet.topic, packet.payload as Buffer, now(), packet.properties?.userProperties?.[o.timeProperty])
             gathering.pushed()

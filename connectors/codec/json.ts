@@ -249,11 +249,17 @@ class Decoder {
     const { place } = this
     if (place.device !== undefined) return place.device
     const name = nameOf(raw)
-    if (name === undefined) return void this.intake.reject('bad_name', raw === undefined ? 'neither topic nor payload names a device' : `the device is ${show(raw)}`)
+    if (name === undefined) {
+      this.intake.reject('bad_name', raw === undefined ? 'neither topic nor payload names a device' : `the device is ${show(raw)}`)
+      return undefined
+    }
     let id = place.devices.get(name)
     if (id !== undefined) return id
     const fault = nameFault('device', name)
-    if (fault !== undefined) return void this.intake.reject(fault.reason, fault.detail)
+    if (fault !== undefined) {
+      this.intake.reject(fault.reason, fault.detail)
+      return undefined
+    }
     id = this.series.device(place.tenant, name)
     if (place.devices.size >= NAMED) place.devices.clear()
     if (id >= 0) place.devices.set(name, id)

@@ -17,7 +17,7 @@ export function codec (given: Record<string, unknown> = {}, templates: readonly 
   return {
     series, topics, take,
     push: (topic: string, payload: unknown, stamp?: unknown) => decode(topic, bytes(payload), NOW, stamp),
-    read (topic: string, payload: unknown, stamp?: unknown): Decoded {
+    read: (topic: string, payload: unknown, stamp?: unknown): Decoded => {
       decode(topic, bytes(payload), NOW, stamp)
       const { rows, dead } = take()
       const name = (id: number) => { const { tenant, device, metric } = series.name(id); return `${tenant}/${device}/${metric}` }

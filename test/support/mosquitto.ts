@@ -15,12 +15,19 @@ function missing (what: string): string {
   return what
 }
 
-export interface Broker { readonly port: number, readonly folder: string, stop (): Promise<void>, start (): Promise<void>, pause (): void, resume (): void }
+export interface Broker {
+  readonly port: number
+  /** Ends the process; start() brings it back on the same port, without its sessions. */
+  halt (): Promise<void>
+  start (): Promise<void>
+  /** Ends it for good. */
+  stop (): Promise<void>
+}
 
-/** A real mosquitto on a free port of loopback. `config`: further lines; `listener`: lines for its one listener. */
-export async function mosquitto ({ config = '', listener = 'allow_anonymous true' } = {}): Promise<Broker> {
+/** A real mosquitto on a port of loopback, a free one unless given. `config`: further lines; `listener`: lines for its one listener. */
+export async function mosquitto ({ config = '', listener = 'allow_anonymous true', port: wanted = 0 } = {}): Promise<Broker> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-mosquitto-'))
-  const port = await freePort()
+  const port = wanted || await freePort()
   const file = join(folder, 'mosquitto.conf')
   writeFileSync(file, `per_listener_settings false\nuser ${userInfo().username}\n${config}\nlistener ${port} 127.0.0.1\n${listener}\n`)
   let child: ReturnType<typeof spawn> | undefined
@@ -34,16 +41,19 @@ export async function mosquitto ({ config = '', listener = 'allow_anonymous true
       await new Promise(resolve => { setTimeout(resolve, 20) })
     }
   }
-  const stop = () => new Promise<void>(resolve => {
+  const halt = () => new Promise<void>(resolve => {
     const running = child
     child = undefined
     if (running === undefined || running.exitCode !== null) return resolve()
     running.once('exit', () => resolve())
-    running.kill('SIGCONT')
     running.kill('SIGTERM')
   })
   await start()
-  return { port, folder, start, pause: () => { child!.kill('SIGSTOP') }, resume: () => { child!.kill('SIGCONT') }, stop: async () => { await stop(); if (process.exitCode === undefined) rmSync(folder, { recursive: true, force: true }) } }
+  const stop = async () => {
+    await halt()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  return { port, halt, start, stop }
 }
 
 /** A port of loopback that nobody listens on. */

@@ -23,7 +23,7 @@ export interface Reader {
 
 export function read (spec: SourceSpec, { from, commit = true, bytes = 32 * 2 ** 20, pipeline = 'test', maxSeries = 1000, now = Date.now }: { from?: number, commit?: boolean, bytes?: number, pipeline?: string, maxSeries?: number, now?: () => number } = {}): Reader {
   const series = new SeriesTable(maxSeries)
-  const credits = new Credits({ bytes, deliveries: 2 })
+  const credits = new Credits({ bytes, deliveries: commit ? 2 : Infinity })
   const stop = new AbortController()
   const lines: Record<string, unknown>[] = []
   const log = pino({ level: 'debug' }, { write: line => { lines.push(JSON.parse(line) as Record<string, unknown>) } })
@@ -42,7 +42,7 @@ export function read (spec: SourceSpec, { from, commit = true, bytes = 32 * 2 **
     async until (holds, ms = 10_000) {
       const deadline = Date.now() + ms
       while (!holds()) {
-        if (Date.now() > deadline) throw new Error(`not within ${ms} ms; ${reader.readings.length} readings, ${reader.dead.length} dead letters, trouble: ${source.trouble()}, error: ${reader.error}`)
+        if (Date.now() > deadline) throw new Error(`not within ${ms} ms; ${reader.readings.length} readings, ${reader.dead.length} dead letters, trouble: ${source.trouble()}, error: ${String(reader.error)}`)
         await new Promise(resolve => { setTimeout(resolve, 5) })
       }
     },
