@@ -1,0 +1,45 @@
+/** What every benchmark is written with: alternated runs, medians, spread, CPU time. */
+
+/** A benchmark: checks its answer, then returns its figures. Throws when the answer is wrong. */
+export interface Benchmark {
+  readonly summary: string
+  readonly unit: string              // what one row of its figures stands for
+  run (say: (line: string) => void): Promise<readonly Figures[]>
+}
+export type Figures = Readonly<Record<string, number | string | readonly number[]>>
+
+export interface Spread { readonly median: number, readonly low: number, readonly high: number }
+
+export function spread (of: readonly number[]): Spread {
+  const sorted = [...of].sort((a, b) => a - b), middle = (sorted.length - 1) / 2
+  return { median: (sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2, low: sorted[0], high: sorted[sorted.length - 1] }
+}
+
+/** CPU nanoseconds (user and system, all threads of this process) that `work` takes. */
+export function cpuOf (work: () => void): number {
+  const before = process.cpuUsage()
+  work()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) * 1000
+}
+
+/**
+ * Runs the contestants one after the other, `rounds` times, each once before that to warm up, so that whatever else the
+ * machine does falls on all of them. Returns the CPU nanoseconds of each run.
+ */
+export function alternate<K extends string> (rounds: number, contestants: Readonly<Record<K, () => void>>): Record<K, number[]> {
+  const entries = Object.entries(contestants) as [K, () => void][]
+  for (const [, work] of entries) work()
+  const taken = Object.fromEntries(entries.map(([name]) => [name, []])) as unknown as Record<K, number[]>
+  for (let round = 0; round < rounds; round++) for (const [name, work] of entries) taken[name].push(cpuOf(work))
+  return taken
+}
+
+export const round = (x: number, digits = 3): number => Number(x.toPrecision(digits))
+
+/** Throws unless the two are equal up to a relative `tolerance`. */
+export function mustEqual (what: string, got: number, expected: number, tolerance = 0): void {
+  if (got === expected || (Number.isNaN(got) && Number.isNaN(expected))) return
+  if (Math.abs(got - expected) <= tolerance * Math.max(Math.abs(got), Math.abs(expected))) return
+  throw new Error(`the answer is wrong: ${what} is ${got}, expected ${expected}`)
+}
