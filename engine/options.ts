@@ -27,6 +27,7 @@ export function duration (text: string): Milliseconds {
 
 /** 30000 -> '30s': the largest unit that leaves a whole number. */
 export function span (ms: number): string {
+  if (ms === 0) return '0s'
   const [unit, size] = Object.entries(UNIT).reverse().find(([, size]) => ms % size === 0 && ms >= size) ?? ['ms', 1]
   return `${ms / size}${unit}`
 }

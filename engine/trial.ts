@@ -90,7 +90,7 @@ export const runTests = (pipeline: Pipeline): TrialResult[] => pipeline.tests.ma
   return { name: trial.name, ok: differences.length === 0, differences }
 })
 
-export interface Happened { readonly rows: ReadonlyMap<string, readonly Entry[]>, readonly alerts: ReadonlyMap<string, readonly Entry[]>, readonly counts: Readonly<Record<string, number>> }
+export interface Happened { readonly rows: ReadonlyMap<string, readonly Entry[]>, readonly alerts: ReadonlyMap<string, readonly Entry[]>, readonly late: readonly Entry[], readonly counts: Readonly<Record<string, number>> }
 
 /** What comes out of a pipeline that is given some lines: rows by branch ('' is the trunk), transitions by alert. */
 export function play (pipeline: Pipeline, lines: readonly Line[]): Happened {
@@ -99,12 +99,12 @@ export function play (pipeline: Pipeline, lines: readonly Line[]): Happened {
   const intake = new Intake(series, new Credits({ bytes: Infinity, deliveries: Infinity }), { ahead: pipeline.time.ahead, after: 0 })
   const rows = new Map<string, Entry[]>(), alerts = new Map<string, Entry[]>()
   const counts = noCounts()
-  let late = 0
+  const late: Entry[] = []
   const take = (outputs: Outputs | undefined): void => {
     if (outputs === undefined) return
     for (const { branch, batch } of outputs.follow) push(rows, branch, [...entries(batch, series), ...batch.provisional === undefined ? [] : entries(batch.provisional, series).map(e => ({ ...e, provisional: true }))])
     for (const { event } of outputs.alerts) push(alerts, event.alert, [{ time: event.time, state: event.state, series: seriesName(event), value: event.value, ...event.evidence, since: event.since, severity: event.severity, message: event.message }])
-    for (const { batch } of outputs.late) late += batch.length
+    for (const { batch } of outputs.late) late.push(...entries(batch, series))
     for (const tally of Object.values(outputs.counts([]))) addCounts(counts, tally)
   }
   let due: number[] = []
@@ -123,7 +123,7 @@ export function play (pipeline: Pipeline, lines: readonly Line[]): Happened {
     take(flow.process(intake.take(line.arrival)))
     due.push(line.arrival + pipeline.time.idle, line.arrival + pipeline.time.forget)
   }
-  return { rows, alerts, counts: { ...counts, late } }
+  return { rows, alerts, late, counts: { ...counts, late: late.length } }
 }
 
 /** The pipeline with one sink at the end of every route that shows its rows. */

@@ -48,9 +48,9 @@ export function exit (code: number): void {
 }
 
 /** Where a command writes: `out` for results, `err` for everything else. */
-export function streams (program: Command): { out (text: string): void, err (text: string): void, color: boolean } {
-  const { writeOut, writeErr, getOutHasColors } = program.configureOutput()
-  return { out: text => { writeOut!(text) }, err: text => { writeErr!(text) }, color: getOutHasColors?.() ?? false }
+export function streams (program: Command): { readonly out: (text: string) => void, readonly err: (text: string) => void, readonly color: boolean } {
+  const output = program.configureOutput()
+  return { out: text => { output.writeOut!(text) }, err: text => { output.writeErr!(text) }, color: output.getOutHasColors?.() ?? false }
 }
 
 /** Options that every command has; each can be set by MILLRACE_<NAME> too. */

@@ -29,10 +29,10 @@ export function test (program: Command, components: Components): void {
           }
         }
       }
+      if (results.length === 0) throw new MillraceError('test/failed', `there are no tests in ${files.join(', ')}`, { help: 'write some under "tests:" of the pipeline' })
       const failed = results.filter(r => !r.ok).length
       if (json) out(`${JSON.stringify(results, null, 2)}\n`)
       else err(`${results.length} tests, ${failed} failed${failed > 0 ? ' (- expected, + what came)' : ''}\n`)
-      if (results.length === 0) throw new MillraceError('config/test', `there are no tests in ${files.join(', ')}`, { help: 'write some under "tests:" of the pipeline' })
       exit(failed > 0 ? 1 : 0)
     })
 }

@@ -8,12 +8,12 @@ import { ewma } from '../../operators/ewma.ts'
 const from = () => pipeline('p').from(plant(), { lateness: '5s' })
 const found = (p: any) => lint(p).map(f => `${f.level === 'warning' ? 'warning ' : ''}${f.code} ${f.path.join('.')}`)
 
-t.test('a pipeline in which nothing is wrong has no findings', async t => {
+void t.test('a pipeline in which nothing is wrong has no findings', async t => {
   t.strictSame(found(from().pipe(within(), dedupe(), ewma(), outside()).branch('minutes', p => p.pipe(sums({ every: '1m' }), sums({ every: '1h', id: 'hours' })).to(table({ table: 'hours' })))
     .alert('far', { when: { outside: { above: 3 } }, clear: { outside: { below: 2 } }, for: '30s' }, hook({ url: 'http://x' })).to(table({ table: 'readings' }))), [])
 })
 
-t.test('a pipeline in TypeScript gives the findings of YAML, with paths instead of places', async t => {
+void t.test('a pipeline in TypeScript gives the findings of YAML, with paths instead of places', async t => {
   const findings = lint(from().pipe(doubled({ of: 'ewmaa' })).to(print()))
   t.strictSame(findings.map(f => [f.code, f.path]), [['config/unknown-column', ['pipe', 0, 'doubled', 'of']]])
   t.equal(report(findings), `error[config/unknown-column]: step "doubled" needs the column "ewmaa", which no step before it adds
@@ -22,14 +22,14 @@ t.test('a pipeline in TypeScript gives the findings of YAML, with paths instead 
 `)
 })
 
-t.test('a step may need the value, which is always there', async t => { t.strictSame(found(from().pipe(doubled({ of: 'value' })).to(print())), []) })
+void t.test('a step may need the value, which is always there', async t => { t.strictSame(found(from().pipe(doubled({ of: 'value' })).to(print())), []) })
 
-t.test('columns of the trunk are there in branches, those of readings are not there behind windows', async t => {
+void t.test('columns of the trunk are there in branches, those of readings are not there behind windows', async t => {
   t.strictSame(found(from().pipe(ewma()).branch('b', p => p.pipe(outside()).to(print()))), [])
   t.strictSame(found(from().pipe(ewma()).branch('b', p => p.pipe(sums({ every: '1m' }), outside()).to(print()))), ['config/unknown-column branches.b.pipe.1.outside'])
 })
 
-t.test('ids and columns are there once', async t => {
+void t.test('ids and columns are there once', async t => {
   t.strictSame(found(from().pipe(within(), within()).to(print())), ['config/duplicate-step pipe.1.within'])
   t.strictSame(found(from().pipe(within(), within({ id: 'other' })).to(print())), [])
   t.strictSame(found(from().pipe(ewma(), ewma({ id: 'other' })).to(print())), ['config/duplicate-column pipe.1.ewma'])
@@ -38,48 +38,48 @@ t.test('ids and columns are there once', async t => {
   t.throws(() => from().branch('b', p => p.to(print())).branch('b', p => p.to(print())), { code: 'config/duplicate-key' })
 })
 
-t.test('dedupe stands before what remembers', async t => {
+void t.test('dedupe stands before what remembers', async t => {
   t.strictSame(found(from().pipe(ewma(), dedupe()).to(print())), ['config/order pipe.1.dedupe'])
   t.strictSame(found(from().pipe(within(), dedupe(), ewma()).to(print())), [])
 })
 
-t.test('windows of windows are whole multiples of them', async t => {
+void t.test('windows of windows are whole multiples of them', async t => {
   const every = (a: string, b: string) => found(from().branch('w', p => p.pipe(sums({ every: a }), sums({ every: b, id: 'second' })).to(print())))
   t.strictSame(every('1m', '1h'), [])
   for (const wrong of ['10s', '90s', '1m']) t.strictSame(every('1m', wrong), ['config/order branches.w.pipe.1.sums.every'])
 })
 
-t.test('a pipeline has one store, and readings and windows have tables of their own', async t => {
+void t.test('a pipeline has one store, and readings and windows have tables of their own', async t => {
   t.strictSame(found(from().to(table({ table: 'a', url: 'x' }), table({ table: 'b', url: 'x' }))), [])
   t.strictSame(found(from().to(table({ table: 'a', url: 'x' })).branch('b', p => p.to(table({ table: 'b', url: 'y' })))), ['config/store branches.b.to.0.table'])
   t.strictSame(found(from().to(table({ table: 'a' })).branch('b', p => p.pipe(sums({ every: '1m' })).to(table({ table: 'a' })))), ['config/store branches.b.to.0.table.table'])
   t.strictSame(found(from().to(table({ table: 'a' })).branch('b', p => p.to(table({ table: 'a' })))), [])
 })
 
-t.test('sinks stand where they can: rows need one that takes rows, alerts one that takes alerts', async t => {
+void t.test('sinks stand where they can: rows need one that takes rows, alerts one that takes alerts', async t => {
   t.strictSame(found(from().to(hook({ url: 'x' }))), ['config/sink to.0.hook'])
   t.strictSame(found(from().alert('a', { when: { value: { above: 1 } } }, table({ table: 'a' }), print())), ['config/sink alerts.a.to.0.table'])
 })
 
-t.test('a shared subscription has only steps without memory behind it', async t => {
+void t.test('a shared subscription has only steps without memory behind it', async t => {
   const shared = pipeline('p').from(plant({ topic: ['$share/g/x'] }))
   t.strictSame(found(shared.pipe(within()).to(print())), [])
   t.strictSame(found(shared.pipe(ewma()).branch('b', p => p.pipe(sums({ every: '1m' })).to(print())).alert('a', { when: { value: { above: 1 } } })), ['config/shared pipe.0.ewma', 'config/shared alerts.a', 'config/shared branches.b.pipe.0.sums'])
 })
 
-t.test('something must come out', async t => {
+void t.test('something must come out', async t => {
   t.strictSame(found(from().pipe(within())), ['config/no-output name'])
   t.strictSame(found(from().branch('b', p => p.pipe(within()))), ['warning config/no-output branches.b'])
   t.strictSame(found(pipeline('p').to(print())), ['config/missing from'])
 })
 
-t.test('times fit together', async t => {
+void t.test('times fit together', async t => {
   t.strictSame(found(pipeline('p').from(plant(), { idle: '1h', forget: '1m' }).to(print())), ['config/time time.forget'])
   t.strictSame(found(pipeline('p').from(plant(), { lateness: '1h', idle: '1m' }).to(print())), ['warning config/time time.lateness'])
   t.strictSame(found(pipeline('p').from(plant()).to(print())), [], 'the defaults do')
 })
 
-t.test('a condition says what a column must be', async t => {
+void t.test('a condition says what a column must be', async t => {
   const when = (condition: any) => found(from().alert('a', { when: condition }))
   t.strictSame(when({ value: { inside: [1, 2] } }), [])
   t.strictSame(when({}), ['config/invalid alerts.a.when'])
@@ -92,22 +92,22 @@ t.test('a condition says what a column must be', async t => {
   t.strictSame(when({ any: [{ nope: { above: 1 } }] }), ['config/unknown-column alerts.a.when.any.0.nope'])
 })
 
-t.test('names are letters, digits, - and _', async t => {
+void t.test('names are letters, digits, - and _', async t => {
   t.strictSame(found({ ...from().to(print()), name: 'boiler room' }), ['config/invalid name'])
   t.strictSame(found(from().branch('a b', p => p.to(print()))), ['config/invalid branches.a b'])
   t.strictSame(found(from().alert('late', { when: { value: { above: 1 } } })), ['config/invalid alerts.late'])
 })
 
 const steps = (p: any) => normalise(p, catalog).steps.map(s => s.id)
-t.test('dedupe is put before the first step with memory of the trunk', async t => {
+void t.test('dedupe is put before the first step with memory of the trunk', async t => {
   t.strictSame(steps(from().pipe(within(), ewma(), outside()).to(print())), ['within', 'dedupe', 'ewma', 'outside'])
 })
-t.test('dedupe is put at the end of the trunk when only branches or alerts remember', async t => {
+void t.test('dedupe is put at the end of the trunk when only branches or alerts remember', async t => {
   t.strictSame(steps(from().pipe(within()).branch('b', p => p.pipe(sums({ every: '1m' })).to(print()))), ['within', 'dedupe'])
   t.strictSame(steps(from().pipe(within()).alert('a', { when: { value: { above: 1 } } })), ['within', 'dedupe'])
   t.strictSame(steps(from().branch('b', p => p.alert('a', { when: { value: { above: 1 } } }))), ['dedupe'])
 })
-t.test('dedupe is not put where it is already, is not wanted, or nothing remembers', async t => {
+void t.test('dedupe is not put where it is already, is not wanted, or nothing remembers', async t => {
   t.strictSame(steps(from().pipe(dedupe({ within: '1m' }), ewma()).to(print())), ['dedupe', 'ewma'])
   t.strictSame(steps(pipeline('p').from(plant(), { dedupe: false }).pipe(ewma()).to(print())), ['ewma'])
   t.strictSame(steps(from().pipe(within()).branch('b', p => p.pipe(within()).to(print())).to(print())), ['within'])

@@ -30,14 +30,14 @@ const read = (text: string): Pipeline => {
   return pipeline
 }
 
-t.test('the same pipeline in TypeScript and in YAML is the same data', async t => {
+void t.test('the same pipeline in TypeScript and in YAML is the same data', async t => {
   t.strictSame(plainOf(read(text)), plainOf(built))
   const { file, ...rest } = read(text)
   t.equal(file, 'p.yaml')
   t.strictSame(JSON.parse(JSON.stringify(rest)), JSON.parse(JSON.stringify(pipelineOf(draftOf(built)))))
 })
 
-t.test('every call returns a new pipeline and leaves the old one as it was', async t => {
+void t.test('every call returns a new pipeline and leaves the old one as it was', async t => {
   const first = pipeline('p').from(plant())
   const second = first.pipe(within())
   t.equal(first.steps.length, 0)
@@ -46,7 +46,7 @@ t.test('every call returns a new pipeline and leaves the old one as it was', asy
   t.equal(second.sinks.length, 0)
 })
 
-t.test('time has defaults, and a branch does not have the steps of its trunk', async t => {
+void t.test('time has defaults, and a branch does not have the steps of its trunk', async t => {
   t.strictSame(pipeline('p').time, { lateness: 60_000, ahead: 300_000, idle: 30_000, forget: 604_800_000 })
   t.strictSame(built.branches.minutes.steps.map(s => s.id), ['sums'])
   t.throws(() => pipeline('p').from(plant(), { lateness: 'soon' }), { code: 'config/invalid', message: /"soon" is not a time span/ })

@@ -9,7 +9,7 @@ import { catalog } from './catalog.ts'
 
 const check = new Ajv({ strict: true, allowUnionTypes: true }).compile(jsonSchema(catalog))
 
-t.test('the schema is strict JSON Schema, and accepts what the reader accepts and nothing else', async t => {
+void t.test('the schema is strict JSON Schema, and accepts what the reader accepts and nothing else', async t => {
   for (const [text, well] of [
     ['name: a\nfrom: { plant: {} }\nto: [ print ]', true],
     ['name: a\nfrom: plant\npipe: [ ewma, within: { min: 1, id: x }, sums: { every: 1m } ]\nto: [ table: { table: x } ]', true],
@@ -33,7 +33,7 @@ t.test('the schema is strict JSON Schema, and accepts what the reader accepts an
   }
 })
 
-t.test('the schema describes every option for editors', async t => {
+void t.test('the schema describes every option for editors', async t => {
   const schema = jsonSchema(catalog) as any
   t.equal(schema.definitions.operator.anyOf[1].properties.ewma.properties.alpha.description, 'Weight of the newest reading.')
   t.strictSame(schema.definitions.sink.anyOf[0], { enum: ['hook', 'print', 'table'] })

@@ -27,19 +27,19 @@ ${more}`, catalog, { file: 'p.yaml' })
   return runTests(normalise(pipeline, catalog))[0].differences.flatMap(d => [d.what, ...d.lines])
 }
 
-t.test('an alert fires after its span and resolves: its transitions are what a test expects', async t => {
+void t.test('an alert fires after its span and resolves: its transitions are what a test expects', async t => {
   const given = '00:00:00 b/temp 80\n00:00:01 b/temp 900\n00:00:05 b/temp 901\n00:00:11 b/temp 902\n00:00:12 b/temp 80'
   t.strictSame(differences(given, '{ hot: [ { time: 00:00:11, state: firing, series: b/temp, since: 00:00:01, value: 902, severity: critical }, { time: 00:00:12, state: resolved } ] }'), [])
   t.strictSame(differences(given, '{ hot: [] }')[0], 'hot')
   t.strictSame(differences('00:00:00 b/temp 80\n00:00:01 b/temp 900\n00:00:02 b/temp 80', '{ hot: [] }'), [], 'a single spike is not an alert')
 })
 
-t.test('rows are those at the end of a route, by branch, table or trunk, with the columns that are named', async t => {
+void t.test('rows are those at the end of a route, by branch, table or trunk, with the columns that are named', async t => {
   const given = '00:00:00 b/temp 1\n00:00:10 b/temp 2\n00:01:20 b/temp 4\nend'
   t.strictSame(differences(given, '{ rows: { trunk: [ { time: 00:00:00, ewma: 1 }, { ewma: 1.5 }, { series: b/temp, value: 4, ewma: 2.75 } ], minutes: [ { time: 00:00, sum: 3, provisional: true }, { time: 00:00, sum: 3 }, { time: 00:01, sum: 4 } ], sums_1m: [ { sum: 3, provisional: true, revision: 0 }, { sum: 3, revision: 1 }, { sum: 4 } ] } }'), [])
 })
 
-t.test('late, duplicate, out-of-order, filtered and dead readings are counted', async t => {
+void t.test('late, duplicate, out-of-order, filtered and dead readings are counted', async t => {
   t.strictSame(differences(`
     00:00:58 b/temp 1
     00:00:58 b/temp 1                  # the same again
@@ -53,29 +53,29 @@ t.test('late, duplicate, out-of-order, filtered and dead readings are counted', 
   `, '{ late: 1, deduplicated: 1, filtered: 1, dead_lettered: 1, rows: { minutes: [ { time: 00:00, sum: 2 }, { time: 00:01, sum: 2 } ] } }'), [])
 })
 
-t.test('a tick lets time pass: a silent device has provisional rows, a forgotten one final ones', async t => {
+void t.test('a tick lets time pass: a silent device has provisional rows, a forgotten one final ones', async t => {
   t.strictSame(differences('00:00:00 b/temp 1\n00:00:29 tick', '{ rows: { minutes: [] } }'), [])
   t.strictSame(differences('00:00:00 b/temp 1\n00:00:30 tick', '{ rows: { minutes: [ { sum: 1, provisional: true } ] } }'), [])
   t.strictSame(differences('00:00:00 b/temp 1\n01:00:00 tick', '{ rows: { minutes: [ { sum: 1, provisional: true }, { sum: 1 } ] } }'), [])
   t.strictSame(differences('00:00:00 b/temp 1\n00:00:20 c/temp 1\n00:00:45 c/temp 1', '{ rows: { minutes: [ { series: b/temp, provisional: true } ] } }'), [], 'also while others speak')
 })
 
-t.test('without an end no window closes', async t => {
+void t.test('without an end no window closes', async t => {
   t.strictSame(differences('00:00:00 b/temp 1', '{ rows: { minutes: [] } }'), [])
   t.strictSame(differences('00:00:00 b/temp 1\nend', '{ rows: { minutes: [ { sum: 1 } ] } }'), [])
 })
 
-t.test('tenants, values that are none, booleans and full times can be written', async t => {
+void t.test('tenants, values that are none, booleans and full times can be written', async t => {
   t.strictSame(differences('2024-05-01T12:00:00Z north/b/temp -\n2024-05-01T12:00:01Z north/b/on true', '{ rows: { trunk: [ { time: "2024-05-01T12:00:00Z", series: north/b/temp, value: null }, { series: north/b/on, value: 1 } ] } }'), [])
 })
 
-t.test('numbers agree within the tolerance of the test', async t => {
+void t.test('numbers agree within the tolerance of the test', async t => {
   t.strictSame(differences('00:00:00 b/temp 3.0000001', '{ rows: { trunk: [ { value: 3 } ] } }'), [])
   t.not(differences('00:00:00 b/temp 3.01', '{ rows: { trunk: [ { value: 3 } ] } }').length, 0)
   t.strictSame(differences('00:00:00 b/temp 3.01', '{ rows: { trunk: [ { value: 3 } ] } }', '    tolerance: 0.01'), [])
 })
 
-t.test('a difference shows what was expected and what came, and what agrees around it', async t => {
+void t.test('a difference shows what was expected and what came, and what agrees around it', async t => {
   t.strictSame(differences('00:00:00 b/temp 1\n00:00:01 b/temp 2\n00:00:02 b/temp 3', '{ rows: { trunk: [ { time: 00:00:00, value: 1 }, { time: 00:00:01, value: 5 }, { time: 00:00:02, value: 3 } ] }, late: 2 }'), [
     'rows.trunk',
     '  { time: 00:00:00, value: 1 }',
@@ -86,7 +86,7 @@ t.test('a difference shows what was expected and what came, and what agrees arou
   ])
 })
 
-t.test('a line that cannot be read says why', async t => {
+void t.test('a line that cannot be read says why', async t => {
   const why = (text: string) => parseGiven(text).problems.map(p => `${p.row} ${p.message}`)
   t.strictSame(why('# nothing\n\n00:00:01 a/b 1 # fine'), [])
   t.strictSame(why('soon a/b 1'), ['0 "soon" is not a time'])
@@ -99,7 +99,7 @@ t.test('a line that cannot be read says why', async t => {
   t.strictSame(why('end\n00:00:09 a/b 1'), ['1 nothing comes after the end'])
 })
 
-t.test('a time reads back as it was shown', async t => {
+void t.test('a time reads back as it was shown', async t => {
   fc.assert(fc.property(fc.integer({ min: 0, max: 9e9 }), ms => { const at = Date.UTC(2000, 0, 1) + ms; return clockTime(showTime(at)) === at }))
   t.equal(showTime(clockTime('168:00:01.5')), '168:00:01.5')
   t.ok(Number.isNaN(clockTime('00:60:00')) && Number.isNaN(clockTime('yesterday')) && Number.isNaN(clockTime('2024-05-01T12:00:00')))

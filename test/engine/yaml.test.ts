@@ -17,7 +17,7 @@ pipe: ${pipe}
 to: [ print ]
 ${more}`
 
-t.test('a file becomes a plain pipeline, with spans in milliseconds and defaults filled in', async t => {
+void t.test('a file becomes a plain pipeline, with spans in milliseconds and defaults filled in', async t => {
   const { pipeline, findings } = read(`name: boiler-room
 from: { plant: { topic: [ "a/{metric}" ] } }
 time: { lateness: 5s, idle: 1m }
@@ -71,10 +71,10 @@ for (const [what, text, expected] of [
   ['a branch of a wrong form', file({ more: 'branches: { a: [ ewma ] }' }), ['config/no-output 6:13 a', 'config/invalid 6:13 a']],
   ['a list instead of a map', '- a\n', ['config/invalid 1:1 -']]
 ] as const) {
-  t.test(`${what} is reported where it stands`, async t => { t.strictSame(found(text).toSorted(), [...expected].toSorted()) })
+  void t.test(`${what} is reported where it stands`, async t => { t.strictSame(found(text).toSorted(), [...expected].toSorted()) })
 }
 
-t.test('all problems come at once, sorted by line, and a wrong step hides no others', async t => {
+void t.test('all problems come at once, sorted by line, and a wrong step hides no others', async t => {
   t.strictSame(found(`name: boiler
 from: { plant: { qos: 7 } }
 pipe:
@@ -91,11 +91,11 @@ alerts: { hot: { when: { value: { above: 1 } }, to: [ table: { table: x } ] } }
   ])
 })
 
-t.test('behind a step that cannot be read no column is called unknown', async t => {
+void t.test('behind a step that cannot be read no column is called unknown', async t => {
   t.strictSame(found(file({ pipe: '[ nosuchthing, doubled: { of: any } ]' })), ['config/unknown-component 4:9 nosuchthing'])
 })
 
-t.test('the report of an error is a block with place, line, caret and what would be right', async t => {
+void t.test('the report of an error is a block with place, line, caret and what would be right', async t => {
   t.equal(report(read(file({ pipe: '[ ewma: { aplha: 1 } ]' })).findings), `error[config/unknown-key]: ewma: unknown option "aplha"
   --> p.yaml:4:17
    4 | pipe: [ ewma: { aplha: 1 } ]
@@ -104,13 +104,13 @@ t.test('the report of an error is a block with place, line, caret and what would
   t.match(report(read(file({ time: '{ lateness: soon }' })).findings), /\^\^\^\^\n {2}help: write a number and a unit/)
 })
 
-t.test('a long line is shortened around the caret', async t => {
+void t.test('a long line is shortened around the caret', async t => {
   const [, , line, carets] = report(read(file({ from: `{ plant: { url: "${'x'.repeat(500)}", qos: 9, password: "${'y'.repeat(500)}" } }` })).findings).split('\n')
   t.ok(line.length < 140)
   t.equal(line[carets.indexOf('^')], '9')
 })
 
-t.test('variables are put in after parsing: they cannot change what a file says, and their type is what the option wants', async t => {
+void t.test('variables are put in after parsing: they cannot change what a file says, and their type is what the option wants', async t => {
   const { pipeline, findings } = read(file({ from: '{ plant: { url: "${HOST:-here}/${PATH}", qos: "${QOS}", retain: "${RETAIN}", password: "${PW}", topic: "$x/$$x" } }' }), { PATH: 'a: b, qos: 7', QOS: '0', RETAIN: 'true', PW: '12345' })
   t.strictSame(findings, [])
   t.strictSame(pipeline!.source!.options, { url: 'here/a: b, qos: 7', qos: 0, retain: true, password: '12345', topic: '$x/$x' })
@@ -118,14 +118,14 @@ t.test('variables are put in after parsing: they cannot change what a file says,
   t.equal(read(file({ from: '{ plant: { password: "${file:/run/secret}" } }' })).pipeline!.source!.options.password, 'hidden')
 })
 
-t.test('a variable with a line end is refused, and one that must be set says why', async t => {
+void t.test('a variable with a line end is refused, and one that must be set says why', async t => {
   t.match(read(file({ from: '{ plant: { url: "${X}" } }' }), { X: 'a\nb' }).findings[0].message, /line end/)
   t.match(read(file({ from: '{ plant: { url: "${X:?the plant of your site}" } }' })).findings[0].message, /X is not set: the plant of your site/)
   t.match(read(file({ from: '{ plant: { url: "${X:?}" } }' }), { X: '' }).findings[0].message, /X is not set/)
   t.match(read(file({ from: '{ plant: { url: "${1X}" } }' })).findings[0].message, /not the name of a variable/)
 })
 
-t.test('a line of a test that cannot be read is pointed at', async t => {
+void t.test('a line of a test that cannot be read is pointed at', async t => {
   t.strictSame(found(file({ more: `tests:
   - name: x
     given: |
@@ -135,7 +135,7 @@ t.test('a line of a test that cannot be read is pointed at', async t => {
 ` })), ['config/test 10:7 00:00:01 ab 1', 'config/test 11:15 hot', 'config/test 11:30 some'])
 })
 
-t.test('a file that is too large, too deep or a bomb of anchors is refused, and quickly', async t => {
+void t.test('a file that is too large, too deep or a bomb of anchors is refused, and quickly', async t => {
   const started = performance.now()
   t.strictSame(found(`name: "${'x'.repeat(2 ** 20)}"`).map(f => f.split(' ')[0]), ['config/too-large'])
   t.strictSame([...new Set(read('['.repeat(100_000)).findings.map(f => f.code))], ['config/syntax'])
@@ -146,13 +146,13 @@ t.test('a file that is too large, too deep or a bomb of anchors is refused, and 
   t.ok(performance.now() - started < 5000)
 })
 
-t.test('an anchor used a few times is ordinary', async t => {
+void t.test('an anchor used a few times is ordinary', async t => {
   const { pipeline } = read(file({ pipe: '[ ewma: &slow { alpha: 0.01 }, within ]', more: 'branches: { a: { pipe: [ ewma: *slow ], to: [ print ] } }' }).replace('[ ewma: &slow', '[ within: { id: w }, ewma: &slow'))
   t.equal(pipeline, undefined, 'the branch adds the column of the trunk again')
   t.strictSame(read(file({ more: 'branches:\n  a: &b { pipe: [ within ], to: [ print ] }\n  c: *b' })).findings, [])
 })
 
-t.test('whatever a file says, it is read or refused with places inside it, and nothing is thrown', async t => {
+void t.test('whatever a file says, it is read or refused with places inside it, and nothing is thrown', async () => {
   const word = fc.constantFrom('name', 'from', 'plant', 'pipe', 'ewma', 'sums', 'every', '1m', 'alerts', 'when', 'value', 'above', 'to', 'print', 'branches', 'tests', 'given', 'expect', 'time', 'id', '__proto__', 'constructor', '${X}', 'any', 'table')
   const { tree } = fc.letrec(tie => ({ tree: fc.oneof({ depthSize: 'small' }, word, fc.integer(), fc.boolean(), fc.constant(null), fc.array(tie('tree'), { maxLength: 3 }), fc.dictionary(word, tie('tree'), { maxKeys: 4 })) }))
   fc.assert(fc.property(fc.dictionary(word, tree, { maxKeys: 8 }), value => {
