@@ -16,9 +16,10 @@ export interface Components {
 /** What commands need besides: the rest of what only the composition root may import. */
 export interface Parts extends Components {
   readonly fileStore: RunOptions['fallback']
-  /** Brings a database to this version; with `status` only says what is applied and what is not. */
-  readonly migrate: (url: string, options: { readonly log: Logger, readonly status?: boolean }) => Promise<readonly { readonly version: number, readonly name: string, readonly applied: boolean }[]>
+  /** Brings a database to this version; returns the files that were applied. */
+  readonly migrate: (url: string, log: Logger) => Promise<readonly string[]>
+  readonly migrationStatus: (url: string) => Promise<readonly { readonly version: number, readonly name: string, readonly applied: Date | undefined, readonly changed: boolean }[]>
   readonly openDatabase: (folder: string, log: Logger) => Promise<{ readonly url: string, readonly takenOver: boolean, stop (): Promise<void> }>
   /** Publishes a simulated fleet over MQTT until `signal`; counts go up while it works. */
-  readonly publishFleet: (options: any) => { readonly published: number, readonly acknowledged: number, readonly done: Promise<unknown> }
+  readonly publishFleet: (options: any) => { readonly published: number, readonly acknowledged: number, labels (): readonly object[], readonly done: Promise<unknown> }
 }

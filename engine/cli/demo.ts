@@ -38,23 +38,27 @@ async function show (options: Options, parts: Parts): Promise<number> {
     process.env.MILLRACE_DEMO_RECEIVER = receiver.url
     const pipeline = await load(join(packageRoot, 'data', 'demo.yaml'), parts)
     const ending = new AbortController()
-    let run: Run | undefined
+    let begin!: (run: Run) => void
+    const begun = new Promise<Run>(resolve => { begin = resolve })
     const working = work([pipeline], {
       parts, log, folder: options.folder, database: database.url, http: { host: '127.0.0.1', port: Number(options.httpPort) }, signal: ending.signal,
-      started ([first], http) {
-        run = first
+      started ([run], http) {
         say(`status page   ${http}/`)
         say(`metrics       ${http}/metrics`)
         say(`database      ${database.url}${database.takenOver ? '  (was still running: taken over)' : ''}`)
         say(`alerts go to  ${receiver.url}`)
+        begin(run)
       }
-    })
-    const failed = working.then(() => {}, () => { ending.abort() })
-    await drive(run!, { parts, log, say, stop: stop.signal, over: ending.signal, limit: options.for === undefined ? Infinity : duration(options.for), receiver, quiet: options.json === true })
-    ending.abort()
-    await failed
-    await working
-    const summary = summarise(run!, receiver)
+    }).finally(() => ending.abort())
+    const limit = options.for === undefined ? Infinity : duration(options.for)
+    const run = await Promise.race([begun, working.then(([run]) => run)])
+    try {
+      await drive(run, { parts, log, say, stop: stop.signal, over: ending.signal, limit, receiver, quiet: options.json === true })
+    } finally {
+      ending.abort()
+      await working
+    }
+    const summary = summarise(run, receiver)
     process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : `\n${Object.entries(summary).map(([k, v]) => `${k.padEnd(18)} ${typeof v === 'object' ? `p50 ${v.p50}, p99 ${v.p99}` : v}`).join('\n')}\n`)
   } finally {
     await receiver.close()

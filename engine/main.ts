@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+/** The composition root and the program: the only file of the engine that knows which components there are. */
+import { sources } from '../connectors/index.ts'
+import { publishFleet } from '../connectors/publisher.ts'
+import { operators } from '../operators/index.ts'
+import { openEmbedded } from '../sinks/embedded.ts'
+import { fileStore } from '../sinks/file.ts'
+import { sinks } from '../sinks/index.ts'
+import { migrate as migrateDatabase, migrationStatus } from '../sinks/postgres-migrate.ts'
+import { commands } from './cli/index.ts'
+import { main } from './cli/program.ts'
+import type { Parts } from './components.ts'
+
+export const parts: Parts = { sources, operators, sinks, fileStore, publishFleet, openDatabase: openEmbedded, migrate: migrateDatabase, migrationStatus }
+
+process.exitCode = await main(process.argv.slice(2), parts, commands)
