@@ -49,8 +49,8 @@ const publisher = async (t: { teardown (f: () => unknown): void }, { url }: Nats
   return connection
 }
 
-t.test('nats source', { skip: withoutNats }, async t => {
-  t.test('subjects become series, payloads readings, positions count messages', async t => {
+void t.test('nats source', { skip: withoutNats }, async t => {
+  void t.test('subjects become series, payloads readings, positions count messages', async t => {
     const server = await startNats()
     t.teardown(() => server.stop())
     const client = await publisher(t, server)
@@ -72,7 +72,7 @@ t.test('nats source', { skip: withoutNats }, async t => {
     t.strictSame(listener.series.tags(listener.series.device('default', 'pump')), { site: 'north' })
   })
 
-  t.test('a server that is not there at the start is waited for, and one that goes away too; the time without it is told', async t => {
+  void t.test('a server that is not there at the start is waited for, and one that goes away too; the time without it is told', async t => {
     const port = await freePort()
     const listener = listen(t, { servers: `nats://127.0.0.1:${port}` })
     await until('trouble names the server', () => listener.source.trouble()?.includes(`127.0.0.1:${port} cannot be reached`) ?? false)
@@ -96,7 +96,7 @@ t.test('nats source', { skip: withoutNats }, async t => {
     t.match(errors[1], /listening again; messages of the last \d+\.\d s are lost/)
   })
 
-  t.test('without room in the engine it goes on up to `buffer`, then unsubscribes, says so, and comes back', async t => {
+  void t.test('without room in the engine it goes on up to `buffer`, then unsubscribes, says so, and comes back', async t => {
     const server = await startNats()
     t.teardown(() => server.stop())
     const client = await publisher(t, server)
@@ -115,7 +115,7 @@ t.test('nats source', { skip: withoutNats }, async t => {
     t.match(listener.lines.filter(l => l.level === 'error').map(l => l.text), [/100000 bytes beyond its room/, /listening again/])
   })
 
-  t.test('members of a queue group share the messages', async t => {
+  void t.test('members of a queue group share the messages', async t => {
     const server = await startNats()
     t.teardown(() => server.stop())
     const client = await publisher(t, server)
@@ -130,7 +130,7 @@ t.test('nats source', { skip: withoutNats }, async t => {
     t.strictSame([...a.values, ...b.values].sort((x, y) => x - y), Array.from({ length: 200 }, (_, i) => i))
   })
 
-  t.test('a wrong password is told and tried again, the right one works', async t => {
+  void t.test('a wrong password is told and tried again, the right one works', async t => {
     const server = await startNats({ args: ['--user', 'mill', '--pass', 'race'] })
     t.teardown(() => server.stop())
     const wrong = listen(t, { servers: server.url, user: 'mill', password: 'wrong' })
@@ -141,7 +141,7 @@ t.test('nats source', { skip: withoutNats }, async t => {
     t.notOk(wrong.lines.some(l => l.text.includes('wrong')), 'the password is not logged')
   })
 
-  t.test('nothing is delivered after a stop', async t => {
+  void t.test('nothing is delivered after a stop', async t => {
     const server = await startNats()
     t.teardown(() => server.stop())
     const client = await publisher(t, server)
@@ -155,7 +155,7 @@ t.test('nats source', { skip: withoutNats }, async t => {
   })
 })
 
-t.test('wrong options are refused', async t => {
+void t.test('wrong options are refused', async t => {
   t.throws(() => nats({ subject: '{device}.>' }), { message: /">"/ })
   t.throws(() => nats({ subject: ['a.{b}', 'a.{b}.{b}'] }), { message: /twice/ })
   t.throws(() => nats({ fields: {} }), { message: /neither a value nor metrics/ })

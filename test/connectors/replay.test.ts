@@ -14,7 +14,7 @@ function given (t: { testdir (files: Record<string, string>): string }, files: R
 }
 const at = (text: string) => Date.parse(`${text}Z`)
 
-t.test('wide form: each column but the timestamp is a metric, the file is the device', async t => {
+void t.test('wide form: each column but the timestamp is a metric, the file is the device', async t => {
   const { readings, ended, positions } = await given(t, { 'pump.csv': 'datetime;Temp;Flow RMS\n2020-03-09 15:56:30;20.5;1\n2020-03-09 15:56:31;21;-2e-3\n' })
   t.strictSame(readings, [
     ['pump/Temp', at('2020-03-09T15:56:30'), 20.5], ['pump/Flow RMS', at('2020-03-09T15:56:30'), 1],
@@ -24,7 +24,7 @@ t.test('wide form: each column but the timestamp is a metric, the file is the de
   t.ok(ended)
 })
 
-t.test('long form: a row names its device and metric', async t => {
+void t.test('long form: a row names its device and metric', async t => {
   const text = 'time,device,metric,value\n1767225600,a,temp,1\n1767225600000,b,temp,2\n1767225600000001,a,rpm,3\n'
   const { readings } = await given(t, { 'x.csv': text })
   t.strictSame(readings, [['a/temp', 1767225600000, 1], ['b/temp', 1767225600000, 2], ['a/rpm', 1767225600000.001, 3]])
@@ -32,17 +32,17 @@ t.test('long form: a row names its device and metric', async t => {
   t.strictSame(renamed.readings.map(r => r[0]), ['acme:hall-a-x/temp', 'acme:hall-b-x/temp', 'acme:hall-a-x/rpm'])
 })
 
-t.test('separators are told by the first line, and may be said', async t => {
+void t.test('separators are told by the first line, and may be said', async t => {
   for (const s of [';', '\t', ',']) t.strictSame((await given(t, { 'a.csv': `ts${s}x\n1767225600${s}5\n` })).readings, [['a/x', 1767225600000, 5]])
   t.strictSame((await given(t, { 'a.csv': 'ts|x\n1767225600|5\n' }, { separator: '|' })).readings, [['a/x', 1767225600000, 5]])
 })
 
-t.test('files without header and timestamps, separated by white space, count their rows', async t => {
+void t.test('files without header and timestamps, separated by white space, count their rows', async t => {
   const { readings } = await given(t, { 'd00.dat': '   2.5e-01   3.7023000e+03\n   2.6e-01   3.6e+03\n' }, { interval: '3m', start: '2026-01-05T00:00:00Z' })
   t.strictSame(readings, [['d00/c1', at('2026-01-05T00:00:00'), 0.25], ['d00/c2', at('2026-01-05T00:00:00'), 3702.3], ['d00/c1', at('2026-01-05T00:03:00'), 0.26], ['d00/c2', at('2026-01-05T00:03:00'), 3600]])
 })
 
-t.test('decimal commas, dates with the day first, a date and a time column, missing markers', async t => {
+void t.test('decimal commas, dates with the day first, a date and a time column, missing markers', async t => {
   const { readings, dead, positions } = await given(t, { 'air.csv': 'Date;Time;CO;T;;\n10/03/2004;18.00.00;2,6;13,5;;\n4/04/2005;14:00:00;-200;-200,0;;\n;;;;;\n4/04/2005;15:00:00;NA;1;;\n' }, { decimal: ',', dates: 'dmy', missing: ['-200', '-200,0'] })
   t.strictSame(readings, [['air/CO', at('2004-03-10T18:00:00'), 2.6], ['air/T', at('2004-03-10T18:00:00'), 13.5], ['air/T', at('2005-04-04T15:00:00'), 1]])
   t.strictSame(dead, [])
@@ -50,23 +50,23 @@ t.test('decimal commas, dates with the day first, a date and a time column, miss
   t.strictSame((await given(t, { 'us.csv': 'date,x\n3/10/2004 6:05,1\n' }, { dates: 'mdy' })).readings, [['us/x', at('2004-03-10T06:05:00'), 1]])
 })
 
-t.test('a missing marker that is a number is compared as a number', async t => {
+void t.test('a missing marker that is a number is compared as a number', async t => {
   t.strictSame((await given(t, { 'a.csv': 'ts,x,y\n1767225600,-200.0,-200.1\n' }, { missing: ['-200'] })).readings, [['a/y', 1767225600000, -200.1]])
 })
 
-t.test('columns may be named, left out and chosen', async t => {
+void t.test('columns may be named, left out and chosen', async t => {
   const text = '"date","T","Label"\n"1","2015-02-04 17:51:00","23,5",1\n'
   t.strictSame((await given(t, { 'a.txt': text }, { columns: ['', 'date', 'T', 'Label'], ignore: ['Label'], decimal: ',' })).readings, [['a/T', at('2015-02-04T17:51:00'), 23.5]])
   t.strictSame((await given(t, { 'a.csv': 'ts,x,y\n1767225600,1,2\n' }, { metrics: ['y'] })).readings, [['a/y', 1767225600000, 2]])
 })
 
-t.test('byte order mark, CR LF, blank lines and a missing last line end do not matter', async t => {
+void t.test('byte order mark, CR LF, blank lines and a missing last line end do not matter', async t => {
   const { readings, positions } = await given(t, { 'a.csv': '\ufeffts,x\r\n\r\n1767225600,1\r\n\r\n1767225601,true' })
   t.strictSame(readings, [['a/x', 1767225600000, 1], ['a/x', 1767225601000, 1]])
   t.strictSame(positions, [1, 2])
 })
 
-t.test('what cannot be read becomes a dead letter with its row, reason and position; the rest goes on', async t => {
+void t.test('what cannot be read becomes a dead letter with its row, reason and position; the rest goes on', async t => {
   const rows: [string, string | undefined][] = [
     ['1767225600,1,2', undefined], ['1767225600,1', 'wrong_shape'], ['1767225600,1,2,3', 'wrong_shape'], ['soon,1,2', 'bad_time'], ['1767225600,"1,2', 'unparseable'],
     ['1767225600,warm,2', 'not_a_number'], ['1767225600,0x10,2', 'not_a_number'], ['1767225600,1e999,2', 'not_finite'], ['1767225600,9007199254740993,2', 'unsafe_integer'],
@@ -80,12 +80,12 @@ t.test('what cannot be read becomes a dead letter with its row, reason and posit
   t.equal(deliveries.reduce((sum, d) => sum + d.messages, 0), rows.length)
 })
 
-t.test('names that are none become dead letters', async t => {
+void t.test('names that are none become dead letters', async t => {
   const { dead } = await given(t, { 'a.csv': 'ts,device,metric,value\n1767225600,,x,1\n1767225600,a,,1\n1767225600,a,__proto__,1\n1767225600,a+b,x,1\n' })
   t.strictSame(dead.map(d => d.reason), ['bad_name', 'bad_name', 'forbidden_key', 'bad_name'])
 })
 
-t.test('several files run side by side, in the order of their times', async t => {
+void t.test('several files run side by side, in the order of their times', async t => {
   const files = { 'a.csv': 'ts,x\n1767225600,1\n1767225604,2\n1767225605,3\n', 'b.csv': 'ts,x\n1767225601,4\n1767225605,5\n', 'c.csv': '' }
   const { log, lines } = quiet()
   const { readings, positions } = await given(t, files, {}, { log })
@@ -94,7 +94,7 @@ t.test('several files run side by side, in the order of their times', async t =>
   t.match(lines, [{ level: 'warn', text: /c\.csv is empty/ }])
 })
 
-t.test('a restart goes on after the last committed row, with the same positions, wherever it was', async t => {
+void t.test('a restart goes on after the last committed row, with the same positions, wherever it was', async t => {
   const files = { 'a.csv': 'ts,x\n1767225600,1\nnever,1\n1767225604,2\n1767225605,3\n', 'b.csv': 'ts,x\n1767225601,4\n1767225605,5\n' }
   const whole = await given(t, files)
   for (let from = 0; from <= 6; from++) {
@@ -108,7 +108,7 @@ t.test('a restart goes on after the last committed row, with the same positions,
   t.match(lines, [{ level: 'warn', text: /end 3 rows before the last committed one/ }])
 })
 
-t.test('the ingest clock is the newest event time so far and never goes back', async t => {
+void t.test('the ingest clock is the newest event time so far and never goes back', async t => {
   let source: Source | undefined
   const seen: number[] = []
   const credits = new Credits()
@@ -120,7 +120,7 @@ t.test('the ingest clock is the newest event time so far and never goes back', a
   t.strictSame(dead, [], 'nothing is ahead of itself')
 })
 
-t.test('at a multiple of real time rows come when it is their turn', async t => {
+void t.test('at a multiple of real time rows come when it is their turn', async t => {
   const began = performance.now()
   const { readings } = await given(t, { 'a.csv': `ts,x\n${Array.from({ length: 31 }, (_, i) => `${1767225600 + i},${i}`).join('\n')}` }, { speed: 60 })
   const took = performance.now() - began
@@ -128,20 +128,20 @@ t.test('at a multiple of real time rows come when it is their turn', async t => 
   t.ok(took >= 490 && took < 2500, `30 s at 60 times real time took ${Math.round(took)} ms`)
 })
 
-t.test('stopping ends the wait for the next row at once', async t => {
+void t.test('stopping ends the wait for the next row at once', async t => {
   const began = performance.now()
   await given(t, { 'a.csv': 'ts,x\n1767225600,1\n1867225600,2\n' }, { speed: 1 }, { until: () => true })
   t.ok(performance.now() - began < 2000)
 })
 
-t.test('it waits while the engine has no room, and loses nothing', async t => {
+void t.test('it waits while the engine has no room, and loses nothing', async t => {
   const text = `ts,x\n${Array.from({ length: 5_000 }, (_, i) => `${1767225600 + i},${i}`).join('\n')}`
   const { readings, deliveries } = await given(t, { 'a.csv': text }, {}, { credits: new Credits({ bytes: 16 * 1024, deliveries: 1 }) })
   t.strictSame(readings.map(r => r[2]), Array.from({ length: 5_000 }, (_, i) => i))
   t.ok(deliveries.every(d => d.bytes < 17 * 1024))
 })
 
-t.test('any values and times come out as they went in, exact to the microsecond', async t => {
+void t.test('any values and times come out as they went in, exact to the microsecond', async t => {
   const row = fc.tuple(fc.integer({ min: 0, max: 250_000_000_000 * 1000 }), fc.double({ noNaN: true, noDefaultInfinity: true, min: -9e15, max: 9e15 }))
   await fc.assert(fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 30 }), fc.constantFrom('iso', 'us'), async (rows, form) => {
     const folder = t.testdir({})
@@ -153,7 +153,7 @@ t.test('any values and times come out as they went in, exact to the microsecond'
   }), { numRuns: 30 })
 })
 
-t.test('files, folders and patterns', async t => {
+void t.test('files, folders and patterns', async t => {
   const folder = t.testdir({ 'a.csv': 'ts,x\n1767225600,1\n', 'b.txt': 'ts,x\n1767225601,1\n', 'c.png': 'x', deep: { 'd.csv': 'ts,x\n1767225602,1\n', 'e(1).csv': 'ts,x\n1767225603,1\n' } })
   const devices = async (...files: string[]) => (await collect(replay({ files: files.map(f => join(folder, f)) }))).readings.map(r => r[0][0])
   t.strictSame(await devices('.'), ['a', 'b'])
@@ -162,7 +162,7 @@ t.test('files, folders and patterns', async t => {
   t.strictSame(await devices('deep/e(?).csv'), ['e'])
 })
 
-t.test('files and columns that are not there are named, with what would be right', async t => {
+void t.test('files and columns that are not there are named, with what would be right', async t => {
   const rejects = async (files: Record<string, string>, options: Options, message: RegExp, help: RegExp) => t.rejects(given(t, files, options), { message, help })
   await t.rejects(collect(replay({ files: '/nowhere/x.csv' })), { code: 'usage/file', message: /there is no "\/nowhere\/x.csv"/ })
   await t.rejects(collect(replay({ files: '/nowhere/*.csv' })), { code: 'usage/file', message: /means no file/ })
@@ -179,7 +179,7 @@ t.test('files and columns that are not there are named, with what would be right
 const data = process.env.MILLRACE_DATA ?? resolve(import.meta.dirname, '../../../shared/data')
 const there = existsSync(data)
 if (!there && process.env.CI === 'true') throw new Error(`the development data are not in ${data}; name their folder in MILLRACE_DATA`)
-t.test('real files give exactly their values', { skip: there ? false : `no development data in ${data}: name their folder in MILLRACE_DATA` }, async t => {
+void t.test('real files give exactly their values', { skip: there ? false : `no development data in ${data}: name their folder in MILLRACE_DATA` }, async t => {
   /** [file, time, cells] of all rows, read in the plainest way. */
   const rows = (file: string, separator: string | RegExp, skip: number) => readFileSync(join(data, file), 'utf8').split(/\r?\n/).slice(skip).filter(line => line.trim() !== '').map(line => line.trim().split(separator))
   const values = async (options: Options) => {

@@ -7,7 +7,7 @@ const START = '2026-01-05T00:00:00Z'
 const start = Date.parse(START)
 const day: NonNullable<Parameters<typeof simulator>[0]> = { devices: 3, metrics: ['vibration', 'current'], every: '1m', for: '24h', start: START, speed: 'max' }
 
-t.test('the same options give the same readings, one record each, and an end', async t => {
+void t.test('the same options give the same readings, one record each, and an end', async t => {
   const a = await collect(simulator(day)), b = await collect(simulator(day))
   t.equal(a.readings.length, 3 * 2 * 1440)
   t.strictSame(b.readings, a.readings)
@@ -17,21 +17,21 @@ t.test('the same options give the same readings, one record each, and an end', a
   t.ok((await collect(simulator({ ...day, seed: 2 }))).readings.every((r, i) => r[2] !== a.readings[i][2]))
 })
 
-t.test('a restart goes on with the reading after the last committed one', async t => {
+void t.test('a restart goes on with the reading after the last committed one', async t => {
   const whole = await collect(simulator(day))
   const rest = await collect(simulator(day), { from: 5000 })
   t.strictSame(rest.readings, whole.readings.slice(5000))
   t.equal(rest.positions[0], 5001)
 })
 
-t.test('it waits while the engine has no room, and loses nothing', async t => {
+void t.test('it waits while the engine has no room, and loses nothing', async t => {
   const tight = await collect(simulator(day), { credits: new Credits({ bytes: 64 * 1024, deliveries: 1 }) })
   t.strictSame(tight.readings, (await collect(simulator(day))).readings)
   t.ok(tight.deliveries.length >= 4)
   t.ok(tight.deliveries.every(d => d.bytes < 256 * 1024), 'never much beyond the room there is')
 })
 
-t.test('without a start it lives now, at real speed', async t => {
+void t.test('without a start it lives now, at real speed', async t => {
   const from = Date.now()
   const { readings, deliveries } = await collect(simulator({ devices: 4, metrics: ['current'], every: '20ms' }), { until: seen => seen.readings >= 100 })
   const took = Date.now() - from
@@ -40,7 +40,7 @@ t.test('without a start it lives now, at real speed', async t => {
   t.ok(deliveries.every(d => d.rows.time.every(time => time <= d.ingest + 1)))
 })
 
-t.test('a multiple of real time has its own clock, so that nothing is from the future', async t => {
+void t.test('a multiple of real time has its own clock, so that nothing is from the future', async t => {
   let source: Source | undefined
   const began = performance.now()
   const { readings, dead } = await collect(simulator({ ...day, for: '30m', speed: 3600 }), { ahead: 0, opened: opened => { source = opened } })
@@ -50,12 +50,12 @@ t.test('a multiple of real time has its own clock, so that nothing is from the f
   t.equal(source!.now!(), readings.at(-1)![1])
 })
 
-t.test('a rate says how many readings there are per second', async t => {
+void t.test('a rate says how many readings there are per second', async t => {
   const { readings } = await collect(simulator({ devices: 10, rate: 1000, for: '10s', start: START, speed: 'max' }))
   t.ok(Math.abs(readings.length - 10_000) < 50, `${readings.length}`)
 })
 
-t.test('a clock that jumps ahead gives dead letters, one that falls back gives old timestamps', async t => {
+void t.test('a clock that jumps ahead gives dead letters, one that falls back gives old timestamps', async t => {
   const jump = (size: number) => collect(simulator({ ...day, faults: [{ device: 'device-2', kind: 'clock', at: '1h', for: '30m', size }] }))
   const forward = await jump(3_600_000), back = await jump(-3_600_000)
   t.strictSame(new Set(forward.dead.map(d => d.reason)), new Set(['future']))
@@ -64,12 +64,12 @@ t.test('a clock that jumps ahead gives dead letters, one that falls back gives o
   t.equal(back.readings.filter((r, i) => i > 0 && r[1] < back.readings[i - 1][1] - 3_000_000).length, 30, 'each scan is an hour old')
 })
 
-t.test('devices, tenant and metrics have the names that the options give', async t => {
+void t.test('devices, tenant and metrics have the names that the options give', async t => {
   const { readings } = await collect(simulator({ ...day, for: '1m', tenant: 'acme', prefix: 'pump' }))
   t.strictSame(readings.map(r => r[0]).sort(), ['current', 'vibration'].flatMap(m => [1, 2, 3].map(n => `acme:pump-${n}/${m}`)).sort())
 })
 
-t.test('wrong options are refused with the option and what would be right', async t => {
+void t.test('wrong options are refused with the option and what would be right', async t => {
   const wrong: [Parameters<typeof simulator>[0], RegExp][] = [
     [{ every: '1s', rate: 5 }, /`every` and `rate`/],
     [{ start: 'yesterday' }, /"yesterday" is not a time/],

@@ -6,7 +6,7 @@ const scales = [{ centre: 50, spread: 5, factor: 1.8 }, { centre: 2, spread: 0.5
 const start = Date.UTC(2026, 0, 5)
 const weekOf = (week: number, rates: { [K in FaultKind]?: number }, device = 0, seed = 1) => faultsOfWeek({ seed, device, week, start, rates, scales, every: 1000 })
 
-t.test('a week of faults is the same whenever it is asked for, and another for another week, device or seed', async t => {
+void t.test('a week of faults is the same whenever it is asked for, and another for another week, device or seed', async t => {
   const rates = { spike: 20, drift: 2 }
   const week = weekOf(3, rates)
   weekOf(0, rates)
@@ -14,7 +14,7 @@ t.test('a week of faults is the same whenever it is asked for, and another for a
   for (const other of [weekOf(4, rates), weekOf(3, rates, 1), weekOf(3, rates, 0, 2)]) t.ok(other.some((f, i) => f.from !== week[i]?.from))
 })
 
-t.test('faults lie inside their week, in order, and never overlap', async t => {
+void t.test('faults lie inside their week, in order, and never overlap', async t => {
   const faults = Array.from({ length: 50 }, (_, w) => weekOf(w, Object.fromEntries(kinds.map(kind => [kind, 10])))).flat()
   t.ok(faults.length > 1000)
   for (let i = 0; i < faults.length; i++) {
@@ -25,20 +25,20 @@ t.test('faults lie inside their week, in order, and never overlap', async t => {
   t.strictSame(new Set(faults.map(f => f.kind)), new Set(kinds))
 })
 
-t.test('there are as many as the rate says', async t => {
+void t.test('there are as many as the rate says', async t => {
   const count = Array.from({ length: 400 }, (_, w) => weekOf(w, { spike: 5 }).length).reduce((a, b) => a + b)
   t.ok(Math.abs(count - 2000) < 5 * Math.sqrt(2000), `${count}`)
   t.strictSame(weekOf(0, {}), [])
 })
 
-t.test('a wrong clock and a changed load are of the whole device, other faults of one metric', async t => {
+void t.test('a wrong clock and a changed load are of the whole device, other faults of one metric', async t => {
   for (const kind of kinds.filter(kind => kind !== 'dropout')) {
     const metrics = Array.from({ length: 40 }, (_, w) => weekOf(w, { [kind]: 3 })).flat().map(f => f.metric)
     t.strictSame(new Set(metrics), kind === 'clock' || kind === 'load' ? new Set([-1]) : new Set([0, 1]), kind)
   }
 })
 
-t.test('usual sizes are measured in the spread of the metric', async t => {
+void t.test('usual sizes are measured in the spread of the metric', async t => {
   t.equal(usualSize('shift', scales[0], 0), 15)
   t.equal(usualSize('shift', scales[1], 0, -1), -1.5)
   t.equal(usualSize('clip', scales[0], 0), 50)
@@ -47,7 +47,7 @@ t.test('usual sizes are measured in the spread of the metric', async t => {
   t.equal(usualSize('clock', scales[0], 0), 30_000)
 })
 
-t.test('of two that overlap the later one is left out, and random ones keep clear of planted ones', async t => {
+void t.test('of two that overlap the later one is left out, and random ones keep clear of planted ones', async t => {
   const fault = (from: number, to: number): Fault => ({ device: 0, metric: 0, kind: 'shift', from, to, size: 1 })
   t.strictSame(withoutOverlaps([fault(5, 8), fault(0, 6), fault(8, 9), fault(6, 7)]), [fault(0, 6), fault(6, 7), fault(8, 9)])
   t.strictSame(withoutOverlaps([fault(0, 6), fault(8, 9)], [fault(5, 7)]), [fault(8, 9)])

@@ -30,36 +30,36 @@ const compare = (fault: Omit<Fault, 'device'>, series = 0, until = START + 6 * H
 const FROM = START + 2 * HOUR, TO = START + 3 * HOUR
 const inside = (time: number) => time >= FROM && time < TO
 
-t.test('the same seed gives the same readings, however many are taken at once', async t => {
+void t.test('the same seed gives the same readings, however many are taken at once', async t => {
   const once = run({ rates: { spike: 50, dropout: 20, stuck: 10 } })
   t.ok(once.length > 10_000)
   t.strictSame(run({ rates: { spike: 50, dropout: 20, stuck: 10 } }, START + 24 * HOUR, 7), once)
 })
 
-t.test('another seed gives other values, and a device is the same in a fleet of any size', async t => {
+void t.test('another seed gives other values, and a device is the same in a fleet of any size', async t => {
   const one = run({ devices: 1 }), two = run({ devices: 2 }), other = run({ devices: 1, seed: 2 })
   t.strictSame(two.filter(r => r[0] < 4), one)
   t.ok(other.every((r, i) => r[1] === one[i][1] && r[2] !== one[i][2]))
 })
 
-t.test('readings come in order of time, evenly spread over the interval', async t => {
+void t.test('readings come in order of time, evenly spread over the interval', async t => {
   const readings = run({ devices: 8, every: 1000 }, START + 60_000)
   t.ok(readings.every((r, i) => i === 0 || r[1] >= readings[i - 1][1]))
   t.strictSame([...new Set(readings.map(r => r[1] - START))].slice(0, 9), [0, 125, 250, 375, 500, 625, 750, 875, 1000])
 })
 
-t.test('times are whole microseconds', async t => {
+void t.test('times are whole microseconds', async t => {
   for (const [, time] of run({ devices: 5, every: 1000 / 3 }, START + 1000)) t.equal(time, Math.round(time * 1000) / 1000)
 })
 
-t.test('a metric with a stride is read less often', async t => {
+void t.test('a metric with a stride is read less often', async t => {
   const readings = run({ metrics: models })
   t.equal(of(readings, 0).length, 720)
   t.equal(of(readings, 1).length, 1440)
   t.ok(of(readings, 0).every((r, i, all) => i === 0 || r[1] - all[i - 1][1] === 120_000))
 })
 
-t.test('metrics are coupled through the load: the signs and strength of their correlation are those of the gains', async t => {
+void t.test('metrics are coupled through the load: the signs and strength of their correlation are those of the gains', async t => {
   const readings = run({}, START + 7 * 24 * HOUR)
   const [temperature, vibration, current, pressure] = [0, 1, 2, 3].map(s => values(of(readings, s)))
   t.ok(correlation(vibration, current) > 0.9)
@@ -71,7 +71,7 @@ t.test('metrics are coupled through the load: the signs and strength of their co
   t.ok(Math.abs(correlation(step(current), foreign)) < 0.05, 'and not across devices')
 })
 
-t.test('a lag delays: temperature follows the load about its lag later, and smoother', async t => {
+void t.test('a lag delays: temperature follows the load about its lag later, and smoother', async t => {
   const readings = run({ devices: 1 }, START + 7 * 24 * HOUR)
   const temperature = values(of(readings, 0)), current = values(of(readings, 2))
   const at = (lag: number) => correlation(temperature.slice(lag), current.slice(0, current.length - lag))
@@ -79,7 +79,7 @@ t.test('a lag delays: temperature follows the load about its lag later, and smoo
   t.ok(best >= 5 && best <= 25, `best lag ${best} min`)
 })
 
-t.test('there is a daily season, and the weekend is quieter', async t => {
+void t.test('there is a daily season, and the weekend is quieter', async t => {
   const current = of(run({ devices: 1 }, START + 28 * 24 * HOUR), 2)
   const byHour = Array.from({ length: 24 }, (_, h) => mean(values(current.filter(r => new Date(r[1]).getUTCHours() === h))))
   t.ok(Math.max(...byHour) - Math.min(...byHour) > 4, 'amperes between the hours')
@@ -89,7 +89,7 @@ t.test('there is a daily season, and the weekend is quieter', async t => {
   t.ok(correlation(days[0], days[1]) > 0.7)
 })
 
-t.test('the noise of the load does not depend on the interval', async t => {
+void t.test('the noise of the load does not depend on the interval', async t => {
   const residual = (every: number) => {
     const x = values(of(run({ devices: 1, every, metrics: [{ ...metricModels.current, noise: 0, stride: 1 }] }, START + 14 * 24 * HOUR), 0))
     const lag = Math.round(600_000 / every)
@@ -98,7 +98,7 @@ t.test('the noise of the load does not depend on the interval', async t => {
   t.ok(Math.abs(residual(60_000) / residual(10_000) - 1) < 0.1)
 })
 
-t.test('the stated scale of a metric is near to what its readings show', async t => {
+void t.test('the stated scale of a metric is near to what its readings show', async t => {
   const readings = run({ devices: 10 }, START + 7 * 24 * HOUR)
   for (const [m, model] of steady.entries()) {
     const all = values(readings.filter(r => r[0] % 4 === m)), { centre, spread } = scaleOf(model)
@@ -115,26 +115,26 @@ const effects: Record<Exclude<FaultKind, 'dropout' | 'clock' | 'load' | 'stuck' 
   unit: { size: 1.8, expected: v => v * 1.8 + 32 }
 }
 for (const [kind, { size, expected }] of Object.entries(effects)) {
-  t.test(`${kind} does what its label says, to its metric and in its time only`, async t => {
+  void t.test(`${kind} does what its label says, to its metric and in its time only`, async t => {
     const { healthy, faulty, others } = compare({ kind: kind as FaultKind, metric: 0, from: FROM, to: TO, size })
     t.strictSame(faulty, healthy.map(([s, time, value]) => [s, time, inside(time) ? expected(value, time) : value]))
     t.strictSame(others[1], others[0])
   })
 }
 
-t.test('a unit changed by a thousand multiplies', async t => {
+void t.test('a unit changed by a thousand multiplies', async t => {
   const { healthy, faulty } = compare({ kind: 'unit', metric: 2, from: FROM, to: TO, size: 1000 }, 2)
   t.strictSame(values(faulty), healthy.map(r => inside(r[1]) ? r[2] * 1000 : r[2]))
 })
 
-t.test('stuck repeats the last value before', async t => {
+void t.test('stuck repeats the last value before', async t => {
   const { healthy, faulty, others } = compare({ kind: 'stuck', metric: 0, from: FROM, to: TO, size: 0 })
   const before = healthy.findLast(r => r[1] < FROM)![2]
   t.strictSame(values(faulty), healthy.map(r => inside(r[1]) ? before : r[2]))
   t.strictSame(others[1], others[0])
 })
 
-t.test('a noise burst adds noise of its size, independent of the sensor\'s own', async t => {
+void t.test('a noise burst adds noise of its size, independent of the sensor\'s own', async t => {
   const { healthy, faulty } = compare({ kind: 'noise', metric: 0, from: FROM, to: START + 200 * HOUR, size: 3 }, 0, START + 200 * HOUR)
   const added = faulty.map((r, i) => r[2] - healthy[i][2])
   t.ok(added.every((v, i) => (v !== 0) === (healthy[i][1] >= FROM)))
@@ -143,19 +143,19 @@ t.test('a noise burst adds noise of its size, independent of the sensor\'s own',
   t.ok(Math.abs(correlation(burst.slice(1), burst.slice(0, -1))) < 0.05)
 })
 
-t.test('a dropout leaves readings out, of one metric or of all', async t => {
+void t.test('a dropout leaves readings out, of one metric or of all', async t => {
   const { healthy, faulty, others } = compare({ kind: 'dropout', metric: 0, from: FROM, to: TO, size: 0 })
   t.strictSame(faulty, healthy.filter(r => !inside(r[1])))
   t.strictSame(others[1], others[0])
   t.strictSame(run({ faults: [{ device: 0, metric: -1, kind: 'dropout', from: FROM, to: TO, size: 0 }] }), run().filter(r => r[0] >= 4 || !inside(r[1])))
 })
 
-t.test('a clock jump moves the timestamps of the whole device, not the order of readings', async t => {
+void t.test('a clock jump moves the timestamps of the whole device, not the order of readings', async t => {
   const faults = [{ device: 0, metric: -1, kind: 'clock' as const, from: FROM, to: TO, size: -90_000 }]
   t.strictSame(run({ faults }), run().map(([s, time, v]) => [s, s < 4 && inside(time) ? time - 90_000 : time, v]))
 })
 
-t.test('a change of the load is seen by every metric of the device, each with its own gain and lag', async t => {
+void t.test('a change of the load is seen by every metric of the device, each with its own gain and lag', async t => {
   const [healthy, faulty] = [run(), run({ faults: [{ device: 0, metric: -1, kind: 'load', from: FROM, to: TO, size: 0.4 }] })]
   const change = (series: number, minute: number) => values(of(faulty, series))[minute] - values(of(healthy, series))[minute]
   for (const [m, sign] of [[0, 1], [1, 1], [2, 1], [3, -1]] as const) {
@@ -167,7 +167,7 @@ t.test('a change of the load is seen by every metric of the device, each with it
   t.strictSame(faulty.filter(r => r[0] >= 4), healthy.filter(r => r[0] >= 4))
 })
 
-t.test('labels tell all faults that have begun, random and planted', async t => {
+void t.test('labels tell all faults that have begun, random and planted', async t => {
   const planted: Fault = { device: 1, metric: 2, kind: 'shift', from: FROM, to: TO, size: 5 }
   const options = { ...defaults, rates: { spike: 40, load: 5 }, faults: [planted] }
   const fleet = new Fleet(options)
@@ -178,7 +178,7 @@ t.test('labels tell all faults that have begun, random and planted', async t => 
   t.ok(labels.every(l => l === planted || l.device !== 1 || l.to <= FROM || l.from >= TO), 'random ones keep clear')
 })
 
-t.test('every reading that differs from the healthy one is labelled, and every label is seen', async t => {
+void t.test('every reading that differs from the healthy one is labelled, and every label is seen', async t => {
   const until = START + 10 * 24 * HOUR
   const rates = { spike: 20, shift: 3, unit: 3 }
   const labels = new Fleet({ ...defaults, rates }).faults(until)
@@ -194,13 +194,13 @@ t.test('every reading that differs from the healthy one is labelled, and every l
   t.ok(labels.length > 40)
 })
 
-t.test('what makes no fleet is refused', async t => {
+void t.test('what makes no fleet is refused', async t => {
   for (const wrong of [{ devices: 0 }, { metrics: [] }, { every: 0 }, { start: NaN }]) t.throws(() => new Fleet({ ...defaults, ...wrong }), RangeError)
   for (const wrong of [{ device: 2 }, { metric: 4 }, { to: FROM }, { to: Infinity }, { size: NaN }]) t.throws(() => new Fleet({ ...defaults, faults: [{ device: 0, metric: 0, kind: 'shift', from: FROM, to: TO, size: 1, ...wrong }] }), RangeError)
   t.throws(() => new Fleet(defaults).fill(roomFor(3)), RangeError)
 })
 
-t.test('it makes more than a million readings per second', async t => {
+void t.test('it makes more than a million readings per second', async t => {
   const fleet = new Fleet({ ...defaults, devices: 100, every: 1000, rates: { spike: 5, drift: 1, noise: 1, load: 1 } })
   const out = roomFor(4096)
   fleet.fill(out)

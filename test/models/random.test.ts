@@ -4,13 +4,13 @@ import { key, mix, normal, Random, uniform } from '../../models/random.ts'
 const N = 200_000
 const mean = (x: ArrayLike<number>) => Array.prototype.reduce.call(x, (a: any, b) => a + b, 0) as number / x.length
 
-t.test('mix is a bijection: different inputs never meet', async t => {
+void t.test('mix is a bijection: different inputs never meet', async t => {
   const seen = new Set<number>()
   for (let i = 0; i < N; i++) seen.add(mix(i))
   t.equal(seen.size, N)
 })
 
-t.test('uniform numbers fill (0, 1) evenly: chi square of 100 cells stays below its 0.1 % point', async t => {
+void t.test('uniform numbers fill (0, 1) evenly: chi square of 100 cells stays below its 0.1 % point', async t => {
   const cells = new Float64Array(100)
   const k = key(1, 2)
   for (let i = 0; i < N; i++) cells[Math.floor(uniform(k, i) * 100)]++
@@ -18,7 +18,7 @@ t.test('uniform numbers fill (0, 1) evenly: chi square of 100 cells stays below 
   t.ok(cells.reduce((sum, c) => sum + (c - expected) ** 2 / expected, 0) < 148.2)
 })
 
-t.test('normal numbers have the moments of the normal distribution and do not depend on their neighbours', async t => {
+void t.test('normal numbers have the moments of the normal distribution and do not depend on their neighbours', async t => {
   const k = key(7, 1)
   const x = Float64Array.from({ length: N }, (_, i) => normal(k, i))
   t.ok(Math.abs(mean(x)) < 4 / Math.sqrt(N))
@@ -29,7 +29,7 @@ t.test('normal numbers have the moments of the normal distribution and do not de
   t.ok(Math.abs(x.filter(v => v > 1.959964).length / N - 0.025) < 4 * Math.sqrt(0.025 / N))
 })
 
-t.test('streams of different keys are independent', async t => {
+void t.test('streams of different keys are independent', async t => {
   const a = key(1, 1), b = key(1, 2), c = key(2, 1)
   t.equal(new Set([a, b, c]).size, 3)
   for (const other of [b, c]) {
@@ -39,14 +39,14 @@ t.test('streams of different keys are independent', async t => {
   }
 })
 
-t.test('a number of a stream is the same whenever it is asked for', async t => {
+void t.test('a number of a stream is the same whenever it is asked for', async t => {
   const k = key(5)
   const later = normal(k, 1_000_000)
   for (let i = 0; i < 10; i++) normal(k, i)
   t.equal(normal(k, 1_000_000), later)
 })
 
-t.test('a sequential stream repeats with its seed, differs with another, and is even', async t => {
+void t.test('a sequential stream repeats with its seed, differs with another, and is even', async t => {
   const draw = (seed: number) => { const r = new Random(seed); return Float64Array.from({ length: N }, () => r.next()) }
   const x = draw(3)
   t.strictSame(x, draw(3))
@@ -55,7 +55,7 @@ t.test('a sequential stream repeats with its seed, differs with another, and is 
   t.ok(x.every(v => v >= 0 && v < 1))
 })
 
-t.test('Poisson counts have the mean and the variance they should, also for large means', async t => {
+void t.test('Poisson counts have the mean and the variance they should, also for large means', async t => {
   for (const rate of [0, 0.3, 4, 1200]) {
     const r = new Random(11)
     const counts = Float64Array.from({ length: 5000 }, () => r.poisson(rate))
