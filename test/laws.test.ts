@@ -19,7 +19,7 @@ for (const [name, makes] of all) {
   for (const make of makes) {
     for (const [law, holds] of Object.entries(laws)) {
       t.test(`${name}${name === 'a chain' ? '' : ` ${JSON.stringify(make().given)}`} ${law}`, async t => {
-        holds(make, { numRuns: 60 })
+        holds(make, { numRuns: 40 })
         t.ok(true)
       })
     }

@@ -3,6 +3,7 @@ import { zscore } from '../../operators/zscore.ts'
 import { bench, each, through, type Given } from './table.ts'
 
 const wave = (n: number) => Array.from({ length: n }, (_, i) => 20 + Math.sin(i) + Math.cos(i * 1.7))
+const times = (n: number, value: number) => Array.from({ length: n }, () => value)
 const scores = (values: readonly number[], options: Parameters<typeof zscore>[0] = {}) => through(zscore(options), each(values)).map(r => r.zscore as number)
 
 t.test('says nothing until it has learned, and nothing about missing values', async t => {
@@ -19,16 +20,16 @@ t.test('scores first and learns afterwards: the first reading of a fault stands 
 })
 
 t.test('a series that never varied gives 0 for its value and the limit for any other', async t => {
-  t.strictSame(scores([...new Array(30).fill(5), 5, 5.1, 4]).slice(30, 32), [0, 1000])
-  t.strictSame(scores([...new Array(30).fill(5), -7]).slice(30), [-1000])
+  t.strictSame(scores([...times(30, 5), 5, 5.1, 4]).slice(30, 32), [0, 1000])
+  t.strictSame(scores([...times(30, 5), -7]).slice(30), [-1000])
 })
 
 t.test('with a floor, noise below the resolution is nothing unusual', async t => {
-  t.strictSame(scores([...new Array(30).fill(5), 5.5], { floor: 0.5 }).slice(30), [1])
+  t.strictSame(scores([...times(30, 5), 5.5], { floor: 0.5 }).slice(30), [1])
 })
 
 t.test('how batches are sampled in time does not matter, how long ago they are does', async t => {
-  const slow = (every: number): Given[] => [...wave(100), ...new Array(100).fill(40), 20].map((value, i) => [i * every, 'a/x', value])
+  const slow = (every: number): Given[] => [...wave(100), ...times(100, 40), 20].map((value, i) => [i * every, 'a/x', value])
   const last = (every: number) => through(zscore({ over: '10m' }), slow(every)).at(-1)!.zscore as number
   t.ok(last(0.01) > -3, 'within a second 20 is as common as 40')
   t.ok(last(60) < -4, 'after 100 minutes 20 is long forgotten')

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { deserialize, serialize } from 'node:v8'
+import t from 'tap'
+import fc from 'fast-check'
+import { Lists } from '#engine'
+
+const entries = (lists: Lists<'x'>, id: number) => {
+  const out: [number, number][] = []
+  for (let node = lists.oldest(id); node >= 0; node = lists.newer(node)) out.push([lists.time(node), lists.page(node)[lists.offset(node) + lists.field.x]])
+  return out
+}
+const backwards = (lists: Lists<'x'>, id: number) => {
+  const out: number[] = []
+  for (let node = lists.newest(id); node >= 0; node = lists.older(node)) out.push(lists.time(node))
+  return out
+}
+
+type Act = { readonly do: 'insert' | 'find' | 'expire', readonly id: number, readonly time: number } | { readonly do: 'shift', readonly id: number } | { readonly do: 'reload' }
+const acts = fc.array(fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('insert' as const, 'insert' as const, 'find' as const, 'expire' as const), id: fc.nat(2), time: fc.nat(20) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('shift' as const), id: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('reload' as const) }) }), { maxLength: 100, size: 'max' }) satisfies fc.Arbitrary<Act[]>
+
+t.test('behaves like sorted arrays, whatever is done to it and also across a snapshot', async t => {
+  fc.assert(fc.property(acts, acts => {
+    let lists = new Lists(['x'], 3)
+    const model: [number, number][][] = [[], [], []]
+    let x = 0
+    for (const act of acts) {
+      if (act.do === 'reload') {
+        const saved = deserialize(serialize(lists.save(3)))
+        lists = new Lists(['x'], 3)
+        lists.load(saved)
+        continue
+      }
+      const { id } = act
+      if (act.do === 'insert') {
+        const node = lists.insert(id, act.time)
+        assert.equal(lists.page(node)[lists.offset(node) + lists.field.x], 0, 'a used node is clean')
+        lists.page(node)[lists.offset(node) + lists.field.x] = ++x
+        const behind = model[id].findLastIndex(([time]) => time <= act.time)
+        model[id].splice(behind + 1, 0, [act.time, x])
+      } else if (act.do === 'find') {
+        const node = lists.find(id, act.time)
+        assert.deepEqual(node < 0 ? undefined : lists.page(node)[lists.offset(node) + lists.field.x], model[id].findLast(([time]) => time === act.time)?.[1])
+      } else if (act.do === 'expire') {
+        lists.expire(id, act.time)
+        model[id] = model[id].filter(([time]) => time >= act.time)
+      } else if (model[id].length > 0) {
+        lists.shift(id)
+        model[id].shift()
+      }
+      model.forEach((list, id) => {
+        assert.deepEqual(entries(lists, id), list)
+        assert.deepEqual(backwards(lists, id), list.map(e => e[0]).reverse())
+      })
+      assert.equal(lists.used, model.flat().length)
+    }
+  }), { numRuns: 300 })
+  t.ok(true)
+})
+
+t.test('freed nodes are used again: a queue of bounded length needs no more pages', async t => {
+  const lists = new Lists([], 2)
+  for (let i = 0; i < 100_000; i++) {
+    lists.insert(i & 1, i)
+    lists.expire(i & 1, i - 1000)
+  }
+  t.equal(lists.data.length, 1)
+  t.ok(lists.used <= 1002, `${lists.used}`)
+})
+
+t.test('pages are added without moving what is there', async t => {
+  const lists = new Lists(['x'], 1)
+  const first = lists.insert(0, 0), page = lists.page(first)
+  for (let i = 1; i < 40_000; i++) lists.insert(0, i)
+  t.equal(lists.page(first), page)
+  t.ok(lists.data.length > 2)
+})

@@ -1,0 +1,69 @@
+import { deserialize, serialize } from 'node:v8'
+import t from 'tap'
+import { list, note, ring } from '#engine'
+import { Memory, remembers } from '../../engine/memory.ts'
+
+const shapes = { mean: NaN, moments: { n: 0, least: Infinity }, recent: ring(3), seen: list('value'), wanted: note }
+
+t.test('first values are written when an id appears, and never again', async t => {
+  const memory = new Memory(shapes, 10), { mean, moments } = memory.held
+  memory.appear(2)
+  t.strictSame([mean[0], mean[1]], [NaN, NaN])
+  t.strictSame([...moments.data.subarray(0, 4)], [0, Infinity, 0, Infinity])
+  mean[1] = 5
+  moments.data[moments.width + moments.field.least] = 7
+  memory.appear(3)
+  t.equal(mean[1], 5)
+  t.equal(moments.data[moments.width + moments.field.least], 7)
+  t.equal(moments.data[2 * moments.width + moments.field.least], Infinity)
+  memory.appear(1)
+  t.equal(mean[1], 5)
+})
+
+t.test('a ring keeps the last numbers of each id', async t => {
+  const { recent } = new Memory(shapes, 10).held
+  for (const x of [1, 2, 3, 4, 5]) recent.push(1, x)
+  recent.push(0, 9)
+  t.strictSame([recent.count(0), recent.count(1), recent.count(2)], [1, 3, 0])
+  t.strictSame([0, 1, 2].map(age => recent.at(1, age)), [5, 4, 3])
+  t.equal(recent.at(0, 0), 9)
+})
+
+t.test('a snapshot holds everything but notes, and is a copy', async t => {
+  const memory = new Memory(shapes, 10), { mean, moments, recent, seen, wanted } = memory.held
+  memory.appear(2)
+  mean[1] = 4
+  moments.data[moments.field.n] = 3
+  for (const x of [1, 2, 3, 4]) recent.push(1, x)
+  const node = seen.insert(1, 77)
+  seen.page(node)[seen.offset(node) + seen.field.value] = 8
+  wanted[1] = 1
+  const saved = deserialize(serialize(memory.save()))
+  mean[1] = 0
+
+  const again = new Memory(shapes, 20)
+  again.load(saved)
+  again.appear(3)
+  t.strictSame([...again.held.mean.subarray(0, 3)], [NaN, 4, NaN])
+  t.equal(again.held.moments.data[0], 3)
+  t.strictSame([0, 1, 2].map(age => again.held.recent.at(1, age)), [4, 3, 2])
+  const there = again.held.seen.find(1, 77)
+  t.equal(again.held.seen.page(there)[again.held.seen.offset(there) + 1], 8)
+  t.equal(again.held.wanted[1], 0)
+  t.equal(again.held.moments.data[2 * 2 + 1], Infinity, 'an id that appears afterwards begins anew')
+})
+
+t.test('who only takes notes remembers nothing', async t => {
+  t.equal(remembers({}), false)
+  t.equal(remembers({ wanted: note }), false)
+  t.equal(remembers({ wanted: note, mean: 0 }), true)
+  t.equal(remembers({ recent: ring(2) }), true)
+})
+
+t.test('capacity costs nothing until it is used', async t => {
+  const before = process.memoryUsage().rss
+  const memory = new Memory({ mean: NaN, moments: { a: 0, b: 0, c: 0, d: 0 }, recent: ring(64) }, 1_000_000)
+  memory.appear(10)
+  t.ok(process.memoryUsage().rss - before < 100e6, 'half a gigabyte is reserved, not taken')
+  t.equal(memory.held.recent.data.length, 64e6)
+})
