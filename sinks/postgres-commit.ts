@@ -1,10 +1,10 @@
-import { MillraceError, noCounts, Transient, type Batch, type Commit, type DeadLetter, type LateRows, type Outcome } from '#engine'
+import { MillraceError, noCounts, Transient, type Batch, type Commit, type Counts, type DeadLetter, type LateRows, type Outcome } from '#engine'
 import type { Refusals } from './postgres-admit.ts'
 import { micros, type CopyEncoder } from './postgres-copy.ts'
 import { postAlerts } from './postgres-outbox.ts'
 import { writeRows } from './postgres-rows.ts'
 import { clean, type DurableSeries, type Named } from './postgres-series.ts'
-import type { Session } from './postgres-session.ts'
+import { literal, type Session } from './postgres-session.ts'
 import type { Table } from './postgres-tables.ts'
 
 /** A commit as it is sent: `batch` without the rows that were refused before, `refused` of them. */
@@ -23,10 +23,10 @@ export async function commitOnce (session: Session, { pipeline, encoder, series 
   const { position, ingest } = commit
   let named: Named = { series: [], devices: [] }
   const outcomes: Outcome[] = []
+  let end: string
   try {
-    await session.query('BEGIN')
-    const { rowCount } = await session.query(ADVANCE, [pipeline, commit.epoch, commit.version, position, commit.tick ?? null, commit.snapshot ?? null, micros(ingest)])
-    if (rowCount !== 1) throw fenced(pipeline)
+    const [, advanced] = await session.script(`BEGIN; ${advance(pipeline, commit)}`)
+    if (advanced.rowCount !== 1) throw fenced(pipeline)
     const batches = [...writes.flatMap(({ batch }) => batch.provisional === undefined ? [batch] : [batch, batch.provisional]), ...late.map(l => l.batch)]
     named = await series.name(session, batches, position, ingest)
     const writer = { session, encoder, ids: series.ids, ingest, careful }
@@ -37,14 +37,14 @@ export async function commitOnce (session: Session, { pipeline, encoder, series 
     await postAlerts(session, pipeline, commit.alerts, ingest)
     await putLate(session, pipeline, late, series.ids, ingest)
     await putDeadLetters(session, pipeline, [...commit.deadLetters, ...refusals.letters])
-    await putCounts(session, pipeline, commit, outcomes)
+    end = `${keepCounts(pipeline, commit, outcomes)} COMMIT`
   } catch (error) {
     series.forget(named)
     await session.rollback()
     throw error
   }
   try {
-    const { command } = await session.query('COMMIT')
+    const command = (await session.script(end)).at(-1)?.command
     if (command !== 'COMMIT') throw new Transient(`the database answered ${command} to COMMIT`)
     return { outcomes, named, known: true }
   } catch (error) {
@@ -73,21 +73,23 @@ async function putDeadLetters (session: Session, pipeline: string, letters: read
   await session.query(DEAD, [pipeline, column(l => l.position), column(l => l.part), column(l => l.reason), column(l => clean(l.detail)), column(l => clean(l.topic)), column(l => Buffer.from(l.payload)), column(l => micros(l.ingest))])
 }
 
-async function putCounts (session: Session, pipeline: string, { counts, position, ingest }: Commit, outcomes: readonly Outcome[]): Promise<void> {
-  const rows = Object.entries(counts(outcomes)).map(([branch, count]) => ({ branch, ...count }))
-  if (rows.length > 0) await session.query(COUNTS, [pipeline, JSON.stringify(rows), position, micros(ingest)])
+/** The guard: only the owner of the epoch, and only once per version. */
+function advance (pipeline: string, { epoch, version, position, tick, snapshot, ingest }: Commit): string {
+  const kept = snapshot === undefined ? '' : `, snapshot = '\\x${Buffer.from(snapshot as Uint8Array).toString('hex')}'`
+  return `UPDATE checkpoint SET position = ${position}, version = version + 1, tick = ${tick ?? 'NULL'}${kept}, ingested_at = ${MOMENT(String(micros(ingest)))}
+    WHERE pipeline = ${literal(pipeline)} AND partition = 0 AND epoch = ${epoch} AND version = ${version}`
+}
+
+function keepCounts (pipeline: string, { counts, position, ingest }: Commit, outcomes: readonly Outcome[]): string {
+  const rows = Object.entries(counts(outcomes)).map(([branch, count]) => `(${[literal(pipeline), literal(branch), ...TERMS.map(term => count[term]), position, MOMENT(String(micros(ingest)))].join(', ')})`)
+  return rows.length === 0 ? '' : `INSERT INTO counts (pipeline, branch, ${TERMS.join(', ')}, position, ingested_at) VALUES ${rows.join(', ')}
+    ON CONFLICT (pipeline, branch) DO UPDATE SET ${[...TERMS, 'position', 'ingested_at'].map(t => `${t} = excluded.${t}`).join(', ')};`
 }
 
 const MOMENT = (us: string): string => `timestamptz 'epoch' + ${us}::bigint * interval '1 microsecond'`
-/** The guard: only the owner of the epoch, and only once per version. */
-const ADVANCE = `UPDATE checkpoint SET position = $4, version = version + 1, tick = $5, snapshot = coalesce($6, snapshot), ingested_at = ${MOMENT('$7')}
-  WHERE pipeline = $1 AND partition = 0 AND epoch = $2 AND version = $3`
 const LATE = `INSERT INTO late_readings (pipeline, branch, step, time, series, value, position, ingested_at)
   SELECT $1, $2, $3, ${MOMENT('us')}, series, value, position, ${MOMENT('$8')} FROM unnest($4::bigint[], $5::int[], $6::float8[], $7::bigint[]) AS r (us, series, value, position)`
 const DEAD = `INSERT INTO dead_letters (pipeline, position, part, reason, detail, topic, payload, ingested_at)
   SELECT $1, position, part, reason, detail, topic, payload, ${MOMENT('us')} FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bigint[])
   AS d (position, part, reason, detail, topic, payload, us) ON CONFLICT DO NOTHING`
-const TERMS = Object.keys(noCounts())
-const COUNTS = `INSERT INTO counts (pipeline, branch, ${TERMS.join(', ')}, position, ingested_at)
-  SELECT $1, branch, ${TERMS.join(', ')}, $3, ${MOMENT('$4')} FROM jsonb_to_recordset($2::jsonb) AS c (branch text, ${TERMS.map(t => `${t} bigint`).join(', ')})
-  ON CONFLICT (pipeline, branch) DO UPDATE SET ${[...TERMS, 'position', 'ingested_at'].map(t => `${t} = excluded.${t}`).join(', ')}`
+const TERMS = Object.keys(noCounts()) as (keyof Counts)[]

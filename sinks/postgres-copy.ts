@@ -35,7 +35,7 @@ export class CopyEncoder {
     const readings = target.kind === 'readings'
     const { time, series, position, value, length } = batch
     const whole: Numbers | undefined = readings ? batch.columns.seq : batch.columns.revision
-    this.reserve(HEADER.length + length * (62 + 12 * columns.length) + 2)
+    this.reserve(HEADER.length + length * (64 + 12 * columns.length) + 2)
     const { view } = this
     const ingested = micros(ingest) - EPOCH
     let at = HEADER.length

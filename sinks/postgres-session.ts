@@ -13,6 +13,7 @@ const TRANSIENT = /^(08|25006|40|53|55|57|58)/
  */
 export class Session {
   lost: Error | undefined            // why this connection cannot be used any more
+  backend: { readonly pid: number, readonly since: string } | undefined      // of the server
   private readonly client: pg.Client
   private readonly timeout: number
   private abandon: ((error: Error) => void) | undefined     // of the statement under way
@@ -30,7 +31,10 @@ export class Session {
     const session = new Session(client, timeout)
     try {
       await session.guard('connecting', client.connect())
-      await session.query(`SET timezone = 'UTC'; SET client_min_messages = warning; SET idle_in_transaction_session_timeout = ${Math.ceil(timeout)}`)
+      // The server is to notice within a minute that this process has gone without a word: its locks are in others' way.
+      await session.query(`SET timezone = 'UTC'; SET client_min_messages = warning; SET idle_in_transaction_session_timeout = ${Math.ceil(timeout)};
+        SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3`)
+      session.backend = (await session.query<{ pid: number, since: string }>('SELECT pid, backend_start::text AS since FROM pg_stat_activity WHERE pid = pg_backend_pid()')).rows[0]
     } catch (error) {
       session.destroy()
       throw error
@@ -40,6 +44,24 @@ export class Session {
 
   query<R extends pg.QueryResultRow = any> (sql: string, values?: readonly unknown[]): Promise<pg.QueryResult<R>> {
     return this.guard(sql, this.client.query<R>(sql, values as unknown[] | undefined))
+  }
+
+  /** Several statements in one round trip, without parameters. The first that fails ends it. */
+  async script (sql: string): Promise<pg.QueryResult[]> {
+    const results: unknown = await this.query(sql)
+    return Array.isArray(results) ? results : [results as pg.QueryResult]
+  }
+
+  /** Ends what the server still does for a connection that was lost on the way: it may hold locks. Where that is not allowed, it ends by itself in a minute. */
+  async succeed ({ backend }: Session): Promise<void> {
+    if (backend === undefined) return
+    try {
+      await this.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2', [backend.pid, backend.since])
+    } catch (error) {
+      if (sqlstate(error) !== undefined) return
+      this.destroy()
+      throw error
+    }
   }
 
   /** Sends `bytes` (COPY BINARY) and waits until the server has taken them: then they may be overwritten. */

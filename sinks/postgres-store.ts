@@ -112,7 +112,11 @@ export class PostgresStore implements Store {
   /** Connected again if need be. */
   private async connected (): Promise<Session> {
     if (this.closed) throw new Transient('the store is closed')
-    if (this.session === undefined || this.session.lost !== undefined) this.session = await Session.connect(this.url, this.options.statementTimeout)
+    if (this.session === undefined || this.session.lost !== undefined) {
+      const session = await Session.connect(this.url, this.options.statementTimeout)
+      if (this.session !== undefined) await session.succeed(this.session)
+      this.session = session
+    }
     this.failing = undefined
     return this.session
   }

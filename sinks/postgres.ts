@@ -6,7 +6,7 @@ const SpanOrOff = (description: string, value: string) => Type.String({ descript
 const spanOrOff = (text: string): Milliseconds | undefined => text === 'off' ? undefined : duration(text)
 
 /**
- * PostgreSQL 14 or newer, with or without TimescaleDB. A pipeline's one store: rows, alerts, late rows, dead letters,
+ * PostgreSQL 15 or newer, with or without TimescaleDB. A pipeline's one store: rows, alerts, late rows, dead letters,
  * counts and the position are committed in one transaction. Rows are sent as COPY BINARY.
  */
 export const postgres = defineSink({

@@ -182,7 +182,7 @@ function suite (kind: Kind) {
       await o.commit({ alerts: [{ event, receivers: ['hook', 'mail'] }] })
       const now = 1e12
       const due = await o.store.due(10, now)
-      t.strictSame(due.map(d => [d.receiver, d.attempts]).sort(), [['hook', 0], ['mail', 0]])
+      t.strictSame(due.map(d => `${d.receiver} ${d.attempts}`).toSorted(), ['hook 0', 'mail 0'])
       t.strictSame(due[0].event, event)
       t.strictSame(await o.store.due(10, now + 59_000), [])
       t.strictSame((await o.store.due(10, now + 60_000, ['mail'])).map(d => d.receiver), ['hook'])

@@ -56,9 +56,9 @@ async function start (): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-pg-'))
   const installed = installedBinaries()
   if (installed === undefined) {
-    const { url, stop } = await openEmbedded(folder, quiet)
-    tap.teardown(async () => { await stop(); rmSync(folder, { recursive: true, force: true }) })
-    return url
+    const embedded = await openEmbedded(folder, quiet)
+    tap.teardown(async () => { await embedded.stop(); rmSync(folder, { recursive: true, force: true }) })
+    return embedded.url
   }
   const user = account()
   if (user.uid !== undefined) chownSync(folder, user.uid, user.gid!)
@@ -83,7 +83,7 @@ async function start (): Promise<string> {
 
 function installedBinaries (): string | undefined {
   try {
-    const [newest] = readdirSync('/usr/lib/postgresql').map(Number).filter(v => v >= 14).sort((a, b) => b - a)
+    const [newest] = readdirSync('/usr/lib/postgresql').map(Number).filter(v => v >= 15).sort((a, b) => b - a)
     return newest === undefined ? undefined : `/usr/lib/postgresql/${newest}/bin`
   } catch {
     return undefined
