@@ -70,7 +70,6 @@ export function openLink (url: string, options: IClientOptions, host: LinkHost):
     over = true
     clearTimeout(watchdog)
     clearInterval(pings)
-    acks.drop()
     host.lost(why || 'the connection was closed')
   }
   client.on('error', error => { why ||= reason(error) })

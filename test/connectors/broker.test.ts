@@ -138,6 +138,22 @@ t.test('a header is read the same however the bytes are cut', async t => {
   t.strictSame(reader.readings.map(r => r.value), [1, 7, 2])
 })
 
+t.test('what a payload holds is never taken for a header', async t => {
+  const { reader, port } = await listen(t)
+  const device = await raw(port)
+  device.write(CONNECT)
+  await heard(device)
+  const length = 14 + 3000
+  device.write(Buffer.concat([Buffer.from([0x30, 0x80 | (length & 127), length >> 7, 0, 12]), Buffer.from('acme/p1/flow'), Buffer.alloc(1000, 0xff)]))
+  await pause(50)
+  device.write(Buffer.alloc(1000, 0xff))
+  await pause(50)
+  device.write(Buffer.concat([Buffer.alloc(1000, 0xff), Buffer.from([0x30, 15, 0, 12]), Buffer.from('acme/p1/flow5')]))
+  await reader.until(() => reader.received === 2)
+  t.match(reader.dead, [{ reason: 'unparseable', position: 1 }])
+  t.match(reader.readings, [{ value: 5, position: 2 }])
+})
+
 t.test('a connection that does not begin with CONNECT, or names itself too long, is refused', async t => {
   const { reader, port, url } = await listen(t)
   const socket = await raw(port)
