@@ -137,14 +137,13 @@ class Selection {
   }
 
   closing (): Closing {
-    const { windows } = this
-    return {
-      series: Int32Array.from(this.series),
-      node: Int32Array.from(this.node),
-      start: Float64Array.from(this.node, w => windows.time(w)),
-      position: Float64Array.from(this.position),
-      revision: Float64Array.from(this.node, w => windows.page(w)[windows.offset(w) + windows.field.revision])
+    const { windows, node } = this
+    const start = new Float64Array(node.length), revision = new Float64Array(node.length)
+    for (let k = 0; k < node.length; k++) {
+      start[k] = windows.time(node[k])
+      revision[k] = windows.page(node[k])[windows.offset(node[k]) + windows.field.revision]
     }
+    return { series: new Int32Array(this.series), node: new Int32Array(node), start, position: new Float64Array(this.position), revision }
   }
 
   /** Forgets the chosen windows. */

@@ -133,11 +133,10 @@ export class Accumulator {
     if (feature === 'count') return n
     if (n === 0) return NaN
     const mean = a[at + this.sum] / n                            // of v
-    const variance = () => Math.max(0, a[at + this.sumSquare] / n - mean * mean)
     switch (feature) {
       case 'mean': return a[at + this.value0] + mean
-      case 'std': return Math.sqrt(variance())
-      case 'rms': return Math.sqrt((a[at + this.value0] + mean) ** 2 + variance())
+      case 'std': return Math.sqrt(this.variance(a, at))
+      case 'rms': return Math.sqrt((a[at + this.value0] + mean) ** 2 + this.variance(a, at))
       case 'min': return a[at + this.min]
       case 'max': return a[at + this.max]
       case 'range': return a[at + this.max] - a[at + this.min]
@@ -148,5 +147,10 @@ export class Accumulator {
       case 'first': return a[at + this.first + 1]
       case 'last': return a[at + this.last + 1]
     }
+  }
+
+  private variance (a: Float64Array, at: number): number {
+    const n = a[at], mean = a[at + this.sum] / n
+    return Math.max(0, a[at + this.sumSquare] / n - mean * mean)
   }
 }

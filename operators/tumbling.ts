@@ -26,7 +26,11 @@ const step = defineOperator({
       if (w >= 0) accumulator.add(windows.page(w), windows.offset(w) + n, batch.time[i], batch.value[i])
     }
     const write = ({ series, node, start, position, revision }: Closing) => {
-      const columns = Object.fromEntries(features.map(f => [f, Float64Array.from(node, w => accumulator.value(f, windows.page(w), windows.offset(w) + n))]))
+      const columns: Record<string, Float64Array> = {}
+      for (const feature of features) {
+        const column = columns[feature] = new Float64Array(node.length)
+        for (let k = 0; k < node.length; k++) column[k] = accumulator.value(feature, windows.page(node[k]), windows.offset(node[k]) + n)
+      }
       return new Batch({ time: start, series, value: columns[features[0]], columns: { ...columns, revision }, arrival: start, position, progress: batch.progress, watermark: batch.watermark })
     }
     return close(batch, every, memory, host, write)
