@@ -1,5 +1,8 @@
-/** The package's public door: the engine and every component. */
+/** The package's public door: the engine and every component, by itself and in a list of its kind. */
 export * from '#engine'
 export * from './connectors/index.ts'
 export * from './operators/index.ts'
 export * from './sinks/index.ts'
+export * as sources from './connectors/index.ts'
+export * as operators from './operators/index.ts'
+export * as sinks from './sinks/index.ts'

@@ -1,7 +1,7 @@
 import { defineSink, defineSource, Observable, pipeline, SeriesTable, span, Type, type Batch, type Delivery } from '#engine'
 import { openFlow, type Outputs } from '../engine/flow.ts'
 import { Random } from '../models/random.ts'
-import { operators as all } from '../operators/index.ts'
+import * as all from '../operators/index.ts'
 import { FEATURES, HandLoop, noAnswer, type Answer, type Settings } from './hand-loop.ts'
 import { alternate, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
 

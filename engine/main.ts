@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 /** The composition root and the program: the only file of the engine that knows which components there are. */
-import { sources } from '../connectors/index.ts'
+import * as sources from '../connectors/index.ts'
 import { publishFleet } from '../connectors/publisher.ts'
-import { operators } from '../operators/index.ts'
+import * as operators from '../operators/index.ts'
 import { openEmbedded } from '../sinks/embedded.ts'
 import { fileStore } from '../sinks/file.ts'
-import { sinks } from '../sinks/index.ts'
+import * as sinks from '../sinks/index.ts'
 import { migrate as migrateDatabase, migrationStatus } from '../sinks/postgres-migrate.ts'
 import { commands } from './cli/index.ts'
 import { main } from './cli/program.ts'

@@ -1,8 +1,5 @@
-import { file } from './file.ts'
-import { postgres } from './postgres.ts'
-import { stdout } from './stdout.ts'
-import { webhook } from './webhook.ts'
-export { file, postgres, stdout, webhook }
-
-/** Every sink, by the name that YAML uses. */
-export const sinks = { postgres, file, webhook, stdout }
+/** Every sink, by the name that YAML uses: a line each. */
+export { file } from './file.ts'
+export { postgres } from './postgres.ts'
+export { stdout } from './stdout.ts'
+export { webhook } from './webhook.ts'

@@ -1,6 +1,6 @@
 import t from 'tap'
-import type { Operator } from '#engine'
-import { operators } from '../operators/index.ts'
+import type { Components, Operator } from '#engine'
+import * as operators from '../operators/index.ts'
 import { chain } from './laws/chain.ts'
 import { laws } from './laws/operator.ts'
 import { alerts, samples } from './laws/samples.ts'
@@ -11,9 +11,9 @@ const chains = [
   () => chain(where({ metric: ['m0', 'm1'] }), zscore({ over: '20s', samples: 2 }), tumbling({ every: '5s' }), tumbling({ every: '20s', id: 'coarse' }))
 ]
 
-const all: [string, (() => Operator)[]][] = [...Object.entries(samples), ['alert', alerts], ['a chain', chains]]
-
-t.strictSame(Object.keys(samples).sort(), Object.keys(operators).sort(), 'every operator has samples')
+const known: Components['operators'] = operators
+const sampled = Object.entries(known).map(([name, make]): [string, (() => Operator)[]] => [name, samples[name as keyof typeof operators] ?? [() => make()]])
+const all = [...sampled, ['alert', alerts], ['a chain', chains]] as const
 
 for (const [name, makes] of all) {
   for (const make of makes) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import t from 'tap'
 import { Batch, defineOperator, noProgress, Type, type Operator, type Stage, type StageSnapshot } from '#engine'
-import { operators } from '../../operators/index.ts'
+import * as operators from '../../operators/index.ts'
 import { laws, type Law } from './operator.ts'
 
 const { dedupe, ewma, tumbling } = operators

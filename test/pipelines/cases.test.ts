@@ -7,9 +7,9 @@ import { play } from '../../engine/trial.ts'
 import { compare, type Entry } from '../../engine/trial/compare.ts'
 import { parseGiven } from '../../engine/trial/given.ts'
 import { readYaml } from '../../engine/yaml.ts'
-import { sources } from '../../connectors/index.ts'
-import { operators } from '../../operators/index.ts'
-import { sinks } from '../../sinks/index.ts'
+import * as sources from '../../connectors/index.ts'
+import * as operators from '../../operators/index.ts'
+import * as sinks from '../../sinks/index.ts'
 
 /**
  * A folder per case. input.csv: time, series, value, arrival (as in `given` of a pipeline's tests). expected.csv: route
