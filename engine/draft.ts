@@ -48,9 +48,9 @@ export function draftOf (pipeline: Pipeline): Draft {
   }
 }
 
-/** The pipeline of a draft in which nothing is wrong. */
+/** The pipeline of a draft in which nothing is wrong; sources and sinks without a value are left out. */
 export function pipelineOf (draft: Draft, file?: string): Pipeline {
-  const values = <T>(parts: readonly Part<T>[]) => parts.map(p => p.value!)
+  const values = <T>(parts: readonly Part<T>[]) => parts.flatMap(p => p.value ?? [])
   const route = ({ steps, alerts, sinks }: DraftRoute): Route => ({
     steps: values(steps),
     alerts: alerts.map(({ name, options, receivers }) => ({ name, options, receivers: values(receivers) })),

@@ -5,7 +5,7 @@ export interface Environment {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Reads a file of `${file:path}`. */
   readonly read?: (path: string) => string
-  /** Stands for what is not set, where nothing will be connected to: for tests of a pipeline. */
+  /** Stands for values with something unset in them, where nothing will be connected to: sources and sinks that cannot do with it are left out. */
   readonly unset?: string
 }
 
@@ -17,7 +17,7 @@ const FORM = /^([A-Za-z_]\w*)(?::([-?])(.*))?$/s
  * end; $$ is a dollar sign. Works on single values after YAML is parsed, so no value can change the structure of a file;
  * values of variables with line ends are refused.
  */
-export function interpolate (text: string, { env, read = path => readFileSync(path, 'utf8'), unset }: Environment): string {
+export function interpolate (text: string, { env, read = path => readFileSync(path, 'utf8') }: Omit<Environment, 'unset'>): string {
   return text.replace(PLACE, (whole, inside: string | undefined) => {
     if (inside === undefined) return '$'
     if (inside.startsWith('file:')) {
@@ -25,7 +25,6 @@ export function interpolate (text: string, { env, read = path => readFileSync(pa
       try {
         return read(path).replace(/\r?\n$/, '')
       } catch (cause) {
-        if (unset !== undefined) return unset
         throw new MillraceError('config/environment', `the file "${path}" cannot be read: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`, { help: 'it must exist and be readable by this process', cause })
       }
     }
@@ -34,7 +33,6 @@ export function interpolate (text: string, { env, read = path => readFileSync(pa
     const value = env[name]
     if (value === undefined || (value === '' && how !== undefined)) {
       if (how === '-') return rest
-      if (unset !== undefined) return unset
       throw new MillraceError('config/environment', `the environment variable ${name} is not set${how === '?' && rest !== '' ? `: ${rest}` : ''}`, { help: `set it, or give a default: \${${name}:-default}` })
     }
     if (/[\r\n]/.test(value)) throw new MillraceError('config/environment', `the environment variable ${name} has a line end in it`, { help: `for longer text write \${file:path}` })

@@ -1,4 +1,5 @@
 import type { Components } from './components.ts'
+import { remembers, type Shapes } from './memory.ts'
 import { show } from './options.ts'
 
 export type Kind = 'source' | 'operator' | 'sink'
@@ -16,11 +17,11 @@ export function page (kind: Kind, definition: any, { notes, example }: Extra = {
   return [
     `# ${definition.name}`,
     `${capital(kind)}. ${definition.summary}`,
-    ...facts(kind, definition),
+    ...notes === undefined ? [] : [notes.trim()],
     '## Options',
+    ...facts(kind, definition),
     optionTable(definition.options),
-    ...example === undefined ? [] : ['## Example', example],
-    ...notes === undefined ? [] : [notes.trim()]
+    ...example === undefined ? [] : ['## Example', example.trim()]
   ].join('\n\n') + '\n'
 }
 
@@ -28,7 +29,7 @@ function facts (kind: Kind, d: any): string[] {
   const list = kind === 'operator'
     ? [
         ['needs', columns(d.needs)], ['adds', columns(d.adds)],
-        ['memory', [d.perSeries && 'per series', d.perDevice && 'per device'].filter(Boolean).join(' and ') || 'none'],
+        ['memory', [memory(d.perSeries) && 'per series', memory(d.perDevice) && 'per device'].filter(Boolean).join(' and ') || 'none'],
         ['rows', d.windows ? 'readings in, rows of windows out' : d.drops ? `those it drops count as ${d.drops}` : d.derives ? 'all it is given, and some of its own' : 'all it is given'],
         ...d.crosses ? [['sees', 'all series of a device']] : []
       ]
@@ -38,6 +39,7 @@ function facts (kind: Kind, d: any): string[] {
   return list.length === 0 ? [] : [list.map(([what, how]) => `- ${what}: ${how}`).join('\n')]
 }
 
+const memory = (declared: unknown): boolean => typeof declared === 'function' || (declared !== undefined && remembers(declared as Shapes))
 const columns = (declared: unknown): string =>
   typeof declared === 'function' ? 'what its options name' : Array.isArray(declared) && declared.length > 0 ? declared.map(c => `\`${c}\``).join(', ') : 'nothing'
 
@@ -51,9 +53,10 @@ export function optionTable (schema: any): string {
 function optionRows (schema: any, prefix: string): string[][] {
   const required: string[] = schema.required ?? []
   return Object.entries<any>(schema.properties ?? {}).flatMap(([name, part]) => {
-    const nested = part.type === 'object' && part.properties !== undefined
+    const inner = part.type === 'array' ? part.items : part, path = part.type === 'array' ? `${name}[].` : `${name}.`
+    const nested = inner?.type === 'object' && inner.properties !== undefined
     const preset = part.default !== undefined ? `\`${text(part.default)}\`` : required.includes(name) ? 'required' : ''
-    return [[`\`${prefix}${name}\``, typeOf(part), preset, part.description ?? ''], ...nested ? optionRows(part, `${prefix}${name}.`) : []]
+    return [[`\`${prefix}${name}\``, typeOf(part), preset, part.description ?? ''], ...nested ? optionRows(inner, `${prefix}${path}`) : []]
   })
 }
 

@@ -41,7 +41,7 @@ export function readYaml (text: string, components: Components, { file, environm
     return { code: 'config/duplicate-key', level: 'error', message: `the key "${key}" stands here a second time`, path: [], place: map.between(from, from + key.length) }
   })
   if (syntax.some(f => f.code === 'config/syntax')) return { pipeline: undefined, findings: sorted(syntax) }
-  const unset = fill(doc, environment, map)
+  const filled = fill(doc, environment, map)
   let given: unknown
   try {
     given = doc.toJS({ maxAliasCount: ALIASES })
@@ -49,16 +49,16 @@ export function readYaml (text: string, components: Components, { file, environm
   } catch (error) {
     return failed('config/syntax', `the anchors of the file cannot be resolved: ${(error as Error).message}`, `an anchor may be repeated, in all, ${ALIASES} times`)
   }
-  const reader = new Reader(components, unset.texts)
+  const reader = new Reader(components, filled.texts, filled.unset)
   const draft = reader.file(given)
-  const found = [...syntax, ...unset.findings, ...[...reader.findings, ...draft === undefined ? [] : check(draft)].map(f => ({ ...f, place: map.place(f) }))]
+  const found = [...syntax, ...filled.findings, ...[...reader.findings, ...draft === undefined ? [] : check(draft)].map(f => ({ ...f, place: map.place(f) }))]
   const findings = sorted(found.filter((f, i) => found.findIndex(g => g.message === f.message && g.place?.line === f.place?.line && g.place?.column === f.place?.column) === i))
   return { pipeline: draft === undefined || findings.some(isError) ? undefined : pipelineOf(draft, file), findings }
 }
 
-/** Puts the environment into the scalars of a parsed file. `texts`: the paths of those that were changed. */
-function fill (doc: Document, environment: Environment, map: SourceMap): { findings: Finding[], texts: Set<string> } {
-  const findings: Finding[] = [], texts = new Set<string>()
+/** Puts the environment into the scalars of a parsed file. `texts`: the paths of those that were changed; `unset`: of those filled with what stands for the unset. */
+function fill (doc: Document, { unset: instead, ...environment }: Environment, map: SourceMap): { findings: Finding[], texts: Set<string>, unset: Set<string> } {
+  const findings: Finding[] = [], texts = new Set<string>(), unset = new Set<string>()
   visit(doc, {
     Scalar (key, node, ancestors) {
       if (key === 'key' || typeof node.value !== 'string' || !node.value.includes('$')) return
@@ -70,11 +70,14 @@ function fill (doc: Document, environment: Environment, map: SourceMap): { findi
         node.value = filled
       } catch (error) {
         const { message, help, code } = error as MillraceError
-        findings.push({ code, level: 'error', message, help, path: [], place: map.of(node) })
+        if (instead !== undefined) {
+          unset.add(written(path))
+          node.value = instead
+        } else findings.push({ code, level: 'error', message, help, path: [], place: map.of(node) })
       }
     }
   })
-  return { findings, texts }
+  return { findings, texts, unset }
 }
 
 function pathOf (key: unknown, ancestors: readonly unknown[]): Path {
@@ -92,7 +95,12 @@ class Reader {
   readonly findings: Finding[] = []
   private readonly components: Components
   private readonly texts: ReadonlySet<string>
-  constructor (components: Components, texts: ReadonlySet<string>) { this.components = components; this.texts = texts }
+  private readonly unset: ReadonlySet<string>
+  constructor (components: Components, texts: ReadonlySet<string>, unset: ReadonlySet<string>) {
+    this.components = components
+    this.texts = texts
+    this.unset = unset
+  }
 
   file (given: unknown): Draft | undefined {
     if (!isObject(given)) {
@@ -193,6 +201,7 @@ class Reader {
       return { path: here, value: make(id === undefined ? options : { ...options, id: String(id) }) }
     } catch (error) {
       if (!(error instanceof MillraceError)) throw error
+      if ([...this.unset].some(at => at.startsWith(`${written(here)}.`))) return wrong
       this.add(error.code, here, error.message, { key: true, help: error.help })
       return wrong
     }
@@ -201,7 +210,7 @@ class Reader {
   private options (name: string, schema: TObject, given: Record<string, unknown>, path: Path): { values: unknown, well: boolean } {
     this.types(schema, given, path)
     const { values, problems } = readOptions(name, schema, given)
-    for (const p of problems) this.problem(p, path)
+    for (const p of problems) if (!this.unset.has(written([...path, ...p.path]))) this.problem(p, path)
     return { values, well: problems.length === 0 }
   }
 

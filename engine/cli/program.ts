@@ -20,8 +20,7 @@ export async function main (argv: readonly string[], parts: Parts, commands: rea
     .exitOverride()
     .configureOutput(output)
     .showSuggestionAfterError()
-  for (const add of commands) add(program, parts)
-  for (const command of program.commands) share(command)
+  addCommands(program, parts, commands)
   const err = (text: string) => { program.configureOutput().writeErr!(text) }
   const color = program.configureOutput().getErrHasColors?.() ?? false
   try {
@@ -40,6 +39,13 @@ export async function main (argv: readonly string[], parts: Parts, commands: rea
     err(`${(error as Error)?.stack ?? String(error)}\n`)
     return 1
   }
+}
+
+/** Gives the program its commands, and each of them the options that all have. */
+export function addCommands (program: Command, parts: Parts, commands: readonly AddCommand[]): Command {
+  for (const add of commands) add(program, parts)
+  for (const command of program.commands) share(command)
+  return program
 }
 
 /** Ends a command with this exit code; what it had to say is printed. */

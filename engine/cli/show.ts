@@ -34,7 +34,7 @@ export function show (program: Command, components: Components): void {
       if (!/\.(ya?ml|[mc]?[jt]s)$/.test(what) && !existsSync(what)) {
         throw new MillraceError('usage/command', `there is no component and no file "${what}"`, { help: suggest(what, Object.values({ ...components.sources, ...components.operators, ...components.sinks }).map(c => c.definition.name)) })
       }
-      const { pipeline, findings } = await loadPipeline(what, components, { env: process.env, unset: 'unset' })
+      const { pipeline, findings } = await loadPipeline(what, components)
       if (pipeline === undefined) throw new InvalidPipeline(what, findings)
       const plain = plainOf(normalise(pipeline, components))
       if (json) print(plain)

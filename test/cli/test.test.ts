@@ -1,7 +1,7 @@
 import t from 'tap'
 import { call, files, good } from './call.ts'
 
-const here = files({ 'good.yaml': good, 'failing.yaml': good.replace('expect: { hot: [] }', 'expect: { hot: [ { time: 00:00:01, state: firing } ] }'), 'bad.yaml': good.replace('ewma ]', 'ewam ]'), 'none.yaml': good.slice(0, good.indexOf('tests:')), 'unset.yaml': good.replace('http://x', '"${MILLRACE_TEST_UNSET:?set it}"') })
+const here = files({ 'good.yaml': good, 'failing.yaml': good.replace('expect: { hot: [] }', 'expect: { hot: [ { time: 00:00:01, state: firing } ] }'), 'bad.yaml': good.replace('ewma ]', 'ewam ]'), 'none.yaml': good.slice(0, good.indexOf('tests:')), 'unset.yaml': good.replace('http://x', '"${MILLRACE_TEST_UNSET:?set it}"').replace('from: { plant: { ', 'from: { plant: { qos: "${MILLRACE_TEST_UNSET}", ') })
 t.teardown(() => here.remove())
 
 void t.test('tests that agree are listed, exit code 0', async t => {

@@ -56,6 +56,7 @@ void t.test('late, duplicate, out-of-order, filtered and dead readings are count
 void t.test('a tick lets time pass: a silent device has provisional rows, a forgotten one final ones', async t => {
   t.strictSame(differences('00:00:00 b/temp 1\n00:00:29 tick', '{ rows: { minutes: [] } }'), [])
   t.strictSame(differences('00:00:00 b/temp 1\n00:00:30 tick', '{ rows: { minutes: [ { sum: 1, provisional: true } ] } }'), [])
+  t.not(differences('00:00:00 b/temp 1\n00:00:30 tick', '{ rows: { minutes: [ { sum: 1 } ] } }').length, 0, 'a provisional row is never meant unless it is said')
   t.strictSame(differences('00:00:00 b/temp 1\n01:00:00 tick', '{ rows: { minutes: [ { sum: 1, provisional: true }, { sum: 1 } ] } }'), [])
   t.strictSame(differences('00:00:00 b/temp 1\n00:00:20 c/temp 1\n00:00:45 c/temp 1', '{ rows: { minutes: [ { series: b/temp, provisional: true } ] } }'), [], 'also while others speak')
 })

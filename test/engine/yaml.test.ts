@@ -118,6 +118,17 @@ void t.test('variables are put in after parsing: they cannot change what a file 
   t.equal(read(file({ from: '{ plant: { password: "${file:/run/secret}" } }' })).pipeline!.source!.options.password, 'hidden')
 })
 
+void t.test('what a test of a pipeline says does not depend on the environment', async t => {
+  t.equal((read(file({ more: 'tests: [ { name: "costs ${X} $$5", given: "end", expect: {} } ]' })).pipeline!.tests[0] as any).name, 'costs ${X} $$5')
+})
+
+void t.test('where nothing is connected to, what is not set leaves out the sources and sinks that cannot do without', async t => {
+  const { pipeline, findings } = readYaml(file({ from: '{ plant: { qos: "${NOPE}" } }', more: 'alerts: { hot: { when: { value: { above: 1 } }, to: [ hook: { url: "${NOPE}" }, hook: { url: x, secret: y } ] } }' }), catalog, { file: 'p.yaml', environment: { env: {}, unset: 'unset' } })
+  t.strictSame(findings, [])
+  t.equal(pipeline!.source, undefined)
+  t.strictSame(pipeline!.alerts[0].receivers.map(r => r.options.url), ['unset', 'x'])
+})
+
 void t.test('a variable with a line end is refused, and one that must be set says why', async t => {
   t.match(read(file({ from: '{ plant: { url: "${X}" } }' }), { X: 'a\nb' }).findings[0].message, /line end/)
   t.match(read(file({ from: '{ plant: { url: "${X:?the plant of your site}" } }' })).findings[0].message, /X is not set: the plant of your site/)

@@ -1,0 +1,156 @@
+/**
+ * Writes the pages of docs/reference from the declarations: `node --import tsx docs/reference/generate.ts`. What people
+ * write themselves stands in notes/<component>.md, and an example of an operator at its end:
+ *
+ *   ```example
+ *   - ewma: { alpha: 0.5 }            the steps
+ *   ---
+ *   00:00:00 pump-1/temp 80           the readings, in the form of `given` of a pipeline's tests
+ *   ```
+ *
+ * It is executed: the page shows the rows that come out.
+ */
+import { Command } from 'commander'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import * as sources from '../../connectors/index.ts'
+import { commands } from '../../engine/cli/index.ts'
+import { addCommands } from '../../engine/cli/program.ts'
+import type { Parts } from '../../engine/components.ts'
+import { errors, reasons } from '../../engine/errors.ts'
+import { named, optionTable, page, type Kind } from '../../engine/page.ts'
+import { report } from '../../engine/report.ts'
+import { AlertSchema, jsonSchema, TestSchema, TimeSchema } from '../../engine/schema.ts'
+import { play } from '../../engine/trial.ts'
+import type { Entry } from '../../engine/trial/compare.ts'
+import { parseGiven, showTime } from '../../engine/trial/given.ts'
+import { readYaml } from '../../engine/yaml.ts'
+import * as operators from '../../operators/index.ts'
+import * as sinks from '../../sinks/index.ts'
+
+const here = dirname(fileURLToPath(import.meta.url))
+const components = { sources, operators, sinks }
+const folders = { source: 'sources', operator: 'operators', sink: 'sinks' } as const
+const made = '<!-- Made by generate.ts from the declarations; what people write stands in notes/. -->\n\n'
+
+/** Every generated page by its path under docs/reference. */
+export function pages (): Map<string, string> {
+  const out = new Map<string, string>()
+  for (const [kind, folder] of Object.entries(folders) as [Kind, 'sources' | 'operators' | 'sinks'][]) {
+    const names = Object.keys(components[folder])
+    for (const name of names) {
+      const { definition } = named(components, name).find(c => c.kind === kind)!
+      out.set(`${folder}/${name}.md`, made + page(kind, definition, notesOf(kind, name)))
+    }
+    out.set(`${folder}.md`, `${made}# ${folder.charAt(0).toUpperCase()}${folder.slice(1)}\n\n${table(['Name', 'What it does'], names.map(name => [`[${name}](${folder}/${name}.md)`, named(components, name).find(c => c.kind === kind)!.definition.summary]))}\n`)
+  }
+  out.set('pipeline.md', made + pipelinePage())
+  out.set('errors.md', made + errorPage())
+  out.set('cli.md', made + commandPage())
+  out.set('pipeline-schema.json', `${JSON.stringify(jsonSchema(components), null, 2)}\n`)
+  return out
+}
+
+/** What stands in notes/, with its example executed; without notes an operator that needs no options shows itself. */
+function notesOf (kind: Kind, name: string): { notes?: string, example?: string } {
+  const file = join(here, 'notes', `${name}.md`)
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
+  const [notes, rest] = text.split('```example\n')
+  const [steps, given] = rest?.split('\n```')[0].split('\n---\n') ?? (kind === 'operator' && runsAlone(name) ? [`- ${name}`, usual] : [])
+  return { ...notes.trim() === '' ? {} : { notes }, ...steps === undefined ? {} : { example: executed(name, steps, given) } }
+}
+const usual = ['80', '82', '-', '81', '95', '80'].map((value, s) => `00:00:0${s} pump-1/temp ${value}`).join('\n')
+const runsAlone = (name: string): boolean => { try { return operators[name as keyof typeof operators] !== undefined && (operators as Record<string, (given?: any) => unknown>)[name]() !== undefined } catch { return false } }
+
+function executed (name: string, steps: string, given: string): string {
+  const text = `name: example\nfrom: simulator\ntime: { lateness: 0s }\ndedupe: false\npipe:\n${steps.split('\n').map(line => `  ${line}`).join('\n')}\nto: [ stdout ]\n`
+  const { pipeline, findings } = readYaml(text, components, { file: `notes/${name}.md` })
+  const { lines, problems } = parseGiven(given)
+  if (pipeline === undefined || problems.length > 0) throw new Error(`the example of ${name}: ${report(findings)}${problems.map(p => p.message).join(', ')}`)
+  const { rows, late } = play(pipeline, lines)
+  const out = rows.get('') ?? []
+  return [
+    `\`\`\`yaml\npipe:\n${steps.split('\n').map(line => `  ${line}`).join('\n')}\n\`\`\``,
+    `Given\n\n\`\`\`\n${given.trim()}\n\`\`\``,
+    `it gives\n\n${rowTable(out)}`,
+    ...late.length === 0 ? [] : [`and as late\n\n${rowTable(late)}`]
+  ].join('\n\n')
+}
+
+function rowTable (rows: readonly Entry[]): string {
+  const keys = [...new Set(rows.flatMap(Object.keys))]
+  const cell = (key: string, value: unknown) => key === 'time' ? showTime(value as number) : typeof value === 'number' ? (Number.isNaN(value) ? '' : String(Number(value.toPrecision(6)))) : value as string
+  return table(keys, rows.map(row => keys.map(key => cell(key, row[key]))))
+}
+
+const errorPage = (): string => `# Errors
+
+Every error has a code, which is the same on the command line, in the log and in the API. The exit code is that of the program.
+
+${table(['Code', 'Meaning', 'Exit', 'HTTP'], Object.entries(errors).map(([code, { title, exit, status }]) => [`\`${code}\``, title, String(exit), String(status)]))}
+
+## Reasons of dead letters
+
+What cannot become a reading is kept with its bytes, its position and one of these reasons, and counted by it.
+
+${table(['Reason', 'Meaning'], Object.entries(reasons).map(([reason, title]) => [`\`${reason}\``, title]))}
+`
+
+const pipelinePage = (): string => `# Pipeline files
+
+${readFileSync(join(here, 'notes', 'pipeline.md'), 'utf8').trim()}
+
+## time
+
+${optionTable(TimeSchema)}
+
+## Alerts
+
+${optionTable(AlertSchema)}
+
+## Conditions
+
+What a column must be. Several keys: all of them.
+
+${optionTable(TestSchema)}
+`
+
+function commandPage (): string {
+  const program = addCommands(new Command('millrace'), components as unknown as Parts, commands)
+  const shared = program.commands[0].options.filter(o => program.commands.every(c => c.options.some(other => other.long === o.long && other.description === o.description)))
+  const options = (list: Command['options']) => table(['Option', 'Meaning', 'Default'], list.map(o => [`\`${o.flags}\``, `${o.description}${o.argChoices === undefined ? '' : ` (${o.argChoices.join(', ')})`}${o.envVar === undefined ? '' : `; or \`${o.envVar}\``}`, o.defaultValue === undefined || o.defaultValue === true ? '' : `\`${o.defaultValue}\``]))
+  const sections = program.commands.map(command => {
+    const own = command.options.filter(o => !shared.some(s => s.long === o.long))
+    const args = command.registeredArguments.filter(a => a.description !== '')
+    return [
+      `## millrace ${command.name()}`,
+      `${command.description().charAt(0).toUpperCase()}${command.description().slice(1)}.${command.alias() === undefined ? '' : ` Also \`${command.alias()}\`.`}`,
+      `\`\`\`\nmillrace ${command.name()} ${command.usage()}\n\`\`\``,
+      ...args.length === 0 ? [] : [args.map(a => `- \`${a.name()}\`: ${a.description}${a.argChoices === undefined ? '' : ` (${a.argChoices.join(', ')})`}`).join('\n')],
+      ...own.length === 0 ? [] : [options(own)]
+    ].join('\n\n')
+  })
+  return `# Command line
+
+Results go to stdout, everything else to stderr. Exit codes: 0 ok; 1 failure or findings; 2 called wrongly; 69 a service that is needed cannot be reached; 78 invalid configuration; 130 and 143 after Ctrl-C and SIGTERM, with everything committed.
+
+Every command has these options:
+
+${options(shared)}
+
+${sections.join('\n\n')}
+`
+}
+
+function table (head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map(c => c.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [path, text] of pages()) {
+    mkdirSync(dirname(join(here, path)), { recursive: true })
+    writeFileSync(join(here, path), text)
+  }
+}

@@ -1,0 +1,33 @@
+import t from 'tap'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse, stringify } from 'yaml'
+import { pages } from '../../docs/reference/generate.ts'
+import { readYaml } from '../../engine/yaml.ts'
+import * as sources from '../../connectors/index.ts'
+import * as operators from '../../operators/index.ts'
+import * as sinks from '../../sinks/index.ts'
+
+const folder = join(import.meta.dirname, '../../docs/reference')
+const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(f => f.isFile()).map(f => join(f.parentPath, f.name).slice(folder.length + 1))
+
+void t.test('the reference pages are what the generator makes of the declarations (node --import tsx docs/reference/generate.ts)', async t => {
+  const made = pages()
+  for (const [path, text] of made) t.equal(files.includes(path) ? readFileSync(join(folder, path), 'utf8') : undefined, text, path)
+  t.strictSame(files.filter(f => !f.startsWith('notes/') && f !== 'generate.ts' && !made.has(f)), [], 'no page of a component that is gone')
+})
+
+void t.test('every note belongs to a component', async t => {
+  const names = Object.keys({ ...sources, ...operators, ...sinks, pipeline: 1 })
+  t.strictSame(files.filter(f => f.startsWith('notes/') && !names.includes(f.slice(6, -3))), [])
+})
+
+void t.test('every pipeline in the pages is right', async t => {
+  const rest = { name: 'example', from: { simulator: {} }, to: ['stdout'] }
+  for (const file of files.filter(f => f.endsWith('.md') && !f.startsWith('notes/'))) {
+    for (const [, text] of readFileSync(join(folder, file), 'utf8').matchAll(/```yaml\n(.*?)\n```/gs)) {
+      const { findings } = readYaml(stringify({ ...rest, ...parse(text) }), { sources, operators, sinks }, { file, environment: { env: {}, unset: 'unset' } })
+      t.strictSame(findings.map(f => f.message), [], file)
+    }
+  }
+})
