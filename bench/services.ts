@@ -24,8 +24,8 @@ export async function freshDatabase (server: string): Promise<Service> {
 export async function postgresServer (): Promise<Service> {
   if (process.env.PG_URL !== undefined) return { url: process.env.PG_URL, stop: async () => {} }
   const folder = temporary('pg')
-  const { url, stop } = await openEmbedded(folder, pino({ level: 'silent' }))
-  return { url, stop: async () => { await stop(); rmSync(folder, { recursive: true, force: true }) } }
+  const server = await openEmbedded(folder, pino({ level: 'silent' }))
+  return { url: server.url, stop: async () => { await server.stop(); rmSync(folder, { recursive: true, force: true }) } }
 }
 
 /** A folder for files of one run. */
