@@ -46,6 +46,7 @@ export const nats = defineSource({
           const stop = new AbortController()
           let connection: NatsConnection | undefined
           let subscriptions: Subscription[] = []
+          let again = backoff(100, 5000)           // between the tries of a connection that was lost
           let deafSince: number | undefined        // not listening since; before the first connection nothing is missed
 
           const deaf = (why: string) => {
@@ -72,12 +73,12 @@ export const nats = defineSource({
             for (const subscription of subscriptions) subscription.unsubscribe()
             subscriptions = []
             deaf(`source has unsubscribed: the engine does not keep up and ${options.buffer} bytes beyond its room are taken (buffer)`)
-            const again = () => {
+            const back = () => {
               if (stop.signal.aborted || connection === undefined || connection.isClosed()) return
               if (credits.open) subscribe(connection)
-              else credits.next(again)
+              else credits.next(back)
             }
-            credits.next(again)
+            credits.next(back)
           }
           const subscribe = (to: NatsConnection) => {
             subscriptions = topics.filters.map(filter => to.subscribe(filter, { callback: receive, ...options.queue === undefined ? {} : { queue: options.queue } }))
@@ -110,16 +111,18 @@ export const nats = defineSource({
             for await (const status of connection.status()) {
               if (stop.signal.aborted) return
               if (status.type === 'disconnect') deaf(`at ${status.server} is gone`)
-              else if (status.type === 'reconnect' && subscriptions.length > 0) listening()
+              else if (status.type === 'reconnect') {
+                again = backoff(100, 5000)
+                if (subscriptions.length > 0) listening()
+              }
               else if (status.type === 'error') host.log.warn({ err: status.error.message }, 'nats: error')
             }
           }
           const settings = async (): Promise<NodeConnectionOptions> => {
             const { user, password, token, credentials, tls } = options
-            const waits = backoff(100, 5000)
             return {
               servers, name: `millrace ${host.pipeline}`, maxReconnectAttempts: -1, ignoreAuthErrorAbort: true, timeout: 5000, pingInterval: 20_000,
-              reconnectDelayHandler: () => waits.next().value,
+              reconnectDelayHandler: () => again.next().value,
               ...user === undefined ? {} : { user },
               ...password === undefined ? {} : { pass: password },
               ...token === undefined ? {} : { token },

@@ -1,5 +1,5 @@
 import { defineSource, Duration, gather, Intake, Type, type Position, type Source } from '#engine'
-import { roomFor } from '../models/fleet.ts'
+import { roomFor, type FleetReadings } from '../models/fleet.ts'
 import { checkFleet, fleetOptions, planFleet } from './fleet/plan.ts'
 
 const CHUNK = 2048                   // readings written at once
@@ -57,7 +57,7 @@ export const simulator = defineSource({
           const read = () => {
             if (stopped) return
             const due = options.speed === 'max' || skip > 0 ? end : Math.min(end, origin + (host.now() - opened) * options.speed)
-            const n = fleet.fill(out, due)
+            const n = fleet.fill(skip > 0 ? firstOf(out, Math.max(fleet.width, Math.min(CHUNK, skip))) : out, due)
             const first = Math.min(skip, n)
             skip -= first
             if (first > 0) origin = fleet.due - (host.now() - opened) * (options.speed === 'max' ? 0 : options.speed)
@@ -77,3 +77,7 @@ export const simulator = defineSource({
     }
   }
 })
+
+/** The same arrays, cut to a length. */
+const firstOf = ({ time, series, value, truth }: FleetReadings, length: number): FleetReadings =>
+  ({ time: time.subarray(0, length), series: series.subarray(0, length), value: value.subarray(0, length), truth: truth.subarray(0, length) })

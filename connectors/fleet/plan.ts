@@ -1,6 +1,7 @@
 import { duration, MillraceError, Duration, Type, type SeriesName, type Values } from '#engine'
 import { faultKinds, usualSize, wholeDevice, type Fault, type FaultKind } from '../../models/faults.ts'
 import { Fleet, metricModels, scaleOf, type MetricName } from '../../models/fleet.ts'
+import { nameFault } from '../codec/topic.ts'
 
 const kinds = Object.keys(faultKinds) as FaultKind[]
 const literals = <const L extends string>(words: readonly L[], description: string) => Type.Union(words.map(word => Type.Literal(word)), { description }) as unknown as ReturnType<typeof Type.Unsafe<L>>
@@ -54,6 +55,8 @@ export function planFleet (component: string, options: FleetValues, start: numbe
 /** What is wrong with the options of a fleet that a schema cannot say. */
 export function checkFleet (options: FleetValues): string | undefined {
   if (options.every !== undefined && options.rate !== undefined) return '`every` and `rate` say the same thing: leave one out'
+  const named = nameFault('tenant', options.tenant) ?? nameFault('device', `${options.prefix}-${options.devices}`)
+  if (named !== undefined) return named.detail
   try {
     for (const fault of options.faults) plant('faults', fault, options, 0)
   } catch (error) {

@@ -85,7 +85,7 @@ async function flaky (t: { teardown (f: () => unknown): void }) {
     await once(server, 'close')
   }
   t.teardown(async () => { await stop(); aedes.close() })
-  return { port, start, stop }
+  return { port, start, stop, aedes }
 }
 
 void t.test('it waits for a broker, and after an outage sends what it has measured meanwhile, with its times', async t => {
@@ -108,6 +108,24 @@ void t.test('it waits for a broker, and after an outage sends what it has measur
   t.match(lines.filter(l => l.level === 'warn').at(-1)?.text, /is away, trying again|ECONNREFUSED/)
   const times = [...new Set(messages.map(m => m.ts))].sort((a, b) => a - b)
   t.ok(times.at(-1)! - times[0] < 3000)
+})
+
+void t.test('no more than `window` messages are under way', async t => {
+  const broker = await flaky(t)
+  await broker.start()
+  const held: (() => void)[] = []
+  let hold = true
+  broker.aedes.authorizePublish = (_, __, done) => { if (hold) held.push(() => done(null)); else done(null) }
+  const stop = new AbortController()
+  t.teardown(() => stop.abort())
+  const fleet = publishFleet({ url: `mqtt://127.0.0.1:${broker.port}`, devices: 50, metrics: ['current'], rate: 2000, for: '500ms', window: 30, signal: stop.signal })
+  await until('it publishes', () => fleet.published >= 30)
+  await sleep(200)
+  t.equal(fleet.published, 30)
+  t.equal(fleet.acknowledged, 0)
+  hold = false
+  for (const go of held) go()
+  t.strictSame(await fleet.done, { published: 1000, acknowledged: 1000 })
 })
 
 void t.test('wrong options are refused, and a password is not shown', async t => {

@@ -50,6 +50,14 @@ void t.test('a multiple of real time has its own clock, so that nothing is from 
   t.equal(source!.now!(), readings.at(-1)![1])
 })
 
+void t.test('a restart at a multiple of real time goes on at once, and at that speed', async t => {
+  const began = performance.now()
+  const { readings } = await collect(simulator({ ...day, for: '30m', speed: 3600 }), { from: 120 })
+  const took = performance.now() - began
+  t.equal(readings.length, 60)
+  t.ok(took > 120 && took < 400, `ten minutes took ${Math.round(took)} ms`)
+})
+
 void t.test('a rate says how many readings there are per second', async t => {
   const { readings } = await collect(simulator({ devices: 10, rate: 1000, for: '10s', start: START, speed: 'max' }))
   t.ok(Math.abs(readings.length - 10_000) < 50, `${readings.length}`)
@@ -72,6 +80,7 @@ void t.test('devices, tenant and metrics have the names that the options give', 
 void t.test('wrong options are refused with the option and what would be right', async t => {
   const wrong: [Parameters<typeof simulator>[0], RegExp][] = [
     [{ every: '1s', rate: 5 }, /`every` and `rate`/],
+    [{ prefix: 'pump#' }, /pump#-10/],
     [{ start: 'yesterday' }, /"yesterday" is not a time/],
     [{ metrics: ['mood'] as never }, /metrics/],
     [{ faults: [{ device: 'device-11', kind: 'spike', metric: 'current', at: '1s', for: '1s' }] }, /device-1 to device-10/],
