@@ -4,7 +4,7 @@ import { MillraceError } from './errors.ts'
 import type { Host, Stage, StageSnapshot } from './operator.ts'
 import type { Pipeline, Route } from './pipeline.ts'
 import { columnsAfter } from './plan.ts'
-import type { SeriesName, SeriesTable } from './series.ts'
+import type { SavedSeries, SeriesTable } from './series.ts'
 import type { Delivery } from './source.ts'
 import { isStale } from './stale.ts'
 import type { Commit, LateRows, Outcome, Write } from './store.ts'
@@ -27,7 +27,7 @@ export const receiverKey = (alert: string, sink: { readonly name: string }, inde
 
 export interface FlowSnapshot {
   readonly position: number
-  readonly series: readonly SeriesName[]
+  readonly series: SavedSeries
   readonly time: ReturnType<Watermarks['save']>
   readonly stages: Readonly<Record<string, StageSnapshot>>      // branch/step or branch/alert
 }
@@ -90,12 +90,12 @@ export class Flow {
   save (): FlowSnapshot {
     const stages: Record<string, StageSnapshot> = {}
     for (const route of [this.trunk, ...this.branches]) Object.assign(stages, route.save())
-    return { position: this.position, series: Array.from({ length: this.series.size }, (_, s) => this.series.name(s)), time: this.time.save(), stages }
+    return { position: this.position, series: this.series.save(), time: this.time.save(), stages }
   }
 
   /** Takes up a snapshot; the series table must be fresh. Every step must find its own part in it. */
   load (snapshot: FlowSnapshot): void {
-    for (const { tenant, device, metric } of snapshot.series) this.series.id(tenant, device, metric)
+    this.series.load(snapshot.series)
     this.position = snapshot.position
     this.time.load(snapshot.time)
     for (const route of [this.trunk, ...this.branches]) route.load(snapshot.stages)

@@ -2,6 +2,11 @@
 export type Tags = Readonly<Record<string, string>>
 export interface SeriesName { readonly tenant: string, readonly device: string, readonly metric: string }
 
+export interface SavedSeries {
+  readonly devices: readonly { readonly tenant: string, readonly device: string, readonly tags: Tags }[]
+  readonly series: readonly { readonly device: number, readonly metric: string }[]
+}
+
 /**
  * (tenant, device, metric) <-> small integer. Ids are dense, given in order of appearance and valid in this process only;
  * stores keep durable ids of their own. Room for `capacity` series is reserved at the start and never copied.
@@ -85,6 +90,20 @@ export class SeriesTable {
       this.tagged[device]++
     }
     return changed
+  }
+
+  /** All names, in the order of their ids. */
+  save (): SavedSeries {
+    return {
+      devices: this.deviceNames.map(({ tenant, device, tags }) => ({ tenant, device, tags })),
+      series: this.metrics.map((metric, s) => ({ device: this.deviceOf[s], metric }))
+    }
+  }
+
+  /** Takes up what save() gave, with the same ids. Only on an empty table. */
+  load ({ devices, series }: SavedSeries): void {
+    for (const { tenant, device, tags } of devices) this.tag(this.device(tenant, device), tags)
+    for (const { device, metric } of series) this.of(device, metric)
   }
 
   /** The series of a device, in order of appearance: `for (let s = firstOf(d); s >= 0; s = nextOf(s))`. */

@@ -16,11 +16,12 @@ export function given (messages: readonly Message[], { stay = false } = {}): Giv
     open: (_, host) => ({
       open (from, credits: Credits, signal) {
         const intake = new Intake(host.series, credits, { ahead: host.ahead, after: from ?? 0 })
+        let stopped = false
         return gather(intake, credits, signal, host.now, g => {
           void (async () => {
             for (const message of messages.slice(from ?? 0)) {
               if (message === CRASH) return g.fail(new Error('CRASH'))
-              while (intake.waiting > 0 || !credits.slot) await new Promise<void>(resolve => { setTimeout(resolve, 1) })
+              while (!stopped && (intake.waiting > 0 || !credits.slot)) await new Promise<void>(resolve => { setTimeout(resolve, 1) })
               intake.message('test', new Uint8Array(10), host.now())
               for (const [time, name, value] of message) {
                 const [device, metric] = name.split('/')
@@ -28,10 +29,10 @@ export function given (messages: readonly Message[], { stay = false } = {}): Giv
               }
               g.pushed()
             }
-            while (intake.waiting > 0) await new Promise<void>(resolve => { setTimeout(resolve, 1) })
+            while (!stopped && intake.waiting > 0) await new Promise<void>(resolve => { setTimeout(resolve, 1) })
             if (!stay) g.end()
           })()
-          return () => {}
+          return () => { stopped = true }
         }, { linger: 0 })
       },
       commit: async upTo => { committed.push(upTo) },

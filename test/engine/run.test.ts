@@ -1,0 +1,184 @@
+import t from 'tap'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { defineOperator, defineSink, imbalance, pipeline, Transient, Type, type Batch, type Pipeline, type SinkSpec, type Store } from '#engine'
+import { normalise } from '../../engine/lint.ts'
+import { openLog } from '../../engine/log.ts'
+import { Run, type RunOptions } from '../../engine/run.ts'
+import * as components from '../../index.ts'
+import { fileStore } from '../../sinks/file.ts'
+import { CRASH, given, type Message } from '../support/source.ts'
+const { dedupe, ewma, file, tumbling } = components
+
+const log = openLog({ level: 'silent' })
+const folder = (t: any) => {
+  const path = mkdtempSync(join(tmpdir(), 'millrace-run-'))
+  t.teardown(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+const rowsOf = (folder: string, name: string, table: string): any[] => {
+  const path = join(folder, 'store', name, `${table}.ndjson`)
+  return existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n').filter(line => line !== '').map(line => JSON.parse(line)) : []
+}
+const open = (p: Pipeline, folder: string, more: Partial<RunOptions> = {}) =>
+  new Run(normalise(p, components as any), { log, folder, fallback: fileStore, ...more })
+
+const T0 = Date.UTC(2026, 0, 1)
+/** Messages of one reading each: device a every second, value = its number. */
+const readings = (n: number, device = 'a'): Message[] => Array.from({ length: n }, (_, i) => [[T0 + i * 1000, `${device}/x`, i] as const])
+const stored = (source: SinkSpec[] = []) => pipeline('p').pipe(dedupe()).to(file({ table: 'readings' }), ...source)
+
+t.test('readings become committed rows, then they are acknowledged, and every one has one fate', async t => {
+  const dir = folder(t)
+  const source = given(readings(50))
+  const run = open(stored().from(source.spec), dir)
+  await run.run(new AbortController().signal)
+  t.strictSame(rowsOf(dir, 'p', 'readings').map(r => r.value), Array.from({ length: 50 }, (_, i) => i))
+  t.equal(source.committed.at(-1), 50)
+  t.equal(run.received, 50)
+  t.equal(run.counts[''].written, 50)
+  t.equal(run.inFlight, 0)
+  t.equal(run.imbalance, 0)
+})
+
+t.test('the accounting identity is off by exactly what vanished or was multiplied', async t => {
+  const lossy = defineOperator({ name: 'lossy', summary: 'Planted: loses the second batch without saying so.', options: Type.Object({}), perDevice: { n: 0 }, process: (batch, _, { n }) => ++n[0] === 2 ? batch.take(new Int32Array(0)) : batch })
+  const double = defineOperator({ name: 'double', summary: 'Planted: gives the second batch twice without saying so.', options: Type.Object({}), perDevice: { n: 0 }, process: (batch, _, { n }) => ++n[0] === 2 ? batch.take(Int32Array.from([...Array(batch.length).keys(), ...Array(batch.length).keys()])) : batch })
+  const messages: Message[] = Array.from({ length: 5 }, (_, m) => Array.from({ length: 7 }, (_, i) => [T0 + (m * 7 + i) * 1000, 'a/x', i] as const))
+  const run = async (p: Pipeline, fallback: RunOptions['fallback'] = fileStore) => {
+    const run = open(p, folder(t), { fallback })
+    await run.run(new AbortController().signal)
+    return run.imbalance
+  }
+  const base = () => pipeline('p').from(given(messages).spec, { dedupe: false })
+  t.equal(await run(base().to(file({ table: 'r' }))), 0, 'nothing planted')
+  t.equal(await run(base().pipe(lossy()).to(file({ table: 'r' }))), 7, 'one batch dropped')
+  t.equal(await run(base().pipe(double()).to(file({ table: 'r' }))), -7, 'one batch written twice')
+
+  const forgetful = defineSink({
+    name: 'forgetful', summary: 'Planted: a store that leaves out one write.', options: Type.Object({ table: Type.String() }),
+    store (_, plan, host) {
+      const inner = fileStore(plan, host)
+      let n = 0
+      return new Proxy(inner, { get: (store, key) => key === 'commit'
+        ? async (c: Parameters<Store['commit']>[0]) => ++n === 3 ? await store.commit({ ...c, writes: [], counts: () => c.counts(c.writes.map(() => ({ written: 0, duplicates: 0, refused: 0 }))) }).then(() => c.writes.map(() => ({ written: 0, duplicates: 0, refused: 0 }))) : await store.commit(c)
+        : (store as any)[key]?.bind(store) })
+    }
+  })
+  t.equal(await run(base().to(forgetful({ table: 'r' }))), 7, 'one batch acknowledged but not stored')
+})
+
+t.test('a crash at every position: after the restart every row is there once', async t => {
+  const n = 12
+  for (let at = 0; at <= n; at++) {
+    const dir = folder(t)
+    const messages = readings(n)
+    const crashing = given([...messages.slice(0, at), CRASH, ...messages.slice(at)])
+    await t.rejects(open(stored().from(crashing.spec), dir).run(new AbortController().signal), { message: 'CRASH' })
+    const again = open(stored().from(given(messages).spec), dir)
+    await again.run(new AbortController().signal)
+    t.strictSame(rowsOf(dir, 'p', 'readings').map(r => r.value), Array.from({ length: n }, (_, i) => i), `crash before message ${at + 1}`)
+    t.equal(imbalance(again.counts[''], 0), 0)
+  }
+})
+
+t.test('a stop closes no window, and the next start goes on with what was remembered', async t => {
+  const dir = folder(t), whole = folder(t)
+  const windows = () => pipeline('p').pipe(dedupe(), tumbling({ every: '10s', features: ['sum', 'mean', 'count'].filter(f => f !== 'sum') as ['mean', 'count'] })).to(file({ table: 'w' }))
+  const time = { lateness: '0s', idle: '1h' }
+  const messages = readings(35)
+  const first = given(messages.slice(0, 17), { stay: true })
+  const stop = new AbortController()
+  const run = open(windows().from(first.spec, time), dir)
+  const running = run.run(stop.signal)
+  while (first.committed.at(-1) !== 17) await new Promise(resolve => setTimeout(resolve, 5))
+  stop.abort()
+  await running
+  t.strictSame(rowsOf(dir, 'p', 'w').map(r => r.count), [10], 'only the window that was over')
+  await open(windows().from(given(messages).spec, time), dir).run(new AbortController().signal)
+  await open(windows().from(given(messages).spec, time), whole).run(new AbortController().signal)
+  const plain = (rows: any[]) => rows.map(({ time, mean, count, revision }) => [time, mean, count, revision])
+  t.strictSame(plain(rowsOf(dir, 'p', 'w')), plain(rowsOf(whole, 'p', 'w')))
+  t.strictSame(rowsOf(dir, 'p', 'w').map(r => r.count), [10, 10, 10, 5])
+})
+
+t.test('a silent device gets provisional rows, which its own later readings replace', async t => {
+  const dir = folder(t)
+  const p = pipeline('p').pipe(dedupe(), tumbling({ every: '10s', features: ['count'] })).to(file({ table: 'w' }))
+  const source = given(readings(5), { stay: true })
+  const stop = new AbortController()
+  const running = open(p.from(source.spec, { lateness: '0s', idle: '200ms' }), dir).run(stop.signal)
+  while (rowsOf(dir, 'p', 'w').length === 0) await new Promise(resolve => setTimeout(resolve, 20))
+  stop.abort()
+  await running
+  const [row] = rowsOf(dir, 'p', 'w')
+  t.equal(row.provisional, true)
+  t.equal(row.count, 5)
+  await open(p.from(given(readings(12)).spec, { lateness: '0s', idle: '1h' }), dir).run(new AbortController().signal)
+  const finals = rowsOf(dir, 'p', 'w').filter(r => r.provisional !== true)
+  t.strictSame(finals.map(r => [r.count, r.revision]), [[10, 1], [2, 0]])
+})
+
+t.test('a commit that fails for a while is tried again; nothing is acknowledged before it works', async t => {
+  const dir = folder(t)
+  const source = given(readings(3))
+  let failures = 0
+  const flaky: RunOptions['fallback'] = (plan, host) => {
+    const inner = fileStore(plan, host)
+    return new Proxy(inner, { get: (store, key) => key === 'commit'
+      ? async (c: Parameters<Store['commit']>[0]) => {
+          if (failures++ < 3) { t.equal(source.committed.length, 0); throw new Transient('not now') }
+          return await store.commit(c)
+        }
+      : (store as any)[key]?.bind(store) })
+  }
+  const run = open(pipeline('p').from(source.spec).pipe(ewma()), dir, { fallback: flaky })
+  await run.run(new AbortController().signal)
+  t.ok(failures > 3)
+  t.equal(source.committed.at(-1), 3)
+  t.equal(run.imbalance, 0)
+})
+
+t.test('an operator that throws stops the run, is named, and nothing is acknowledged', async t => {
+  const broken = defineOperator({ name: 'broken', summary: 'Throws.', options: Type.Object({}), process () { throw new RangeError('planted') } })
+  const source = given(readings(3))
+  const run = open(pipeline('p').from(source.spec).pipe(broken({ id: 'mine' })).to(file({ table: 'r' })), folder(t))
+  await t.rejects(run.run(new AbortController().signal), { code: 'engine/operator', message: 'step "mine" threw: planted' })
+  t.strictSame(source.committed, [])
+  t.match(run.trouble().pipeline, /step "mine" threw/)
+})
+
+t.test('a follower has the rows before they are committed, and holds the commit while it is down', async t => {
+  const seen: number[] = []
+  let down = 2
+  const source = given(readings(4))
+  const follower = defineSink({
+    name: 'follower', summary: 'Takes rows after two failures.', options: Type.Object({}),
+    follow: () => ({
+      async write (batch: Batch<any>) {
+        if (down-- > 0) throw new Transient('down')
+        t.ok(source.committed.every(position => position <= seen.length))
+        seen.push(...batch.value)
+      },
+      async close () {}
+    })
+  })
+  const run = open(stored([follower()]).from(source.spec), folder(t))
+  await run.run(new AbortController().signal)
+  t.strictSame(seen, [0, 1, 2, 3])
+  t.equal(run.counts[''].written, 4)
+})
+
+t.test('a branch has its own account: late there, written on the trunk', async t => {
+  const messages: Message[] = [[[T0, 'a/x', 1]], [[T0 + 30_000, 'a/x', 2]], [[T0 + 1000, 'a/x', 3]]]
+  const dir = folder(t)
+  const p = pipeline('p').from(given(messages).spec, { lateness: '0s', idle: '1h' }).pipe(dedupe())
+    .branch('windows', b => b.pipe(tumbling({ every: '10s', features: ['count'] })).to(file({ table: 'w' })))
+    .to(file({ table: 'r' }))
+  const run = open(p, dir)
+  await run.run(new AbortController().signal)
+  t.match(run.counts[''], { received: 3, written: 3, late: 0 })
+  t.match(run.counts.windows, { received: 3, aggregated: 2, late: 1, written: 0, rows: 2 })
+  t.equal(imbalance(run.counts.windows, 0), 0)
+})
