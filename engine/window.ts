@@ -21,11 +21,8 @@ interface Memory { readonly windows: Lists<any>, readonly closed: Float64Array, 
 /** A window that is to be written: `at` stands in windows.page(node) from windows.offset(node). */
 export interface Closing { readonly series: Ids, readonly node: Ids, readonly start: Float64Array, readonly position: Float64Array, readonly revision: Float64Array }
 
-/** Start of the tumbling window that holds `time`. Exact for any span and for times before 1970. */
-export function startOf (time: number, every: number, offset = 0): number {
-  const start = Math.floor((time - offset) / every) * every + offset
-  return start > time ? start - every : start    // a quotient within half an ulp of a whole number has been rounded up
-}
+/** Start of the tumbling window that holds `time`. Exact for any span and for times before 1970: doubles are nowhere denser than their quotients. */
+export const startOf = (time: number, every: number, offset = 0): number => Math.floor((time - offset) / every) * every + offset
 
 /**
  * The open window of each row as a node of `memory.windows`, new where there was none; -1 for a row without a value

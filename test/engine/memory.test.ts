@@ -53,6 +53,16 @@ t.test('a snapshot holds everything but notes, and is a copy', async t => {
   t.equal(again.held.moments.data[2 * 2 + 1], Infinity, 'an id that appears afterwards begins anew')
 })
 
+t.test('a snapshot that is taken up can be taken again at once', async t => {
+  for (const [name, shape] of Object.entries(shapes)) {
+    const memory = new Memory({ [name]: shape }, 5)
+    memory.appear(3)
+    const again = new Memory({ [name]: shape }, 5)
+    again.load(memory.save())
+    t.strictSame(again.save(), memory.save(), name)
+  }
+})
+
 t.test('who only takes notes remembers nothing', async t => {
   t.equal(remembers({}), false)
   t.equal(remembers({ wanted: note }), false)

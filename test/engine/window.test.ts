@@ -33,9 +33,12 @@ t.test('a window starts at the multiple of its length at or before the time, for
   t.equal(startOf(1_700_000_000_123.456, 60_000), 1_699_999_980_000)
   t.equal(startOf(-1, 10), -10)
   t.equal(startOf(12, 10, 3), 3)
-  const midnight = 19_675 * 86_400_000, before = midnight - 2 ** -12
-  t.ok(before < midnight)
-  t.equal(startOf(before, 86_400_000), midnight - 86_400_000, 'the last double before midnight belongs to the day before')
+  for (const every of [1, 10, 250, 1000, 7000, 60_000, 86_400_000, 604_800_000]) {
+    for (let k = 0; k < 1000; k++) {
+      const start = (Math.floor(1_700_000_000_000 / every) + k) * every, before = start - 2 ** (Math.floor(Math.log2(start)) - 52)
+      if (startOf(start, every) !== start || before >= start || startOf(before, every) !== start - every) t.fail(`${start} of ${every}`)
+    }
+  }
 })
 
 t.test('each device closes its own windows, in the order of the records', async t => {
