@@ -192,7 +192,7 @@ function checkShared ({ source }: Draft, routes: readonly DraftRoute[], add: Add
   const remembering: readonly (Part<Operator> | DraftAlert)[] = routes.flatMap(r => [...r.steps.filter(s => s.value?.remembers), ...r.alerts])
   for (const part of remembering) {
     const what = 'value' in part ? `step "${part.value!.id}"` : `alert "${(part as DraftAlert).name}"`
-    add('config/shared', part.path, `${what} remembers what it has seen, but the shared subscription of ${source.value.name} gives this process only a part of each device`, { key: true, help: 'subscribe without $share, or keep to steps without memory' })
+    add('config/shared', part.path, `${what} remembers what it has seen, but the shared subscription of ${source.value.name} gives this process only a part of each device`, { key: true, help: 'subscribe alone, without a group, or keep to steps without memory' })
   }
 }
 
