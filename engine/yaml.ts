@@ -1,4 +1,4 @@
-import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node, type Scalar } from 'yaml'
+import { isPair, isSeq, LineCounter, parseDocument, visit, type Document, type Scalar } from 'yaml'
 import type { Components } from './components.ts'
 import { pipelineOf, type Draft, type DraftAlert, type DraftRoute, type Part } from './draft.ts'
 import { interpolate, type Environment } from './environment.ts'
@@ -7,7 +7,8 @@ import { check } from './lint.ts'
 import type { Operator } from './operator.ts'
 import { optionAt, readOptions, show, suggest, type Problem, type TObject } from './options.ts'
 import { readTime, type AlertOptions, type Pipeline } from './pipeline.ts'
-import { isError, sorted, written, type Finding, type Path, type Place } from './report.ts'
+import { Places } from './places.ts'
+import { isError, sorted, written, type Finding, type Path } from './report.ts'
 import { AlertSchema, FILE_KEYS, ROUTE_KEYS, TimeSchema } from './schema.ts'
 import type { SinkSpec } from './sink.ts'
 import type { SourceSpec } from './source.ts'
@@ -30,7 +31,7 @@ export function readYaml (text: string, components: Components, { file, environm
   } catch (error) {
     return failed('config/syntax', error instanceof RangeError ? 'the file is nested too deeply' : (error as Error).message)
   }
-  const map = new SourceMap(doc, lines, text, file)
+  const map = new Places(doc, lines, text, file)
   const syntax = [...doc.errors, ...doc.warnings].slice(0, FIRST).map((e): Finding => {
     const [from, to] = e.pos
     if (e.code !== 'DUPLICATE_KEY') {
@@ -57,7 +58,7 @@ export function readYaml (text: string, components: Components, { file, environm
 }
 
 /** Puts the environment into the scalars of a parsed file. `texts`: the paths of those that were changed; `unset`: of those filled with what stands for the unset. */
-function fill (doc: Document, { unset: instead, ...environment }: Environment, map: SourceMap): { findings: Finding[], texts: Set<string>, unset: Set<string> } {
+function fill (doc: Document, { unset: instead, ...environment }: Environment, map: Places): { findings: Finding[], texts: Set<string>, unset: Set<string> } {
   const findings: Finding[] = [], texts = new Set<string>(), unset = new Set<string>()
   visit(doc, {
     Scalar (key, node, ancestors) {
@@ -246,64 +247,6 @@ class Reader {
 
   private add (code: Code, path: Path, message: string, more: Partial<Finding> = {}): void {
     this.findings.push({ code, level: 'error', path, message, ...more })
-  }
-}
-
-/** From paths to places in the text. */
-class SourceMap {
-  private readonly doc: Document
-  private readonly lines: LineCounter
-  private readonly rows: readonly string[]
-  private readonly file: string
-  constructor (doc: Document, lines: LineCounter, text: string, file: string) {
-    this.doc = doc
-    this.lines = lines
-    this.rows = text.split(/\r?\n/)
-    this.file = file
-  }
-
-  /** The key or value at a path; of what is not there, the nearest thing around it. A map or list is shown by its key. */
-  place ({ path, key = false, row }: Finding): Place {
-    let node: unknown = this.doc.contents, name: unknown
-    let depth = 0
-    for (const part of path) {
-      const inside: unknown = isAlias(node) ? node.resolve(this.doc) : node
-      if (isMap(inside)) {
-        const pair = inside.items.find(p => isScalar(p.key) ? String(p.key.value) === String(part) : false)
-        if (pair === undefined) break
-        name = pair.key
-        node = pair.value
-      } else if (isSeq(inside) && typeof part === 'number' && part < inside.items.length) {
-        node = inside.items[part]
-        name = undefined
-      } else break
-      depth++
-    }
-    const there = depth === path.length
-    if (there && row !== undefined && isScalar(node)) return this.row(node, row)
-    const value = isScalar(node) && node.range != null && node.range[1] > node.range[0]
-    if (name !== undefined && (key && there || !there || !value)) return this.of(name as Node)
-    return this.of(node as Node | null)
-  }
-
-  of (node: Node | null): Place {
-    const [from = 0, to = 1] = node?.range ?? []
-    return this.between(from, isMap(node) || isSeq(node) ? from + 1 : to)
-  }
-
-  between (from: number, to: number): Place {
-    const { line, col } = this.lines.linePos(from)
-    const text = this.rows[line - 1] ?? ''
-    return { file: this.file, line, column: col, length: Math.max(1, Math.min(to - from, text.length - col + 1)), text }
-  }
-
-  /** A line of a block of text; of text in quotes, its beginning. */
-  private row (node: Scalar, row: number): Place {
-    const at = this.of(node as Node)
-    if (node.type !== 'BLOCK_LITERAL') return at
-    const text = this.rows[at.line + row] ?? ''
-    const column = text.length - text.trimStart().length + 1
-    return { ...at, line: at.line + row + 1, column, length: Math.max(1, text.trim().length), text }
   }
 }
 
