@@ -46,7 +46,7 @@ export const nats = defineSource({
           const stop = new AbortController()
           let connection: NatsConnection | undefined
           let subscriptions: Subscription[] = []
-          let again = backoff(100, 5000)           // between the tries of a connection that was lost
+          let again = backoff(100, 5000), wait = again.next().value       // between the tries of a connection that was lost
           let deafSince: number | undefined        // not listening since; before the first connection nothing is missed
 
           const deaf = (why: string) => {
@@ -111,8 +111,10 @@ export const nats = defineSource({
             for await (const status of connection.status()) {
               if (stop.signal.aborted) return
               if (status.type === 'disconnect') deaf(`at ${status.server} is gone`)
+              else if (status.type === 'reconnecting') wait = again.next().value
               else if (status.type === 'reconnect') {
                 again = backoff(100, 5000)
+                wait = again.next().value
                 if (subscriptions.length > 0) listening()
               }
               else if (status.type === 'error') host.log.warn({ err: status.error.message }, 'nats: error')
@@ -122,7 +124,7 @@ export const nats = defineSource({
             const { user, password, token, credentials, tls } = options
             return {
               servers, name: `millrace ${host.pipeline}`, maxReconnectAttempts: -1, ignoreAuthErrorAbort: true, timeout: 5000, pingInterval: 20_000,
-              reconnectDelayHandler: () => again.next().value,
+              reconnectDelayHandler: () => wait,       // asked several times for each try
               ...user === undefined ? {} : { user },
               ...password === undefined ? {} : { pass: password },
               ...token === undefined ? {} : { token },

@@ -98,7 +98,7 @@ void t.test('nats source', { skip: withoutNats }, async t => {
     const errors = listener.lines.filter(l => l.level === 'error').map(l => l.text)
     t.match(errors, [/is gone; messages published from now on are lost/, /listening again; messages of the last/, /is gone/, /listening again/])
     const [long, short] = [errors[1], errors[3]].map(text => Number(/last ([\d.]+) s/.exec(text)![1]))
-    t.ok(long >= 1.5 && long < 8 && short < 1.5, `${long} s and ${short} s`)
+    t.ok(long >= 1.5 && long < 8 && short < long, `${long} s and ${short} s`)
   })
 
   void t.test('without room in the engine it goes on up to `buffer`, then unsubscribes, says so, and comes back', async t => {
