@@ -1,0 +1,39 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+export interface Started { readonly child: ChildProcess, out: string, err: string, readonly ended: Promise<number | null>, until (what: RegExp | (() => Promise<boolean> | boolean), ms?: number): Promise<void> }
+
+/** Starts the real program as a process of its own; ended by the test's teardown if it has not ended by itself. */
+export function start (t: Test, args: readonly string[], env: Record<string, string> = {}): Started {
+  const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'engine/main.ts'), ...args], { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const started: Started = {
+    child, out: '', err: '',
+    ended: new Promise(resolve => child.on('close', resolve)),
+    async until (what, ms = 30_000) {
+      const end = Date.now() + ms
+      while (!(what instanceof RegExp ? what.test(started.err) || what.test(started.out) : await what())) {
+        if (Date.now() > end || child.exitCode !== null) throw new Error(`${String(what)} has not come; stderr: ${started.err.slice(-2000)}`)
+        await new Promise(resolve => setTimeout(resolve, 50))
+      }
+    }
+  }
+  child.stdout!.on('data', chunk => { started.out += chunk })
+  child.stderr!.on('data', chunk => { started.err += chunk })
+  t.teardown(async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+    await started.ended
+  })
+  return started
+}
+
+export function temporary (t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
