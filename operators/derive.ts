@@ -80,7 +80,7 @@ function seriesOf (made: Int32Array, device: number, metric: string, table: Seri
   return made[device] - 1
 }
 
-/** The batch with a row behind each of `rows`. Other columns have no value in a new row. */
+/** The batch with a row behind each of `rows`. A new row is the first of its time (`seq`) and its first writing (`revision`); other columns have no value in it. */
 function woven (batch: Batch<any>, rows: readonly number[], times: readonly number[], results: readonly number[], target: (source: number) => number): Batch<any> {
   const order = new Int32Array(batch.length + rows.length)
   const fresh = rows.map((row, k) => row + k + 1)
@@ -90,12 +90,12 @@ function woven (batch: Batch<any>, rows: readonly number[], times: readonly numb
   }
   const out = batch.take(order)
   const time = out.time as Float64Array, value = out.value as Float64Array, series = out.series as Int32Array
-  const columns = Object.values(out.columns) as Float64Array[]
+  const columns = Object.entries(out.columns as Record<string, Float64Array>)
   fresh.forEach((to, k) => {
     time[to] = times[k]
     value[to] = results[k]
     series[to] = target(series[to])
-    for (const column of columns) column[to] = NaN
+    for (const [name, column] of columns) column[to] = name === 'seq' || name === 'revision' ? 0 : NaN
   })
   return out
 }

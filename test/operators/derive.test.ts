@@ -37,10 +37,11 @@ t.test('a result that is not finite has no value', async t => {
   t.strictSame(made([[0, 'a/voltage', 1], [0, 'a/current', 0]], { by: 'ratio' }), ['0 a/power NaN'])
 })
 
-t.test('columns that are there have no value in the new row, position and arrival are those of the completing one', async t => {
+t.test('the new row has seq 0 and no value in other columns; position and arrival are those of the completing one', async t => {
   const b = bench(derive({ metric: 'p', from: ['x', 'y'], by: 'sum' }))
-  const out = b.stage.process(b.batch([[0, 'a/x', 1], [1, 'a/y', 1]]).with({ seq: Float64Array.of(7, 8) }))
-  t.strictSame([...out.columns.seq], [7, 8, NaN])
+  const out = b.stage.process(b.batch([[0, 'a/x', 1], [1, 'a/y', 1]]).with({ ewma: Float64Array.of(7, 8), seq: Float64Array.of(0, 1) }))
+  t.strictSame([...out.columns.ewma], [7, 8, NaN])
+  t.strictSame([...out.columns.seq], [0, 1, 0])
   t.strictSame([...out.position], [1, 2, 2])
   t.strictSame([...out.arrival], [-Infinity, 0, 0])
 })
