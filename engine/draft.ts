@@ -13,6 +13,7 @@ export interface Draft {
   readonly source: Part<SourceSpec> | undefined
   readonly time: Pipeline['time']
   readonly dedupe: boolean
+  readonly devices?: NonNullable<Pipeline['devices']> | undefined
   readonly trunk: DraftRoute
   readonly branches: readonly DraftRoute[]
   readonly tests: readonly unknown[]
@@ -42,6 +43,7 @@ export function draftOf (pipeline: Pipeline): Draft {
     source: pipeline.source && { path: ['from', pipeline.source.name], value: pipeline.source },
     time: pipeline.time,
     dedupe: pipeline.dedupe,
+    devices: pipeline.devices,
     trunk: route('', pipeline, []),
     branches: Object.entries(pipeline.branches).map(([name, branch]) => route(name, branch, ['branches', name])),
     tests: pipeline.tests
@@ -64,6 +66,7 @@ export function pipelineOf (draft: Draft, file?: string): Pipeline {
     ...route(draft.trunk),
     branches: Object.fromEntries(draft.branches.map(b => [b.name, route(b)])),
     tests: draft.tests,
+    ...draft.devices === undefined ? {} : { devices: draft.devices },
     ...file === undefined ? {} : { file }
   }
 }

@@ -43,11 +43,14 @@ export class Flow {
   private readonly time: Watermarks
   private readonly trunk: OpenRoute
   private readonly branches: readonly OpenRoute[]
+  private readonly devices: NonNullable<Pipeline['devices']>
+  private told = false
 
   constructor (pipeline: Pipeline, series: SeriesTable, position = 0) {
     this.series = series
     this.position = position
     this.time = new Watermarks(series, pipeline.time)
+    this.devices = pipeline.devices ?? []
     this.trunk = new OpenRoute('', pipeline, pipeline, series, this.steps)
     this.branches = Object.entries(pipeline.branches).map(([name, route]) => new OpenRoute(name, route, pipeline, series, this.steps))
   }
@@ -80,10 +83,20 @@ export class Flow {
   listen (ingest: number): void { this.time.listen(ingest) }
 
   private pass (batch: Batch, outputs: Gathered): void {
+    if (!this.told) this.tell()
     const out = this.trunk.process(batch, outputs)
     for (const branch of this.branches) {
       outputs.tally(branch.name).received += branch.reads === 'readings' ? out.length : 0
       branch.process(out, outputs)
+    }
+  }
+
+  /** Tags of the pipeline's devices. Not before the first batch: a snapshot wants an empty table. */
+  private tell (): void {
+    this.told = true
+    for (const { tenant, device, tags } of this.devices) {
+      const d = this.series.device(tenant, device)
+      if (d >= 0) this.series.tag(d, tags)
     }
   }
 

@@ -19,6 +19,7 @@ export type { Commit, LateRows, Outcome, OutboxEntry, Recovered, Settled, Store,
 export { addCounts, imbalance, noCounts, type Counts } from './tally.ts'
 export type { AlertEvent, Severity } from './alert.ts'
 export { gather, toRx, Observable, type Gathering } from './stream.ts'
+export { readDevices, type DeviceTags } from './devices.ts'
 export { pipeline, PipelineBuilder, type AlertOptions, type AlertSpec, type Pipeline, type Route } from './pipeline.ts'
 export type { Components } from './components.ts'
 export type { Logger } from './log.ts'

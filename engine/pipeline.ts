@@ -1,4 +1,5 @@
 import type { Condition } from './condition.ts'
+import type { DeviceTags } from './devices.ts'
 import type { Severity } from './alert.ts'
 import type { Operator } from './operator.ts'
 import type { SinkSpec } from './sink.ts'
@@ -30,12 +31,13 @@ export interface Pipeline extends Route {
   readonly time: { readonly lateness: number, readonly ahead: number, readonly idle: number, readonly forget: number }   // ms
   readonly dedupe: boolean           // insert dedupe() before the first step with memory when there is none
   readonly branches: Readonly<Record<string, Route>>
+  readonly devices?: readonly DeviceTags[] // what is known of devices beforehand: type, site, tags, units
   readonly tests: readonly unknown[] // of a YAML file, see cli/test.ts
   readonly file?: string
 }
 
-/** How event time is judged. Written as spans. */
-export interface TimeGiven { readonly lateness?: string, readonly ahead?: string, readonly idle?: string, readonly forget?: string, readonly dedupe?: boolean }
+/** How event time is judged, written as spans; and what else is said beside the source. */
+export interface TimeGiven { readonly lateness?: string, readonly ahead?: string, readonly idle?: string, readonly forget?: string, readonly dedupe?: boolean, readonly devices?: readonly DeviceTags[] }
 export const timeDefaults = { lateness: '60s', ahead: '5m', idle: '30s', forget: '7d' } as const
 
 type Op<N extends string, A extends string> = Operator<N, A>
@@ -48,6 +50,7 @@ export class PipelineBuilder<C extends string = never> implements Pipeline {
   readonly source: SourceSpec | undefined
   readonly time: Pipeline['time']
   readonly dedupe: boolean
+  declare readonly devices?: readonly DeviceTags[]
   readonly steps: readonly Operator[]
   readonly branches: Readonly<Record<string, Route>>
   readonly alerts: readonly AlertSpec[]
@@ -59,14 +62,15 @@ export class PipelineBuilder<C extends string = never> implements Pipeline {
     this.source = p.source
     this.time = p.time
     this.dedupe = p.dedupe
+    if (p.devices !== undefined) this.devices = p.devices
     this.steps = p.steps
     this.branches = p.branches
     this.alerts = p.alerts
     this.sinks = p.sinks
   }
 
-  from (source: SourceSpec, { dedupe = true, ...time }: TimeGiven = {}): PipelineBuilder<C> {
-    return new PipelineBuilder({ ...(this as Pipeline), source, dedupe, time: readTime(time) })
+  from (source: SourceSpec, { dedupe = true, devices, ...time }: TimeGiven = {}): PipelineBuilder<C> {
+    return new PipelineBuilder({ ...(this as Pipeline), source, dedupe, time: readTime(time), ...devices === undefined ? {} : { devices } })
   }
 
   pipe<N1 extends string, A1 extends string> (a: Op<N1, A1> & Fits<N1, C>): PipelineBuilder<C | A1>

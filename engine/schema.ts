@@ -35,7 +35,7 @@ export const AlertSchema = Type.Object({
 })
 
 export const ROUTE_KEYS = ['pipe', 'alerts', 'to'] as const
-export const FILE_KEYS = ['name', 'from', 'time', 'dedupe', 'pipe', 'branches', 'alerts', 'to', 'tests'] as const
+export const FILE_KEYS = ['name', 'from', 'time', 'devices', 'dedupe', 'pipe', 'branches', 'alerts', 'to', 'tests'] as const
 /** Names of pipelines, branches and alerts: they become labels, keys and file names. */
 export const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/
 
@@ -72,6 +72,7 @@ export function jsonSchema (components: Components): Record<string, unknown> {
       name: { description: 'Name of the pipeline: its key in the store, in metrics and in the API.', type: 'string', pattern: NAME.source },
       from: { description: 'The source.', ...kinds(components.sources) },
       time: { description: 'How event time is judged.', ...written(TimeSchema) },
+      devices: { description: 'CSV file (path from this file) with what is known of devices: device, and any of tenant, metric with unit, type, site and further columns as tags.', type: 'string' },
       dedupe: { description: 'Insert dedupe before the first step with memory when the pipeline has none.', type: 'boolean', default: true },
       ...route,
       branches: { description: 'Routes of their own for the rows that come out of the trunk.', type: 'object', additionalProperties: { type: 'object', additionalProperties: false, properties: route } },

@@ -1,5 +1,7 @@
+import { dirname, resolve } from 'node:path'
 import { isPair, isSeq, LineCounter, parseDocument, visit, type Document, type Scalar } from 'yaml'
 import type { Components } from './components.ts'
+import { readDevices, type DeviceTags } from './devices.ts'
 import { pipelineOf, type Draft, type DraftAlert, type DraftRoute, type Part } from './draft.ts'
 import { interpolate, type Environment } from './environment.ts'
 import { MillraceError, type Code } from './errors.ts'
@@ -50,7 +52,7 @@ export function readYaml (text: string, components: Components, { file, environm
   } catch (error) {
     return failed('config/syntax', `the anchors of the file cannot be resolved: ${(error as Error).message}`, `an anchor may be repeated, in all, ${ALIASES} times`)
   }
-  const reader = new Reader(components, filled.texts, filled.unset)
+  const reader = new Reader(file, components, filled.texts, filled.unset)
   const draft = reader.file(given)
   const found = [...syntax, ...filled.findings, ...[...reader.findings, ...draft === undefined ? [] : check(draft)].map(f => ({ ...f, place: map.place(f) }))]
   const findings = sorted(found.filter((f, i) => found.findIndex(g => g.message === f.message && g.place?.line === f.place?.line && g.place?.column === f.place?.column) === i))
@@ -97,7 +99,9 @@ class Reader {
   private readonly components: Components
   private readonly texts: ReadonlySet<string>
   private readonly unset: ReadonlySet<string>
-  constructor (components: Components, texts: ReadonlySet<string>, unset: ReadonlySet<string>) {
+  private readonly name: string
+  constructor (name: string, components: Components, texts: ReadonlySet<string>, unset: ReadonlySet<string>) {
+    this.name = name
     this.components = components
     this.texts = texts
     this.unset = unset
@@ -109,7 +113,7 @@ class Reader {
       return undefined
     }
     this.keys(given, FILE_KEYS, [], 'the pipeline')
-    const { name, dedupe = true, tests = [], branches = {} } = given
+    const { name, dedupe = true, tests = [], branches = {}, devices } = given
     if (name !== undefined && typeof name !== 'string') this.add('config/invalid', ['name'], `name must be text, got ${show(name)}`)
     if (typeof dedupe !== 'boolean') this.add('config/invalid', ['dedupe'], `dedupe must be true or false, got ${show(dedupe)}`)
     if (!Array.isArray(tests)) this.add('config/invalid', ['tests'], `tests must be a list, got ${show(tests)}`)
@@ -119,9 +123,24 @@ class Reader {
       source: given.from === undefined ? undefined : this.component<SourceSpec>('source', this.components.sources, given.from, ['from']),
       time: this.time(given.time),
       dedupe: dedupe !== false,
+      devices: devices === undefined ? undefined : this.devices(devices),
       trunk: this.route('', given, []),
       branches: isObject(branches) ? Object.entries(branches).map(([key, branch]) => this.branch(key, branch)) : [],
       tests: Array.isArray(tests) ? tests : []
+    }
+  }
+
+  private devices (given: unknown): DeviceTags[] {
+    if (typeof given !== 'string') {
+      this.add('config/invalid', ['devices'], `devices must be the path of a CSV file, got ${show(given)}`)
+      return []
+    }
+    try {
+      return readDevices(resolve(dirname(this.name), given))
+    } catch (error) {
+      const { code, message, help } = error as MillraceError
+      this.add(code, ['devices'], message, { help })
+      return []
     }
   }
 
