@@ -33,11 +33,12 @@ export class Session {
       await session.guard('connecting', client.connect())
       // The server is to notice within a minute that this process has gone without a word: its locks are in others' way.
       await session.query(`SET timezone = 'UTC'; SET client_min_messages = warning; SET idle_in_transaction_session_timeout = ${Math.ceil(timeout)};
-        SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3`)
+        SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;
+        SET timescaledb.max_tuples_decompressed_per_dml_transaction = 0`)      // late rows may go to compressed chunks; means nothing without TimescaleDB
       session.backend = (await session.query<{ pid: number, since: string }>('SELECT pid, backend_start::text AS since FROM pg_stat_activity WHERE pid = pg_backend_pid()')).rows[0]
     } catch (error) {
       session.destroy()
-      throw error
+      throw error instanceof Transient ? error : new Transient((error as Error).message, { cause: error })     // a database or role may still be made
     }
     return session
   }

@@ -119,7 +119,7 @@ export class Table implements Target {
   private async policies (session: Session): Promise<void> {
     const { aggregate, ...options } = this.options
     const name = `${this.name}_by_${short(aggregate ?? 0)}`
-    await applyPolicies(session, this.name, { ...options, aggregate: this.kind === 'readings' ? aggregate : undefined }, name)
+    await applyPolicies(session, this.name, { ...options, order: this.kind === 'readings' ? 'time DESC, seq' : 'time DESC', aggregate: this.kind === 'readings' ? aggregate : undefined }, name)
     if (this.kind === 'readings' && aggregate !== undefined) await session.query(`CREATE OR REPLACE VIEW ${identifier(`${name}_named`)} AS ${select(name, ['count', 'mean', 'min', 'max', 'series'])}`)
   }
 }

@@ -41,13 +41,13 @@ export async function dropChunks (session: Session, table: string, horizon: numb
   return rows.map(r => r.chunk)
 }
 
-export interface Policies { readonly compress: number | undefined, readonly retention: number | undefined, readonly aggregate: number | undefined }
+export interface Policies { readonly order: string, readonly compress: number | undefined, readonly retention: number | undefined, readonly aggregate: number | undefined }
 
 /**
  * Compression, retention and the continuous aggregate, as the options say. What the options leave out stays as it is.
  * Outside any transaction: a continuous aggregate cannot be made in one.
  */
-export async function applyPolicies (session: Session, table: string, { compress, retention, aggregate }: Policies, name: string): Promise<void> {
+export async function applyPolicies (session: Session, table: string, { order, compress, retention, aggregate }: Policies, name: string): Promise<void> {
   const relation = literal(identifier(table))
   const { rows: jobs } = await session.query<{ proc: string, same: boolean }>(`
     SELECT proc_name AS proc, CASE proc_name WHEN 'policy_compression' THEN (config->>'compress_after')::interval = $2::interval ELSE (config->>'drop_after')::interval = $3::interval END AS same
@@ -61,7 +61,7 @@ export async function applyPolicies (session: Session, table: string, { compress
   }
   if (compress !== undefined) {
     const { rows: [{ on }] } = await session.query<{ on: boolean }>('SELECT compression_enabled AS on FROM timescaledb_information.hypertables WHERE hypertable_schema = current_schema() AND hypertable_name = $1', [table])
-    if (!on) await session.query(`ALTER TABLE ${identifier(table)} SET (timescaledb.compress, timescaledb.compress_segmentby = 'series', timescaledb.compress_orderby = 'time DESC')`)
+    if (!on) await session.query(`ALTER TABLE ${identifier(table)} SET (timescaledb.compress, timescaledb.compress_segmentby = 'series', timescaledb.compress_orderby = ${literal(order)})`)
   }
   await policy('compression', 'compress_after', compress)
   await policy('retention', 'drop_after', retention)

@@ -44,4 +44,11 @@ t.test('a migration that fails leaves nothing behind', async t => {
   await t.rejects(migrate(url, quiet), { code: 'store/migration', message: /at migration 2, this program knows 1/ })
 })
 
+t.test('a database that is not there is named, without its password', async t => {
+  const url = new URL((await freshDatabase(t))!)
+  url.pathname = '/nowhere'
+  url.password = 'secret'
+  await t.rejects(migrate(url.href, quiet), { code: 'store/unreachable', message: /postgres:\*\*\*@.*"nowhere" does not exist/ })
+})
+
 type Tap = Pick<typeof t, 'teardown'>

@@ -22,7 +22,7 @@ let own: Promise<string> | undefined
 
 /** The url of an empty database; undefined, with a message that says how to get one, when there is no such server. */
 export async function freshDatabase (t: Pick<typeof tap, 'teardown' | 'comment'>, kind: Kind = 'postgres'): Promise<string | undefined> {
-  const server = kind === 'timescale' ? process.env.TIMESCALE_URL : process.env.PG_URL ?? await (own ??= start())
+  const server = kind === 'timescale' ? process.env.TIMESCALE_URL || undefined : process.env.PG_URL || await (own ??= start())
   if (server === undefined) {
     const message = 'no TimescaleDB: start one with test/support/timescale.sh start (needs root and debootstrap) and set TIMESCALE_URL to what it prints'
     if (process.env.CI === 'true') throw new Error(message)

@@ -3,7 +3,8 @@ import { Batch, noCounts, SeriesTable, type AlertEvent, type Commit, type DeadLe
 import { postgres } from '../../sinks/postgres.ts'
 import { quiet } from './postgres.ts'
 
-export const T0 = Date.UTC(2026, 5, 1)
+/** Monday of this week: what is older than a year when a table is made has no partition of its own. */
+export const T0 = Math.floor((Date.now() - 4 * 864e5) / 6048e5) * 6048e5 + 4 * 864e5
 export const INGEST = T0 + 3_600_000
 
 type Given = Parameters<typeof postgres>[0]
