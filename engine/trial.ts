@@ -14,8 +14,8 @@
  *
  * Hours may go beyond 23; a full time such as 2024-05-01T12:00:00Z is good everywhere. # begins a comment.
  * `expect` names alerts with their transitions, `rows` by branch (or table, or `trunk`), and how many readings were
- * late, deduplicated, filtered and dead_lettered. Lists are complete and in order; of an entry only what it names is
- * compared, numbers within `tolerance` (relative, and absolute below 1).
+ * late, deduplicated, filtered and dead_lettered. Lists are complete and in order; of an entry only what it names (time,
+ * series, tenant, device, metric, value, columns, state, ...) is compared, numbers within `tolerance` (relative, and absolute below 1).
  */
 import { Credits } from './credits.ts'
 import { openFlow, type Outputs } from './flow.ts'
@@ -23,7 +23,7 @@ import { Intake } from './intake.ts'
 import { readOptions, show, suggest, Type } from './options.ts'
 import type { Pipeline, Route } from './pipeline.ts'
 import type { Finding, Path } from './report.ts'
-import { SeriesTable } from './series.ts'
+import { SeriesTable, type SeriesName } from './series.ts'
 import type { SinkSpec } from './sink.ts'
 import type { Batch } from './batch.ts'
 import { addCounts, noCounts } from './tally.ts'
@@ -103,7 +103,7 @@ export function play (pipeline: Pipeline, lines: readonly Line[]): Happened {
   const take = (outputs: Outputs | undefined): void => {
     if (outputs === undefined) return
     for (const { branch, batch } of outputs.follow) push(rows, branch, [...entries(batch, series), ...batch.provisional === undefined ? [] : entries(batch.provisional, series).map(e => ({ ...e, provisional: true }))])
-    for (const { event } of outputs.alerts) push(alerts, event.alert, [{ time: event.time, state: event.state, series: seriesName(event), value: event.value, ...event.evidence, since: event.since, severity: event.severity, message: event.message }])
+    for (const { event } of outputs.alerts) push(alerts, event.alert, [{ time: event.time, state: event.state, ...names(event), value: event.value, ...event.evidence, since: event.since, severity: event.severity, message: event.message }])
     for (const { batch } of outputs.late) late.push(...entries(batch, series))
     for (const tally of Object.values(outputs.counts([]))) addCounts(counts, tally)
   }
@@ -142,10 +142,10 @@ function routeOf (pipeline: Pipeline, name: string): string {
 
 const entries = (batch: Batch<any>, series: SeriesTable): Entry[] => Array.from(batch.time, (time, i) => ({
   time,
-  series: seriesName(series.name(batch.series[i])),
+  ...names(series.name(batch.series[i])),
   value: batch.value[i],
   ...Object.fromEntries(Object.entries<any>(batch.columns).map(([name, column]) => [name, column[i]]))
 }))
-const seriesName = ({ tenant, device, metric }: { readonly tenant: string, readonly device: string, readonly metric: string }): string => tenant === DEFAULT_TENANT ? `${device}/${metric}` : `${tenant}/${device}/${metric}`
+const names = ({ tenant, device, metric }: SeriesName) => ({ series: tenant === DEFAULT_TENANT ? `${device}/${metric}` : `${tenant}/${device}/${metric}`, tenant, device, metric })
 const push = (map: Map<string, Entry[]>, key: string, more: readonly Entry[]): void => { map.set(key, [...map.get(key) ?? [], ...more]) }
 const isMap = (value: unknown): value is Record<string, any> => value !== null && typeof value === 'object' && !Array.isArray(value)
