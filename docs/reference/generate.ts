@@ -79,7 +79,7 @@ function executed (name: string, steps: string, given: string): string {
 }
 
 function rowTable (rows: readonly Entry[]): string {
-  const keys = [...new Set(rows.flatMap(Object.keys))]
+  const keys = [...new Set(rows.flatMap(Object.keys))].filter(key => !['tenant', 'device', 'metric'].includes(key))       // the series says it
   const cell = (key: string, value: unknown) => key === 'time' ? showTime(value as number) : typeof value === 'number' ? (Number.isNaN(value) ? '' : String(Number(value.toPrecision(6)))) : value as string
   return table(keys, rows.map(row => keys.map(key => cell(key, row[key]))))
 }
