@@ -69,8 +69,8 @@ export class Run {
     const spec = this.options.source ?? pipeline.source!
     const store = this.store = this.openStore()
     try {
-      const recovered = await store.open(signal)
-      if (signal.aborted) return
+      const recovered = await store.open(signal).catch(error => { if (!signal.aborted) throw error })
+      if (recovered === undefined || signal.aborted) return
       this.position = recovered.position ?? 0
       this.epoch = recovered.epoch
       this.version = recovered.version
@@ -179,6 +179,7 @@ export class Run {
   private observe ({ writes, alerts, deadLetters }: Outputs): void {
     for (const { reason } of deadLetters) this.reasons[reason] = (this.reasons[reason] ?? 0) + 1
     for (const { event } of alerts) this.alerts[event.state]++
+    if (this.source?.now !== undefined) return        // history: its time says nothing about ours
     const now = Date.now()
     for (const { branch, batch } of writes) {
       if (branch !== '') continue
