@@ -43,11 +43,12 @@ export async function dropChunks (session: Session, table: string, horizon: numb
 
 export interface Policies { readonly order: string, readonly compress: number | undefined, readonly retention: number | undefined, readonly aggregate: number | undefined }
 
-/**
- * Compression, retention and the continuous aggregate, as the options say. What the options leave out stays as it is.
- * Outside any transaction: a continuous aggregate cannot be made in one.
- */
-export async function applyPolicies (session: Session, table: string, { order, compress, retention, aggregate }: Policies, name: string): Promise<void> {
+/** Compression, retention and the continuous aggregate, as the options say, all or none. What the options leave out stays as it is. */
+export async function applyPolicies (session: Session, table: string, policies: Policies, name: string): Promise<void> {
+  await session.transaction(() => apply(session, table, policies, name))
+}
+
+async function apply (session: Session, table: string, { order, compress, retention, aggregate }: Policies, name: string): Promise<void> {
   const relation = literal(identifier(table))
   const { rows: jobs } = await session.query<{ proc: string, same: boolean }>(`
     SELECT proc_name AS proc, CASE proc_name WHEN 'policy_compression' THEN (config->>'compress_after')::interval = $2::interval ELSE (config->>'drop_after')::interval = $3::interval END AS same
@@ -65,19 +66,42 @@ export async function applyPolicies (session: Session, table: string, { order, c
   }
   await policy('compression', 'compress_after', compress)
   await policy('retention', 'drop_after', retention)
-  if (aggregate !== undefined) await makeAggregate(session, table, name, aggregate, retention)
+  if (aggregate !== undefined) await makeAggregate(session, table, name, aggregate)
+  await spareAggregates(session, table)
 }
 
-/** The aggregate follows what changes as far back as the table goes, and adds what is newer than its last refresh when it is read. */
-async function makeAggregate (session: Session, table: string, name: string, every: number, retention: number | undefined): Promise<void> {
+/** The aggregate follows what changes, and adds what is newer than its last refresh when it is read. */
+async function makeAggregate (session: Session, table: string, name: string, every: number): Promise<void> {
   const { rows: [{ there }] } = await session.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [identifier(name)])
   if (there) return
   await session.query(`
     CREATE MATERIALIZED VIEW ${identifier(name)} WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
     SELECT time_bucket(${interval(every)}, time) AS time, series, count(value) AS count, avg(value) AS mean, min(value) AS min, max(value) AS max
     FROM ${identifier(table)} GROUP BY 1, 2 WITH NO DATA`)
-  await session.query(`SELECT add_continuous_aggregate_policy(${literal(identifier(name))}, start_offset => ${retention === undefined ? 'NULL' : interval(retention)}, end_offset => ${interval(every)}, schedule_interval => ${interval(every)}, if_not_exists => true)`)
+  await addRefresh(session, name, 'NULL', interval(every), interval(every))
 }
+
+/**
+ * A refresh deletes what it finds no rows for. So an aggregate is refreshed no further back than the retention policy keeps
+ * rows, nor than a shorter one before it did, and outlives them.
+ */
+async function spareAggregates (session: Session, table: string): Promise<void> {
+  const { rows } = await session.query<{ name: string, start: string, end: string, every: string }>(`
+    SELECT c.view_name AS name, r.config->>'drop_after' AS start, j.config->>'end_offset' AS end, j.schedule_interval::text AS every
+    FROM timescaledb_information.continuous_aggregates c
+    JOIN timescaledb_information.jobs r ON r.proc_name = 'policy_retention' AND (r.hypertable_schema, r.hypertable_name) = (c.hypertable_schema, c.hypertable_name)
+    JOIN timescaledb_information.jobs j ON j.proc_name = 'policy_refresh_continuous_aggregate'
+      AND (j.hypertable_schema, j.hypertable_name) IN ((c.view_schema, c.view_name), (c.materialization_hypertable_schema, c.materialization_hypertable_name))
+    WHERE c.hypertable_schema = current_schema() AND c.hypertable_name = $1 AND starts_with(c.view_name, $2)
+      AND coalesce((j.config->>'start_offset')::interval > (r.config->>'drop_after')::interval, true)`, [table, `${table}_by_`])
+  for (const { name, start, end, every } of rows) {
+    await session.query('SELECT remove_continuous_aggregate_policy($1)', [identifier(name)])
+    await addRefresh(session, name, ...[start, end, every].map(span => `INTERVAL ${literal(span)}`) as [string, string, string])
+  }
+}
+
+const addRefresh = (session: Session, name: string, start: string, end: string, every: string): Promise<unknown> =>
+  session.query(`SELECT add_continuous_aggregate_policy(${literal(identifier(name))}, start_offset => ${start}, end_offset => ${end}, schedule_interval => ${every})`)
 
 const seconds = (ms: number): string => `${ms / 1000} seconds`
 const interval = (ms: number): string => `INTERVAL ${literal(seconds(ms))}`

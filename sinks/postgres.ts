@@ -22,7 +22,14 @@ export const postgres = defineSink({
     timescale: Type.Union([Type.Literal('auto'), Type.Literal('off')], { description: 'Whether to use TimescaleDB where it is installed.', default: 'auto' }),
     statementTimeout: Duration({ description: 'How long the database may take to answer a statement before the connection counts as dead.', default: '30s' })
   }),
-  check: ({ chunk, retention }) => chunk < 36e5 ? `postgres.chunk must be at least 1h` : retention !== undefined && retention < 36e5 ? `postgres.retention must be at least 1h` : undefined,
+  check: ({ chunk, retention, aggregate }) => {
+    const span = aggregate === 'off' ? undefined : duration(aggregate)
+    if (chunk < 36e5) return 'postgres.chunk must be at least 1h'
+    if (retention !== undefined && retention < 36e5) return 'postgres.retention must be at least 1h'
+    if (span !== undefined && span < 1000) return 'postgres.aggregate must be at least 1s'
+    if (span !== undefined && retention !== undefined && span > retention / 3) return 'postgres.aggregate must be at most a third of postgres.retention'
+    return undefined
+  },
   storeKey: ({ url }) => url ?? '',
   store: (sinks, plan, host) => {
     const [{ url, timescale, statementTimeout }] = sinks
