@@ -37,7 +37,10 @@ async function append ({ session, encoder, ids, ingest }: RowWriter, target: Tar
   return batch.length
 }
 
-/** Through a temporary table. Readings that are there stay; a window is replaced by its equal or a later revision, but never a final by a provisional one. */
+/**
+ * Through a temporary table. Readings that are there stay. A window is replaced by a later revision, a provisional one by its
+ * equal too; a final one stays, also when memory that began anew after a crash gives it again, from fewer readings.
+ */
 async function merge ({ session, encoder, ids, ingest }: RowWriter, target: Target, batch: Batch<any>, provisional: boolean): Promise<number> {
   const table = identifier(target.name), stage = identifier(`stage_${target.name}`), columns = columnList(target, batch)
   await session.query(`CREATE TEMPORARY TABLE IF NOT EXISTS ${stage} (LIKE ${table}) ON COMMIT DELETE ROWS; TRUNCATE pg_temp.${stage}`)
@@ -46,7 +49,7 @@ async function merge ({ session, encoder, ids, ingest }: RowWriter, target: Targ
     ? `INSERT INTO ${table} (${columns}) SELECT ${columns} FROM pg_temp.${stage} ON CONFLICT DO NOTHING`
     : `INSERT INTO ${table} AS old (${columns}) SELECT DISTINCT ON (series, time) ${columns} FROM pg_temp.${stage} ORDER BY series, time, revision DESC
        ON CONFLICT (series, time) DO UPDATE SET ${[...fixedColumns.windows.slice(2), ...brought(target, batch)].map(identifier).map(c => `${c} = excluded.${c}`).join(', ')}
-       WHERE excluded.revision > old.revision OR excluded.revision = old.revision AND (old.provisional OR NOT excluded.provisional)`
+       WHERE excluded.revision > old.revision OR excluded.revision = old.revision AND old.provisional`
   const { rowCount } = await session.query(insert)
   return rowCount ?? 0
 }
