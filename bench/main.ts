@@ -3,11 +3,12 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { version } from '../engine/version.ts'
+import { continuousAggregate } from './continuous-aggregate.ts'
 import { ingest } from './ingest.ts'
 import type { Benchmark } from './measure.ts'
 import { operators } from './operators.ts'
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { operators, ingest }
+const benchmarks: Readonly<Record<string, Benchmark>> = { operators, ingest, 'continuous-aggregate': continuousAggregate }
 
 const flags = process.argv.slice(2).filter(a => a.startsWith('--')), [name] = process.argv.slice(2).filter(a => !a.startsWith('--'))
 const unknown = flags.find(f => f !== '--json' && f !== '--save')
@@ -17,7 +18,7 @@ if (unknown !== undefined || (name !== undefined && benchmark === undefined)) {
   process.stderr.write(`there is no ${unknown ?? `benchmark "${name}"`}; there are: ${Object.keys(benchmarks).join(', ')}, and the flags --json and --save\n`)
   process.exitCode = 2
 } else if (benchmark === undefined) {
-  for (const [name, { summary }] of Object.entries(benchmarks)) process.stdout.write(`${name.padEnd(12)} ${summary}\n`)
+  for (const [name, { summary }] of Object.entries(benchmarks)) process.stdout.write(`${name.padEnd(22)} ${summary}\n`)
 } else {
   const json = flags.includes('--json')
   const results = await benchmark.run(line => { process.stderr.write(`${line}\n`) })
