@@ -106,12 +106,15 @@ export class Flow {
     return { position: this.position, series: this.series.save(), time: this.time.save(), stages }
   }
 
-  /** Takes up a snapshot; the series table must be fresh. Every step must find its own part in it. */
-  load (snapshot: FlowSnapshot): void {
+  /**
+   * Takes up a snapshot; the series table must be fresh. A step or alert that is new, or that has other options or another
+   * version than the one that was saved, starts without memory: those that remember anything are returned.
+   */
+  load (snapshot: FlowSnapshot): readonly string[] {
     this.series.load(snapshot.series)
     this.position = snapshot.position
     this.time.load(snapshot.time)
-    for (const route of [this.trunk, ...this.branches]) route.load(snapshot.stages)
+    return [this.trunk, ...this.branches].flatMap(route => route.load(snapshot.stages))
   }
 }
 
@@ -248,10 +251,22 @@ class OpenRoute {
     ])
   }
 
-  load (snapshots: Readonly<Record<string, StageSnapshot>>): void {
-    const part = (key: string) => snapshots[key] ?? (() => { throw new MillraceError('engine/snapshot', `the snapshot has nothing for "${key}"`) })()
-    for (const { stage } of this.stages) stage.load(part(`${this.name}/${stage.operator.id}`))
-    for (const { name, open } of this.alerts) open.load(part(`${this.name}/alert:${name}`))
+  load (snapshots: Readonly<Record<string, StageSnapshot>>): string[] {
+    const parts = [
+      ...this.stages.map(({ stage }) => ({ key: `${this.name}/${stage.operator.id}`, part: stage, remembers: stage.operator.remembers })),
+      ...this.alerts.map(({ name, open }) => ({ key: `${this.name}/alert:${name}`, part: open, remembers: true }))
+    ]
+    return parts.flatMap(({ key, part, remembers }) => takesUp(part, snapshots[key]) || !remembers ? [] : [key])
+  }
+}
+
+function takesUp (part: { load (saved: StageSnapshot): void }, saved: StageSnapshot | undefined): boolean {
+  try {
+    if (saved !== undefined) part.load(saved)
+    return saved !== undefined
+  } catch (error) {
+    if (error instanceof MillraceError && error.code === 'engine/snapshot') return false
+    throw error
   }
 }
 

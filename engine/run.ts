@@ -80,7 +80,8 @@ export class Run {
       const flow = this.flow = new Flow(pipeline, this.series, this.position)
       const snapshot = recovered.snapshot === undefined ? undefined : deserialize(recovered.snapshot as Uint8Array) as FlowSnapshot
       if (snapshot !== undefined && snapshot.position === this.position) {
-        flow.load(snapshot)
+        const anew = flow.load(snapshot)
+        if (anew.length > 0) this.log.warn({ steps: anew }, 'new or changed since the last stop: these start without memory')
         flow.listen(this.now())
       }
       for (const [, route] of routesOf(pipeline)) for (const sink of route.sinks) if (sink.definition.store === undefined) this.followers.set(sink, sink.definition.follow!(sink.options, this.host))

@@ -9,7 +9,7 @@ import { Run, type RunOptions } from '../../engine/run.ts'
 import * as components from '../../index.ts'
 import { fileStore } from '../../sinks/file.ts'
 import { CRASH, given, type Message } from '../support/source.ts'
-const { dedupe, ewma, file, tumbling } = components
+const { dedupe, ewma, file, tumbling, validate } = components
 
 const log = openLog({ level: 'silent' })
 const folder = (t: any) => {
@@ -101,6 +101,29 @@ t.test('a stop closes no window, and the next start goes on with what was rememb
   const plain = (rows: any[]) => rows.map(({ time, mean, count, revision }) => [time, mean, count, revision])
   t.strictSame(plain(rowsOf(dir, 'p', 'w')), plain(rowsOf(whole, 'p', 'w')))
   t.strictSame(rowsOf(dir, 'p', 'w').map(r => r.count), [10, 10, 10, 5])
+})
+
+t.test('a pipeline that was changed while it was stopped goes on: what is the same remembers, what is new or changed starts anew and is named', async t => {
+  const dir = folder(t)
+  const seen: string[] = []
+  const note = (fields: { steps?: string[] }) => { seen.push(...fields.steps ?? []) }
+  const noting: any = { ...log, info () {}, warn: note, child: () => noting }
+  const stopped = async (p: Pipeline, source: ReturnType<typeof given>, at: number) => {
+    const stop = new AbortController()
+    const running = open(p, dir, { log: noting }).run(stop.signal)
+    while (source.committed.at(-1) !== at) await new Promise(resolve => setTimeout(resolve, 5))
+    stop.abort()
+    await running
+  }
+  const first = given(readings(3), { stay: true }), second = given(readings(6), { stay: true })
+  await stopped(pipeline('p').from(first.spec).pipe(dedupe(), ewma({ alpha: 0.5 }), ewma({ alpha: 0.5, id: 'other' })).to(file({ table: 'r' })), first, 3)
+  await stopped(pipeline('p').from(second.spec).pipe(dedupe(), validate({ min: -1 }), ewma({ alpha: 0.5 })).alert('high', { when: { value: { above: 9 } } }).to(file({ table: 'r' })), second, 6)
+  t.strictSame(seen, ['/alert:high'])
+  t.strictSame(rowsOf(dir, 'p', 'r').map(r => r.ewma), [0, 0.5, 1.25, 2.125, 3.0625, 4.03125], 'the mean goes on')
+  const third = given(readings(7), { stay: true })
+  await stopped(pipeline('p').from(third.spec).pipe(dedupe(), ewma({ alpha: 0.1 })).to(file({ table: 'r' })), third, 7)
+  t.strictSame(seen, ['/alert:high', '/ewma'])
+  t.equal(rowsOf(dir, 'p', 'r').at(-1).ewma, 6, 'another mean begins at its first value')
 })
 
 t.test('a silent device gets provisional rows, which its own later readings replace', async t => {
