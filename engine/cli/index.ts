@@ -1,4 +1,5 @@
 /** Every command there is, in the order of the help. A new one is one more name here. */
+import { bench } from './bench.ts'
 import { demo } from './demo.ts'
 import { lint } from './lint.ts'
 import { list } from './list.ts'
@@ -10,4 +11,4 @@ import { simulate } from './simulate.ts'
 import { test } from './test.ts'
 import type { AddCommand } from './program.ts'
 
-export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, simulate, show, migrate]
+export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, simulate, show, migrate, bench]
