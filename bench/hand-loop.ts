@@ -43,6 +43,7 @@ export class HandLoop {
   private readonly seenValue: Float64Array
   private readonly seenNext: Int32Array
   private readonly level: Float64Array           // location, variance, weight, newest
+  private readonly learning: Float64Array        // the first values of each series
   private readonly start: Float64Array           // two open windows per series
   private readonly sums: Float64Array
   private readonly features = new Float64Array(FEATURES.length)
@@ -60,19 +61,20 @@ export class HandLoop {
     this.seenNext = new Int32Array(o.series)
     this.level = new Float64Array(o.series * 4)
     for (let s = 0; s < o.series; s++) this.level[s * 4 + 3] = -Infinity
+    this.learning = new Float64Array(o.series * o.samples)
     this.start = new Float64Array(o.series * 2).fill(NaN)
     this.sums = new Float64Array(o.series * 2 * WIDTH)
   }
 
   process ({ time, series, value }: Readings): void {
     const { lateness, min, max, within, over, samples, every, perDevice } = this.o
-    const { reached, due, newest, seenTime, seenValue, seenNext, level, start, sums, answer } = this
+    const { reached, due, newest, seenTime, seenValue, seenNext, level, learning, start, sums, answer } = this
     const n = time.length
     for (let i = 0; i < n; i++) {
       const t = time[i], s = series[i], x = value[i], d = (s / perDevice) | 0
-      const before = reached[d]
+      const arrival = reached[d]
       const progress = t - lateness
-      const moves = progress > before
+      const moves = progress > arrival
       if (moves) reached[d] = progress
       keep: if (x >= min && x <= max || x !== x) {
         const ring = s * SEEN, latest = newest[s]
@@ -98,32 +100,33 @@ export class HandLoop {
         answer.readings++
         answer.seq += seq
         if (x === x) {
-          const at = s * 4, weightBefore = level[at + 2], variance = level[at + 1], scale = Math.sqrt(variance)
-          if (weightBefore >= samples) {
-            const off = x - level[at]
+          const at = s * 4, before = level[at + 2]
+          if (before < samples) {
+            learning[s * samples + before] = x
+            if (t > level[at + 3]) level[at + 3] = t
+            level[at + 2] = before + 1
+            if (before + 1 === samples) this.begin(s)
+          } else {
+            const variance = level[at + 1], scale = Math.sqrt(variance)
+            let off = x - level[at]
             const z = off === 0 ? 0 : off / scale
             answer.zscore += z > LIMIT ? LIMIT : z < -LIMIT ? -LIMIT : z
-          }
-          const age = t - level[at + 3]
-          let weight = weightBefore
-          if (age > 0) {
-            level[at + 3] = t
-            if (weightBefore > samples) {
+            const age = t - level[at + 3]
+            let weight = before
+            if (age > 0) {
+              level[at + 3] = t
               if (age !== this.span) { this.span = age; this.kept = Math.exp(-age / over) }
-              weight = Math.max(weightBefore * this.kept, samples)
+              weight = Math.max(before * this.kept, samples)
             }
+            const after = weight + 1, bound = CLIP * scale
+            if (bound > 0) off = off > bound ? bound : off < -bound ? -bound : off
+            level[at] += off / after
+            level[at + 1] = (weight * variance + CONSISTENT * off * off * (weight / after)) / after
+            level[at + 2] = after
           }
-          const after = weight + 1
-          if (weightBefore === 0) level[at] = x
-          let off = x - level[at]
-          const bound = CLIP * scale
-          if (bound > 0) off = off > bound ? bound : off < -bound ? -bound : off
-          level[at] += off / after
-          level[at + 1] = (weight * variance + CONSISTENT * off * off * (weight / after)) / after
-          level[at + 2] = after
 
           const from = Math.floor(t / every) * every
-          if (from + every > before) {
+          if (from + every > arrival) {
             const slot = s * 2 + ((from / every) & 1), a = slot * WIDTH
             if (start[slot] !== from) {
               start[slot] = from
@@ -149,6 +152,17 @@ export class HandLoop {
       }
       if (moves && progress >= due[d]) this.close(d, progress)
     }
+  }
+
+  /** Median and MAD of the first values, or their mean absolute deviation. */
+  private begin (series: number): void {
+    const { level, learning, o: { samples } } = this
+    const sorted = learning.subarray(series * samples, (series + 1) * samples).sort()
+    const location = (sorted[samples - 1 >> 1] + sorted[samples >> 1]) / 2
+    const off = sorted.map(x => Math.abs(x - location)).sort()
+    const scale = 1.482602 * (off[samples - 1 >> 1] + off[samples >> 1]) / 2 || 1.253314 * off.reduce((a, b) => a + b) / samples
+    level[series * 4] = location
+    level[series * 4 + 1] = scale * scale
   }
 
   /** The stream is over: every window closes. */

@@ -2,7 +2,8 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
-import { version } from '../engine/version.ts'
+import { join } from 'node:path'
+import { packageRoot, version } from '../engine/version.ts'
 import { continuousAggregate } from './continuous-aggregate.ts'
 import { ingest } from './ingest.ts'
 import type { Benchmark } from './measure.ts'
@@ -28,11 +29,11 @@ if (unknown !== undefined || (name !== undefined && benchmark === undefined)) {
 
 /** Keeps the figures with what they were measured on: bench/results/<name>.json. */
 function save (name: string, results: readonly unknown[]): void {
-  const folder = new URL('results/', import.meta.url)
+  const folder = join(packageRoot, 'bench/results')
   mkdirSync(folder, { recursive: true })
-  const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8', cwd: new URL('..', import.meta.url) }).trim()
+  const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8', cwd: packageRoot }).trim()
   const machine = { cpu: cpus()[0].model, cores: cpus().length, memory_gib: Math.round(totalmem() / 2 ** 30), platform: `${process.platform} ${process.arch}` }
   const changed = git('status', '--porcelain', '--', 'engine', 'operators', 'connectors', 'sinks', 'models', 'bench/*.ts') !== ''
   const kept = { date: new Date().toISOString(), commit: `${git('rev-parse', 'HEAD')}${changed ? ' and changes' : ''}`, versions: { millrace: version, node: process.version }, machine, results }
-  writeFileSync(new URL(`${name}.json`, folder), `${JSON.stringify(kept, null, 2)}\n`)
+  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(kept, null, 2)}\n`)
 }

@@ -5,7 +5,7 @@ import * as all from '../operators/index.ts'
 import { FEATURES, HandLoop, noAnswer, type Answer, type Settings } from './hand-loop.ts'
 import { alternate, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
 
-const settings: Settings = { series: 10_000, perDevice: 10, lateness: 5000, min: -100, max: 1000, within: 30_000, over: 3600_000, samples: 30, every: 10_000 }
+export const large: Settings = { series: 10_000, perDevice: 10, lateness: 5000, min: -100, max: 1000, within: 30_000, over: 3600_000, samples: 30, every: 10_000 }
 const SECONDS = 200, ROUNDS = 7, BATCH = 1024
 
 /**
@@ -17,15 +17,14 @@ export const operators: Benchmark = {
   summary: 'validate, dedupe, zscore, tumbling(8 features) over 10,000 series, against one fused loop written by hand',
   unit: 'reading',
   async run (say) {
-    const deliveries = readings()
+    const deliveries = readings(large, SECONDS)
     const total = deliveries.reduce((n, d) => n + d.rows.time.length, 0)
-    const expected = compare(deliveries)
+    const expected = compare(large, deliveries)
     say(`${total} readings, ${expected.rows} windows: the same, row for row`)
-    const check = (answer: Answer) => { for (const key of ['readings', 'seq', 'zscore', 'rows'] as const) mustEqual(key, answer[key], expected[key], 1e-9); FEATURES.forEach((f, i) => mustEqual(f, answer.sums[i], expected.sums[i], 1e-9)) }
-    const taken = alternate(ROUNDS, { operators: () => check(throughOperators(deliveries)), hand: () => check(throughHandLoop(deliveries)) })
+    const taken = alternate(ROUNDS, { operators: () => mustAgree(throughOperators(large, deliveries), expected), hand: () => mustAgree(throughHandLoop(large, deliveries), expected) })
     const own = spread(taken.operators.map(ns => ns / total)), hand = spread(taken.hand.map(ns => ns / total)), ratio = spread(taken.operators.map((ns, i) => ns / taken.hand[i]))
     const figures: Figures = {
-      readings_per_s: Math.round(1e9 / own.median), ns_per_reading: round(own.median), hand_loop_ns_per_reading: round(hand.median), ratio_to_hand_loop: round(ratio.median), series: settings.series,
+      readings_per_s: Math.round(1e9 / own.median), ns_per_reading: round(own.median), hand_loop_ns_per_reading: round(hand.median), ratio_to_hand_loop: round(ratio.median), series: large.series,
       readings: total, windows: expected.rows, batch: BATCH, runs: ROUNDS,
       ns_per_reading_spread: [round(own.low), round(own.high)], hand_loop_ns_per_reading_spread: [round(hand.low), round(hand.high)], ratio_to_hand_loop_spread: [round(ratio.low), round(ratio.high)]
     }
@@ -36,7 +35,7 @@ export const operators: Benchmark = {
 const source = defineSource({ name: 'none', summary: '', options: Type.Object({}), open: () => ({ open: () => new Observable<Delivery>(), commit: async () => {}, trouble: () => undefined }) })
 const sink = defineSink({ name: 'none', summary: '', options: Type.Object({}), follow: () => ({ write: async () => {}, close: async () => {} }) })
 
-function throughOperators (deliveries: readonly Delivery[], row?: Answer['row']): Answer {
+function throughOperators (settings: Settings, deliveries: readonly Delivery[], row?: Answer['row']): Answer {
   const { validate, dedupe, zscore, tumbling } = all
   const { min, max, within, over, samples, every, lateness } = settings
   const plan = pipeline('bench')
@@ -45,7 +44,7 @@ function throughOperators (deliveries: readonly Delivery[], row?: Answer['row'])
     .branch('windows', p => p.pipe(tumbling({ every: span(every), features: FEATURES })).to(sink()))
     .to(sink())
   const answer = noAnswer(row)
-  const flow = openFlow(plan, named())
+  const flow = openFlow(plan, named(settings))
   for (const delivery of deliveries) take(flow.process(delivery), answer)
   take(flow.end(0), answer)
   return answer
@@ -80,7 +79,7 @@ function windowsOf (batch: Batch<any>, answer: Answer): void {
   }
 }
 
-function throughHandLoop (deliveries: readonly Delivery[], row?: Answer['row']): Answer {
+function throughHandLoop (settings: Settings, deliveries: readonly Delivery[], row?: Answer['row']): Answer {
   const answer = noAnswer(row)
   const loop = new HandLoop(settings, answer)
   for (const { rows } of deliveries) loop.process(rows)
@@ -88,12 +87,17 @@ function throughHandLoop (deliveries: readonly Delivery[], row?: Answer['row']):
   return answer
 }
 
+function mustAgree (answer: Answer, expected: Answer): void {
+  for (const key of ['readings', 'seq', 'zscore', 'rows'] as const) mustEqual(key, answer[key], expected[key], 1e-9)
+  FEATURES.forEach((f, i) => mustEqual(f, answer.sums[i], expected.sums[i], 1e-9))
+}
+
 /** Both ways once, every row of one against the same row of the other. Returns the hand loop's answer. */
-function compare (deliveries: readonly Delivery[]): Answer {
+export function compare (settings: Settings, deliveries: readonly Delivery[]): Answer {
   const rows: { series: number, start: number, features: Float64Array }[] = []
-  throughOperators(deliveries, (series, start, features) => { rows.push({ series, start, features: features.slice() }) })
+  const own = throughOperators(settings, deliveries, (series, start, features) => { rows.push({ series, start, features: features.slice() }) })
   let n = 0
-  const answer = throughHandLoop(deliveries, (series, start, features) => {
+  const answer = throughHandLoop(settings, deliveries, (series, start, features) => {
     const got = rows[n]
     if (got === undefined) throw new Error(`the answer is wrong: row ${n} of ${rows.length} is missing`)
     mustEqual(`the series of row ${n}`, got.series, series)
@@ -102,26 +106,27 @@ function compare (deliveries: readonly Delivery[]): Answer {
     n++
   })
   mustEqual('the number of rows', rows.length, n)
-  if (n < settings.series * (SECONDS * 1000 / settings.every) || answer.seq < 1000 || !(Math.abs(answer.zscore) > 0)) throw new Error('the answer is wrong: there is too little of it')
+  mustAgree(own, answer)
+  if (n < settings.series || answer.readings < n || !(answer.seq > 0) || !(Math.abs(answer.zscore) > 0)) throw new Error('the answer is wrong: there is too little of it')
   return answer
 }
 
 /** A table with every series known, ids as the hand loop has them. */
-function named (): SeriesTable {
+function named (settings: Settings): SeriesTable {
   const table = new SeriesTable(settings.series)
   for (let s = 0; s < settings.series; s++) table.id('plant', `device-${Math.floor(s / settings.perDevice)}`, `metric-${s % settings.perDevice}`)
   return table
 }
 
 /** Deliveries as a source would make them, seeded. */
-function readings (): Delivery[] {
+export function readings (settings: Settings, seconds: number): Delivery[] {
   const random = new Random(20)
   const next = () => random.next()
-  const begin = Date.UTC(2026, 0, 1), wanted = settings.series * SECONDS
+  const begin = Date.UTC(2026, 0, 1), wanted = settings.series * seconds
   const time: number[] = [], series: number[] = [], value: number[] = []
   const put = (s: number, t: number, x: number) => { series.push(s); time.push(t); value.push(x) }
   const held: { at: number, s: number, t: number, x: number }[] = []
-  for (let second = 0, n = 0; second < SECONDS; second++) {
+  for (let second = 0, n = 0; second < seconds; second++) {
     for (let s = 0; s < settings.series; s++, n++) {
       const t = begin + second * 1000, x = 50 + (s % 17) + 10 * Math.sin((second + s) / 30) + next() + next()
       const kind = next()
