@@ -54,6 +54,7 @@ void t.test('on the community edition', async t => {
 
   await t.test('rows for compressed chunks are stored, counted as duplicates, replaced and refused as any others', async t => {
     const url = await fresh(t)
+    await rowsOf(url, `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET timescaledb.max_tuples_decompressed_per_dml_transaction = 10`)
     const o = await opened(t, url, [table('readings', 'readings', ['zscore']), table('minutes', 'windows', ['mean'])])
     const old = (n: number, from = 0, value = 1) => batchOf(o.series, Array.from({ length: n }, (_, i) => ['d', 'm', -20 * DAY + from + i * 1000, value, { zscore: i, seq: 0 }] as const))
     const window = (mean: number, revision: number) => batchOf(o.series, [['d', 'm', -20 * DAY, NaN, { mean, revision }]])
