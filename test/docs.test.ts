@@ -1,7 +1,10 @@
-/** Every example of the documentation is executed, or checked as far as it can be; every link and every name in it leads somewhere. */
+/**
+ * Every example of the documentation is executed, or checked as far as it can be; every link and every name in it leads
+ * somewhere. The page on adding an operator has a test of its own: docs/guide.test.ts.
+ */
 import t from 'tap'
 import { execFile } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync, appendFileSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { tmpdir } from 'node:os'
 import { dirname, join, normalize } from 'node:path'
@@ -20,12 +23,11 @@ import * as operators from '../operators/index.ts'
 import * as sinks from '../sinks/index.ts'
 import { migrate } from '../sinks/postgres-migrate.ts'
 import { codec } from './support/decode.ts'
-import { at, blocksOf, commandsOf, matches, pages, Place, proseOf, read, root, type Block } from './support/docs.ts'
+import { at, blocksOf, commandsOf, GUIDE, matches, pages, Place, proseOf, read, root, type Block } from './support/docs.ts'
 import { mosquitto, noMosquitto } from './support/mosquitto.ts'
 import { freshDatabase, quiet } from './support/postgres.ts'
 
 const components = { sources, operators, sinks }
-const GUIDE = 'docs/how-to/add-an-operator.md'
 const executed = pages.filter(p => p === 'README.md' || /^docs\/(tutorial|how-to|explain)\//.test(p))
 const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
 const program = addCommands(new Command('millrace'), components as unknown as Parts, commands)
@@ -182,36 +184,6 @@ for (const page of executed.filter(p => p !== GUIDE)) {
     if (stopped !== undefined) t.equal(stopped.code, 130, stopped.out)
   })
 }
-
-t.test('following the page on operators to the letter works', async t => {
-  const blocks = blocksOf(GUIDE)
-  const copy = mkdtempSync(join(tmpdir(), 'millrace-guide-'))
-  t.teardown(() => rmSync(copy, { recursive: true, force: true }))
-  for (const part of ['engine', 'connectors', 'operators', 'models', 'sinks', 'migrations', 'data', 'bench', 'test', 'docs', 'index.ts', 'package.json', 'tsconfig.json', 'tsconfig.build.json', '.taprc']) cpSync(join(root, part), join(copy, part), { recursive: true })
-  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
-  for (const { values: { file, add }, text } of blocks) {
-    if (file !== undefined) {
-      mkdirSync(dirname(join(copy, file)), { recursive: true })
-      writeFileSync(join(copy, file), `${text}\n`, { flag: 'wx' })
-    }
-    if (add !== undefined) appendFileSync(join(copy, add), `${text}\n`)
-  }
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^TAP|^npm_/.test(name)))
-  const run = (script: string) => new Promise<{ code: number, out: string }>(resolve => {
-    execFile('bash', ['-euo', 'pipefail', '-c', `unset NODE_OPTIONS; ${script}`], { cwd: copy, env, maxBuffer: 2 ** 24 }, (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code ?? -1), out: stdout + stderr }))
-  })
-  const outputs = new Map<string, string>()
-  for (const line of blocks.filter(b => b.lang === 'sh').flatMap(b => b.text.split('\n'))) {
-    const { code, out } = await run(line)
-    t.equal(code, 0, `${line}\n${code === 0 ? '' : out}`)
-    outputs.set(line, out)
-  }
-  const said = [...outputs.values()].join('\n')
-  t.match(said, /# \{ total: 3, pass: 3 \}/, 'its tests were run')
-  t.match(said, /ok \d+ - slew \{\} does not care where the stream is cut into batches # time/, 'and the laws')
-  t.match(outputs.get('npm run millrace -- show slew'), /How fast each series changes/)
-  t.match(readFileSync(join(copy, 'docs/reference/operators/slew.md'), 'utf8'), /\| 00:00:03 \| tank\/level \| 13 \| -1 \|/)
-})
 
 /** An empty database with the tables that all pipelines share. */
 async function database (t: Test): Promise<string> {

@@ -1,5 +1,5 @@
 /** The pages of the documentation, their code blocks, and a place to run them in. */
-import { execFile, type ChildProcess } from 'node:child_process'
+import { execFile, spawnSync, type ChildProcess } from 'node:child_process'
 import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,6 +7,9 @@ import { freePort } from './mosquitto.ts'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
 export const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+
+/** The page that is followed step by step. */
+export const GUIDE = 'docs/how-to/add-an-operator.md'
 
 /** A fenced block: ```lang key=value word. `words` are those without a value. */
 export interface Block { readonly page: string, readonly line: number, readonly lang: string, readonly values: Readonly<Record<string, string>>, readonly words: readonly string[], readonly text: string }
@@ -54,9 +57,8 @@ export class Place {
   private constructor (folder: string, ports: Readonly<Record<string, number>>, database: string | undefined) {
     this.folder = folder
     this.ports = ports
-    const inherited = Object.entries(process.env).filter(([name]) => !/^TAP|^MILLRACE_|^npm_/.test(name))
     this.env = {
-      ...Object.fromEntries(inherited), PATH: `${join(folder, 'bin')}:${process.env.PATH}`, NO_COLOR: '1', MILLRACE_LOG_LEVEL: 'error', TSX_TSCONFIG_PATH: join(folder, 'tsconfig.json'),
+      ...plainEnvironment(), PATH: `${join(folder, 'bin')}:${process.env.PATH}`, NO_COLOR: '1', MILLRACE_LOG_LEVEL: 'error', TSX_TSCONFIG_PATH: join(folder, 'tsconfig.json'),
       ...database === undefined ? {} : { MILLRACE_DATABASE: database, DATABASE_URL: database }
     }
   }
@@ -67,6 +69,7 @@ export class Place {
     symlinkSync(join(root, 'data'), join(folder, 'data'))
     place.program('millrace', `exec "${process.execPath}" --import "${import.meta.resolve('tsx')}" "${join(root, 'engine/main.ts')}" "$@"`)
     place.program('npm', `while [ "$1" != -- ]; do shift; done; shift; exec millrace "$@"`)       // npm run [--silent] millrace -- ...
+    if (spawnSync('curl', ['--version']).error !== undefined) place.program('curl', `exec "${process.execPath}" -e 'fetch(process.argv.at(-1)).then(r => r.text()).then(t => process.stdout.write(t))' -- "$@"`)      // no part of a bare Debian
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ extends: relative(folder, join(root, 'tsconfig.json')), compilerOptions: { paths: { millrace: [join(root, 'index.ts')] } }, include: ['*.ts'] }))
     return place
   }
@@ -120,6 +123,9 @@ export class Place {
     return { child, ended }
   }
 }
+
+/** The environment of a shell at a prompt: without what tap, npm and Millrace have put there. */
+export const plainEnvironment = (): NodeJS.ProcessEnv => Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^TAP|^MILLRACE_|^npm_/.test(name)))
 
 /** Whether the lines of `expected` are those of `actual`: `...` in a line stands for any characters, alone in a line for any lines. Empty lines do not count. */
 export function matches (expected: string, actual: string): boolean {
