@@ -41,6 +41,7 @@ export class Dispatcher {
   readonly byReceiver: ReadonlyMap<string, Tries>
   private readonly options: Required<DispatcherOptions>
   private readonly busy = new Map<string, number>()          // receiver -> what it has to do
+  private readonly recording = new Set<Promise<void>>()    // being told to the store
   private readonly held = new Map<string, Promise<void>>()   // delivery -> under way; a lease that ends meanwhile changes nothing
   private readonly lanes = new Map<string, Lane>()
   private readonly stopping = new AbortController()          // no more is leased
@@ -92,8 +93,9 @@ export class Dispatcher {
     if (limit === 0) return 0
     const full = [...receivers.keys()].filter((_, i) => room[i] === 0)
     let taken = 0
+    await Promise.allSettled(this.recording)         // one that is due again at once must not be met while still in hand: it would be leased for nothing
     for (const entry of await store.due(limit, now(), full)) {
-      const key = `${entry.event.id}\0${entry.receiver}`
+      const key = keyOf(entry)
       if (this.held.has(key) || this.stopping.signal.aborted) continue
       taken++
       this.held.set(key, this.work(entry).finally(() => { this.held.delete(key); this.wake() }))
@@ -143,12 +145,18 @@ export class Dispatcher {
     const { store, log, poll } = this.options
     for (const tries of [this.counts, this.byReceiver.get(entry.receiver)]) if (tries !== undefined) tries[how.state === 'retry' ? 'retried' : how.state]++
     for (;;) {
+      const recorded = store.settle(entry, how)
+      this.recording.add(recorded)
       try {
-        return await store.settle(entry, how)
+        await recorded
+        this.held.delete(keyOf(entry))
+        return
       } catch (error) {
         if (this.giveUp.signal.aborted) return
         log.warn({ err: error, receiver: entry.receiver, alert: entry.event.id, state: how.state }, 'what became of an alert cannot be recorded, trying again')
         await sleep(poll, this.giveUp.signal)
+      } finally {
+        this.recording.delete(recorded)
       }
     }
   }
@@ -159,6 +167,8 @@ export class Dispatcher {
     return lane
   }
 }
+
+const keyOf = ({ event, receiver }: OutboxEntry): string => `${event.id}\0${receiver}`
 
 type Lane = (act: () => Promise<void>) => Promise<void>
 

@@ -121,9 +121,9 @@ void t.test('what fails is tried again later and later, as the receiver asks, an
 })
 
 void t.test('a receiver that refuses for good gets it once, one that fails for 24 h until then', async t => {
-  let now = Date.now()
   const { url, received } = await receiver(t, (response, { path }) => { response.writeHead(Number(path.slice(1))).end() })
   const { store } = await outbox(t, alert('a', ['gone', 'down', 'unknown']))
+  let now = Date.now()               // not before the commit: what it left is due from then on
   const start = now
   const dispatcher = dispatch(t, { store, receivers: new Map([['gone', to(`${url}/410`)], ['down', to(`${url}/503`)]]), now: () => now, random: () => 0.5 })
   const down = dispatcher.byReceiver.get('down')!
