@@ -22,7 +22,7 @@ export const operators: Benchmark = {
     const expected = compare(large, deliveries)
     say(`${total} readings, ${expected.rows} windows: the same, row for row`)
     const taken = alternate(ROUNDS, { operators: () => mustAgree(throughOperators(large, deliveries), expected), hand: () => mustAgree(throughHandLoop(large, deliveries), expected) })
-    const own = spread(taken.operators.map(ns => ns / total)), hand = spread(taken.hand.map(ns => ns / total)), ratio = spread(taken.operators.map((ns, i) => ns / taken.hand[i]))
+    const own = spread(taken.operators.map(ns => ns / total)), hand = spread(taken.hand.map(ns => ns / total)), ratio = spread(taken.operators.map((ns, i) => taken.hand[i] / ns))
     const figures: Figures = {
       readings_per_s: Math.round(1e9 / own.median), ns_per_reading: round(own.median), hand_loop_ns_per_reading: round(hand.median), ratio_to_hand_loop: round(ratio.median), series: large.series,
       readings: total, windows: expected.rows, batch: BATCH, runs: ROUNDS,
