@@ -11,6 +11,7 @@ export { columnsOf, evaluate, FAILS, HOLDS, UNKNOWN, type Condition, type Test }
 export { Duration, duration, options, readOptions, span, suggest, Type, type Given, type Milliseconds, type Static, type TObject, type TProperties, type TSchema, type Values } from './options.ts'
 export { errors, MillraceError, reasons, Transient, type Code, type Reason } from './errors.ts'
 export { backoff, sleep } from './clock.ts'
+export { Lock, type LockOwner } from './lock.ts'
 export { Credits } from './credits.ts'
 export { Intake, type DeadLetter } from './intake.ts'
 export { defineSource, type Delivery, type Position, type Source, type SourceDefinition, type SourceHost, type SourceSpec } from './source.ts'

@@ -1,9 +1,8 @@
 import { mkdir, readFile, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { MillraceError, Transient, type AlertEvent, type Commit, type Counts, type Outcome, type OutboxEntry, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
+import { Lock, MillraceError, Transient, type AlertEvent, type Commit, type Counts, type Outcome, type OutboxEntry, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
 import { isoMicros, RowText } from '../format/rows.ts'
 import { DataFiles, dayFile, tableFile } from './data.ts'
-import { Lock } from './lock.ts'
 import { LogWriter, readFrames, syncFolder } from './log.ts'
 
 interface Pending { readonly event: AlertEvent, readonly receiver: string, readonly attempts: number, readonly due: number }
@@ -71,7 +70,7 @@ export class FileStore implements Store {
 
   async open (signal: AbortSignal): Promise<Recovered> {
     await mkdir(join(this.folder, 'log'), { recursive: true, mode: 0o700 })
-    this.lock = await Lock.take(join(this.folder, 'lock'), signal)
+    this.lock = await Lock.take(join(this.folder, 'lock'), { name: 'file store', code: 'store/locked', help: 'stop that process, or give this pipeline another name or folder' }, signal)
     try {
       await this.recover()
       this.data = new DataFiles(this.folder, this.state.files, this.retention)
