@@ -8,8 +8,9 @@ import { continuousAggregate } from './continuous-aggregate.ts'
 import { ingest } from './ingest.ts'
 import type { Benchmark } from './measure.ts'
 import { operators } from './operators.ts'
+import { wal } from './wal.ts'
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { operators, ingest, 'continuous-aggregate': continuousAggregate }
+const benchmarks: Readonly<Record<string, Benchmark>> = { operators, ingest, 'continuous-aggregate': continuousAggregate, wal }
 
 const flags = process.argv.slice(2).filter(a => a.startsWith('--')), [name] = process.argv.slice(2).filter(a => !a.startsWith('--'))
 const unknown = flags.find(f => f !== '--json' && f !== '--save')
