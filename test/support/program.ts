@@ -25,7 +25,10 @@ export function start (t: Test, args: readonly string[], env: Record<string, str
   }
   child.stdout!.on('data', chunk => { started.out += chunk })
   child.stderr!.on('data', chunk => { started.err += chunk })
+  const stop = () => { child.kill('SIGTERM') }        // also when the tests are cut short: it stops its database with it
+  process.once('exit', stop)
   t.teardown(async () => {
+    process.off('exit', stop)
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
     await started.ended
   })
