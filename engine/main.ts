@@ -13,4 +13,7 @@ import type { Parts } from './components.ts'
 
 export const parts: Parts = { sources, operators, sinks, fileStore, publishFleet, openDatabase: openEmbedded, migrate: migrateDatabase, migrationStatus }
 
+// a reader that has seen enough, such as head, ends the program without complaint
+process.stdout.on('error', error => { process.exit((error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1) })
+
 process.exitCode = await main(process.argv.slice(2), parts, commands)

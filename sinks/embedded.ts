@@ -14,7 +14,7 @@ import { MillraceError, type Logger } from '#engine'
 const run = promisify(execFile)
 const database = 'millrace'
 
-export interface Embedded { readonly url: string, readonly takenOver: boolean, stop (): Promise<void> }
+export interface Embedded { readonly url: string, readonly folder: string, readonly takenOver: boolean, stop (): Promise<void> }
 
 /** Starts the server whose data is in `folder`, or takes over the one that runs there already. About 1 s the first time, 0.1 s later. */
 export async function openEmbedded (folder: string, log: Logger): Promise<Embedded> {
@@ -40,6 +40,7 @@ export async function openEmbedded (folder: string, log: Logger): Promise<Embedd
   }
   await createDatabase(port!)
   return {
+    folder: dirname(data),
     url: `postgres://postgres@127.0.0.1:${port}/${database}`,
     takenOver,
     stop: async () => { await tool('pg_ctl', 'stop', '-m', 'fast', '-w', '-t', '30', '-D', data) }

@@ -46,6 +46,7 @@ async function show (options: Options, parts: Parts): Promise<number> {
         say(`status page   ${http}/`)
         say(`metrics       ${http}/metrics`)
         say(`database      ${database.url}${database.takenOver ? '  (was still running: taken over)' : ''}`)
+        say(`its files     ${database.folder}`)
         say(`alerts go to  ${receiver.url}`)
         begin(run)
       }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Components } from '../components.ts'
@@ -45,10 +45,10 @@ async function fromModule (file: string): Promise<Read> {
     module = await import(pathToFileURL(resolve(file)).href)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ERR_MODULE_NOT_FOUND' && message.includes(resolve(file))) throw new MillraceError('usage/file', `the file "${file}" cannot be read: ENOENT`, { help: 'name a pipeline, .yaml or .ts', cause: error })
+    if (code === 'ERR_MODULE_NOT_FOUND' && !existsSync(file)) throw new MillraceError('usage/file', `the file "${file}" cannot be read: ENOENT`, { help: 'name a pipeline, .yaml or .ts', cause: error })
     if (code === 'ERR_UNKNOWN_FILE_EXTENSION') throw new MillraceError('usage/file', `"${file}" is TypeScript, which this Node does not read`, { help: 'start with node --import tsx, or compile it', cause: error })
     if (error instanceof MillraceError) return { pipeline: undefined, findings: [{ code: error.code, level: 'error', message: `${file}: ${error.message}`, help: error.help, path: [] }] }
-    return failed(`${file} cannot be loaded: ${message}`)
+    return failed(`${file} cannot be loaded: ${message}`, /'millrace'|dist\/index\.js/.test(message) ? "in a checkout of Millrace, npm run build makes what 'millrace' stands for; elsewhere, npm install millrace" : undefined)
   }
   const pipeline = module.default
   if (!isPipeline(pipeline)) return { pipeline: undefined, findings: [{ code: 'config/invalid', level: 'error', message: `${file} has no pipeline as its default export`, help: "export default pipeline('name').from(...).to(...)", path: [] }] }

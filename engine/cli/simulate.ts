@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import { openLog, type LogOptions } from '../log.ts'
+import { duration, span } from '../options.ts'
 import { streams } from './program.ts'
 import { stopSignal } from './work.ts'
 
@@ -35,14 +36,20 @@ export function simulate (program: Command, parts: Parts): void {
     .action(async (given: Options) => {
       const log = openLog({ ...given.logLevel === undefined ? {} : { level: given.logLevel }, ...given.logFormat === undefined ? {} : { format: given.logFormat } })
       const stop = stopSignal(log)
-      const fleet = parts.publishFleet({ ...fleetOf(given), log, signal: stop.signal })
+      const away = new AbortController()
+      const fleet = parts.publishFleet({ ...fleetOf(given), log, signal: AbortSignal.any([stop.signal, away.signal]) })
+      const waited = given.for === undefined ? undefined : setTimeout(() => { if (!fleet.connected && fleet.published === 0) away.abort() }, duration(given.for) + AWAY)
       await fleet.done
+      clearTimeout(waited)
+      if (away.signal.aborted) throw new MillraceError('source/unreachable', `the broker ${new URL(given.url).host} was not there for ${given.for} and ${span(AWAY)} more`)
       const { published, acknowledged } = fleet
       if (given.labels !== undefined) writeFileSync(given.labels, `${JSON.stringify(fleet.labels(), null, 2)}\n`)
       streams(program).out(given.json ? `${JSON.stringify({ published, acknowledged })}\n` : `${published} readings published, ${acknowledged} acknowledged\n`)
       process.exitCode = stop.code()
     })
 }
+
+const AWAY = 10_000                  // ms that a broker may take to be there, when the time is limited
 
 /** Options of the command as those of the publisher, which checks them. */
 export function fleetOf ({ url, topic, qos, devices, metrics, every, rate, for: lasts, speed, seed, tenant, prefix, fault = [], rates }: Options) {

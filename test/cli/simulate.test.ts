@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { start } from '../support/program.ts'
 import { publishFleet } from '../../connectors/publisher.ts'
 import { replay as replayFiles } from '../../connectors/replay.ts'
 import type { Parts } from '../../engine/components.ts'
@@ -59,4 +60,10 @@ void t.test('replay puts files through a pipeline instead of its own source, to 
   t.match(await again('--option', 'missing'), { code: 2, err: /"missing" is not name=value/ })
   t.match(await again('--speed', 'fast'), { code: 78, err: /replay.speed/ })
   t.match(await call('replay', at, '--data', join(folder, 'none.csv'), '--folder', folder), { code: 2, err: /there is no/ })
+})
+
+t.test('a broker that is not there ends a limited simulation with 69, instead of waiting for ever', async t => {
+  const run = start(t, ['simulate', '--url', 'mqtt://127.0.0.1:1', '--for', '100ms'])
+  t.equal(await run.ended, 69, run.err)
+  t.match(run.err, /source\/unreachable[\s\S]*127\.0\.0\.1:1 was not there/)
 })
