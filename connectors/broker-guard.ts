@@ -10,11 +10,14 @@ export interface Refused { readonly declared: number, readonly limit: number, re
 const CONNECT = 1
 const HEADER = 5                     // longest fixed header: type, then 1 to 4 bytes of length
 
+/** Whether more may be read now, and a call when that may have changed: nothing is read meanwhile, so the peer's window fills up. */
+export interface Room { open (): boolean, next (go: () => void): void }
+
 /**
  * Reads the fixed headers (MQTT 3.1.1, section 2.2) of what passes through socket.read(), and cuts the connection at a
  * packet that declares more than is allowed, before any of it has been collected. Copies nothing, 20 bytes per socket.
  */
-export function guard (socket: Socket, limits: GuardLimits, refused: (packet: Refused) => void): void {
+export function guard (socket: Socket, limits: GuardLimits, refused: (packet: Refused) => void, room: Room): void {
   let left = 0                       // bytes of the packet under way
   let type = 0, length = 0, shift = -7           // of the header under way; -7: it has not begun
   let connected = false
@@ -52,7 +55,13 @@ export function guard (socket: Socket, limits: GuardLimits, refused: (packet: Re
   }
 
   const read = socket.read.bind(socket)
+  let waiting = false
   socket.read = (size?: number) => {
+    if (!room.open()) {
+      if (!waiting) room.next(() => { waiting = false; if (!socket.destroyed) socket.emit('readable') })
+      waiting = true
+      return null
+    }
     const chunk = read(size) as Buffer | null
     if (chunk === null || passes(chunk)) return chunk
     socket.destroy()

@@ -20,7 +20,8 @@ const TOPIC_BYTES = 65_535 + 4       // beside the payload of a PUBLISH
 const CONNECT_WITHIN = 5_000         // ms
 const DRAIN_WITHIN = 10_000          // ms for a subscriber that does not read
 const CLIENT_ID = 128                // characters
-const LEVELS = 16                    // of a topic
+const LEVELS = 1000                  // of a topic: what no template matches is a dead letter
+const QUEUE = 1000                   // packets of a client before its CONNACK
 const PUBLISH = 3
 
 type Held = { readonly client: Client | null, readonly go: () => void }
@@ -98,7 +99,7 @@ export class BrokerSource implements Source {
   private async listen (): Promise<void> {
     const { log } = this.host
     const aedes = this.aedes = await Aedes.createBroker({
-      connectTimeout: CONNECT_WITHIN, drainTimeout: DRAIN_WITHIN, maxTopicLevels: LEVELS, maxInflightInbound: 100,
+      connectTimeout: CONNECT_WITHIN, drainTimeout: DRAIN_WITHIN, maxTopicLevels: LEVELS, queueLimit: QUEUE, maxInflightInbound: 100,
       preConnect: (_client, packet, done) => {
         packet.clean = true
         const fits = (packet.clientId ?? '').length <= CLIENT_ID
@@ -135,16 +136,16 @@ export class BrokerSource implements Source {
       else this.addresses.set(from, left)
     })
     socket.setNoDelay(true)
-    guard(socket, { connect: CONNECT_BYTES, packet: this.options.maxPayload + TOPIC_BYTES }, packet => this.refused(from, packet))
+    guard(socket, { connect: CONNECT_BYTES, packet: this.options.maxPayload + TOPIC_BYTES }, packet => this.refused(from, packet), { open: () => this.stopped || this.credits.open, next: go => this.whenOpen(go) })
     aedes.handle(socket)
   }
 
   /** aedes sends the PUBACK of a message when this has called back, and only then: see its lib/handlers/publish.js. Runs for wills too. */
   private readonly publish: AuthorizePublishHandler = (client, packet, done) => {
     if (this.stopped) return
+    if (packet.topic.startsWith('$')) return done(this.forbidden(packet.topic, packet.payload))
     const position = this.take(packet.topic, packet.payload)
     packet.retain = false
-    if (packet.topic.startsWith('$')) return done(new Error(`devices may not publish to ${packet.topic}`))
     if (packet.qos > 0) this.acks.hold(position, { client, go: () => done(null) })
     else this.whenOpen(() => done(null))
   }
@@ -153,6 +154,15 @@ export class BrokerSource implements Source {
     const position = this.decode(topic, typeof payload === 'string' ? Buffer.from(payload) : payload, this.host.now())
     this.gathering.pushed()
     return position
+  }
+
+  /** Topics of the broker itself are not for devices: a dead letter, and the end of the connection, as nobody may see it. */
+  private forbidden (topic: string, payload: AedesPublishPacket['payload']): Error {
+    const detail = `devices may not publish to ${topic}`
+    this.intake.message(topic, Buffer.from(payload), this.host.now())
+    this.intake.reject('topic_mismatch', detail)
+    this.gathering.pushed()
+    return new Error(detail)
   }
 
   private whenOpen (go: () => void): void {

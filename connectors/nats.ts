@@ -81,8 +81,9 @@ export const nats = defineSource({
             credits.next(back)
           }
           const subscribe = (to: NatsConnection) => {
-            subscriptions = topics.filters.map(filter => to.subscribe(filter, { callback: receive, ...options.queue === undefined ? {} : { queue: options.queue } }))
-            listening()
+            const mine = subscriptions = topics.filters.map(filter => to.subscribe(filter, { callback: receive, ...options.queue === undefined ? {} : { queue: options.queue } }))
+            // heard by the server when it has answered what was sent after them; a refusal comes before that
+            to.flush().then(() => { if (subscriptions === mine && !to.isClosed()) listening() }, () => {})
           }
 
           const work = async () => {

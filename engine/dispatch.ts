@@ -98,7 +98,8 @@ export class Dispatcher {
       const key = keyOf(entry)
       if (this.held.has(key) || this.stopping.signal.aborted) continue
       taken++
-      this.held.set(key, this.work(entry).finally(() => { this.held.delete(key); this.wake() }))
+      const work: Promise<void> = this.work(entry).finally(() => { if (this.held.get(key) === work) this.held.delete(key); this.wake() })
+      this.held.set(key, work)
     }
     return taken
   }

@@ -141,7 +141,7 @@ class Gathered implements Outputs {
     this.deadLetters = dead
     const trunk = this.tally('')
     trunk.received = received
-    trunk.dead_lettered = dead.length
+    trunk.dead_lettered = dead.reduce((sum, { count = 1 }) => sum + count, 0)
   }
 
   tally (branch: string): Counts { return this.tallies[branch] ??= noCounts() }

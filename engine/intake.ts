@@ -10,8 +10,9 @@ export interface DeadLetter {
   readonly reason: Reason
   readonly detail: string            // names the field and the value
   readonly topic: string
-  readonly payload: Uint8Array       // a copy; empty from the 17th dead letter of a message on, so that one message cannot become gigabytes
+  readonly payload: Uint8Array       // a copy, on part 0; empty on the others, whose bytes are those of part 0
   readonly ingest: number            // when it arrived, ms
+  readonly count?: number            // readings that it stands for; 1 when absent
 }
 
 const MAX_TIME = 253402300800000     // the year 10000
@@ -19,7 +20,7 @@ const START = 1024
 const none = new Uint8Array(0)
 const ROW = 28                       // bytes of a row
 const DEAD = 256                     // bytes of a dead letter, about, without its payload
-const WITH_PAYLOAD = 16              // dead letters of one message that carry its bytes
+const LETTERS = 16                   // dead letters of one message; the last one stands for all that follow
 
 /**
  * Where bytes have become columns: codecs write readings here, one message (= one record, one position) after the
@@ -41,7 +42,8 @@ export class Intake {
   private messages = 0
   private topic = ''
   private payload: Uint8Array = none
-  private kept: Uint8Array | undefined         // copy of the payload for dead letters
+  private lost = 0                   // readings that the dead letters stand for
+  private lastDetail = ''            // of the newest dead letter
   private charged = 0                // rows that the credits know of
   private ingest = 0
 
@@ -62,7 +64,6 @@ export class Intake {
     this.payload = payload
     this.ingest = ingest
     this.part = 0
-    this.kept = undefined
     this.charge(payload.length + topic.length + 64 + ROW * (this.rows - this.charged))
     this.charged = this.rows
     this.messages++
@@ -85,8 +86,15 @@ export class Intake {
 
   /** One reading of the current message, or all of it, cannot be read. Counts as one reading. */
   reject (reason: Reason, detail: string): void {
-    this.charge(DEAD)
-    const payload = this.part < WITH_PAYLOAD ? this.kept ??= Uint8Array.from(this.payload) : none
+    this.lost++
+    if (this.part === LETTERS) {
+      const last = this.dead[this.dead.length - 1], count = (last.count ?? 1) + 1
+      this.dead[this.dead.length - 1] = { ...last, count, detail: `${this.lastDetail}; and ${count - 1} more readings of this message` }
+      return
+    }
+    const payload = this.part === 0 ? Uint8Array.from(this.payload) : none
+    this.charge(DEAD + payload.length)
+    this.lastDetail = detail
     this.dead.push({ position: this.position, part: this.part++, reason, detail, topic: this.topic, payload, ingest: this.ingest })
   }
 
@@ -95,9 +103,9 @@ export class Intake {
     const { rows, dead, bytes, messages } = this
     const delivery: Delivery = {
       rows: { time: this.time.slice(0, rows), series: this.ids.slice(0, rows), value: this.value.slice(0, rows), position: this.positions.slice(0, rows) },
-      dead, received: rows + dead.length, messages, upTo: this.position, ingest, bytes, ended
+      dead, received: rows + this.lost, messages, upTo: this.position, ingest, bytes, ended
     }
-    this.rows = this.charged = this.bytes = this.messages = 0
+    this.rows = this.charged = this.bytes = this.messages = this.lost = 0
     this.dead = []
     return delivery
   }

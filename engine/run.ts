@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly now?: () => number
 }
 
+const STOP_WITHIN = 10_000           // ms that what is under way may take after a stop was asked for
+
 /** A pipeline at work. */
 export class Run {
   readonly pipeline: Pipeline
@@ -178,7 +180,7 @@ export class Run {
   }
 
   private observe ({ writes, alerts, deadLetters }: Outputs): void {
-    for (const { reason } of deadLetters) this.reasons[reason] = (this.reasons[reason] ?? 0) + 1
+    for (const { reason, count = 1 } of deadLetters) this.reasons[reason] = (this.reasons[reason] ?? 0) + count
     for (const { event } of alerts) this.alerts[event.state]++
     if (this.source?.now !== undefined) return        // history: its time says nothing about ours
     const now = Date.now()
@@ -188,19 +190,28 @@ export class Run {
     }
   }
 
-  /** Tries again while the failure is transient. Gives up at once on anything else, and 10 s after a stop was asked for. */
+  /** Tries again while the failure is transient. Gives up at once on anything else, and 10 s after a stop was asked for, also in the middle of a try. */
   private async insist<T> (what: string, signal: AbortSignal, act: () => Promise<T>): Promise<T> {
     const waits = backoff()
-    let stopping: number | undefined
-    for (;;) {
-      try {
-        return await act()
-      } catch (error) {
-        if (!(error instanceof Transient)) throw error
-        if (signal.aborted && this.now() > (stopping ??= this.now() + 10_000)) throw error
-        this.log.warn({ err: error.message }, `${what} failed, trying again`)
-        await sleep(waits.next().value)
+    let timer: NodeJS.Timeout | undefined
+    let late!: () => void
+    const tooLate = new Promise<never>((_, reject) => { late = () => { timer = setTimeout(() => reject(new Transient(`${what} did not answer within ${STOP_WITHIN / 1000} s of the stop`)), STOP_WITHIN) } })
+    if (signal.aborted) late()
+    else signal.addEventListener('abort', late, { once: true })
+    const stopping = performance.now() + STOP_WITHIN
+    try {
+      for (;;) {
+        try {
+          return await Promise.race([act(), tooLate])
+        } catch (error) {
+          if (!(error instanceof Transient) || (signal.aborted && performance.now() > stopping)) throw error
+          this.log.warn({ err: error.message }, `${what} failed, trying again`)
+          await Promise.race([sleep(waits.next().value), tooLate])
+        }
       }
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', late)
     }
   }
 

@@ -1,3 +1,5 @@
+import { MillraceError } from './errors.ts'
+
 /** Tags of a device: type, site and whatever else topics or a file say about it. */
 export type Tags = Readonly<Record<string, string>>
 export interface SeriesName { readonly tenant: string, readonly device: string, readonly metric: string }
@@ -102,6 +104,7 @@ export class SeriesTable {
 
   /** Takes up what save() gave, with the same ids. Only on an empty table. */
   load ({ devices, series }: SavedSeries): void {
+    if (Math.max(devices.length, series.length) > this.capacity) throw new MillraceError('config/invalid', `${Math.max(devices.length, series.length)} series are remembered, and memory is reserved for ${this.capacity}`, { help: `--max-series ${Math.max(devices.length, series.length)} or more` })
     for (const { tenant, device, tags } of devices) this.tag(this.device(tenant, device), tags)
     for (const { device, metric } of series) this.of(device, metric)
   }

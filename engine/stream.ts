@@ -19,7 +19,7 @@ export interface Gathering {
 /**
  * Deliveries from an intake that fills message by message: one as soon as `rows` readings or `linger` ms have gathered
  * and the engine has a slot free. While it has none, deliveries grow instead of queueing: that is the group commit.
- * `start` begins reading and returns how to stop; it must read only while `credits.open`.
+ * `start` begins reading and returns how to stop; it must read only while `credits.open`. An abort delivers what is left.
  */
 export function gather (intake: Intake, credits: Credits, signal: AbortSignal, now: () => number, start: (g: Gathering) => () => void, { rows = 5000, linger = 20 } = {}): Observable<Delivery> {
   return new Observable(subscriber => {
@@ -45,7 +45,16 @@ export function gather (intake: Intake, credits: Credits, signal: AbortSignal, n
       end () { ending = true; flush() },
       fail (error) { over = true; subscriber.error(error) }
     })
-    const abort = () => { over = true; clearTimeout(timer); subscriber.complete() }
+    const abort = () => {            // what has been read already goes the whole way, whatever slots there are; nothing is read after it
+      if (over) return
+      over = true
+      clearTimeout(timer)
+      if (intake.waiting > 0) {
+        credits.deliver()
+        subscriber.next(intake.take(now()))
+      }
+      subscriber.complete()
+    }
     signal.addEventListener('abort', abort, { once: true })
     return () => { over = true; clearTimeout(timer); signal.removeEventListener('abort', abort); stop() }
   })

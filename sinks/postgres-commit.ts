@@ -67,7 +67,15 @@ async function putLate (session: Session, pipeline: string, late: Commit['late']
 }
 
 async function putDeadLetters (session: Session, pipeline: string, letters: readonly DeadLetter[]): Promise<void> {
-  if (letters.length === 0) return
+  for (let from = 0, to = 0; from < letters.length; from = to) {
+    for (let bytes = 0; to < letters.length && (to === from || bytes < SLICE); to++) bytes += letters[to].payload.length + letters[to].detail.length + 256
+    await putSlice(session, pipeline, letters.slice(from, to))
+  }
+}
+
+const SLICE = 4 * 2 ** 20            // bytes of one statement, about: hex in text doubles them, and a string has its limit
+
+async function putSlice (session: Session, pipeline: string, letters: readonly DeadLetter[]): Promise<void> {
   const column = <T>(of: (letter: DeadLetter) => T) => letters.map(of)
   await session.query(DEAD, [pipeline, column(l => l.position), column(l => l.part), column(l => l.reason), column(l => clean(l.detail)), column(l => clean(l.topic)), column(l => Buffer.from(l.payload)), column(l => micros(l.ingest))])
 }

@@ -88,7 +88,7 @@ export class Session {
   }
 
   async close (): Promise<void> {
-    if (this.lost === undefined) await this.guard('ending', this.client.end()).catch(() => {})
+    if (this.lost === undefined) await this.guard('ending', this.client.end(), Math.min(this.timeout, 5000)).catch(() => {})
     this.destroy()
   }
 
@@ -98,13 +98,13 @@ export class Session {
     stream.destroy()
   }
 
-  private async guard<T> (what: string, work: Promise<T>): Promise<T> {
-    const timer = setTimeout(() => this.destroy(new Error(`no answer within ${span(this.timeout)} to: ${what.slice(0, 80)}`)), this.timeout)
+  private async guard<T> (what: string, work: Promise<T>, within = this.timeout): Promise<T> {
+    const timer = setTimeout(() => this.destroy(new Error(`no answer within ${span(within)} to: ${what.slice(0, 80)}`)), within)
     try {
       return await new Promise<T>((resolve, reject) => { this.abandon = reject; work.then(resolve, reject) })
     } catch (error) {
       const code = sqlstate(error)
-      if (code !== undefined && !TRANSIENT.test(code)) throw error
+      if (code !== undefined ? !TRANSIENT.test(code) : error instanceof RangeError || error instanceof TypeError) throw error      // the latter are bugs of ours, and stay so however often they are tried
       const reason = this.lost !== undefined && code === undefined ? this.lost : error as Error
       throw new Transient(reason.message === '' ? (reason as NodeJS.ErrnoException).code ?? reason.name : reason.message, { cause: error })
     } finally {

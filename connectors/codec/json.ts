@@ -153,6 +153,7 @@ class Decoder {
     for (const key in o) {
       if (key === timeKey || key === 'device' || key === 'metric') continue
       const value = o[key]
+      if (value === null && TIME_KEYS.includes(key)) continue
       if (key === 'values' && isMembers(value)) {
         for (const name in value) {
           found = true
@@ -277,6 +278,7 @@ class Decoder {
 }
 
 const isMembers = (value: unknown): value is Members => typeof value === 'object' && value !== null && !Array.isArray(value)
+const TIME_KEYS = ['ts', 'timestamp', 'time', 't']
 const timeKeyOf = (o: Members): string | undefined =>
   o.ts !== undefined && o.ts !== null ? 'ts' : o.timestamp !== undefined && o.timestamp !== null ? 'timestamp' : o.time !== undefined && o.time !== null ? 'time' : o.t !== undefined && o.t !== null ? 't' : undefined
 const nameOf = (raw: unknown): string | undefined => typeof raw === 'string' ? raw : Number.isSafeInteger(raw) ? String(raw) : undefined

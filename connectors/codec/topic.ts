@@ -18,7 +18,7 @@ const REMEMBERED = 100_000           // topics; beyond, the oldest is resolved a
 const LONGEST = 256                  // of a name, UTF-16 units
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype'])
 // eslint-disable-next-line no-control-regex
-const UNFIT = /[\0-\x1f\x7f\ufeff+#]|\p{Surrogate}/u         // with the u flag a surrogate matches only when it stands alone
+const UNFIT = /[\0-\x1f\x7f\ufeff\ufffd+#]|\p{Surrogate}/u         // with the u flag a surrogate matches only when it stands alone
 
 /**
  * Topic templates such as `{tenant}/{device}/{metric}` or `site/{site}/{device}`: a level is a `{name}` or a literal.
@@ -90,7 +90,7 @@ export function nameFault (kind: string, name: string): Fault | undefined {
   if (name.length === 0) return { reason: 'bad_name', detail: `the ${kind} is empty` }
   if (name.length > LONGEST) return { reason: 'bad_name', detail: `the ${kind} "${short(name)}" is ${name.length} characters long, ${LONGEST} are allowed` }
   if (FORBIDDEN.has(name)) return { reason: 'forbidden_key', detail: `the ${kind} is called ${name}` }
-  if (UNFIT.test(name)) return { reason: 'bad_name', detail: `the ${kind} ${JSON.stringify(short(name))} has a control character, a byte order mark, a lone surrogate, + or # in it` }
+  if (UNFIT.test(name)) return { reason: 'bad_name', detail: `the ${kind} ${JSON.stringify(short(name))} has a control character, a byte order mark, a lone surrogate, bytes that are not UTF-8, + or # in it` }
   return undefined
 }
 

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option, type OutputConfiguration } from 'commander'
 import type { Parts } from '../components.ts'
-import { MillraceError } from '../errors.ts'
+import { errors, MillraceError, Transient } from '../errors.ts'
 import { exitOf, report, reportError } from '../report.ts'
 import { version } from '../version.ts'
 import { InvalidPipeline } from './load.ts'
@@ -35,6 +35,10 @@ export async function main (argv: readonly string[], parts: Parts, commands: rea
     if (error instanceof MillraceError) {
       err(reportError(error, { color }))
       return error.exit
+    }
+    if (error instanceof Transient) {
+      err(reportError(new MillraceError('store/unreachable', `what was under way could not be committed: ${error.message}`, { help: 'nothing of it was acknowledged: it comes again from sources that can' }), { color }))
+      return errors['store/unreachable'].exit
     }
     err(`${(error as Error)?.stack ?? String(error)}\n`)
     return 1

@@ -6,7 +6,7 @@ import { openLog, type LogOptions } from '../log.ts'
 import type { Pipeline, Route } from '../pipeline.ts'
 import { load } from './load.ts'
 import { streams } from './program.ts'
-import { address, stopSignal, work } from './work.ts'
+import { address, seriesOf, stopSignal, work } from './work.ts'
 
 interface Options {
   readonly data: readonly string[], readonly speed: string, readonly option?: readonly string[], readonly name?: string, readonly send?: boolean, readonly database?: string, readonly folder: string, readonly http: string
@@ -37,7 +37,7 @@ export function replay (program: Command, parts: Parts): void {
       const source = parts.sources.replay({ files: options.data, speed: options.speed === 'max' ? 'max' : Number(options.speed), ...Object.fromEntries((options.option ?? []).map(pairOf)) })
       const [run] = await work([apart(await load(file, parts), options)], {
         parts, log, folder: options.folder, database: options.database ?? process.env.MILLRACE_DATABASE,
-        http: options.http === 'off' ? undefined : address(options.http), maxSeries: Number(options.maxSeries), source, signal: stop.signal
+        http: options.http === 'off' ? undefined : address(options.http), maxSeries: seriesOf(options.maxSeries), source, signal: stop.signal
       })
       const { received, written, late, dead_lettered } = run.counts['']
       streams(program).out(options.json ? `${JSON.stringify(describe(run))}\n` : `${received} readings: ${written} written, ${late} late, ${dead_lettered} dead letters\n`)

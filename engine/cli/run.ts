@@ -5,7 +5,7 @@ import { describe } from '../api/status.ts'
 import { sleep } from '../clock.ts'
 import { duration } from '../options.ts'
 import { load } from './load.ts'
-import { address, stopSignal, work } from './work.ts'
+import { address, seriesOf, stopSignal, work } from './work.ts'
 
 interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly maxSeries: string, readonly for?: string, readonly json?: boolean, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
 
@@ -28,7 +28,7 @@ export function run (program: Command, parts: Parts): void {
       const pipelines = await Promise.all(files.map(file => load(file, parts)))
       const runs = await work(pipelines, {
         parts, log, folder: options.folder, database: options.database ?? process.env.MILLRACE_DATABASE,
-        http: options.http === 'off' ? undefined : address(options.http), maxSeries: Number(options.maxSeries), signal: AbortSignal.any([stop.signal, enough.signal]),
+        http: options.http === 'off' ? undefined : address(options.http), maxSeries: seriesOf(options.maxSeries), signal: AbortSignal.any([stop.signal, enough.signal]),
         started: (_, url) => { if (url !== undefined) log.info(`status page ${url}/`) }
       })
       if (options.json) for (const run of runs) process.stdout.write(`${JSON.stringify(describe(run))}\n`)

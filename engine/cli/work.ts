@@ -62,6 +62,13 @@ export function stopSignal (log: Logger): { signal: AbortSignal, code: () => num
   return { signal: stop.signal, code: () => code }
 }
 
+/** How many series memory is reserved for: 1 to 2^24. */
+export function seriesOf (text: string): number {
+  const n = Number(text)
+  if (!(Number.isInteger(n) && n >= 1 && n <= 2 ** 24)) throw new MillraceError('usage/command', `--max-series ${text} is not a number of series`, { help: `an integer from 1 to ${2 ** 24}` })
+  return n
+}
+
 /** '127.0.0.1:8080' -> host and port. */
 export function address (text: string): { host: string, port: number } {
   const [, host, port] = /^(?:(.*):)?(\d+)$/.exec(text) ?? []

@@ -2,7 +2,7 @@ import t from 'tap'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { defineOperator, defineSink, imbalance, pipeline, Transient, Type, type Batch, type Pipeline, type SinkSpec, type Store } from '#engine'
+import { defineOperator, defineSink, defineSource, gather, imbalance, Intake, pipeline, Transient, Type, type Batch, type Pipeline, type SinkSpec, type Store } from '#engine'
 import { normalise } from '../../engine/lint.ts'
 import { openLog } from '../../engine/log.ts'
 import { Run, type RunOptions } from '../../engine/run.ts'
@@ -124,6 +124,34 @@ t.test('a pipeline that was changed while it was stopped goes on: what is the sa
   await stopped(pipeline('p').from(third.spec).pipe(dedupe(), ewma({ alpha: 0.1 })).to(file({ table: 'r' })), third, 7)
   t.strictSame(seen, ['/alert:high', '/ewma'])
   t.equal(rowsOf(dir, 'p', 'r').at(-1).ewma, 6, 'another mean begins at its first value')
+})
+
+t.test('what had been read when the stop came is committed, though every slot was taken', async t => {
+  const dir = folder(t)
+  const stop = new AbortController()
+  const spec = defineSource({
+    name: 'all', summary: 'Takes in 500 messages at once and stays.', options: Type.Object({}),
+    open: (_, host) => ({
+      open (_from, credits, signal) {
+        const intake = new Intake(host.series, credits, { ahead: host.ahead, after: 0 })
+        return gather(intake, credits, signal, host.now, g => {
+          for (let i = 0; i < 500; i++) {
+            intake.message('test', new Uint8Array(10), host.now())
+            intake.reading(host.series.id('default', 'a', 'x'), T0 + i, i)
+            g.pushed()
+          }
+          setTimeout(() => stop.abort(), 10)
+          return () => {}
+        }, { rows: 10, linger: 60_000 })
+      },
+      commit: async () => {},
+      trouble: () => undefined
+    })
+  })
+  const run = open(stored().from(spec()), dir)
+  await run.run(stop.signal)
+  t.equal(rowsOf(dir, 'p', 'readings').length, 500)
+  t.equal(run.imbalance, 0)
 })
 
 t.test('a silent device gets provisional rows, which its own later readings replace', async t => {
