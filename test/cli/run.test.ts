@@ -76,3 +76,13 @@ t.test('the HTTP plane is for this machine only; a wrong pipeline exits with 78 
   t.equal(await wrong.ended, 78)
   t.match(wrong.err, /q\.yaml:2:9[\s\S]*did you mean "simulator"[\s\S]*q\.yaml:3:17[\s\S]*did you mean "alpha"/)
 })
+
+t.test('--max-series is a number of series: anything else exits with 2 and says so', async t => {
+  const folder = temporary(t)
+  writeFileSync(join(folder, 'p.yaml'), 'name: p\nfrom: { simulator: {} }\nto: [ stdout ]\n')
+  for (const wrong of ['abc', '0', '1e12']) {
+    const run = start(t, ['run', join(folder, 'p.yaml'), '--folder', folder, '--http', 'off', '--max-series', wrong])
+    t.equal(await run.ended, 2, run.err)
+    t.match(run.err, /usage\/command.*--max-series/)
+  }
+})
