@@ -43,7 +43,7 @@ export class Intake {
   private topic = ''
   private payload: Uint8Array = none
   private lost = 0                   // readings that the dead letters stand for
-  private lastDetail = ''            // of the newest dead letter
+  private more = 0                   // of them, those of the current message that have no letter of their own yet
   private charged = 0                // rows that the credits know of
   private ingest = 0
 
@@ -60,6 +60,7 @@ export class Intake {
 
   /** Begins a message. `ingest` is its arrival in ms; positions count messages. Returns its position. */
   message (topic: string, payload: Uint8Array, ingest: number): number {
+    this.sumUp()
     this.topic = topic
     this.payload = payload
     this.ingest = ingest
@@ -88,18 +89,17 @@ export class Intake {
   reject (reason: Reason, detail: string): void {
     this.lost++
     if (this.part === LETTERS) {
-      const last = this.dead[this.dead.length - 1], count = (last.count ?? 1) + 1
-      this.dead[this.dead.length - 1] = { ...last, count, detail: `${this.lastDetail}; and ${count - 1} more readings of this message` }
+      this.more++
       return
     }
     const payload = this.part === 0 ? Uint8Array.from(this.payload) : none
     this.charge(DEAD + payload.length)
-    this.lastDetail = detail
     this.dead.push({ position: this.position, part: this.part++, reason, detail, topic: this.topic, payload, ingest: this.ingest })
   }
 
   /** All that has gathered, as a delivery; the intake is empty again. */
   take (ingest: number, ended = false): Delivery {
+    this.sumUp()
     const { rows, dead, bytes, messages } = this
     const delivery: Delivery = {
       rows: { time: this.time.slice(0, rows), series: this.ids.slice(0, rows), value: this.value.slice(0, rows), position: this.positions.slice(0, rows) },
@@ -108,6 +108,14 @@ export class Intake {
     this.rows = this.charged = this.bytes = this.messages = this.lost = 0
     this.dead = []
     return delivery
+  }
+
+  /** The last dead letter of the current message stands for those beyond the limit too. */
+  private sumUp (): void {
+    if (this.more === 0) return
+    const last = this.dead[this.dead.length - 1]
+    this.dead[this.dead.length - 1] = { ...last, count: this.more + 1, detail: `${last.detail}; and ${this.more} more readings of this message` }
+    this.more = 0
   }
 
   private charge (bytes: number): void {

@@ -1,7 +1,7 @@
 import { pino, type Logger } from 'pino'
 export type { Logger }
 
-export interface LogOptions { readonly level?: string, readonly format?: 'auto' | 'json' | 'pretty' }
+export interface LogOptions { readonly level?: string | undefined, readonly format?: 'auto' | 'json' | 'pretty' | undefined }
 
 const LEVELS: Record<number, string> = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' }
 const HIDDEN = new Set(['level', 'time', 'pid', 'hostname', 'msg'])

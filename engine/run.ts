@@ -194,17 +194,17 @@ export class Run {
   private async insist<T> (what: string, signal: AbortSignal, act: () => Promise<T>): Promise<T> {
     const waits = backoff()
     let timer: NodeJS.Timeout | undefined
+    let over = false
     let late!: () => void
-    const tooLate = new Promise<never>((_, reject) => { late = () => { timer = setTimeout(() => reject(new Transient(`${what} did not answer within ${STOP_WITHIN / 1000} s of the stop`)), STOP_WITHIN) } })
+    const tooLate = new Promise<never>((_, reject) => { late = () => { timer = setTimeout(() => { over = true; reject(new Transient(`${what} did not succeed within ${STOP_WITHIN / 1000} s of the stop`)) }, STOP_WITHIN) } })
     if (signal.aborted) late()
     else signal.addEventListener('abort', late, { once: true })
-    const stopping = performance.now() + STOP_WITHIN
     try {
       for (;;) {
         try {
           return await Promise.race([act(), tooLate])
         } catch (error) {
-          if (!(error instanceof Transient) || (signal.aborted && performance.now() > stopping)) throw error
+          if (!(error instanceof Transient) || over) throw error
           this.log.warn({ err: error.message }, `${what} failed, trying again`)
           await Promise.race([sleep(waits.next().value), tooLate])
         }

@@ -32,7 +32,7 @@ export function replay (program: Command, parts: Parts): void {
     .option('--max-series <n>', 'how many series memory is reserved for', '100000')
     .option('--json', 'print the counts as JSON at the end')
     .action(async (file: string, options: Options) => {
-      const log = openLog({ ...options.logLevel === undefined ? {} : { level: options.logLevel }, ...options.logFormat === undefined ? {} : { format: options.logFormat } })
+      const log = openLog({ level: options.logLevel, format: options.logFormat })
       const stop = stopSignal(log)
       const source = parts.sources.replay({ files: options.data, speed: options.speed === 'max' ? 'max' : Number(options.speed), ...Object.fromEntries((options.option ?? []).map(pairOf)) })
       const [run] = await work([apart(await load(file, parts), options)], {

@@ -21,7 +21,7 @@ export function run (program: Command, parts: Parts): void {
     .option('--for <span>', 'stop after this time, such as 20s')
     .option('--json', 'print the counts as JSON when stopped')
     .action(async (files: string[], options: Options) => {
-      const log = openLog({ ...options.logLevel === undefined ? {} : { level: options.logLevel }, ...options.logFormat === undefined ? {} : { format: options.logFormat } })
+      const log = openLog({ level: options.logLevel, format: options.logFormat })
       const stop = stopSignal(log)
       const enough = new AbortController()
       if (options.for !== undefined) void sleep(duration(options.for), stop.signal).then(() => enough.abort())

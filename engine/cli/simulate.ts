@@ -34,7 +34,7 @@ export function simulate (program: Command, parts: Parts): void {
     .option('--labels <file>', 'write the faults that were published, as JSON')
     .option('--json', 'print the counts as JSON')
     .action(async (given: Options) => {
-      const log = openLog({ ...given.logLevel === undefined ? {} : { level: given.logLevel }, ...given.logFormat === undefined ? {} : { format: given.logFormat } })
+      const log = openLog({ level: given.logLevel, format: given.logFormat })
       const stop = stopSignal(log)
       const away = new AbortController()
       const fleet = parts.publishFleet({ ...fleetOf(given), log, signal: AbortSignal.any([stop.signal, away.signal]) })
