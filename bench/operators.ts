@@ -146,7 +146,7 @@ export function readings (settings: Settings, seconds: number): Delivery[] {
   for (let from = 0; from < time.length; from += BATCH) {
     const part = { time: Float64Array.from(time.slice(from, from + BATCH)), series: Int32Array.from(series.slice(from, from + BATCH)), value: Float64Array.from(value.slice(from, from + BATCH)) }
     const count = part.time.length
-    deliveries.push({ rows: { ...part, position: Float64Array.from({ length: count }, (_, i) => from + i + 1) }, dead: [], received: count, messages: count, upTo: from + count, ingest: begin, bytes: 0, ended: false })
+    deliveries.push({ rows: { ...part, position: Float64Array.from({ length: count }, (_, i) => from + i + 1), ingest: new Float64Array(count).fill(begin) }, dead: [], received: count, messages: count, upTo: from + count, ingest: begin, bytes: 0, ended: false })
   }
   return deliveries
 }

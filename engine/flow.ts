@@ -58,7 +58,7 @@ export class Flow {
   process (delivery: Delivery): Outputs {
     this.position = delivery.upTo
     const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead, delivery.rows)
-    this.pass(this.time.arrive(delivery.rows, delivery.ingest), outputs)
+    this.pass(this.time.arrive(delivery.rows), outputs)
     return outputs
   }
 

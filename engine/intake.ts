@@ -18,7 +18,7 @@ export interface DeadLetter {
 const MAX_TIME = 253402300800000     // the year 10000
 const START = 1024
 const none = new Uint8Array(0)
-const ROW = 28                       // bytes of a row
+const ROW = 36                       // bytes of a row
 const DEAD = 256                     // bytes of a dead letter, about, without its payload
 const LETTERS = 16                   // dead letters of one message; the last one stands for all that follow
 
@@ -35,6 +35,7 @@ export class Intake {
   private ids = new Int32Array(START)
   private value = new Float64Array(START)
   private positions = new Float64Array(START)
+  private ingests = new Float64Array(START)
   private rows = 0
   private dead: DeadLetter[] = []
   private part = 0
@@ -58,8 +59,8 @@ export class Intake {
   get waiting (): number { return this.messages }
   get readings (): number { return this.rows }
 
-  /** Begins a message. `ingest` is its arrival in ms; positions count messages. Returns its position. */
-  message (topic: string, payload: Uint8Array, ingest: number): number {
+  /** Begins a message. `ingest` is its arrival in ms, `position` its place in a log; without one, positions count messages. Returns its position. */
+  message (topic: string, payload: Uint8Array, ingest: number, position = this.position + 1): number {
     this.sumUp()
     this.topic = topic
     this.payload = payload
@@ -68,7 +69,7 @@ export class Intake {
     this.charge(payload.length + topic.length + 64 + ROW * (this.rows - this.charged))
     this.charged = this.rows
     this.messages++
-    return ++this.position
+    return this.position = position
   }
 
   /** One reading of the current message. `series` from the SeriesTable (-1: table full), `time` in ms, NaN value: no value. */
@@ -83,6 +84,7 @@ export class Intake {
     this.ids[i] = series
     this.value[i] = value
     this.positions[i] = this.position
+    this.ingests[i] = this.ingest
   }
 
   /** One reading of the current message, or all of it, cannot be read. Counts as one reading. */
@@ -102,7 +104,7 @@ export class Intake {
     this.sumUp()
     const { rows, dead, bytes, messages } = this
     const delivery: Delivery = {
-      rows: { time: this.time.slice(0, rows), series: this.ids.slice(0, rows), value: this.value.slice(0, rows), position: this.positions.slice(0, rows) },
+      rows: { time: this.time.slice(0, rows), series: this.ids.slice(0, rows), value: this.value.slice(0, rows), position: this.positions.slice(0, rows), ingest: this.ingests.slice(0, rows) },
       dead, received: rows + this.lost, messages, upTo: this.position, ingest, bytes, ended
     }
     this.rows = this.charged = this.bytes = this.messages = this.lost = 0
@@ -129,5 +131,6 @@ export class Intake {
     this.ids = longer(this.ids)
     this.value = longer(this.value)
     this.positions = longer(this.positions)
+    this.ingests = longer(this.ingests)
   }
 }

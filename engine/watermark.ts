@@ -3,7 +3,13 @@ import { Memory, type Saved } from './memory.ts'
 import type { SeriesTable } from './series.ts'
 
 /** Rows as a source delivers them, in the order of its log. */
-export interface Readings { readonly time: Numbers, readonly series: Ids, readonly value: Numbers, readonly position: Numbers }
+export interface Readings {
+  readonly time: Numbers
+  readonly series: Ids
+  readonly value: Numbers
+  readonly position: Numbers          // of their record
+  readonly ingest: Numbers            // when their record arrived, ms on a clock that never goes back
+}
 
 export interface TimeOptions {
   readonly lateness: number          // ms that event time of one device may be out of order
@@ -11,7 +17,7 @@ export interface TimeOptions {
   readonly forget: number            // ms of silence after which they become final
 }
 
-const empty: Readings = { time: new Float64Array(0), series: new Int32Array(0), value: new Float64Array(0), position: new Float64Array(0) }
+const empty: Readings = { time: new Float64Array(0), series: new Int32Array(0), value: new Float64Array(0), position: new Float64Array(0), ingest: new Float64Array(0) }
 const shapes = { reached: -Infinity, heard: -Infinity, silent: 0 }
 
 /**
@@ -31,8 +37,8 @@ export class Watermarks {
     this.memory = new Memory(shapes, series.capacity)
   }
 
-  /** Readings become a batch: with arrival, progress and watermark. `ingest` is when they arrived, ms on a clock that never goes back. */
-  arrive (rows: Readings, ingest: number): Batch {
+  /** Readings become a batch: with arrival, progress and watermark. */
+  arrive (rows: Readings): Batch {
     this.memory.appear(this.series.devices)
     const { reached, heard, silent } = this.memory.held
     const { deviceOf } = this.series
@@ -43,7 +49,7 @@ export class Watermarks {
     for (let i = 0; i < n; i++) {
       const d = deviceOf[rows.series[i]]
       arrival[i] = reached[d]
-      heard[d] = ingest
+      heard[d] = rows.ingest[i]
       if (d === this.slowest || silent[d] !== 0 || arrival[i] === -Infinity) this.slowest = -1
       silent[d] = 0
       const t = rows.time[i] - this.options.lateness

@@ -38,7 +38,7 @@ t.test('a pipeline file names it; where can ask for a tag from the first reading
   const series = new SeriesTable(10)
   const flow = new Flow(pipeline!, series)
   const ids = [series.id('default', 'a', 'x'), series.id('default', 'b', 'x')]
-  const rows = { time: Float64Array.of(1, 2), series: Int32Array.from(ids), value: Float64Array.of(1, 2), position: Float64Array.of(1, 2) }
+  const rows = { time: Float64Array.of(1, 2), series: Int32Array.from(ids), value: Float64Array.of(1, 2), position: Float64Array.of(1, 2), ingest: Float64Array.of(2, 2) }
   const { follow } = flow.process({ rows, dead: [], received: 2, messages: 2, upTo: 2, ingest: 2, bytes: 0, ended: false })
   t.strictSame([...follow[0].batch.series], [ids[0]])
 

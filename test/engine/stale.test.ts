@@ -8,15 +8,17 @@ import { alert } from '../fixtures/bench.ts'
 void t.test('an alert is stale when the readings that made it arrived more than 15 minutes after they were made', async t => {
   const { event } = alert('a')
   const hour = 3_600_000
-  const rows = (...rows: [position: number, time: number][]) => ({
-    position: Float64Array.from(rows, r => r[0]), time: Float64Array.from(rows, r => r[1]), series: new Int32Array(rows.length), value: new Float64Array(rows.length)
+  const rows = (ingest: number, ...rows: [position: number, time: number][]) => ({
+    position: Float64Array.from(rows, r => r[0]), time: Float64Array.from(rows, r => r[1]), series: new Int32Array(rows.length), value: new Float64Array(rows.length),
+    ingest: new Float64Array(rows.length).fill(ingest)
   })
   const at = event.time + 2 * hour
-  const made = (time: number) => rows([4, at], [5, time - 1], [5, time], [6, 0])
+  const made = (time: number, ingest = at) => rows(ingest, [4, at], [5, time - 1], [5, time], [6, 0])
   const by = { ...event, position: 5 }
   t.notOk(isStale(by, made(at - STALE), at), 'though its own time is two hours ago: a window, closed by a reading of now')
   t.ok(isStale(by, made(at - STALE - 1), at))
   t.notOk(isStale(by, made(at + 1000), at))
+  t.notOk(isStale(by, made(at - STALE - 1, at - 1), at), 'by the arrival of their own record, not of what came with it')
   t.ok(isStale({ ...event, position: 3 }, made(at), at), 'by its own time when no reading made it')
   t.notOk(isStale({ ...event, position: 7 }, made(0), event.time + 1), 'by its own time when no reading made it')
   t.notOk(isStale(event, undefined, event.time + STALE))

@@ -10,8 +10,8 @@ function start ({ lateness = 5, idle = 30, forget = 100 } = {}) {
   let position = 0
   const arrive = (rows: readonly (readonly [device: string, time: number])[], ingest = 0): Batch => watermarks.arrive({
     time: Float64Array.from(rows, r => r[1]), series: Int32Array.from(rows, r => table.id('t', r[0], 'x')),
-    value: new Float64Array(rows.length), position: Float64Array.from(rows, () => ++position)
-  }, ingest)
+    value: new Float64Array(rows.length), position: Float64Array.from(rows, () => ++position), ingest: new Float64Array(rows.length).fill(ingest)
+  })
   return { table, watermarks, arrive }
 }
 const moves = ({ progress: { device, time, position } }: Batch) => [...device].map((d, k) => [d, time[k], position[k]])
@@ -85,7 +85,7 @@ t.test('the watermark is the least progress of the devices that are not silent, 
         again.load(deserialize(serialize(watermarks.save())))
         watermarks = again
       } else {
-        batch = watermarks === first ? arrive(act, clock) : watermarks.arrive({ time: Float64Array.from(act, r => r[1]), series: Int32Array.from(act, r => table.id('t', r[0], 'x')), value: new Float64Array(act.length), position: new Float64Array(act.length) }, clock)
+        batch = watermarks === first ? arrive(act, clock) : watermarks.arrive({ time: Float64Array.from(act, r => r[1]), series: Int32Array.from(act, r => table.id('t', r[0], 'x')), value: new Float64Array(act.length), position: new Float64Array(act.length), ingest: new Float64Array(act.length).fill(clock) })
         for (const [d, time] of act) {
           reached.set(d, Math.max(reached.get(d) ?? -Infinity, time - 5))
           heard.set(d, clock)

@@ -23,8 +23,8 @@ function start () {
   }
   const give = (rows: readonly (readonly [device: string, time: number, value?: number])[], ingest = 0) => step(watermarks.arrive({
     time: Float64Array.from(rows, r => r[1]), series: Int32Array.from(rows, r => table.id('t', r[0], 'x')),
-    value: Float64Array.from(rows, r => r[2] ?? 1), position: Float64Array.from(rows, () => ++position)
-  }, ingest))
+    value: Float64Array.from(rows, r => r[2] ?? 1), position: Float64Array.from(rows, () => ++position), ingest: new Float64Array(rows.length).fill(ingest)
+  }))
   const shown = (b: Batch<any>) => [...b.time].map((time, i) => [table.deviceName(table.deviceOf[b.series[i]]).device, time, b.value[i]])
   return { watermarks, memory, give, step, shown, counts: () => ({ late, aggregated }) }
 }

@@ -121,9 +121,10 @@ export class Run {
       time: Float64Array.from(readings, r => r.time),
       series: Int32Array.from(readings, r => this.table.id('t', r.device, r.metric)),
       value: Float64Array.from(readings, r => r.value),
-      position: Float64Array.from(readings, r => r.position)
+      position: Float64Array.from(readings, r => r.position),
+      ingest: new Float64Array(readings.length).fill(this.ingest)
     }
-    return withColumns(this.watermarks.arrive(rows, this.ingest), this.operator.needs)
+    return withColumns(this.watermarks.arrive(rows), this.operator.needs)
   }
 
   process (batch: Batch<any>): Batch<any> {

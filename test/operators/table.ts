@@ -28,8 +28,9 @@ export function bench (operator: Operator, { lateness = 0, idle = 30, forget = 3
       time: Float64Array.from(readings, r => r[0] * 1000),
       series: Int32Array.from(readings, r => table.id('t', ...r[1].split('/') as [string, string])),
       value: Float64Array.from(readings, r => r[2]),
-      position: Float64Array.from(readings, () => ++position)
-    }, clock),
+      position: Float64Array.from(readings, () => ++position),
+      ingest: new Float64Array(readings.length).fill(clock)
+    }),
     give (readings: readonly Given[]) { return out(this.batch(readings)).rows },
     /** So many seconds pass on the ingest clock. */
     wait (seconds: number) { return out(watermarks.tick(clock += seconds * 1000, position)) },
