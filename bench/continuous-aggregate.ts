@@ -70,7 +70,7 @@ async function fill (url: string, from: number, say: (line: string) => void): Pr
         position: Float64Array.from({ length: count }, (_, i) => start * SERIES + i + 1),
         columns: {}
       })
-      const commit: Commit = { writes: [{ branch: '', table: 'readings', batch }], alerts: [], late: [], deadLetters: [], position: start * SERIES + count, ingest: from, epoch, version: version + start / CHUNK, counts: () => ({ '': noCounts() }) }
+      const commit: Commit = { writes: [{ branch: '', table: 'readings', batch }], alerts: [], late: [], deadLetters: [], partitions: [0], marks: [], position: start * SERIES + count, ingest: from, epoch, version: version + start / CHUNK, counts: () => ({ '': noCounts() }) }
       const [{ written }] = await store.commit(commit)
       mustEqual('rows written', written, count)
       if (start % (20 * CHUNK) === 0) say(`${start * SERIES + count} of ${SERIES * SECONDS} readings written`)

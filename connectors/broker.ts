@@ -1,8 +1,8 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { Aedes, type AedesPublishPacket, type AuthorizePublishHandler, type Client } from 'aedes'
-import { defineSource, gather, Intake, isLoopback, MillraceError, Type, type Credits, type Delivery, type Gathering, type Observable, type Position, type Source, type SourceHost, type Values } from '#engine'
+import { defineSource, isLoopback, MillraceError, Type, type Listener, type ListenerHost, type Message, type Position, type Values } from '#engine'
 import { guard, type Refused } from './broker-guard.ts'
-import { codecFault, codecOptions, makeDecoder, type Decode } from './codec/json.ts'
+import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
 import { templateFault, Topics } from './codec/topic.ts'
 import { Acks } from './mqtt-acks.ts'
 
@@ -23,12 +23,16 @@ const CLIENT_ID = 128                // characters
 const LEVELS = 1000                  // of a topic: what no template matches is a dead letter
 const QUEUE = 1000                   // packets of a client before its CONNACK
 const PUBLISH = 3
+const HEARD = 10_000                 // ms after which a client that still talks has had a PUBACK
 
-type Held = { readonly client: Client | null, readonly go: () => void }
+interface Held { readonly client: Client | null, readonly at: Position, readonly go: () => void }
+/** What a client has been given, and what it had been given HEARD ms ago. */
+interface Given { position: Position, marked: Position, at: number }
 
 /**
  * An MQTT 3.1.1 broker of its own, for devices to publish to with nothing else installed. A PUBACK (PUBREC at QoS 2)
- * goes out when the reading is committed. Others may subscribe and watch, except to `#` and `$SYS`; sessions and
+ * goes out when the message is durable in the log; one that a device sends again because it never had the PUBACK is found
+ * there: once. Others may subscribe and watch, except to `#` and `$SYS`; sessions and
  * retained messages are not kept. A packet that declares more than maxPayload and a topic is cut off before it is read.
  */
 export const broker = defineSource({
@@ -39,27 +43,30 @@ export const broker = defineSource({
     if (!isLoopback(o.host)) throw new MillraceError('config/exposed', `broker.host is "${o.host}": without credentials the broker listens on loopback only`, { help: 'use 127.0.0.1, ::1 or localhost; for devices on a network run a broker with credentials and read it with "mqtt"' })
     return templates(o).map(t => templateFault(t)).find(f => f !== undefined) ?? codecFault(o)
   },
-  open: (o, host) => new BrokerSource(o, host)
+  tuning: ['maxConnections'],
+  listen: (o, host) => new BrokerListener(o, host),
+  decode: (o, series, intake) => makeDecoder(o, new Topics(templates(o), series, { tenant: o.tenant }), series, intake)
 })
 
-export class BrokerSource implements Source {
+export class BrokerListener implements Listener {
   private readonly options: Options
-  private readonly host: SourceHost
-  private readonly acks = new Acks<Held>(0, ({ client, go }) => { if (client?.closed !== true) go() })
+  private readonly host: ListenerHost
+  private readonly acks: Acks<Held>
   private readonly sockets = new Set<Socket>()
   private readonly addresses = new Map<string, number>()       // address -> its connections
+  private readonly given = new WeakMap<Client, Given>()
   private server: Server | undefined
   private aedes: Aedes | undefined
   private problem: string | undefined = 'not listening yet'
-  private decode!: Decode
-  private intake!: Intake
-  private gathering!: Gathering
-  private credits!: Credits
   private stopped = false
 
-  constructor (options: Options, host: SourceHost) {
+  constructor (options: Options, host: ListenerHost) {
     this.options = options
     this.host = host
+    this.acks = new Acks(host.durableUpTo, held => this.acknowledge(held))
+    this.listen().catch((cause: NodeJS.ErrnoException) => {
+      host.fail(new MillraceError('source/listen', `broker: ${options.host}:${options.port}: ${cause.message}`, { help: cause.code === 'EADDRINUSE' ? 'another program listens there: stop it, or give another port (0 for any)' : undefined, cause }))
+    })
   }
 
   trouble (): string | undefined { return this.problem }
@@ -69,31 +76,20 @@ export class BrokerSource implements Source {
     return at ? `mqtt://${at.family === 'IPv6' ? `[${at.address}]` : at.address}:${at.port}` : undefined
   }
 
-  async commit (upTo: Position): Promise<void> { this.acks.commit(upTo) }
+  durable (upTo: Position): void { this.acks.commit(upTo) }
 
-  async close (): Promise<void> {
+  stop (): void {
     this.stopped = true
-    this.acks.drop()
-    this.problem = 'closed'
     this.server?.close()
-    await new Promise(setImmediate)          // what the last commit gave back is written
-    await Promise.all(Array.from(this.sockets, flushed))
-    await new Promise<void>(resolve => this.aedes === undefined ? resolve() : this.aedes.close(resolve))
   }
 
-  open (from: Position | undefined, credits: Credits, signal: AbortSignal): Observable<Delivery> {
-    const { options: o, host } = this
-    this.credits = credits
-    this.intake = new Intake(host.series, credits, { ahead: host.ahead, after: from ?? 0 })
-    this.decode = makeDecoder(o, new Topics(templates(o), host.series, { tenant: o.tenant }), host.series, this.intake)
-    this.acks.commit(from ?? 0)
-    return gather(this.intake, credits, signal, host.now, gathering => {
-      this.gathering = gathering
-      this.listen().catch((cause: NodeJS.ErrnoException) => {
-        gathering.fail(new MillraceError('source/listen', `broker: ${o.host}:${o.port}: ${cause.message}`, { help: cause.code === 'EADDRINUSE' ? 'another program listens there: stop it, or give another port (0 for any)' : undefined, cause }))
-      })
-      return () => { this.stopped = true }
-    })
+  async close (): Promise<void> {
+    this.stop()
+    this.acks.drop()
+    this.problem = 'closed'
+    await new Promise(setImmediate)          // what was given back last is written
+    await Promise.all(Array.from(this.sockets, flushed))
+    await new Promise<void>(resolve => this.aedes === undefined ? resolve() : this.aedes.close(resolve))
   }
 
   private async listen (): Promise<void> {
@@ -117,6 +113,7 @@ export class BrokerSource implements Source {
     })
     server.on('error', error => { this.problem = error.message })
     this.problem = undefined
+    this.host.listening(true)
     log.info({ url: this.address() }, 'broker listening')
   }
 
@@ -136,39 +133,50 @@ export class BrokerSource implements Source {
       else this.addresses.set(from, left)
     })
     socket.setNoDelay(true)
-    guard(socket, { connect: CONNECT_BYTES, packet: this.options.maxPayload + TOPIC_BYTES }, packet => this.refused(from, packet), { open: () => this.stopped || this.credits.open, next: go => this.whenOpen(go) })
+    guard(socket, { connect: CONNECT_BYTES, packet: this.options.maxPayload + TOPIC_BYTES }, packet => this.refused(from, packet), { open: () => !this.stopped && this.host.open, next: go => this.host.room(go) })
     aedes.handle(socket)
   }
 
   /** aedes sends the PUBACK of a message when this has called back, and only then: see its lib/handlers/publish.js. Runs for wills too. */
   private readonly publish: AuthorizePublishHandler = (client, packet, done) => {
     if (this.stopped) return
-    if (packet.topic.startsWith('$')) return done(this.forbidden(packet.topic, packet.payload))
-    const position = this.take(packet.topic, packet.payload)
+    const { topic, qos, dup, messageId } = packet as AedesPublishPacket & { messageId?: number }
+    const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload
+    if (topic.startsWith('$')) return this.forbidden(topic, payload, done)
     packet.retain = false
-    if (packet.qos > 0) this.acks.hold(position, { client, go: () => done(null) })
-    else this.whenOpen(() => done(null))
+    this.take({ topic, payload, sender: qos > 0 && client !== null && messageId !== undefined ? { client: client.id, packet: messageId, again: dup } : undefined }, at => {
+      if (qos > 0) this.acks.hold(at, { client, at, go: () => done(null) })
+      else done(null)
+    })
   }
 
-  private take (topic: string, payload: AedesPublishPacket['payload']): Position {
-    const position = this.decode(topic, typeof payload === 'string' ? Buffer.from(payload) : payload, this.host.now())
-    this.gathering.pushed()
-    return position
+  /** Now, or as soon as there is room. */
+  private take (message: Message, then: (at: Position) => void): void {
+    if (this.stopped) return
+    const position = this.host.append(message)
+    if (position === undefined) this.host.room(() => this.take(message, then))
+    else then(position)
+  }
+
+  private acknowledge ({ client, at, go }: Held): void {
+    if (client?.closed === true) return
+    go()
+    if (client === null) return
+    const now = performance.now()
+    let given = this.given.get(client)
+    if (given === undefined) this.given.set(client, given = { position: 0, marked: 0, at: now })
+    if (now - given.at >= HEARD) {
+      if (given.marked > 0) this.host.confirm(client.id, given.marked, false)
+      given.marked = given.position
+      given.at = now
+    }
+    given.position = Math.max(given.position, at)
   }
 
   /** Topics of the broker itself are not for devices: a dead letter, and the end of the connection, as nobody may see it. */
-  private forbidden (topic: string, payload: AedesPublishPacket['payload']): Error {
+  private forbidden (topic: string, payload: Uint8Array, done: (error: Error) => void): void {
     const detail = `devices may not publish to ${topic}`
-    this.intake.message(topic, Buffer.from(payload), this.host.now())
-    this.intake.reject('topic_mismatch', detail)
-    this.gathering.pushed()
-    return new Error(detail)
-  }
-
-  private whenOpen (go: () => void): void {
-    if (this.stopped) return
-    if (this.credits.open) go()
-    else this.credits.next(() => this.whenOpen(go))
+    this.take({ topic, payload, rejected: { reason: 'topic_mismatch', detail } }, () => done(new Error(detail)))
   }
 
   /** A connection was cut at a packet. What a connected client tried to publish with it is a dead letter; the rest is noise on the port. */
@@ -176,9 +184,10 @@ export class BrokerSource implements Source {
     this.host.log.warn({ from, declared, limit }, connected ? 'a connection was cut: the packet is too large' : 'a connection was cut: not an MQTT CONNECT, or one that is too large')
     if (!connected || type !== PUBLISH || this.stopped) return
     const end = head.length < 2 ? 0 : 2 + head.readUInt16BE(0)
-    this.intake.message(head.subarray(2, end).toString('utf8'), head.subarray(Math.min(end, head.length)), this.host.now())
-    this.intake.reject('too_large', `a packet of ${declared} bytes was declared, ${limit} are allowed (maxPayload and a topic); the connection was cut`)
-    this.gathering.pushed()
+    this.take({
+      topic: head.subarray(2, end).toString('utf8'), payload: head.subarray(Math.min(end, head.length)),
+      rejected: { reason: 'too_large', detail: `a packet of ${declared} bytes was declared, ${limit} are allowed (maxPayload and a topic); the connection was cut` }
+    }, () => {})
   }
 }
 

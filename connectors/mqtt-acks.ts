@@ -1,7 +1,7 @@
 import type { Position } from '#engine'
 
 /**
- * Acknowledgements held back until what they are for is committed: given out in the order they came in.
+ * Acknowledgements held back until what they are for is durable: given out in the order they came in.
  * One per connection: what a lost connection held is dropped with it, since the peer sends those messages again.
  */
 export class Acks<T> {
@@ -19,7 +19,7 @@ export class Acks<T> {
 
   get held (): number { return this.acks.length - this.first }
 
-  /** Holds an acknowledgement of the message at `position`; gives it at once when that is committed and nothing stands before it. */
+  /** Holds an acknowledgement of the message at `position`; gives it at once when that is durable and nothing stands before it. */
   hold (position: Position, ack: T): void {
     if (position <= this.committed && this.held === 0) return this.give(ack)
     this.positions.push(position)

@@ -6,62 +6,88 @@ export interface LinkHost {
   /** What to subscribe to. */
   readonly filters: readonly string[]
   readonly qos: 0 | 1
-  readonly committed: Position
+  readonly durableUpTo: Position
   /** ms from dialling until the broker has granted the subscriptions. */
   readonly within: number
-  /** Takes a message in and returns its position. */
-  message (packet: IPublishPacket): Position
+  /** Takes a message in and returns its position; undefined when there is no room for it. */
+  message (packet: IPublishPacket): Position | undefined
+  /** Calls back when there may be room again. */
+  room (go: () => void): void
   /** A retained message came instead: no new reading. */
   retained (topic: string): void
-  /** Calls back when more may be read: at once, or later. */
-  ready (go: () => void): void
   /** Connected; `resumed`: the broker had kept the session. */
   connected (resumed: boolean): void
   /** Subscribed: messages flow. */
   subscribed (): void
+  /** The broker has had every PUBACK up to here. */
+  confirmed (upTo: Position): void
   /** The broker refuses a subscription. */
   refused (why: string): void
   /** The connection is gone, or never came about. Called once; nothing is called after it. */
   lost (why: string): void
 }
 
-/** One connection to a broker, from its first byte to its last: never used again. Sends no PUBACK before commit(). */
+/** One connection to a broker, from its first byte to its last: never used again. Sends no PUBACK before durable(). */
 export interface Link {
-  commit (upTo: Position): void
+  durable (upTo: Position): void
+  /** Reads nothing more; can still acknowledge. */
+  pause (): void
   /** Says goodbye (the broker keeps the session) and lets go of the socket. */
   close (): Promise<void>
 }
 
 const FAILURE = 0x80                 // from here on the codes of a SUBACK are refusals
 const FAREWELL = 500                 // ms for the DISCONNECT to leave
+const BARRIER = 250                  // ms between the pings that find out which PUBACKs have arrived
 
 /** What we need of mqtt.js that is not public. Pinned to 5.16.0 and held by a test against the package itself. */
 type Sender = { _sendPacket (packet: { cmd: string, messageId?: number }, done?: () => void, ...rest: unknown[]): void }
 
 /**
  * Dials. mqtt.js hands over one message at a time and reads nothing else until its PUBACK is sent, so the PUBACK is
- * taken from it where it leaves (`_sendPacket`), kept until the commit, and mqtt.js told to go on.
+ * taken from it where it leaves (`_sendPacket`), kept until the message is durable, and mqtt.js told to go on. The answer to a ping
+ * proves that the broker has had what was sent before it.
  */
 export function openLink (url: string, options: IClientOptions, host: LinkHost): Link {
   const client = connect(url, { ...options, reconnectPeriod: 0, connectTimeout: host.within + 1000, resubscribe: false })
   const send = (client as unknown as Sender)._sendPacket.bind(client)
-  const acks = new Acks<{ cmd: string, messageId?: number }>(host.committed, packet => { if (client.connected) send(packet) })
-  let position = host.committed
-  let over = false
+  const acks = new Acks<{ readonly at: Position, readonly packet: { cmd: string, messageId?: number } }>(host.durableUpTo, ({ at, packet }) => {
+    if (!client.connected) return
+    send(packet)
+    given = at
+    barrier ??= setTimeout(() => { barrier = undefined; if (client.connected) client.sendPing() }, BARRIER)
+  })
+  const asked: Position[] = []       // up to where PUBACKs had been sent when each ping was
+  let position = host.durableUpTo, given = 0, told = 0
+  let over = false, paused = false
   let why = ''
-  let pings: NodeJS.Timeout | undefined
+  let pings: NodeJS.Timeout | undefined, barrier: NodeJS.Timeout | undefined
 
   ;(client as unknown as Sender)._sendPacket = (packet, done, ...rest) => {
+    if (packet.cmd === 'pingreq') asked.push(given)
     if (packet.cmd !== 'puback') return send(packet, done, ...rest)
-    acks.hold(position, packet)
+    acks.hold(position, { at: position, packet })
     done?.()
   }
+  client.on('packetreceive', packet => {
+    if (packet.cmd !== 'pingresp') return
+    const upTo = asked.shift() ?? 0
+    if (upTo > told) host.confirmed(told = upTo)
+  })
   client.handleMessage = (packet, done) => {
-    if (packet.retain) host.retained(packet.topic)
-    else position = host.message(packet)
-    let going = false
-    host.ready(() => { going = true; clearInterval(pings); done() })
-    if (!going) pings = keepAlive(client)
+    if (paused) return               // and nothing is read after it
+    if (packet.retain) {
+      host.retained(packet.topic)
+      return done()
+    }
+    const took = host.message(packet)
+    clearInterval(pings)
+    if (took === undefined) {
+      pings = keepAlive(client)
+      return host.room(() => { if (!over) client.handleMessage(packet, done) })
+    }
+    position = took
+    done()
   }
 
   const watchdog = setTimeout(() => { why ||= `no answer within ${host.within / 1000} s`; client.stream.destroy() }, host.within)
@@ -70,6 +96,7 @@ export function openLink (url: string, options: IClientOptions, host: LinkHost):
     over = true
     clearTimeout(watchdog)
     clearInterval(pings)
+    clearTimeout(barrier)
     host.lost(why || 'the connection was closed')
   }
   client.on('error', error => { why ||= reason(error) })
@@ -93,9 +120,11 @@ export function openLink (url: string, options: IClientOptions, host: LinkHost):
   })
 
   return {
-    commit (upTo) { if (!over) acks.commit(upTo) },
+    durable (upTo) { if (!over) acks.commit(upTo) },
+    pause () { paused = true },
     close () {
       over = true
+      clearTimeout(barrier)
       clearTimeout(watchdog)
       clearInterval(pings)
       return new Promise(resolve => {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import type { IClientOptions } from 'mqtt'
-import { backoff, defineSource, Duration, gather, Intake, MillraceError, Type, type Credits, type Delivery, type Observable, type Position, type Source, type SourceHost, type Values } from '#engine'
+import { backoff, defineSource, Duration, MillraceError, Type, type Listener, type ListenerHost, type Position, type Values } from '#engine'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
-import { templateFault, Topics } from './codec/topic.ts'
+import { filtersOf, templateFault, Topics } from './codec/topic.ts'
 import { openLink, type Link } from './mqtt-link.ts'
 
 const options = Type.Object({
@@ -11,7 +11,7 @@ const options = Type.Object({
   topic: Type.Optional(Type.String({ description: 'The same, when there is one.', minLength: 1 })),
   qos: Type.Unsafe<0 | 1>({ type: 'integer', enum: [0, 1], description: 'Quality of service of the subscription: 1 loses nothing that the broker has acknowledged.', default: 1 }),
   protocolVersion: Type.Unsafe<4 | 5>({ type: 'integer', enum: [4, 5], description: '5 for MQTT 5, 4 for MQTT 3.1.1.', default: 5 }),
-  clientId: Type.Optional(Type.String({ description: 'Must be the same at every start, since the broker keeps the session under it. Default: millrace-<pipeline>.', minLength: 1, maxLength: 128 })),
+  clientId: Type.Optional(Type.String({ description: 'Must be the same at every start, since the broker keeps the session under it. Default: millrace-<pipeline>, of the pipeline that was the first to read this source.', minLength: 1, maxLength: 128 })),
   username: Type.Optional(Type.String({ description: 'User name.' })),
   password: Type.Optional(Type.String({ description: 'Password; better ${NAME} than written out.' })),
   ca: Type.Optional(Type.String({ description: 'File with the certificates to trust, PEM.' })),
@@ -21,7 +21,7 @@ const options = Type.Object({
   share: Type.Optional(Type.String({ description: 'Group of a shared subscription: its members divide the messages among them.', pattern: '^[^/+#]+$' })),
   persistent: Type.Boolean({ description: 'Whether the broker keeps messages while Millrace is away.', default: true }),
   sessionExpiry: Duration({ description: 'How long the broker keeps them (MQTT 5); longer than the longest outage.', default: '24h' }),
-  receiveMaximum: Type.Integer({ description: 'Messages that the broker may have under way before they are committed (MQTT 5): about twice rate times commit latency.', minimum: 1, maximum: 65_535, default: 2000 }),
+  receiveMaximum: Type.Integer({ description: 'Messages that the broker may have under way before they are durable (MQTT 5): about twice rate times the time of a sync.', minimum: 1, maximum: 65_535, default: 2000 }),
   keepalive: Duration({ description: 'How often to ping; a dead connection is noticed after 1.5 times this.', default: '30s' }),
   connectTimeout: Duration({ description: 'How long dialling and subscribing may take together before it is tried anew.', default: '15s' }),
   ...codecOptions
@@ -31,9 +31,10 @@ type Options = Values<typeof options.properties>
 const STEADY = 10_000                // ms that a connection must last for the next wait to be short again
 
 /**
- * Readings from an MQTT broker. A PUBACK goes out when the reading is committed, in the order received and only on the
- * connection it came on; a message whose PUBACK was lost comes again (at least once). Retained messages that a
- * subscription brings up are no new readings and are passed over. Not connected: says so in trouble(), and keeps trying.
+ * Readings from an MQTT broker. A PUBACK goes out when the message is durable in the log, in the order received and only on the
+ * connection it came on. A message whose PUBACK was lost comes again, marked as such, and is found in the log: once. Retained
+ * messages that a subscription brings up are no new readings and are passed over. Not connected: says so in trouble(), and keeps
+ * trying. While the log has no room nothing is read from the broker.
  */
 export const mqtt = defineSource({
   name: 'mqtt',
@@ -45,110 +46,106 @@ export const mqtt = defineSource({
     return templates(o).map(t => templateFault(t)).find(f => f !== undefined) ?? codecFault(o)
   },
   shares: o => o.share !== undefined,
-  open: (o, host) => new MqttSource(o, host)
+  tuning: ['username', 'password', 'ca', 'cert', 'key', 'rejectUnauthorized', 'sessionExpiry', 'receiveMaximum', 'keepalive', 'connectTimeout', 'protocolVersion'],
+  listen: (o, host) => new MqttListener(o, host),
+  decode: (o, series, intake) => makeDecoder(o, new Topics(templates(o), series, { tenant: o.tenant }), series, intake)
 })
 
-export class MqttSource implements Source {
+export class MqttListener implements Listener {
   /** How often the broker had lost the session: messages may be missing. */
   sessionsLost = 0
   private readonly options: Options
-  private readonly host: SourceHost
+  private readonly host: ListenerHost
   private readonly where: string
+  private readonly client: string
+  private readonly filters: readonly string[]
   private link: Link | undefined
   private problem: string | undefined = 'not connected yet'
-  private committed: Position = 0
+  private known: boolean             // the broker should have a session of ours
+  private waits = backoff(250)
+  private timer: NodeJS.Timeout | undefined
+  private stopped = false
 
-  constructor (options: Options, host: SourceHost) {
+  constructor (options: Options, host: ListenerHost) {
     this.options = options
     this.host = host
     const { protocol, host: address } = new URL(options.url)
     this.where = `${protocol}//${address}`
+    this.client = options.clientId ?? host.name
+    const filters = filtersOf(templates(options))
+    this.filters = options.share === undefined ? filters : filters.map(f => `$share/${options.share}/${f}`)
+    this.known = host.heard
+    this.dial()
   }
 
   trouble (): string | undefined { return this.problem }
+  durable (upTo: Position): void { this.link?.durable(upTo) }
 
-  async commit (upTo: Position): Promise<void> {
-    this.committed = upTo
-    this.link?.commit(upTo)
+  stop (): void {
+    this.stopped = true
+    clearTimeout(this.timer)
+    this.link?.pause()
   }
 
   async close (): Promise<void> {
+    this.stop()
     await this.link?.close()
     this.link = undefined
   }
 
-  open (from: Position | undefined, credits: Credits, signal: AbortSignal): Observable<Delivery> {
-    const { options: o, host, where } = this
-    const { log, series, now } = host
-    const intake = new Intake(series, credits, { ahead: host.ahead, after: from ?? 0 })
-    const topics = new Topics(templates(o), series, { tenant: o.tenant })
-    const decode = makeDecoder(o, topics, series, intake)
-    const filters = o.share === undefined ? topics.filters : topics.filters.map(f => `$share/${o.share}/${f}`)
-    this.committed = from ?? 0
-    let known = from !== undefined           // the broker should have a session of ours
-    let waits = backoff(250)
-    let timer: NodeJS.Timeout | undefined
-    let stopped = false
-
-    return gather(intake, credits, signal, now, gathering => {
-      const lost = (why: string, since: number) => {
-        this.link = undefined
-        if (stopped) return
-        if (this.problem === undefined || this.problem !== `${where}: ${why}`) log.warn({ broker: where, why }, 'not connected to the broker, trying again')
-        this.problem = `${where}: ${why}`
-        if (performance.now() - since > STEADY) waits = backoff(250)
-        timer = setTimeout(dial, waits.next().value)
-      }
-      const dial = () => {
-        let since = Infinity
-        let retained = false
-        let clientOptions
-        try {
-          clientOptions = this.clientOptions()
-        } catch (error) {
-          return gathering.fail(error)
+  private dial (): void {
+    const { options: o, host, where, client } = this
+    let since = Infinity, retained = false, clientOptions
+    try {
+      clientOptions = this.clientOptions()
+    } catch (error) {
+      return host.fail(error)
+    }
+    this.link = openLink(o.url, clientOptions, {
+      filters: this.filters, qos: o.qos, within: o.connectTimeout, durableUpTo: host.durableUpTo,
+      message: packet => host.append({
+        topic: packet.topic, payload: packet.payload as Buffer, stamp: stampOf(packet.properties?.userProperties?.[o.timeProperty]),
+        sender: packet.qos > 0 && o.persistent ? { client, packet: packet.messageId!, again: packet.dup } : undefined
+      }),
+      room: go => host.room(() => { if (!this.stopped) go() }),
+      retained: topic => {
+        if (!retained) host.log.info({ topic }, 'retained messages are passed over: they are no new readings')
+        retained = true
+      },
+      connected: resumed => {
+        if (!resumed && o.persistent) {
+          host.forget(client)
+          if (this.known) {
+            this.sessionsLost++
+            host.log.warn({ broker: where, sessionsLost: this.sessionsLost }, 'the broker has no session of ours: what it held for us is lost')
+          }
         }
-        this.link = openLink(o.url, clientOptions, {
-          filters, qos: o.qos, within: o.connectTimeout, committed: this.committed,
-          message: packet => {
-            const position = decode(packet.topic, packet.payload as Buffer, now(), packet.properties?.userProperties?.[o.timeProperty])
-            gathering.pushed()
-            return position
-          },
-          retained: topic => {
-            if (!retained) log.info({ topic }, 'retained messages are passed over: they are no new readings')
-            retained = true
-          },
-          ready: go => {
-            const look = () => { if (!stopped) { if (credits.open) go(); else credits.next(look) } }
-            look()
-          },
-          connected: resumed => {
-            if (!resumed && known && o.persistent) {
-              this.sessionsLost++
-              log.warn({ broker: where, sessionsLost: this.sessionsLost }, 'the broker has no session of ours: what it held for us is lost')
-            }
-            known = true
-          },
-          subscribed: () => {
-            since = performance.now()
-            this.problem = undefined
-            log.info({ broker: where, topics: filters }, 'subscribed')
-          },
-          refused: why => gathering.fail(new MillraceError('source/refused', `mqtt: ${where} refuses the subscription: ${why}`, { help: 'check the topics, the permissions of the user, and "share"' })),
-          lost: why => lost(why, since)
-        })
+        this.known = true
+      },
+      subscribed: () => {
+        since = performance.now()
+        this.problem = undefined
+        host.listening(true)
+        host.log.info({ broker: where, topics: this.filters }, 'subscribed')
+      },
+      confirmed: upTo => host.confirm(client, upTo),
+      refused: why => host.fail(new MillraceError('source/refused', `mqtt: ${where} refuses the subscription: ${why}`, { help: 'check the topics, the permissions of the user, and "share"' })),
+      lost: why => {
+        this.link = undefined
+        host.listening(false)
+        if (this.stopped) return
+        if (this.problem !== `${where}: ${why}`) host.log.warn({ broker: where, why }, 'not connected to the broker, trying again')
+        this.problem = `${where}: ${why}`
+        if (performance.now() - since > STEADY) this.waits = backoff(250)
+        this.timer = setTimeout(() => this.dial(), this.waits.next().value)
       }
-      dial()
-      return () => { stopped = true; clearTimeout(timer) }
     })
   }
 
   private clientOptions (): IClientOptions {
-    const { options: o, host } = this
-    const clientId = o.clientId ?? `millrace-${host.pipeline}`
+    const { options: o, client } = this
     return {
-      clientId, protocolVersion: o.protocolVersion, clean: !o.persistent, keepalive: Math.max(1, Math.round(o.keepalive / 1000)), rejectUnauthorized: o.rejectUnauthorized,
+      clientId: client, protocolVersion: o.protocolVersion, clean: !o.persistent, keepalive: Math.max(1, Math.round(o.keepalive / 1000)), rejectUnauthorized: o.rejectUnauthorized,
       ...o.protocolVersion === 5 ? { properties: { receiveMaximum: o.receiveMaximum, ...o.persistent ? { sessionExpiryInterval: Math.round(o.sessionExpiry / 1000) } : {} } } : {},
       ...o.username === undefined ? {} : { username: o.username },
       ...o.password === undefined ? {} : { password: o.password },
@@ -160,6 +157,9 @@ export class MqttSource implements Source {
 }
 
 const templates = ({ topics, topic }: Options): string[] => [topics ?? topic ?? []].flat()
+
+/** Of several user properties of the name, the first. */
+const stampOf = (property: string | string[] | undefined): string | undefined => Array.isArray(property) ? property[0] : property
 
 /** Read at every dial, so that a certificate can be renewed without a restart. */
 function file (option: string, path: string): Buffer {

@@ -1,16 +1,15 @@
 import { readFile } from 'node:fs/promises'
 import { connect, credsAuthenticator, type Msg, type NatsConnection, type NodeConnectionOptions, type Subscription } from '@nats-io/transport-node'
-import { backoff, defineSource, gather, Intake, sleep, Type, type Position, type Source } from '#engine'
+import { backoff, defineSource, sleep, Type, type Listener, type Message } from '#engine'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
-import { templateFault, Topics } from './codec/topic.ts'
+import { filtersOf, templateFault, Topics } from './codec/topic.ts'
 
 const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
 
 /**
- * Core NATS subjects. A message is promised from the moment of its reception only: core NATS keeps nothing, so what is published
- * while nobody listens is lost; every such time is logged with its length. Core NATS cannot be paused either: while the engine has
- * no room, messages are taken in beyond it up to `buffer` bytes, then the subscriptions are given up until there is room again;
- * in a queue group the other members then get the messages. Connects for ever, with a back-off of its own.
+ * Core NATS subjects. A message is promised from the moment the log has it: core NATS keeps nothing, so what is published
+ * while nobody listens is lost; every such time is logged with its length. Core NATS cannot be paused either: while the log has
+ * no room the subscriptions are given up; in a queue group the other members then get the messages. Connects for ever, with a back-off of its own.
  */
 export const nats = defineSource({
   name: 'nats',
@@ -24,122 +23,123 @@ export const nats = defineSource({
     token: text('Token, instead of a user.'),
     credentials: text('File with a JWT and its key (.creds), instead of a user.'),
     tls: Type.Optional(Type.Object({ ca: text('File with the certificates to trust.'), cert: text('File with the own certificate.'), key: text('File with its key.') }, { description: 'TLS, also without any of its options.' })),
-    buffer: Type.Integer({ description: 'Bytes to take in beyond what the engine has room for, before the subscriptions are given up.', minimum: 0, default: 64 * 2 ** 20 }),
     ...codecOptions
   }),
   check (options) {
     return [options.subject].flat().map(s => templateFault(s, '.')).find(fault => fault !== undefined) ?? codecFault(options)
   },
   shares: ({ queue }) => queue !== undefined,
+  tuning: ['user', 'password', 'token', 'credentials', 'tls'],
 
-  open (options, host): Source {
+  decode: (options, series, intake) => makeDecoder(options, new Topics([options.subject].flat(), series, { tenant: options.tenant, separator: '.' }), series, intake),
+
+  listen (options, host): Listener {
     const servers = [options.servers].flat()
+    const filters = filtersOf([options.subject].flat(), '.')
     let trouble: string | undefined = 'nats is not connected yet'
+    const stop = new AbortController()
+    let connection: NatsConnection | undefined
+    let subscriptions: Subscription[] = []
+    const held: Message[] = []         // came while there was no room, before the server had heard that we left
+    let again = backoff(100, 5000), wait = again.next().value       // between the tries of a connection that was lost
+    let deafSince: number | undefined        // not listening since; before the first connection nothing is missed
+
+    const deaf = (why: string) => {
+      trouble = `nats ${why}`
+      host.listening(false)
+      deafSince ??= host.now()
+      host.log.error({ servers }, `nats: ${why}; messages published from now on are lost${options.queue === undefined ? '' : ' unless another member of the queue group takes them'}`)
+    }
+    const listening = () => {
+      trouble = undefined
+      host.listening(true)
+      if (deafSince !== undefined) host.log.error({ servers, ms: Math.round(host.now() - deafSince) }, `nats: listening again; messages of the last ${((host.now() - deafSince) / 1000).toFixed(1)} s are lost`)
+      deafSince = undefined
+    }
+    const receive = (error: Error | null, message: Msg) => {
+      if (error !== null) {
+        deaf(`refuses the subscription: ${error.message}`)
+        void connection?.close()
+        return
+      }
+      const heard: Message = { topic: message.subject, payload: message.data, stamp: message.headers?.get(options.timeProperty) || undefined }
+      if (held.length === 0 && host.append(heard) !== undefined) return
+      held.push(heard)
+      if (subscriptions.length > 0) giveUp()
+    }
+    const leave = () => {
+      for (const subscription of subscriptions) subscription.unsubscribe()
+      subscriptions = []
+    }
+    const giveUp = () => {
+      leave()
+      deaf('source has unsubscribed: the log has no room')
+      const back = () => {
+        while (held.length > 0 && host.append(held[0]) !== undefined) held.shift()
+        if (held.length > 0) host.room(back)
+        else if (!stop.signal.aborted && connection?.isClosed() === false) subscribe(connection)
+      }
+      host.room(back)
+    }
+    const subscribe = (to: NatsConnection) => {
+      const mine = subscriptions = filters.map(filter => to.subscribe(filter, { callback: receive, ...options.queue === undefined ? {} : { queue: options.queue } }))
+      // heard by the server when it has answered what was sent after them; a refusal comes before that
+      to.flush().then(() => { if (subscriptions === mine && !to.isClosed()) listening() }, () => {})
+    }
+
+    const work = async () => {
+      let waits = backoff()
+      while (!stop.signal.aborted) {
+        try {
+          connection = await connect(await settings())
+          if (stop.signal.aborted) break
+          subscribe(connection)
+          host.log.info({ server: connection.getServer() }, 'nats: connected')
+          void watch(connection)
+          const since = host.now()
+          const error = await connection.closed()
+          if (host.now() - since > 10_000) waits = backoff()
+          if (!stop.signal.aborted && deafSince === undefined) deaf(`has closed the connection${error ? `: ${error.message}` : ''}`)
+        } catch (error) {
+          if (stop.signal.aborted) break
+          trouble = `nats at ${servers.join(', ')} cannot be reached: ${(error as Error).message}`
+          host.log.warn(`${trouble}; trying again`)
+        }
+        await sleep(waits.next().value, stop.signal)
+      }
+      await connection?.close()
+    }
+    const watch = async (connection: NatsConnection) => {
+      for await (const status of connection.status()) {
+        if (stop.signal.aborted) return
+        if (status.type === 'disconnect') deaf(`at ${status.server} is gone`)
+        else if (status.type === 'reconnecting') wait = again.next().value
+        else if (status.type === 'reconnect') {
+          again = backoff(100, 5000)
+          wait = again.next().value
+          if (subscriptions.length > 0) listening()
+        }
+        else if (status.type === 'error') host.log.warn({ err: status.error.message }, 'nats: error')
+      }
+    }
+    const settings = async (): Promise<NodeConnectionOptions> => {
+      const { user, password, token, credentials, tls } = options
+      return {
+        servers, name: host.name, maxReconnectAttempts: -1, ignoreAuthErrorAbort: true, timeout: 5000, pingInterval: 20_000,
+        reconnectDelayHandler: () => wait,       // asked several times for each try
+        ...user === undefined ? {} : { user },
+        ...password === undefined ? {} : { pass: password },
+        ...token === undefined ? {} : { token },
+        ...credentials === undefined ? {} : { authenticator: credsAuthenticator(await readFile(credentials)) },
+        ...tls === undefined ? {} : { tls: { ...tls.ca && { caFile: tls.ca }, ...tls.cert && { certFile: tls.cert }, ...tls.key && { keyFile: tls.key } } }
+      }
+    }
+    work().catch(error => host.fail(error))
     return {
       trouble: () => trouble,
-      commit: async () => {},
-      open (from: Position | undefined, credits, signal) {
-        const intake = new Intake(host.series, credits, { ahead: host.ahead, after: from ?? 0 })
-        const topics = new Topics([options.subject].flat(), host.series, { tenant: options.tenant, separator: '.' })
-        const decode = makeDecoder(options, topics, host.series, intake)
-        return gather(intake, credits, signal, host.now, gathering => {
-          const stop = new AbortController()
-          let connection: NatsConnection | undefined
-          let subscriptions: Subscription[] = []
-          let again = backoff(100, 5000), wait = again.next().value       // between the tries of a connection that was lost
-          let deafSince: number | undefined        // not listening since; before the first connection nothing is missed
-
-          const deaf = (why: string) => {
-            trouble = `nats ${why}`
-            deafSince ??= host.now()
-            host.log.error({ servers }, `nats: ${why}; messages published from now on are lost${options.queue === undefined ? '' : ' unless another member of the queue group takes them'}`)
-          }
-          const listening = () => {
-            trouble = undefined
-            if (deafSince !== undefined) host.log.error({ servers, ms: Math.round(host.now() - deafSince) }, `nats: listening again; messages of the last ${((host.now() - deafSince) / 1000).toFixed(1)} s are lost`)
-            deafSince = undefined
-          }
-          const receive = (error: Error | null, message: Msg) => {
-            if (error !== null) {
-              deaf(`refuses the subscription: ${error.message}`)
-              void connection?.close()
-              return
-            }
-            decode(message.subject, message.data, host.now(), message.headers?.get(options.timeProperty) || undefined)
-            gathering.pushed()
-            if (credits.used >= credits.limit + options.buffer && subscriptions.length > 0) giveUp()
-          }
-          const giveUp = () => {
-            for (const subscription of subscriptions) subscription.unsubscribe()
-            subscriptions = []
-            deaf(`source has unsubscribed: the engine does not keep up and ${options.buffer} bytes beyond its room are taken (buffer)`)
-            const back = () => {
-              if (stop.signal.aborted || connection === undefined || connection.isClosed()) return
-              if (credits.open) subscribe(connection)
-              else credits.next(back)
-            }
-            credits.next(back)
-          }
-          const subscribe = (to: NatsConnection) => {
-            const mine = subscriptions = topics.filters.map(filter => to.subscribe(filter, { callback: receive, ...options.queue === undefined ? {} : { queue: options.queue } }))
-            // heard by the server when it has answered what was sent after them; a refusal comes before that
-            to.flush().then(() => { if (subscriptions === mine && !to.isClosed()) listening() }, () => {})
-          }
-
-          const work = async () => {
-            let waits = backoff()
-            while (!stop.signal.aborted) {
-              try {
-                connection = await connect(await settings())
-                if (stop.signal.aborted) break
-                subscribe(connection)
-                host.log.info({ server: connection.getServer() }, 'nats: connected')
-                void watch(connection)
-                const since = host.now()
-                const error = await connection.closed()
-                if (host.now() - since > 10_000) waits = backoff()
-                if (!stop.signal.aborted && deafSince === undefined) deaf(`has closed the connection${error ? `: ${error.message}` : ''}`)
-              } catch (error) {
-                if (stop.signal.aborted) break
-                trouble = `nats at ${servers.join(', ')} cannot be reached: ${(error as Error).message}`
-                host.log.warn(`${trouble}; trying again`)
-              }
-              await sleep(waits.next().value, stop.signal)
-            }
-            await connection?.close()
-          }
-          const watch = async (connection: NatsConnection) => {
-            for await (const status of connection.status()) {
-              if (stop.signal.aborted) return
-              if (status.type === 'disconnect') deaf(`at ${status.server} is gone`)
-              else if (status.type === 'reconnecting') wait = again.next().value
-              else if (status.type === 'reconnect') {
-                again = backoff(100, 5000)
-                wait = again.next().value
-                if (subscriptions.length > 0) listening()
-              }
-              else if (status.type === 'error') host.log.warn({ err: status.error.message }, 'nats: error')
-            }
-          }
-          const settings = async (): Promise<NodeConnectionOptions> => {
-            const { user, password, token, credentials, tls } = options
-            return {
-              servers, name: `millrace ${host.pipeline}`, maxReconnectAttempts: -1, ignoreAuthErrorAbort: true, timeout: 5000, pingInterval: 20_000,
-              reconnectDelayHandler: () => wait,       // asked several times for each try
-              ...user === undefined ? {} : { user },
-              ...password === undefined ? {} : { pass: password },
-              ...token === undefined ? {} : { token },
-              ...credentials === undefined ? {} : { authenticator: credsAuthenticator(await readFile(credentials)) },
-              ...tls === undefined ? {} : { tls: { ...tls.ca && { caFile: tls.ca }, ...tls.cert && { certFile: tls.cert }, ...tls.key && { keyFile: tls.key } } }
-            }
-          }
-          work().catch(error => gathering.fail(error))
-          return () => {
-            stop.abort()
-            void connection?.close()
-          }
-        })
-      }
+      durable () {},
+      stop () { stop.abort(); leave() },
+      async close () { stop.abort(); await connection?.close() }
     }
   }
 })

@@ -26,6 +26,7 @@ export const replay = defineSource({
     let skip = 0
     return {
       now: () => newest,
+      past: true,
       trouble: () => skip > 0 ? `replay is looking for the row after the last committed one, ${skip} to go` : undefined,
       commit: async () => {},
       open (from: Position | undefined, credits, signal) {

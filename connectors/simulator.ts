@@ -4,12 +4,13 @@ import { checkFleet, fleetOptions, planFleet } from './fleet/plan.ts'
 
 const CHUNK = 2048                   // readings written at once
 const NOTHING = new Uint8Array(0)
+const ORIGIN = /^simulator:(\d+)$/
 
 /**
  * A seeded fleet of devices whose metrics are coupled through a hidden load, with faults: see models/fleet.ts for the equations.
- * Each reading is a record of its own. Without `start` and at speed 1 the fleet lives now, on the clock of the engine; after a
- * restart it goes on in the present. Otherwise it lives in its own time, which is then also the ingest clock, and a restart goes on
- * with the reading after the last committed one, found by running through those before it (about 0.1 us each).
+ * Each reading is a record of its own. Without `start` and at speed 1 the fleet lives now, on the clock of the engine; otherwise in
+ * its own time, which is then also the ingest clock. A restart goes on with the reading after the last committed one, found by
+ * running through those before it (about 0.1 us each); when the fleet was first started is kept with the position.
  */
 export const simulator = defineSource({
   name: 'simulator',
@@ -27,20 +28,23 @@ export const simulator = defineSource({
 
   open (options, host): Source {
     const live = options.start === undefined && options.speed === 1
+    const before = ORIGIN.exec(host.origin ?? '')?.[1]
+    const start = options.start === undefined ? Number(before ?? Math.round(host.now())) : Date.parse(options.start)
     let own = 0                      // true time of the newest reading, ms
     const now = live ? host.now : () => own
     return {
       now,
+      past: !live,
+      origin: () => `simulator:${start}`,
       trouble: () => undefined,
       commit: async () => {},
       open (from: Position | undefined, credits, signal) {
-        const start = options.start === undefined ? Math.round(host.now()) : Date.parse(options.start)
         const end = options.for === undefined ? Infinity : start + options.for - 0.001
         const { fleet, names } = planFleet('simulator', options, start)
         const ids = names.map(({ tenant, device, metric }) => host.series.id(tenant, device, metric))
         const intake = new Intake(host.series, credits, { ahead: host.ahead, after: from ?? 0 })
         const out = roomFor(Math.max(CHUNK, fleet.width))
-        let skip = options.start === undefined ? 0 : from ?? 0
+        let skip = from ?? 0
         own = start
 
         return gather(intake, credits, signal, now, gathering => {
@@ -63,7 +67,7 @@ export const simulator = defineSource({
             if (first > 0) origin = fleet.due - (host.now() - opened) * (options.speed === 'max' ? 0 : options.speed)
             for (let i = first; i < n; i++) {
               own = out.truth[i]
-              intake.message('simulator', NOTHING, live ? host.now() : own)
+              intake.message('simulator', NOTHING, own)
               intake.reading(ids[out.series[i]], out.time[i], out.value[i])
             }
             if (n > first) gathering.pushed()

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { Batch, type Numbers } from './batch.ts'
 import { columnsOf, describe, evaluate, FAILS, faultOf, HOLDS, UNKNOWN, type Condition } from './condition.ts'
 import { MillraceError } from './errors.ts'
-import { defineOperator, type Host, type Operator, type StageSnapshot } from './operator.ts'
+import { defineOperator, type Host, type Operator, type Stage } from './operator.ts'
 import { Duration, span, suggest, Type } from './options.ts'
 import type { AlertOptions, AlertSpec } from './pipeline.ts'
 import type { SeriesName, SeriesTable } from './series.ts'
@@ -33,8 +33,7 @@ export interface Alert {
   readonly name: string
   /** The transitions that these rows make, in their order. */
   process (batch: Batch<any>): AlertEvent[]
-  save (): StageSnapshot
-  load (snapshot: StageSnapshot): void
+  readonly stage: Stage              // its memory
 }
 
 export function openAlert (spec: AlertSpec, pipeline: string, host: Host): Alert {
@@ -44,8 +43,7 @@ export function openAlert (spec: AlertSpec, pipeline: string, host: Host): Alert
   return {
     name: spec.name,
     process: batch => toEvents(stage.process(batch), spec, pipeline, host.series),
-    save: () => stage.save(),
-    load: snapshot => stage.load(snapshot)
+    stage
   }
 }
 

@@ -1,10 +1,11 @@
 import { openAlert, type AlertEvent } from './alert.ts'
 import type { Batch } from './batch.ts'
 import { MillraceError } from './errors.ts'
-import type { Host, Stage, StageSnapshot } from './operator.ts'
+import type { Host, Stage } from './operator.ts'
 import type { Pipeline, Route } from './pipeline.ts'
 import { columnsAfter } from './plan.ts'
-import type { SavedSeries, SeriesTable } from './series.ts'
+import type { SeriesTable } from './series.ts'
+import { Snapshots, type Part } from './snapshot.ts'
 import type { Delivery } from './source.ts'
 import { isStale } from './stale.ts'
 import type { Commit, LateRows, Outcome, Write } from './store.ts'
@@ -13,7 +14,6 @@ import { Watermarks } from './watermark.ts'
 
 /** What one delivery, tick or end has led to: the content of one commit, and what followers are to write before it. */
 export interface Outputs extends Pick<Commit, 'writes' | 'alerts' | 'late' | 'deadLetters' | 'position' | 'ingest'> {
-  readonly tick?: number
   readonly follow: readonly { readonly branch: string, readonly sink: number, readonly batch: Batch<any> }[]
   readonly received: number          // readings that this commit settles
   /** Counts by branch ('' is the trunk), given what became of the writes. */
@@ -25,13 +25,6 @@ export interface StepStatus { readonly branch: string, readonly id: string, in: 
 /** Key of the receiver of an alert in the outbox. */
 export const receiverKey = (alert: string, sink: { readonly name: string }, index: number): string => index === 0 ? `${alert}/${sink.name}` : `${alert}/${sink.name}#${index}`
 
-export interface FlowSnapshot {
-  readonly position: number
-  readonly series: SavedSeries
-  readonly time: ReturnType<Watermarks['save']>
-  readonly stages: Readonly<Record<string, StageSnapshot>>      // branch/step or branch/alert
-}
-
 /**
  * A pipeline's dataflow: deliveries in, contents of commits out. Synchronous and deterministic: no clock, no waiting,
  * no chance. The run loop, the tests of a pipeline and a replay all drive the same Flow.
@@ -39,6 +32,7 @@ export interface FlowSnapshot {
 export class Flow {
   readonly steps: StepStatus[] = []
   position: number
+  readonly snapshots: Snapshots      // of all it remembers; begun between two deliveries
   private readonly series: SeriesTable
   private readonly time: Watermarks
   private readonly trunk: OpenRoute
@@ -53,21 +47,25 @@ export class Flow {
     this.devices = pipeline.devices ?? []
     this.trunk = new OpenRoute('', pipeline, pipeline, series, this.steps)
     this.branches = Object.entries(pipeline.branches).map(([name, route]) => new OpenRoute(name, route, pipeline, series, this.steps))
+    this.snapshots = new Snapshots(series, [progressOf(this.time), ...[this.trunk, ...this.branches].flatMap(route => route.parts)])
   }
 
   process (delivery: Delivery): Outputs {
     this.position = delivery.upTo
     const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead, delivery.rows)
+    this.snapshots.touchRows(delivery.rows.series)
     this.pass(this.time.arrive(delivery.rows), outputs)
     return outputs
   }
 
   /** The ingest clock has come to `ingest`. Nothing when that changes nothing. */
   tick (ingest: number): Outputs | undefined {
-    const batch = this.time.tick(ingest, this.position)
+    const gone = this.time.gone(ingest)
+    this.snapshots.touch(gone.silent)
+    this.snapshots.touch(gone.forgotten)
+    const batch = this.time.tick(gone, this.position)
     if (batch === undefined) return undefined
     const outputs = new Gathered(this.position, ingest, 0, [])
-    outputs.tick = ingest
     this.pass(batch, outputs)
     return outputs
   }
@@ -75,12 +73,16 @@ export class Flow {
   /** The source has come to its end: every window closes. */
   end (ingest: number): Outputs {
     const outputs = new Gathered(this.position, ingest, 0, [])
+    this.snapshots.touchAll()
     this.pass(this.time.end(this.position), outputs)
     return outputs
   }
 
   /** Nobody has been silent until now: see Watermarks.listen. */
-  listen (ingest: number): void { this.time.listen(ingest) }
+  listen (ingest: number): void {
+    this.snapshots.touchAll()
+    this.time.listen(ingest)
+  }
 
   private pass (batch: Batch, outputs: Gathered): void {
     if (!this.told) this.tell()
@@ -99,23 +101,6 @@ export class Flow {
       if (d >= 0) this.series.tag(d, tags)
     }
   }
-
-  save (): FlowSnapshot {
-    const stages: Record<string, StageSnapshot> = {}
-    for (const route of [this.trunk, ...this.branches]) Object.assign(stages, route.save())
-    return { position: this.position, series: this.series.save(), time: this.time.save(), stages }
-  }
-
-  /**
-   * Takes up a snapshot; the series table must be fresh. A step or alert that is new, or that has other options or another
-   * version than the one that was saved, starts without memory: those that remember anything are returned.
-   */
-  load (snapshot: FlowSnapshot): readonly string[] {
-    this.series.load(snapshot.series)
-    this.position = snapshot.position
-    this.time.load(snapshot.time)
-    return [this.trunk, ...this.branches].flatMap(route => route.load(snapshot.stages))
-  }
 }
 
 /** The outputs of one pass, while they gather. */
@@ -128,7 +113,6 @@ class Gathered implements Outputs {
   readonly position: number
   readonly ingest: number
   readonly received: number
-  tick?: number
   private readonly rows: Delivery['rows'] | undefined
   private readonly tallies: Record<string, Counts> = {}
   private readonly counted: ((outcome: Outcome, counts: Record<string, Counts>) => void)[] = []     // beside writes
@@ -244,31 +228,21 @@ class OpenRoute {
     else if (this.writes === 'written') tally.filtered += batch.length
   }
 
-  save (): Record<string, StageSnapshot> {
-    return Object.fromEntries([
-      ...this.stages.map(({ stage }) => [`${this.name}/${stage.operator.id}`, stage.save()] as const),
-      ...this.alerts.map(({ name, open }) => [`${this.name}/alert:${name}`, open.save()] as const)
-    ])
-  }
-
-  load (snapshots: Readonly<Record<string, StageSnapshot>>): string[] {
-    const parts = [
-      ...this.stages.map(({ stage }) => ({ key: `${this.name}/${stage.operator.id}`, part: stage, remembers: stage.operator.remembers })),
-      ...this.alerts.map(({ name, open }) => ({ key: `${this.name}/alert:${name}`, part: open, remembers: true }))
-    ]
-    return parts.flatMap(({ key, part, remembers }) => takesUp(part, snapshots[key]) || !remembers ? [] : [key])
+  get parts (): Part[] {
+    const part = (key: string, stage: Stage): Part => ({
+      key: `${this.name}/${key}`, fingerprint: stage.fingerprint, remembers: stage.operator.remembers,
+      save: (series, devices) => stage.save(series, devices),
+      load: (saved, series, devices) => { stage.load({ fingerprint: stage.fingerprint, ...saved }, series, devices) }
+    })
+    return [...this.stages.map(({ stage }) => part(stage.operator.id, stage)), ...this.alerts.map(({ name, open }) => part(`alert:${name}`, open.stage))]
   }
 }
 
-function takesUp (part: { load (saved: StageSnapshot): void }, saved: StageSnapshot | undefined): boolean {
-  try {
-    if (saved !== undefined) part.load(saved)
-    return saved !== undefined
-  } catch (error) {
-    if (error instanceof MillraceError && error.code === 'engine/snapshot') return false
-    throw error
-  }
-}
+const progressOf = (time: Watermarks): Part => ({
+  key: 'time', fingerprint: 'time', remembers: true,
+  save: (_, devices) => ({ series: {}, devices: time.save(devices) }),
+  load: (saved, _, devices) => { time.load(saved.devices, devices) }
+})
 
 export const openFlow = (pipeline: Pipeline, series: SeriesTable, position = 0): Flow => new Flow(pipeline, series, position)
 

@@ -1,3 +1,5 @@
+import type { Ids } from './batch.ts'
+
 const BITS = 14, PAGE = 1 << BITS, MASK = PAGE - 1
 
 /** A saved set of lists: how many entries each id has, and all entries one after the other. */
@@ -95,27 +97,34 @@ export class Lists<F extends string = string> {
     return this.fresh++
   }
 
-  save (ids: number): SavedList {
-    const counts = new Float64Array(ids)
-    const entries = new Float64Array(this.used * this.width)
+  /** The entries of some ids, in their order. */
+  save (ids: Ids): SavedList {
+    const counts = new Float64Array(ids.length)
+    let total = 0
+    for (let k = 0; k < ids.length; k++) {
+      for (let node = this.oldest(ids[k]); node >= 0; node = this.newer(node)) counts[k]++
+      total += counts[k]
+    }
+    const entries = new Float64Array(total * this.width)
     let to = 0
-    for (let id = 0; id < ids; id++) {
+    for (const id of ids) {
       for (let node = this.oldest(id); node >= 0; node = this.newer(node)) {
         const page = this.page(node), at = this.offset(node)
         for (let k = 0; k < this.width; k++) entries[to++] = page[at + k]
-        counts[id]++
       }
     }
     return { counts, entries }
   }
 
-  load ({ counts, entries }: SavedList): void {
+  /** Takes up what save() gave for as many ids, instead of what they hold. */
+  load ({ counts, entries }: SavedList, ids: Ids): void {
     let from = 0
-    for (let id = 0; id < counts.length; id++) {
-      for (let left = counts[id]; left > 0; left--) {
-        const node = this.insert(id, entries[from])
+    for (let k = 0; k < ids.length; k++) {
+      while (this.head[ids[k]] !== 0) this.shift(ids[k])
+      for (let left = counts[k]; left > 0; left--) {
+        const node = this.insert(ids[k], entries[from])
         const page = this.page(node), at = this.offset(node)
-        for (let k = 0; k < this.width; k++) page[at + k] = entries[from++]
+        for (let f = 0; f < this.width; f++) page[at + f] = entries[from++]
       }
     }
   }

@@ -10,6 +10,7 @@
  *
  * Room for every series is reserved at the start and never copied: zero-filled pages cost nothing until touched.
  */
+import type { Ids } from './batch.ts'
 import { Lists, type SavedList } from './lists.ts'
 
 export interface RingShape { readonly ring: number }
@@ -93,30 +94,56 @@ export class Memory<S extends Shapes = Shapes> {
     this.appeared = count
   }
 
-  /** A copy of everything remembered about the ids so far. */
-  save (): Saved {
+  /** A copy of what is remembered about these ids, in their order; about all so far when none are given. */
+  save (ids: Ids = upTo(this.appeared)): Saved {
     const saved: Saved = {}
     for (const name in this.shapes) {
       const cells = this.held[name] as unknown
-      if (cells instanceof Float64Array) saved[name] = cells.slice(0, this.appeared)
-      else if (cells instanceof Records) saved[name] = cells.data.slice(0, this.appeared * cells.width)
-      else if (cells instanceof Rings) saved[name] = { data: cells.data.slice(0, this.appeared * cells.length), pushed: cells.pushed.slice(0, this.appeared) }
-      else if (cells instanceof Lists) saved[name] = cells.save(this.appeared)
+      if (cells instanceof Float64Array) saved[name] = gather(cells, 1, ids)
+      else if (cells instanceof Records) saved[name] = gather(cells.data, cells.width, ids)
+      else if (cells instanceof Rings) saved[name] = { data: gather(cells.data, cells.length, ids), pushed: gather(cells.pushed, 1, ids) }
+      else if (cells instanceof Lists) saved[name] = cells.save(ids)
     }
     return saved
   }
 
-  /** Takes up what save() gave. Only on fresh memory of the same shapes. */
-  load (saved: Saved): void {
+  /** Takes up what save() gave of memory of the same shapes, for as many ids; what was remembered about them is forgotten. */
+  load (saved: Saved, ids: Ids = upTo(countOf(saved, this.held))): void {
+    for (const id of ids) this.appear(id + 1)
     for (const name in this.shapes) {
       const cells = this.held[name] as unknown
       const from = saved[name] as any
-      if (cells instanceof Float64Array) { cells.set(from); this.appeared = from.length }
-      else if (cells instanceof Records) { cells.data.set(from); this.appeared = from.length / cells.width }
-      else if (cells instanceof Rings) { cells.data.set(from.data); cells.pushed.set(from.pushed); this.appeared = from.pushed.length }
-      else if (cells instanceof Lists) { cells.load(from); this.appeared = from.counts.length }
+      if (cells instanceof Float64Array) scatter(from, cells, 1, ids)
+      else if (cells instanceof Records) scatter(from, cells.data, cells.width, ids)
+      else if (cells instanceof Rings) { scatter(from.data, cells.data, cells.length, ids); scatter(from.pushed, cells.pushed, 1, ids) }
+      else if (cells instanceof Lists) cells.load(from, ids)
     }
   }
+}
+
+const upTo = (count: number): Ids => Int32Array.from({ length: count }, (_, id) => id)
+
+/** The cells of some ids, `width` each, side by side. */
+function gather (cells: Float64Array, width: number, ids: Ids): Float64Array {
+  const to = new Float64Array(ids.length * width)
+  if (width === 1) for (let k = 0; k < ids.length; k++) to[k] = cells[ids[k]]
+  else for (let k = 0; k < ids.length; k++) to.set(cells.subarray(ids[k] * width, (ids[k] + 1) * width), k * width)
+  return to
+}
+
+function scatter (from: Float64Array, cells: Float64Array, width: number, ids: Ids): void {
+  if (width === 1) for (let k = 0; k < ids.length; k++) cells[ids[k]] = from[k]
+  else for (let k = 0; k < ids.length; k++) cells.set(from.subarray(k * width, (k + 1) * width), ids[k] * width)
+}
+
+/** How many ids a copy of everything is about. */
+function countOf (saved: Saved, held: Readonly<Record<string, unknown>>): number {
+  for (const [name, from] of Object.entries(saved)) {
+    const cells = held[name]
+    if (from instanceof Float64Array) return from.length / (cells instanceof Records ? cells.width : 1)
+    return 'pushed' in from ? from.pushed.length : from.counts.length
+  }
+  return 0
 }
 
 function reserve (shape: Shape, capacity: number): Float64Array | Int32Array | Records | Rings | Lists {

@@ -1,4 +1,4 @@
-import { Batch } from './batch.ts'
+import { Batch, type Ids } from './batch.ts'
 import type { SeriesTable } from './series.ts'
 import { Memory, remembers as anything, type Held, type Saved, type Shapes } from './memory.ts'
 import { MillraceError } from './errors.ts'
@@ -55,8 +55,11 @@ export interface Operator<Needs extends string = any, Adds extends string = any>
 export interface Stage {
   readonly operator: Operator
   process (batch: Batch<any>): Batch<any>
-  save (): StageSnapshot
-  load (snapshot: StageSnapshot): void
+  readonly fingerprint: string       // of its operator's version and options: memory of another one does not fit
+  /** A copy of its memory of these series and devices; of all when none are given. */
+  save (series?: Ids, devices?: Ids): StageSnapshot
+  /** Takes up such a copy; throws engine/snapshot when another step made it. */
+  load (snapshot: StageSnapshot, series?: Ids, devices?: Ids): void
 }
 export interface StageSnapshot { readonly fingerprint: string, readonly series: Saved, readonly devices: Saved }
 
@@ -82,6 +85,7 @@ export function defineOperator<const P extends TProperties, const N extends stri
         const held = { ...series.held, ...devices.held }
         return {
           operator,
+          fingerprint,
           process (batch) {
             series.appear(host.series.size)
             devices.appear(host.series.devices)
@@ -92,11 +96,15 @@ export function defineOperator<const P extends TProperties, const N extends stri
             const unknown = new Float64Array(batch.provisional.length).fill(NaN)
             return new Batch({ ...out, provisional: batch.provisional.with(Object.fromEntries(adds.map(column => [column, unknown]))) })
           },
-          save: () => ({ fingerprint, series: series.save(), devices: devices.save() }),
-          load (snapshot) {
+          save (ofSeries, ofDevices) {
+            series.appear(host.series.size)
+            devices.appear(host.series.devices)
+            return { fingerprint, series: series.save(ofSeries), devices: devices.save(ofDevices) }
+          },
+          load (snapshot, ofSeries, ofDevices) {
             if (snapshot.fingerprint !== fingerprint) throw new MillraceError('engine/snapshot', `step "${id}": the snapshot was made by ${snapshot.fingerprint}, this step is ${fingerprint}`)
-            series.load(snapshot.series)
-            devices.load(snapshot.devices)
+            series.load(snapshot.series, ofSeries)
+            devices.load(snapshot.devices, ofDevices)
           }
         }
       }

@@ -1,17 +1,20 @@
 /** The loop: read, process, commit, acknowledge. One delivery after the other; while one commits the next one grows. */
 import { createHistogram } from 'node:perf_hooks'
-import { deserialize, serialize } from 'node:v8'
+import { Checkpoints, intactOf } from './checkpoint.ts'
 import { backoff, ingestClock, sleep } from './clock.ts'
 import { Credits } from './credits.ts'
 import { Dispatcher } from './dispatch.ts'
-import { Transient } from './errors.ts'
-import { Flow, receiverKey, settle, type FlowSnapshot, type Outputs } from './flow.ts'
+import { MillraceError, Transient } from './errors.ts'
+import { Flow, receiverKey, settle, type Outputs } from './flow.ts'
+import type { Journal } from './journal.ts'
 import { planTables, routesOf, storeSinks } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
+import { apply, feed, Recovery } from './recovery.ts'
 import { SeriesTable } from './series.ts'
 import type { Receiver, Sink, SinkHost, SinkSpec } from './sink.ts'
-import type { Delivery, Source, SourceSpec } from './source.ts'
-import type { Commit, Outcome, Store, StorePlan } from './store.ts'
+import type { SnapshotHeader } from './snapshot.ts'
+import type { Delivery, Mark, Source, SourceHost, SourceSpec } from './source.ts'
+import type { Commit, Outcome, Recovered, Store, StorePlan } from './store.ts'
 import { loop } from './stream.ts'
 import { imbalance, noCounts, type Counts } from './tally.ts'
 import type { Logger } from './log.ts'
@@ -23,6 +26,8 @@ export interface RunOptions {
   readonly maxSeries?: number
   readonly fallback: (plan: StorePlan, host: SinkHost) => Store       // the store of a pipeline whose sinks bring none
   readonly source?: SourceSpec               // read this instead of the pipeline's own
+  readonly journal?: Journal | undefined     // of the source, when it cannot be read again
+  readonly acceptLoss?: boolean              // go on although what was read before is not there any more
   readonly now?: () => number
 }
 
@@ -54,7 +59,10 @@ export class Run {
   private readonly followers = new Map<SinkSpec, Sink>()
   private epoch = 0
   private version = 0
-  private blocked = false
+  private readonly began = performance.now()
+  private checkpoints: Checkpoints | undefined
+  private recovery: Recovery | undefined     // while what the store has is processed again
+  private deaf = false                       // not listening until now; for sources whose log does not say so
 
   constructor (pipeline: Pipeline, options: RunOptions) {
     this.pipeline = pipeline
@@ -68,36 +76,22 @@ export class Run {
   /** Works until the source ends or `signal`; then commits what it has, acknowledges and closes. Rejects when it cannot go on. */
   async run (signal: AbortSignal): Promise<void> {
     const { pipeline } = this
-    const spec = this.options.source ?? pipeline.source!
     const store = this.store = this.openStore()
     try {
       const recovered = await store.open(signal).catch(error => { if (!signal.aborted) throw error })
       if (recovered === undefined || signal.aborted) return
-      this.position = recovered.position ?? 0
-      this.epoch = recovered.epoch
-      this.version = recovered.version
-      this.recovered = structuredClone(recovered.counts)
-      settle(this.counts, recovered.counts)
-      this.received = this.counts[''].received
-      const flow = this.flow = new Flow(pipeline, this.series, this.position)
-      const snapshot = recovered.snapshot === undefined ? undefined : deserialize(recovered.snapshot as Uint8Array) as FlowSnapshot
-      if (snapshot !== undefined && snapshot.position === this.position) {
-        const anew = flow.load(snapshot)
-        if (anew.length > 0) this.log.warn({ steps: anew }, 'new or changed since the last stop: these start without memory')
-        flow.listen(this.now())
-      }
+      const from = await this.recover(recovered)
       for (const [, route] of routesOf(pipeline)) for (const sink of route.sinks) if (sink.definition.store === undefined) this.followers.set(sink, sink.definition.follow!(sink.options, this.host))
       const dispatcher = this.dispatcher = new Dispatcher({ store, receivers: this.openReceivers(), log: this.log })
       dispatcher.start()
-      const source = this.source = spec.open({ pipeline: pipeline.name, series: this.series, ahead: pipeline.time.ahead, log: this.log, now: this.now })
-      this.log.info({ position: this.position, epoch: this.epoch }, 'running')
-      const ended = await loop<Delivery>(source.open(recovered.position, this.credits, signal), {
+      this.log.info({ position: this.position, epoch: this.epoch, from: from ?? 0 }, 'running')
+      const ended = await loop<Delivery>(this.source!.open(from, this.credits, signal), {
         every: Math.min(1000, Math.max(50, pipeline.time.idle / 4)),
         delivery: delivery => this.deliver(delivery, signal),
         tick: () => this.tick(signal)
       })
-      if (ended) await this.settle(flow.end(this.ingest()), signal)
-      else await this.leave(signal)
+      if (ended) await this.settle(this.flow!.end(this.ingest()), signal)
+      else if (this.recovery === undefined) await this.leave(signal)
     } catch (error) {
       this.failure = error
       throw error
@@ -107,6 +101,43 @@ export class Run {
       for (const follower of this.followers.values()) await follower.close()
       await store.close()
     }
+  }
+
+  /** Takes up what the store has kept and opens the source. Returns the position after which it is to be read. */
+  private async recover (recovered: Recovered): Promise<number | undefined> {
+    const { pipeline, host, log, now } = this
+    this.position = recovered.position ?? 0
+    this.epoch = recovered.epoch
+    this.version = recovered.version
+    this.recovered = structuredClone(recovered.counts)
+    settle(this.counts, recovered.counts)
+    this.received = this.counts[''].received
+    const { journal } = this.options
+    const sourceHost: SourceHost = { pipeline: pipeline.name, series: host.series, ahead: pipeline.time.ahead, log, now, origin: recovered.origin }
+    const spec = this.options.source ?? pipeline.source!
+    const source = this.source = journal === undefined ? spec.definition.open!(spec.options, sourceHost) : journal.source(sourceHost)
+    const found = await intactOf(recovered, log)
+    const moved = recovered.origin !== undefined && recovered.origin !== (source.origin?.() ?? recovered.origin)
+    if (moved) this.checkMoved(recovered, found?.header)
+    const sameLog = found !== undefined && !moved && found.header.origin === recovered.origin
+    const flow = this.flow = new Flow(pipeline, this.series, sameLog ? found.header.position : 0)
+    if (found !== undefined) {
+      for (const page of found.content) flow.snapshots.load(page, found.header.layout)
+      const anew = flow.snapshots.loaded(found.header.layout)
+      if (anew.length > 0) log.warn({ steps: anew }, 'new or changed since the last stop: these start without memory')
+    }
+    this.deaf = recovered.position !== undefined
+    this.checkpoints = new Checkpoints(flow, recovered, { whole: this.store!.whole === true, renew: found?.older === true })
+    this.recovery = new Recovery(moved ? 0 : recovered.position ?? 0, recovered.marks, found?.header.version ?? 0)
+    if (this.recovery.caughtUp(flow)) this.recovery = undefined
+    return sameLog ? found.header.position : undefined
+  }
+
+  /** Its positions count in something else than before: what it had read must be in its memory. */
+  private checkMoved ({ origin, position }: Recovered, header: SnapshotHeader | undefined): void {
+    if (header?.origin === origin && header?.position === position) return this.log.warn({ before: origin, now: this.source!.origin?.() }, 'reads another log or stream than before; what it remembers is kept')
+    if (this.options.acceptLoss) return this.log.error({ before: origin, position, remembered: header?.position }, 'the log or stream that was read before is not there any more: what it had not remembered is lost')
+    throw new MillraceError('log/missing', `the pipeline "${this.pipeline.name}" stands at position ${position} of ${origin}, which is not what its source is now (${this.source!.origin?.() ?? 'unknown'}); what it remembers is of position ${header?.position ?? 0}`, { help: 'bring the folder of that log back, or run once more with the former source until it stops by itself; or start with --accept-loss to go on without' })
   }
 
   /** By how much the accounting identity is off, on the trunk. */
@@ -127,43 +158,68 @@ export class Run {
   private ingest (): number { return this.source?.now?.() ?? this.now() }
 
   private async deliver (delivery: Delivery, signal: AbortSignal): Promise<void> {
-    this.received += delivery.received
-    this.inFlight += delivery.received
-    if (!this.credits.open) this.blocked = true
-    await this.settle(this.flow!.process(delivery), signal)
+    const { flow, checkpoints, recovery } = this
+    const started = performance.now()
+    if (!this.credits.open) this.deaf = true
+    const rest = recovery === undefined ? delivery : recovery.replay(flow!, delivery)
+    if (recovery !== undefined && (rest !== undefined || recovery.caughtUp(flow!))) {
+      this.recovery = undefined
+      this.log.info({ position: flow!.position, ms: Math.round(performance.now() - this.began) }, 'recovered')
+    }
+    if (rest === undefined) checkpoints!.did(performance.now() - started, delivery.received)
+    else {
+      this.received += rest.received
+      this.inFlight += rest.received
+      if (checkpoints!.due) checkpoints!.begin(this.version, this.source!.origin?.())
+      const outputs = feed(flow!, rest)
+      checkpoints!.did(performance.now() - started, delivery.received)
+      if (outputs !== undefined || checkpoints!.isUnderWay) await this.settle(outputs ?? this.nothing(), signal)
+    }
     this.credits.give(delivery.bytes)
-    await this.source!.commit(delivery.upTo)
+    await this.source!.commit(this.position)
   }
 
+  /** Marks of sources that have none in their log, and what a snapshot still needs when nothing arrives. */
   private async tick (signal: AbortSignal): Promise<void> {
-    const now = this.ingest()
-    if (this.blocked || this.source!.trouble() !== undefined) {
-      this.blocked = false
-      this.flow!.listen(now)          // nobody is silent while we do not listen
+    if (this.recovery !== undefined) return
+    const { source, flow, checkpoints } = this
+    if (source!.marks !== true) {
+      const time = this.ingest()
+      if (source!.trouble() !== undefined) this.deaf = true
+      else {
+        const mark: Mark = { kind: this.deaf ? 'listen' : 'tick', time }      // nobody is silent while we do not listen
+        this.deaf = false
+        const outputs = apply(flow!, mark)
+        if (outputs !== undefined || mark.kind === 'listen') return await this.settle(outputs ?? this.nothing(), signal, [mark])
+      }
     }
-    const outputs = this.flow!.tick(now)
-    if (outputs !== undefined) await this.settle(outputs, signal)
+    if (checkpoints!.due) checkpoints!.begin(this.version, source!.origin?.())
+    if (checkpoints!.isUnderWay) await this.settle(this.nothing(), signal)
+  }
+
+  private nothing (): Outputs {
+    return { writes: [], alerts: [], late: [], deadLetters: [], follow: [], position: this.flow!.position, ingest: this.ingest(), received: 0, counts: () => ({}) }
   }
 
   /** Followers first, then the commit; both tried until they work. Then the counts are true. */
-  private async settle (outputs: Outputs, signal: AbortSignal): Promise<void> {
+  private async settle (outputs: Outputs, signal: AbortSignal, marks: readonly Mark[] = [], last = false): Promise<void> {
     for (const { branch, sink, batch } of outputs.follow) {
       const route = branch === '' ? this.pipeline : this.pipeline.branches[branch]
       await this.insist(`sink ${route.sinks[sink].name}`, signal, () => this.followers.get(route.sinks[sink])!.write(batch))
     }
-    await this.commit(outputs, signal)
+    await this.commit(outputs, marks, signal, last)
     this.inFlight -= outputs.received
     this.position = outputs.position
     if (outputs.alerts.length > 0) this.dispatcher?.wake()
   }
 
-  /** A last commit with everything remembered, so that a planned restart goes on as if nothing had happened. */
+  /** A last snapshot, of the committed position, so that the next start has nothing to do again. */
   private async leave (signal: AbortSignal): Promise<void> {
-    const nothing: Outputs = { writes: [], alerts: [], late: [], deadLetters: [], follow: [], position: this.position, ingest: this.ingest(), received: 0, counts: () => ({}) }
-    await this.commit(nothing, signal, serialize(this.flow!.save()))
+    this.checkpoints!.begin(this.version, this.source!.origin?.())
+    while (this.checkpoints!.isUnderWay) await this.settle(this.nothing(), signal, [], true)
   }
 
-  private async commit (outputs: Outputs, signal: AbortSignal, snapshot?: Uint8Array): Promise<void> {
+  private async commit (outputs: Outputs, marks: readonly Mark[], signal: AbortSignal, last: boolean): Promise<void> {
     const started = performance.now()
     const total = (outcomes: readonly Outcome[]) => {
       const sum = structuredClone(this.counts)
@@ -171,10 +227,16 @@ export class Run {
       return sum
     }
     const { follow: _, received: __, ...content } = outputs
-    const commit: Commit = { ...content, counts: total, epoch: this.epoch, version: this.version, ...snapshot === undefined ? {} : { snapshot } }
+    const snapshot = this.checkpoints!.part(last)
+    const commit: Commit = {
+      ...content, marks, partitions: this.flow!.snapshots.partitions(), origin: this.source!.origin?.(), counts: total, epoch: this.epoch, version: this.version,
+      ...snapshot === undefined ? {} : { snapshot }
+    }
     const outcomes = await this.insist('store', signal, () => this.store!.commit(commit))
     this.version++
     settle(this.counts, outputs.counts(outcomes))
+    const done = this.checkpoints!.committed(snapshot, marks.length)
+    if (done !== undefined) this.source!.done?.(done)
     this.commits.record(Math.max(1, Math.round((performance.now() - started) * 1000)))
     this.observe(outputs)
   }
@@ -182,7 +244,7 @@ export class Run {
   private observe ({ writes, alerts, deadLetters }: Outputs): void {
     for (const { reason, count = 1 } of deadLetters) this.reasons[reason] = (this.reasons[reason] ?? 0) + count
     for (const { event } of alerts) this.alerts[event.state]++
-    if (this.source?.now !== undefined) return        // history: its time says nothing about ours
+    if (this.source?.past === true) return
     const now = Date.now()
     for (const { branch, batch } of writes) {
       if (branch !== '') continue

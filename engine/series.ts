@@ -1,13 +1,8 @@
-import { MillraceError } from './errors.ts'
+import { partitionOf } from './partition.ts'
 
 /** Tags of a device: type, site and whatever else topics or a file say about it. */
 export type Tags = Readonly<Record<string, string>>
 export interface SeriesName { readonly tenant: string, readonly device: string, readonly metric: string }
-
-export interface SavedSeries {
-  readonly devices: readonly { readonly tenant: string, readonly device: string, readonly tags: Tags }[]
-  readonly series: readonly { readonly device: number, readonly metric: string }[]
-}
 
 /**
  * (tenant, device, metric) <-> small integer. Ids are dense, given in order of appearance and valid in this process only;
@@ -16,6 +11,7 @@ export interface SavedSeries {
 export class SeriesTable {
   readonly capacity: number
   readonly deviceOf: Int32Array          // series -> device
+  readonly partitionOf: Uint8Array       // device -> its partition
   size = 0                               // how many series there are
   devices = 0                            // how many devices there are
   readonly tagged: Int32Array            // device -> how often its tags have changed
@@ -29,6 +25,7 @@ export class SeriesTable {
   constructor (capacity = 100_000) {
     this.capacity = capacity
     this.deviceOf = new Int32Array(capacity)
+    this.partitionOf = new Uint8Array(capacity)
     this.tagged = new Int32Array(capacity)
     this.first = new Int32Array(capacity)
     this.last = new Int32Array(capacity)
@@ -44,6 +41,7 @@ export class SeriesTable {
       if (this.devices === this.capacity) return -1
       id = this.devices++
       named.set(device, id)
+      this.partitionOf[id] = partitionOf(tenant, device)
       this.deviceNames.push({ tenant, device, tags: {}, series: new Map() })
     }
     return id
@@ -92,21 +90,6 @@ export class SeriesTable {
       this.tagged[device]++
     }
     return changed
-  }
-
-  /** All names, in the order of their ids. */
-  save (): SavedSeries {
-    return {
-      devices: this.deviceNames.map(({ tenant, device, tags }) => ({ tenant, device, tags })),
-      series: this.metrics.map((metric, s) => ({ device: this.deviceOf[s], metric }))
-    }
-  }
-
-  /** Takes up what save() gave, with the same ids. Only on an empty table. */
-  load ({ devices, series }: SavedSeries): void {
-    if (Math.max(devices.length, series.length) > this.capacity) throw new MillraceError('config/invalid', `${Math.max(devices.length, series.length)} series are remembered, and memory is reserved for ${this.capacity}`, { help: `--max-series ${Math.max(devices.length, series.length)} or more` })
-    for (const { tenant, device, tags } of devices) this.tag(this.device(tenant, device), tags)
-    for (const { device, metric } of series) this.of(device, metric)
   }
 
   /** The series of a device, in order of appearance: `for (let s = firstOf(d); s >= 0; s = nextOf(s))`. */

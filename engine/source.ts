@@ -1,6 +1,7 @@
 import type { Observable } from './stream.ts'
 import type { Credits } from './credits.ts'
-import type { DeadLetter } from './intake.ts'
+import type { DeadLetter, Intake } from './intake.ts'
+import type { Decode, Listener, ListenerHost } from './listener.ts'
 import type { Logger } from './log.ts'
 import type { SeriesTable } from './series.ts'
 import type { Readings } from './watermark.ts'
@@ -19,6 +20,13 @@ export interface Delivery {
   readonly ingest: number            // wall clock at the start plus monotonic time, ms: never goes back
   readonly bytes: number             // to be given back to the credits
   readonly ended: boolean            // nothing will follow: the source has come to its end
+  readonly mark?: Mark               // instead of rows
+}
+
+/** Something that is no reading and decides nevertheless. `time`: ingest clock, ms. */
+export interface Mark {
+  readonly kind: 'tick' | 'listen'   // so late it is; or: nobody has been listening until now, so nobody was silent
+  readonly time: number
 }
 
 /** A running source. Reads only while `credits.open`, and nothing after `signal`. */
@@ -35,6 +43,16 @@ export interface Source {
   address? (): string | undefined
   /** The ingest clock of a source that brings its own, such as the time in the files of a replay; absent: the engine's. */
   now? (): number
+  /** What positions count in: kept with each commit, given back at the next start. */
+  origin? (): string | undefined
+  /** Nothing up to here will be asked for again. */
+  done? (upTo: Position): void
+  /** What it reads is history: its time says nothing about ours. */
+  readonly past?: boolean
+  /** It has marks in its log, and the engine makes none. */
+  readonly marks?: boolean
+  /** Records that wait to be read. */
+  behind? (): number
 }
 
 export interface SourceHost {
@@ -43,6 +61,7 @@ export interface SourceHost {
   readonly ahead: number             // ms, for Intake
   readonly log: Logger
   readonly now: () => number         // the ingest clock
+  readonly origin: string | undefined    // what the stored position counts in, as the source said it; undefined at the first run
 }
 
 export interface SourceDefinition<P extends TProperties> {
@@ -52,7 +71,14 @@ export interface SourceDefinition<P extends TProperties> {
   readonly check?: (options: Values<P>) => string | undefined
   /** The server deals the readings of one device out to several readers (such as $share of MQTT): then no step may remember. */
   readonly shares?: (options: Values<P>) => boolean
-  open (options: Values<P>, host: SourceHost): Source
+  /** A source that can be read again from a position. */
+  readonly open?: (options: Values<P>, host: SourceHost) => Source
+  /** One that cannot: what it hears goes into a log, and the log is read. */
+  readonly listen?: (options: Values<P>, host: ListenerHost) => Listener
+  /** How what it has heard becomes columns. Goes with `listen`. */
+  readonly decode?: (options: Values<P>, series: SeriesTable, intake: Intake) => Decode
+  /** Options of a source that listens which say how it reads and not what: with others of them it goes on with the same log. */
+  readonly tuning?: readonly string[]
 }
 
 /** A source of a pipeline: a value, not a connection. */
@@ -61,13 +87,13 @@ export interface SourceSpec {
   readonly definition: SourceDefinition<any>
   readonly options: Readonly<Record<string, unknown>>
   readonly given: Readonly<Record<string, unknown>>
-  open (host: SourceHost): Source
+  readonly listens: boolean
 }
 
 export function defineSource<const P extends TProperties> (definition: SourceDefinition<P>): ((given?: Given<P>) => SourceSpec) & { readonly definition: SourceDefinition<P> } {
   const make = (given: Given<P> = {}): SourceSpec => {
     const options = checked(definition.name, definition.options, given, definition.check)
-    return { name: definition.name, definition, options: options as Readonly<Record<string, unknown>>, given, open: host => definition.open(options, host) }
+    return { name: definition.name, definition, options: options as Readonly<Record<string, unknown>>, given, listens: definition.listen !== undefined }
   }
   return Object.assign(make, { definition })
 }

@@ -2,7 +2,8 @@ import type { AlertEvent } from './alert.ts'
 import type { Batch } from './batch.ts'
 import type { DeadLetter } from './intake.ts'
 import type { Reason } from './errors.ts'
-import type { Position } from './source.ts'
+import type { SnapshotHeader, SnapshotPage } from './snapshot.ts'
+import type { Mark, Position } from './source.ts'
 import type { Counts } from './tally.ts'
 
 /** A table that a pipeline writes: made, or widened by new columns, when the store opens. */
@@ -28,21 +29,32 @@ export interface Commit {
   readonly late: readonly LateRows[]
   readonly deadLetters: readonly DeadLetter[]
   readonly position: Position
-  readonly tick?: number                     // ingest time of a tick that follows `position`
+  readonly origin?: string | undefined       // what positions count in, see Source.origin
+  readonly partitions: readonly number[]     // that it is about
+  readonly marks: readonly Mark[]            // that followed `position` and that cannot be read again
   readonly ingest: number
   /** The counts to keep, given what became of each write (in their order). Called once, before the transaction ends. */
   readonly counts: (outcomes: readonly Outcome[]) => Record<string, Counts>
-  readonly snapshot?: unknown
+  /** Pages of a snapshot; with the last of them its header, which makes it the one to recover from. */
+  readonly snapshot?: { readonly generation: number, readonly pages: readonly SnapshotPage[], readonly complete?: SnapshotHeader & { readonly version: number } }
   readonly epoch: number
-  readonly version: number                   // of the checkpoint before this commit
+  readonly version: number                   // how many commits came before this one
 }
 export interface Recovered {
   readonly position: Position | undefined
   readonly version: number
   readonly epoch: number
   readonly counts: Record<string, Counts>    // branch -> counts; '' is the trunk
-  readonly tick?: number
-  readonly snapshot?: unknown
+  readonly origin?: string | undefined       // as committed with the position
+  /** Newest first: the next is for the case that one is damaged. What a commit never completed is gone. */
+  readonly snapshots: readonly RecoveredSnapshot[]
+  /** Since the oldest of the snapshots, in order; `version` of the commit that kept it. */
+  readonly marks: readonly (Mark & { readonly position: Position, readonly version: number })[]
+}
+export interface RecoveredSnapshot extends SnapshotHeader {
+  readonly version: number                   // commits up to this one are in it
+  /** Its pages, as far as they can be read. */
+  content (): Promise<readonly SnapshotPage[]>
 }
 
 /** One delivery of one alert to one receiver, still to be made. */
@@ -56,6 +68,8 @@ export interface Store {
   open (signal: AbortSignal): Promise<Recovered>
   /** Durable when it resolves. Transient: not committed, try the same again. An unknown outcome is settled inside. */
   commit (commit: Commit): Promise<readonly Outcome[]>
+  /** It has no pages of its own to keep between snapshots: each is to be of all pages. */
+  readonly whole?: boolean
   /** Leases due entries of the outbox for a minute; none of the receivers in `except`, which have enough to do. */
   due (limit: number, now: number, except?: readonly string[]): Promise<readonly OutboxEntry[]>
   settle (entry: OutboxEntry, how: Settled): Promise<void>

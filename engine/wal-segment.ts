@@ -8,7 +8,7 @@ import { MillraceError } from './errors.ts'
 export interface FileSystem { readonly open: typeof open, readonly readdir: typeof readdir, readonly unlink: typeof unlink, readonly mkdir: typeof mkdir, readonly stat: typeof stat }
 
 /** What a record is. Every one has a position, whatever its kind. */
-export const kinds = { message: 1, tick: 2, start: 3, barrier: 4 } as const
+export const kinds = { message: 1, tick: 2, start: 3, barrier: 4, senders: 5 } as const
 export type Kind = typeof kinds[keyof typeof kinds]
 
 /** A file of the log, with the records from `first` on. Every one but the last is whole and durable. */

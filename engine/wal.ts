@@ -17,6 +17,8 @@ export interface WalOptions {
   readonly segment?: number
   /** Everything up to here is durable: acknowledge it. Called once per flush. */
   readonly durable?: (upTo: number) => void
+  /** A new segment has begun: what is appended now is the first in it, or near to it. */
+  readonly begun?: () => void
   /** Nothing more will become durable. Called once. */
   readonly failed?: (error: MillraceError) => void
   readonly fs?: FileSystem
@@ -181,7 +183,10 @@ export class Wal implements Tail {
         this.filling = this.writing
         this.writing = bytes
         this.filled = 0
-        if (this.segments.at(-1)!.bytes >= this.limit) await this.begin()
+        if (this.segments.at(-1)!.bytes >= this.limit) {
+          await this.begin()
+          this.options.begun?.()
+        }
         const segment = this.segments.at(-1)!
         await writeAll(this.handle!, bytes, length, segment.bytes)
         await this.handle!.datasync()

@@ -17,6 +17,9 @@ export interface TimeOptions {
   readonly forget: number            // ms of silence after which they become final
 }
 
+/** Devices, see Watermarks.gone. */
+export interface Gone { readonly silent: Ids, readonly forgotten: Ids }
+
 const empty: Readings = { time: new Float64Array(0), series: new Int32Array(0), value: new Float64Array(0), position: new Float64Array(0), ingest: new Float64Array(0) }
 const shapes = { reached: -Infinity, heard: -Infinity, silent: 0 }
 
@@ -64,19 +67,28 @@ export class Watermarks {
     return new Batch({ ...rows, arrival, progress, watermark: this.least() })
   }
 
-  /** A tick of the ingest clock after the record at `position`: which devices have gone silent or were forgotten. Nothing when none has. */
-  tick (ingest: number, position: number): Batch | undefined {
+  /** The devices that a tick of the ingest clock would find to have gone silent, or to be forgotten. Changes nothing. */
+  gone (ingest: number): Gone {
     this.memory.appear(this.series.devices)
     const { heard, silent } = this.memory.held
     const gone: number[] = [], forgotten: number[] = []
     for (let d = 0; d < this.series.devices; d++) {
-      if (heard[d] === -Infinity) continue
-      if (silent[d] === 0 && ingest - heard[d] >= this.options.idle) { silent[d] = 1; gone.push(d) }
-      if (silent[d] === 1 && ingest - heard[d] >= this.options.forget) { silent[d] = 2; forgotten.push(d) }
+      if (silent[d] === 2 || heard[d] === -Infinity) continue
+      const silence = ingest - heard[d]
+      if (silent[d] === 0 && silence >= this.options.idle) gone.push(d)
+      if (silence >= this.options.forget && (silent[d] === 1 || silence >= this.options.idle)) forgotten.push(d)
     }
+    return { silent: Int32Array.from(gone), forgotten: Int32Array.from(forgotten) }
+  }
+
+  /** The tick that found them, after the record at `position`. Nothing when there are none. */
+  tick ({ silent: gone, forgotten }: Gone, position: number): Batch | undefined {
     if (gone.length + forgotten.length === 0) return undefined
+    const { silent } = this.memory.held
+    for (const d of gone) silent[d] = 1
+    for (const d of forgotten) silent[d] = 2
     this.slowest = -1
-    return new Batch({ ...empty, progress: { ...noProgress, silent: Int32Array.from(gone), forgotten: Int32Array.from(forgotten), tick: position }, watermark: this.least() })
+    return new Batch({ ...empty, progress: { ...noProgress, silent: gone, forgotten, tick: position }, watermark: this.least() })
   }
 
   /** The stream is over: every device has reached the end of time. */
@@ -104,9 +116,12 @@ export class Watermarks {
     return this.slowest < 0 ? -Infinity : reached[this.slowest]
   }
 
-  save (): Saved { return this.memory.save() }
-  load (saved: Saved): void {
-    this.memory.load(saved)
+  save (devices?: Ids): Saved {
+    this.memory.appear(this.series.devices)
+    return this.memory.save(devices)
+  }
+  load (saved: Saved, devices?: Ids): void {
+    this.memory.load(saved, devices)
     this.slowest = -1
   }
 }

@@ -5,6 +5,7 @@ import { postAlerts } from './postgres-outbox.ts'
 import { writeRows } from './postgres-rows.ts'
 import { clean, type DurableSeries, type Named } from './postgres-series.ts'
 import { literal, type Session } from './postgres-session.ts'
+import { advance, movedBy, putMarks, putSnapshot } from './postgres-snapshots.ts'
 import type { Table } from './postgres-tables.ts'
 
 /** A commit as it is sent: `batch` without the rows that were refused before, `refused` of them. */
@@ -14,19 +15,21 @@ export interface Content {
   readonly late: readonly LateRows[]
   readonly refusals: Refusals
 }
-export interface Parts { readonly pipeline: string, readonly encoder: CopyEncoder, readonly series: DurableSeries }
+/** `versions`: of the partitions of the checkpoint, as known. */
+export interface Parts { readonly pipeline: string, readonly encoder: CopyEncoder, readonly series: DurableSeries, readonly versions: Readonly<Float64Array> }
 /** `known`: committed. Otherwise the connection was lost while it was to be. */
 export interface Written { readonly outcomes: readonly Outcome[], readonly named: Named, readonly known: boolean }
 
 /** One transaction. When it throws, nothing of it is left, here or in the database. */
-export async function commitOnce (session: Session, { pipeline, encoder, series }: Parts, { commit, writes, late, refusals }: Content, careful: boolean): Promise<Written> {
+export async function commitOnce (session: Session, { pipeline, encoder, series, versions }: Parts, { commit, writes, late, refusals }: Content, careful: boolean): Promise<Written> {
   const { position, ingest } = commit
+  const moment = MOMENT(String(micros(ingest)))
   let named: Named = { series: [], devices: [] }
   const outcomes: Outcome[] = []
   let end: string
   try {
-    const [, advanced] = await session.script(`BEGIN; ${advance(pipeline, commit)}`)
-    if (advanced.rowCount !== 1) throw fenced(pipeline)
+    const [, advanced] = await session.script(`BEGIN; ${advance(pipeline, commit, versions, moment)}`)
+    if (advanced.rowCount !== movedBy(commit.partitions).length) throw fenced(pipeline)
     const batches = [...writes.flatMap(({ batch }) => batch.provisional === undefined ? [batch] : [batch, batch.provisional]), ...late.map(l => l.batch)]
     named = await series.name(session, batches, position, ingest)
     const writer = { session, encoder, ids: series.ids, ingest, careful }
@@ -36,7 +39,9 @@ export async function commitOnce (session: Session, { pipeline, encoder, series 
     }
     await postAlerts(session, pipeline, commit.alerts, ingest)
     await putLate(session, pipeline, late, series.ids, ingest)
-    await putDeadLetters(session, pipeline, [...commit.deadLetters, ...refusals.letters])
+    await putDeadLetters(session, pipeline, commit.origin ?? '', [...commit.deadLetters, ...refusals.letters])
+    await putMarks(session, pipeline, commit)
+    if (commit.snapshot !== undefined) await putSnapshot(session, pipeline, commit.snapshot, moment)
     end = `${keepCounts(pipeline, commit, outcomes)} COMMIT`
   } catch (error) {
     series.forget(named)
@@ -66,25 +71,18 @@ async function putLate (session: Session, pipeline: string, late: Commit['late']
   }
 }
 
-async function putDeadLetters (session: Session, pipeline: string, letters: readonly DeadLetter[]): Promise<void> {
+async function putDeadLetters (session: Session, pipeline: string, origin: string, letters: readonly DeadLetter[]): Promise<void> {
   for (let from = 0, to = 0; from < letters.length; from = to) {
     for (let bytes = 0; to < letters.length && (to === from || bytes < SLICE); to++) bytes += letters[to].payload.length + letters[to].detail.length + 256
-    await putSlice(session, pipeline, letters.slice(from, to))
+    await putSlice(session, pipeline, origin, letters.slice(from, to))
   }
 }
 
 const SLICE = 4 * 2 ** 20            // bytes of one statement, about: hex in text doubles them, and a string has its limit
 
-async function putSlice (session: Session, pipeline: string, letters: readonly DeadLetter[]): Promise<void> {
+async function putSlice (session: Session, pipeline: string, origin: string, letters: readonly DeadLetter[]): Promise<void> {
   const column = <T>(of: (letter: DeadLetter) => T) => letters.map(of)
-  await session.query(DEAD, [pipeline, column(l => l.position), column(l => l.part), column(l => l.reason), column(l => clean(l.detail)), column(l => clean(l.topic)), column(l => Buffer.from(l.payload)), column(l => micros(l.ingest))])
-}
-
-/** The guard: only the owner of the epoch, and only once per version. */
-function advance (pipeline: string, { epoch, version, position, tick, snapshot, ingest }: Commit): string {
-  const kept = snapshot === undefined ? '' : `, snapshot = '\\x${Buffer.from(snapshot as Uint8Array).toString('hex')}'`
-  return `UPDATE checkpoint SET position = ${position}, version = version + 1, tick = ${tick ?? 'NULL'}${kept}, ingested_at = ${MOMENT(String(micros(ingest)))}
-    WHERE pipeline = ${literal(pipeline)} AND partition = 0 AND epoch = ${epoch} AND version = ${version}`
+  await session.query(DEAD, [pipeline, column(l => l.position), column(l => l.part), column(l => l.reason), column(l => clean(l.detail)), column(l => clean(l.topic)), column(l => Buffer.from(l.payload)), column(l => micros(l.ingest)), origin])
 }
 
 function keepCounts (pipeline: string, { counts, position, ingest }: Commit, outcomes: readonly Outcome[]): string {
@@ -96,7 +94,7 @@ function keepCounts (pipeline: string, { counts, position, ingest }: Commit, out
 const MOMENT = (us: string): string => `timestamptz 'epoch' + ${us}::bigint * interval '1 microsecond'`
 const LATE = `INSERT INTO late_readings (pipeline, branch, step, time, series, value, position, ingested_at)
   SELECT $1, $2, $3, ${MOMENT('us')}, series, value, position, ${MOMENT('$8')} FROM unnest($4::bigint[], $5::int[], $6::float8[], $7::bigint[]) AS r (us, series, value, position)`
-const DEAD = `INSERT INTO dead_letters (pipeline, position, part, reason, detail, topic, payload, ingested_at)
-  SELECT $1, position, part, reason, detail, topic, payload, ${MOMENT('us')} FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bigint[])
+const DEAD = `INSERT INTO dead_letters (pipeline, position, part, reason, detail, topic, payload, ingested_at, origin)
+  SELECT $1, position, part, reason, detail, topic, payload, ${MOMENT('us')}, $9 FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bigint[])
   AS d (position, part, reason, detail, topic, payload, us) ON CONFLICT DO NOTHING`
 const TERMS = Object.keys(noCounts()) as (keyof Counts)[]

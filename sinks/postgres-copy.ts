@@ -4,7 +4,8 @@ import { identifier } from './postgres-session.ts'
 
 /** 2000-01-01, where PostgreSQL counts time from, in microseconds since 1970. */
 const EPOCH = 946_684_800_000_000
-const HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')
+/** What every COPY BINARY begins with. */
+export const HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')
 const HIGH = 2 ** 32
 
 /** Milliseconds with a fraction -> whole microseconds since 1970. Exact until the year 2255. */

@@ -1,4 +1,4 @@
-import { backoff, Batch, MillraceError, sleep, Transient, type Commit, type Logger, type Outcome, type OutboxEntry, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
+import { backoff, Batch, MillraceError, PARTITIONS, sleep, Transient, type Commit, type Logger, type Outcome, type OutboxEntry, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
 import { commitOnce, fenced, type Content, type Written } from './postgres-commit.ts'
 import { CopyEncoder, type Target } from './postgres-copy.ts'
 import { Refusals, admit } from './postgres-admit.ts'
@@ -6,6 +6,7 @@ import { locked, migrateWith } from './postgres-migrate.ts'
 import { lease, settleEntry } from './postgres-outbox.ts'
 import { DurableSeries } from './postgres-series.ts'
 import { isBadData, isDuplicate, Session, shown, sqlstate } from './postgres-session.ts'
+import { movedBy, snapshotsOf } from './postgres-snapshots.ts'
 import { fault, Table, type TableOptions } from './postgres-tables.ts'
 import { detect } from './postgres-timescale.ts'
 
@@ -25,6 +26,7 @@ export class PostgresStore implements Store {
   private readonly tables: Map<string, Table>
   private readonly encoder = new CopyEncoder()
   private readonly series: DurableSeries
+  private readonly versions = new Float64Array(PARTITIONS)     // of the partitions of the checkpoint
   private session: Session | undefined
   private side: Promise<Session> | undefined
   private sideWork: Promise<unknown> = Promise.resolve()
@@ -77,7 +79,7 @@ export class PostgresStore implements Store {
         if (!isDuplicate(error) && !isBadData(error)) throw error
         return commitOnce(session, this.parts, this.content(commit), true)
       })
-      if (written.known) return this.done(written)
+      if (written.known) return this.done(written, commit)
       return await this.settleUnknown(written, commit)
     } catch (error) {
       if (!(error instanceof Transient)) throw explained(error)
@@ -107,7 +109,7 @@ export class PostgresStore implements Store {
     return this.failing
   }
 
-  private get parts () { return { pipeline: this.pipeline, encoder: this.encoder, series: this.series } }
+  private get parts () { return { pipeline: this.pipeline, encoder: this.encoder, series: this.series, versions: this.versions } }
 
   /** Connected again if need be. */
   private async connected (): Promise<Session> {
@@ -121,20 +123,21 @@ export class PostgresStore implements Store {
     return this.session
   }
 
+  /** All partitions are ours from here on: a commit of whoever had them before finds another epoch. */
   private async takeOver (session: Session): Promise<Recovered> {
-    const { rows: [row] } = await session.query<{ epoch: string, version: string, position: string | null, tick: number | null, snapshot: Uint8Array | null }>(`
-      INSERT INTO checkpoint (pipeline) VALUES ($1) ON CONFLICT (pipeline, partition) DO UPDATE SET epoch = checkpoint.epoch + 1
-      RETURNING epoch, version, position, tick, snapshot`, [this.pipeline])
+    const { rows } = await session.query<{ partition: number, epoch: number, version: number, position: number | null, origin: string | null }>(`
+      INSERT INTO checkpoint (pipeline, partition) SELECT $1, p FROM generate_series(0, $2) AS p ON CONFLICT (pipeline, partition) DO UPDATE SET epoch = checkpoint.epoch + 1
+      RETURNING partition, epoch::float8, version::float8, position::float8, origin`, [this.pipeline, PARTITIONS - 1])
+    for (const { partition, version } of rows) this.versions[partition] = version
+    const newest = rows.reduce((a, b) => b.version > a.version ? b : a)
+    if (rows.some(row => row.epoch !== newest.epoch)) await session.query('UPDATE checkpoint SET epoch = $2 WHERE pipeline = $1', [this.pipeline, Math.max(...rows.map(row => row.epoch))])
     const { rows: counts } = await session.query(`
       SELECT branch, received::float8, derived::float8, written::float8, late::float8, filtered::float8, deduplicated::float8, dead_lettered::float8, aggregated::float8, rows::float8
       FROM counts WHERE pipeline = $1`, [this.pipeline])
     return {
-      position: row.position === null ? undefined : Number(row.position),
-      version: Number(row.version),
-      epoch: Number(row.epoch),
+      position: newest.position ?? undefined, origin: newest.origin ?? undefined, version: newest.version, epoch: Math.max(...rows.map(row => row.epoch)),
       counts: Object.fromEntries(counts.map(({ branch, ...rest }) => [branch, rest])),
-      ...row.tick === null ? {} : { tick: row.tick },
-      ...row.snapshot === null ? {} : { snapshot: row.snapshot }
+      ...await snapshotsOf(session, this.pipeline)
     }
   }
 
@@ -159,22 +162,24 @@ export class PostgresStore implements Store {
     return { commit, writes, late, refusals }
   }
 
-  private done ({ named, outcomes }: Written): readonly Outcome[] {
+  private done ({ named, outcomes }: Written, { partitions, version }: Commit): readonly Outcome[] {
     this.series.keep(named)
+    for (const partition of movedBy(partitions)) this.versions[partition] = version + 1
     return outcomes
   }
 
   /** The connection was lost while COMMIT was under way: the version of the checkpoint says what became of it. */
-  private async settleUnknown (written: Written, { epoch, version }: Commit): Promise<readonly Outcome[]> {
+  private async settleUnknown (written: Written, commit: Commit): Promise<readonly Outcome[]> {
+    const { epoch, version, partitions: [partition = 0] } = commit
     let stopping: number | undefined
     for (const wait of backoff()) {
       try {
         const session = await this.connected()
-        const { rows: [row] } = await session.query<{ epoch: string, version: string }>('SELECT epoch, version FROM checkpoint WHERE pipeline = $1 AND partition = 0 FOR UPDATE', [this.pipeline])
+        const { rows: [row] } = await session.query<{ epoch: string, version: string }>('SELECT epoch, version FROM checkpoint WHERE pipeline = $1 AND partition = $2 FOR UPDATE', [this.pipeline, partition])
         if (Number(row?.epoch) !== epoch) throw fenced(this.pipeline)
         const committed = Number(row.version) === version + 1
         this.log.info({ committed }, 'the outcome of a commit was unknown and is settled')
-        if (committed) return this.done(written)
+        if (committed) return this.done(written, commit)
         this.series.forget(written.named)
         throw new Undone('the connection was lost before the commit')
       } catch (error) {

@@ -3,10 +3,10 @@
  *   options:   ...codecOptions in its declaration
  *   topics:    new Topics(templates, host.series, { tenant: options.tenant, separator: '/' or '.' }); subscribe to topics.filters
  *   decoder:   const decode = makeDecoder(options, topics, host.series, intake)
- *   per message: const position = decode(topic, payload, host.now(), stamp); gathering.pushed()
+ *   per message: decode(topic, payload, ingest, stamp, position); a source that listens names the decoder as its `decode`
  * Configuration faults as a sentence, for `check`: templateFault(template, separator) ?? codecFault(options).
  */
-import { Type, type Intake, type SeriesTable, type Values } from '#engine'
+import { Type, type Decode, type Intake, type SeriesTable, type Values } from '#engine'
 import { isTooDeep, forbiddenKey, readText, unsafeIntegers } from './guard.ts'
 import { parsePath, pick, type Path } from './path.ts'
 import { fromEpoch, readTime, type TimeUnit } from './time.ts'
@@ -28,12 +28,6 @@ export const codecOptions = {
 export type CodecOptions = Values<typeof codecOptions>
 
 /**
- * Reads one message into the intake and returns its position. Never throws; gives at least one reading or dead letter.
- * `ingest`: its arrival, ms. `stamp`: its timestamp when the payload has none.
- */
-export type Decode = (topic: string, payload: Uint8Array, ingest: number, stamp?: unknown) => number
-
-/**
  * Shapes, alone or many in an array: a number, boolean or null · `{device?, metric?, value, ts}` · `{temperature, humidity, ts}` ·
  * `{ts, values: {...}}` · columns `{device?, metric?, t: [...], v: [...], ...}`, where every array is as long as that of the times.
  * The time is the first there is of `ts`, `timestamp`, `time`, `t`. A device or metric that the topic names is not asked of
@@ -43,7 +37,7 @@ export type Decode = (topic: string, payload: Uint8Array, ingest: number, stamp?
  */
 export const makeDecoder = (options: CodecOptions, topics: Topics, series: SeriesTable, intake: Intake): Decode => {
   const decoder = new Decoder(options, topics, series, intake)
-  return (topic, payload, ingest, stamp) => decoder.decode(topic, payload, ingest, stamp)
+  return (topic, payload, ingest, stamp, position) => decoder.decode(topic, payload, ingest, stamp, position)
 }
 
 /** What is wrong with codec options, as a sentence. */
@@ -88,18 +82,18 @@ class Decoder {
     this.fields = fields && { time: path(fields.time), device: path(fields.device) ?? ['device'], metric: path(fields.metric) ?? ['metric'], value: path(fields.value), metrics: Object.entries(fields.metrics ?? {}).map(([name, text]) => [name, path(text)!] as const) }
   }
 
-  decode (topic: string, payload: Uint8Array, ingest: number, stamp: unknown): number {
+  decode (topic: string, payload: Uint8Array, ingest: number, stamp: unknown, place: number | undefined): number {
     const { intake, options: { maxPayload } } = this
     if (payload.length > maxPayload) {
-      const position = intake.message(topic, payload.subarray(0, KEPT), ingest)
+      const position = intake.message(topic, payload.subarray(0, KEPT), ingest, place)
       intake.reject('too_large', `the payload has ${payload.length} bytes, ${maxPayload} are allowed (maxPayload)`)
       return position
     }
-    const position = intake.message(topic, payload, ingest)
-    const place = this.topics.resolve(topic)
-    if ('reason' in place) intake.reject(place.reason, place.detail)
+    const position = intake.message(topic, payload, ingest, place)
+    const found = this.topics.resolve(topic)
+    if ('reason' in found) intake.reject(found.reason, found.detail)
     else {
-      this.place = place
+      this.place = found
       this.ingest = ingest
       this.stamp = stamp
       this.payload(payload)

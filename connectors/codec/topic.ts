@@ -26,8 +26,6 @@ const UNFIT = /[\0-\x1f\x7f\ufeff\ufffd+#]|\p{Surrogate}/u         // with the u
  * The first template that fits a topic reads it. NATS subjects are the same with `.` between levels.
  */
 export class Topics {
-  /** What to subscribe to: one filter per template, less those that another one covers. */
-  readonly filters: readonly string[]
   private readonly templates: readonly Template[]
   private readonly series: SeriesTable
   private readonly tenant: string
@@ -40,7 +38,6 @@ export class Topics {
     const fault = templates.map(t => templateFault(t, separator)).find(f => f !== undefined)
     if (fault !== undefined) throw new MillraceError('config/invalid', fault)
     this.templates = templates.map(t => parse(t, separator))
-    this.filters = distinct(this.templates).map(t => t.levels.map(l => l.literal ?? (separator === '/' ? '+' : '*')).join(separator))
     this.series = series
     this.tenant = tenant
     this.separator = separator
@@ -69,6 +66,10 @@ export class Topics {
     return place
   }
 }
+
+/** What to subscribe to: one filter per template, less those that another one covers. */
+export const filtersOf = (templates: readonly string[], separator = '/'): string[] =>
+  distinct(templates.map(t => parse(t, separator))).map(t => t.levels.map(l => l.literal ?? (separator === '/' ? '+' : '*')).join(separator))
 
 /** What is wrong with a topic template, as a sentence. */
 export function templateFault (template: string, separator = '/'): string | undefined {

@@ -1,7 +1,10 @@
+import { createHash } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { serve } from '../api/server.ts'
 import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
+import { Journal } from '../journal.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Run } from '../run.ts'
@@ -14,6 +17,9 @@ export interface WorkOptions {
   readonly database: string | undefined
   readonly http: { readonly host: string, readonly port: number } | undefined
   readonly maxSeries?: number
+  readonly logBudget?: number | undefined    // bytes of each write-ahead log
+  readonly retain?: number | undefined       // ms, see Journal
+  readonly acceptLoss?: boolean | undefined
   readonly source?: SourceSpec
   readonly signal: AbortSignal
   readonly started?: (runs: readonly Run[], url: string | undefined) => void
@@ -23,29 +29,64 @@ export interface WorkOptions {
  * Runs pipelines side by side with the HTTP plane until they end or `signal`: what `run`, `replay` and `demo` have in common.
  * One that fails stops the others after their last commit; the first failure is thrown.
  */
-export async function work (pipelines: readonly Pipeline[], { parts, log, folder, database, http, maxSeries, source, signal, started }: WorkOptions): Promise<readonly Run[]> {
+export async function work (pipelines: readonly Pipeline[], { parts, log, folder, database, http, maxSeries, logBudget, retain, acceptLoss = false, source, signal, started }: WorkOptions): Promise<readonly Run[]> {
   mkdirSync(folder, { recursive: true })
   const stop = new AbortController()
   const forward = () => stop.abort()
   signal.addEventListener('abort', forward, { once: true })
   if (signal.aborted) forward()
+  const journals = source === undefined ? await openJournals(pipelines, { log, folder, budget: logBudget, retain }, signal) : new Map<string, Journal>()
   const runs = pipelines.map(pipeline => new Run(pipeline, {
-    log, folder, database, fallback: parts.fileStore,
+    log, folder, database, fallback: parts.fileStore, acceptLoss, journal: journals.get(pipeline.name),
     ...maxSeries === undefined ? {} : { maxSeries },
     ...source === undefined ? {} : { source }
   }))
   const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted }, { ...http, log })
   try {
     started?.(runs, plane?.url)
+    for (const journal of new Set(journals.values())) journal.listen()
     const results = await Promise.allSettled(runs.map(run => run.run(stop.signal).catch(error => { stop.abort(); throw error })))
     const failed = results.find(r => r.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     return runs
   } finally {
     signal.removeEventListener('abort', forward)
+    for (const journal of new Set(journals.values())) await journal.close()
     await plane?.close()
   }
 }
+
+interface LogOptions { readonly log: Logger, readonly folder: string, readonly budget: number | undefined, readonly retain: number | undefined }
+
+/** The logs of the sources that cannot be read again, by pipeline: pipelines with an equal source share one. */
+async function openJournals (pipelines: readonly Pipeline[], { log, folder, budget, retain }: LogOptions, signal: AbortSignal): Promise<Map<string, Journal>> {
+  const groups = new Map<string, Pipeline[]>()
+  for (const pipeline of pipelines.toSorted((a, b) => a.name < b.name ? -1 : 1)) {
+    const { name, options, listens, definition: { tuning = [] } } = pipeline.source!
+    if (!listens) continue
+    const what = Object.fromEntries(Object.entries(options).filter(([option]) => !tuning.includes(option)))
+    const key = `${name}-${createHash('sha256').update(canonical(what)).digest('hex').slice(0, 12)}`
+    groups.set(key, [...groups.get(key) ?? [], pipeline])
+  }
+  const journals = new Map<string, Journal>()
+  try {
+    for (const [key, members] of groups) {
+      const journal = await Journal.open(members[0].source!, {
+        folder: join(folder, 'log', key), log, client: `millrace-${members[0].name}`, pipelines: members.map(p => p.name),
+        tick: Math.min(1000, Math.max(50, Math.min(...members.map(p => p.time.idle)) / 4)),
+        ...budget === undefined ? {} : { budget }, ...retain === undefined ? {} : { retain }
+      }, signal)
+      for (const { name } of members) journals.set(name, journal)
+    }
+  } catch (error) {
+    for (const journal of new Set(journals.values())) await journal.close()
+    throw error
+  }
+  return journals
+}
+
+/** The same text for the same options, in whatever order they were written. */
+const canonical = (value: unknown): string => JSON.stringify(value, (_, inner) => inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1)) : inner)
 
 /** A signal that SIGINT and SIGTERM abort; a second one ends the process at once. `code` is then the exit code for a drained stop. */
 export function stopSignal (log: Logger): { signal: AbortSignal, code: () => number } {

@@ -4,6 +4,7 @@ import { Lock, MillraceError, Transient, type AlertEvent, type Commit, type Coun
 import { isoMicros, RowText } from '../format/rows.ts'
 import { DataFiles, dayFile, tableFile } from './data.ts'
 import { LogWriter, readFrames, syncFolder } from './log.ts'
+import { PageFiles } from './pages.ts'
 
 interface Pending { readonly event: AlertEvent, readonly receiver: string, readonly attempts: number, readonly due: number }
 
@@ -12,15 +13,18 @@ interface State {
   version: number
   epoch: number
   position: number | undefined
-  tick: number | undefined
+  origin: string | undefined
+  marks: Recovered['marks']
+  snapshots: Header[]              // newest first
   ingest: number
   counts: Record<string, Counts>
-  snapshot: unknown
   readonly files: Record<string, number>     // file -> committed bytes
   readonly pending: Map<string, Pending>     // deliveries still to be made, by event and receiver
   readonly done: Map<string, number>         // deliveries made or given up in the last day, with the ingest time
 }
-interface CommitRecord extends Pick<Commit, 'position' | 'tick' | 'ingest' | 'snapshot'> {
+type Header = NonNullable<NonNullable<Commit['snapshot']>['complete']>
+interface CommitRecord extends Pick<Commit, 'position' | 'origin' | 'marks' | 'ingest'> {
+  readonly snapshot?: Header | undefined     // complete with this commit
   readonly version: number                   // after it
   readonly counts: Record<string, Counts>
   readonly files: Record<string, number>
@@ -49,7 +53,8 @@ export class FileStore implements Store {
   private readonly retention: number         // ms
   private readonly segment: number           // bytes
   private readonly leases = new Map<string, number>()
-  private state: State = { version: 0, epoch: 0, position: undefined, tick: undefined, ingest: 0, counts: {}, snapshot: undefined, files: {}, pending: new Map(), done: new Map() }
+  private readonly pages: PageFiles
+  private state: State = { version: 0, epoch: 0, position: undefined, origin: undefined, marks: [], snapshots: [], ingest: 0, counts: {}, files: {}, pending: new Map(), done: new Map() }
   private settling: { readonly key: string, readonly how: Settled }[] = []
   private last: Promise<unknown> = Promise.resolve()
   private segments = 0
@@ -66,7 +71,10 @@ export class FileStore implements Store {
     this.text = new RowText(host.series)
     this.retention = retention
     this.segment = segment
+    this.pages = new PageFiles(join(folder, 'snapshots'))
   }
+
+  readonly whole = true
 
   async open (signal: AbortSignal): Promise<Recovered> {
     await mkdir(join(this.folder, 'log'), { recursive: true, mode: 0o700 })
@@ -81,8 +89,9 @@ export class FileStore implements Store {
       await this.close()
       throw error
     }
-    const { position, version, epoch, counts, tick, snapshot } = this.state
-    return { position, version, epoch, counts, ...tick === undefined ? {} : { tick }, ...snapshot === undefined ? {} : { snapshot } }
+    const { position, origin, version, epoch, counts, marks, snapshots } = this.state
+    await this.pages.recover(snapshots.map(s => s.generation))
+    return { position, origin, version, epoch, counts, marks, snapshots: snapshots.map(s => ({ ...s, content: () => this.pages.read(s.generation) })) }
   }
 
   commit (commit: Commit): Promise<readonly Outcome[]> {
@@ -91,10 +100,13 @@ export class FileStore implements Store {
       const outcomes = commit.writes.map(({ batch }) => ({ written: batch.length, duplicates: 0, refused: 0 }))
       const counts = commit.counts(outcomes)
       const files = await this.data!.append(this.lines(commit))
-      const { position, tick, ingest, snapshot } = commit
+      const { position, origin, marks, ingest, snapshot } = commit
+      if (snapshot !== undefined) await this.pages.append(snapshot.generation, snapshot.pages, snapshot.complete !== undefined)
       const alerts = commit.alerts.filter(a => a.receivers.length > 0)
-      await this.record({ commit: { version: commit.version + 1, position, ingest, counts, files, alerts, ...tick === undefined ? {} : { tick }, ...snapshot === undefined ? {} : { snapshot } } })
+      await this.record({ commit: { version: commit.version + 1, position, origin, marks, ingest, counts, files, alerts, snapshot: snapshot?.complete } })
       this.data!.committed(files)
+      if (snapshot !== undefined) this.pages.committed()
+      if (snapshot?.complete !== undefined) await this.pages.keepOnly(this.state.snapshots.map(s => s.generation))
       if (this.log!.size >= this.segment) await this.begin().catch(error => this.host.log.warn({ err: error }, 'file store: no new segment of the log, going on in the old one'))
       return outcomes
     })
@@ -132,6 +144,7 @@ export class FileStore implements Store {
     await this.last
     await this.log?.close()
     await this.data?.close()
+    await this.pages.close()
     await this.lock?.release()
     this.log = this.data = this.lock = undefined
   }
@@ -232,8 +245,10 @@ export class FileStore implements Store {
 /** What a record changes: the same when it is written and when it is read again. */
 function apply (state: State, record: Change): void {
   if ('commit' in record) {
-    const { version, position, tick, ingest, counts, snapshot, files, alerts } = record.commit
-    Object.assign(state, { version, position, tick, ingest, counts }, snapshot === undefined ? {} : { snapshot })
+    const { version, position, origin, marks, ingest, counts, snapshot, files, alerts } = record.commit
+    Object.assign(state, { version, position, origin, ingest, counts })
+    if (snapshot !== undefined) state.snapshots = [snapshot, ...state.snapshots.slice(0, 1)]
+    state.marks = [...state.marks, ...marks.map(mark => ({ ...mark, position, version }))].filter(mark => mark.version > (state.snapshots.at(-1)?.version ?? -1))
     Object.assign(state.files, files)
     for (const { event, receivers } of alerts) {
       for (const receiver of receivers) {

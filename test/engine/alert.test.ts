@@ -76,7 +76,7 @@ t.test('ids are the same whenever the same data is processed again, in any batch
     const whole = bare(start(hot).give(rows))
     const first = start(hot), head = bare(first.give(rows.slice(0, cut)))
     const second = start(hot, first.table)
-    second.alert.load(deserialize(serialize(first.alert.save())))
+    second.alert.stage.load(deserialize(serialize(first.alert.stage.save())))
     assert.deepEqual([...head, ...bare(second.give(rows.slice(cut)))], whole)
     assert.equal(new Set(whole.map(e => e.id)).size, whole.length, 'no two events have the same id')
   }))

@@ -28,9 +28,9 @@ t.test('behaves like sorted arrays, whatever is done to it and also across a sna
     let x = 0
     for (const act of acts) {
       if (act.do === 'reload') {
-        const saved = deserialize(serialize(lists.save(3)))
+        const saved = deserialize(serialize(lists.save(Int32Array.of(0, 1, 2))))
         lists = new Lists(['x'], 3)
-        lists.load(saved)
+        lists.load(saved, Int32Array.of(0, 1, 2))
         continue
       }
       const { id } = act

@@ -31,23 +31,23 @@ t.test('a silent device is named once, until it is heard again', async t => {
   const { arrive, watermarks } = start()
   arrive([['a', 10], ['b', 10]], 0)
   arrive([['b', 11]], 20)
-  t.equal(watermarks.tick(29, 3), undefined)
-  const tick = watermarks.tick(30, 3)!
+  t.equal(watermarks.tick(watermarks.gone(29), 3), undefined)
+  const tick = watermarks.tick(watermarks.gone(30), 3)!
   t.strictSame([[...tick.progress.silent], tick.progress.tick, tick.length], [[0], 3, 0])
-  t.equal(watermarks.tick(31, 3), undefined)
+  t.equal(watermarks.tick(watermarks.gone(31), 3), undefined)
   arrive([['a', 12]], 40)
-  t.strictSame([...watermarks.tick(70, 4)!.progress.silent], [0, 1])
+  t.strictSame([...watermarks.tick(watermarks.gone(70), 4)!.progress.silent], [0, 1])
 })
 
 t.test('after `forget` a silent device is forgotten, once', async t => {
   const { arrive, watermarks } = start()
   arrive([['a', 10]], 0)
-  watermarks.tick(30, 1)
-  t.equal(watermarks.tick(99, 1), undefined)
-  t.strictSame([...watermarks.tick(100, 1)!.progress.forgotten], [0])
-  t.equal(watermarks.tick(1000, 1), undefined)
+  watermarks.tick(watermarks.gone(30), 1)
+  t.equal(watermarks.tick(watermarks.gone(99), 1), undefined)
+  t.strictSame([...watermarks.tick(watermarks.gone(100), 1)!.progress.forgotten], [0])
+  t.equal(watermarks.tick(watermarks.gone(1000), 1), undefined)
   arrive([['a', 11]], 2000)
-  const both = watermarks.tick(2100, 2)!.progress
+  const both = watermarks.tick(watermarks.gone(2100), 2)!.progress
   t.strictSame([[...both.silent], [...both.forgotten]], [[0], [0]])
 })
 
@@ -55,8 +55,8 @@ t.test('an engine that was not listening counts nobody as silent', async t => {
   const { arrive, watermarks } = start()
   arrive([['a', 10]], 0)
   watermarks.listen(1000)
-  t.equal(watermarks.tick(1029, 1), undefined)
-  t.strictSame([...watermarks.tick(1030, 1)!.progress.silent], [0])
+  t.equal(watermarks.tick(watermarks.gone(1029), 1), undefined)
+  t.strictSame([...watermarks.tick(watermarks.gone(1030), 1)!.progress.silent], [0])
 })
 
 t.test('at the end every device has reached the end of time', async t => {
@@ -78,7 +78,7 @@ t.test('the watermark is the least progress of the devices that are not silent, 
     for (const act of acts) {
       let batch: Batch | undefined
       if (act === 'tick') {
-        batch = watermarks.tick(clock += 20, 0)
+        batch = watermarks.tick(watermarks.gone(clock += 20), 0)
         for (const [d, when] of heard) if (clock - when >= 30) silent.add(d)
       } else if (act === 'reload') {
         const again = new Watermarks(table, { lateness: 5, idle: 30, forget: 60 })

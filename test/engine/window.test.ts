@@ -71,7 +71,7 @@ t.test('lateness is judged by the device\'s progress when the reading arrived, n
 t.test('silence writes provisionally and keeps the window; the end closes it', async t => {
   const { give, step, shown, watermarks, memory } = start()
   give([['a', 1], ['b', 1]])
-  const tick = step(watermarks.tick(30, 2)!)
+  const tick = step(watermarks.tick(watermarks.gone(30), 2)!)
   t.strictSame(shown(tick), [])
   t.strictSame(shown(tick.provisional!), [['a', 0, 1], ['b', 0, 1]])
   t.strictSame([...tick.provisional!.position], [2, 2])
@@ -84,8 +84,8 @@ t.test('silence writes provisionally and keeps the window; the end closes it', a
 t.test('what was forgotten stays closed, even for readings that would not be late', async t => {
   const { give, step, shown, watermarks, counts } = start()
   give([['a', 1], ['a', 2]])
-  step(watermarks.tick(30, 2)!)
-  const forgotten = step(watermarks.tick(100, 2)!)
+  step(watermarks.tick(watermarks.gone(30), 2)!)
+  const forgotten = step(watermarks.tick(watermarks.gone(100), 2)!)
   t.strictSame(shown(forgotten), [['a', 0, 2]])
   t.strictSame([...forgotten.columns.revision], [1])
   t.strictSame(shown(give([['a', 3], ['a', 15], ['a', 21]], 200)), [['a', 10, 1]])

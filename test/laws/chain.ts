@@ -15,6 +15,7 @@ export function chain (...steps: Operator[]): Operator {
       const stages = steps.map((step, k) => step.open(k <= first || first < 0 ? host : { ...host, aggregated () {}, late () {} }))
       return {
         operator: this as Operator,
+        fingerprint: 'chain',
         process (batch) {
           let out = batch
           stages.forEach((stage, k) => {

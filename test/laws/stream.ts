@@ -112,7 +112,7 @@ export class Run {
     const [entry] = delivery
     if (entry.kind === 'tick') {
       this.ingest += entry.silence
-      const batch = this.watermarks.tick(this.ingest, entry.position)
+      const batch = this.watermarks.tick(this.watermarks.gone(this.ingest), entry.position)
       return batch === undefined ? undefined : withColumns(batch, this.operator.needs)
     }
     if (entry.kind === 'end') return withColumns(this.watermarks.end(entry.position), this.operator.needs)

@@ -33,7 +33,7 @@ export function bench (operator: Operator, { lateness = 0, idle = 30, forget = 3
     }),
     give (readings: readonly Given[]) { return out(this.batch(readings)).rows },
     /** So many seconds pass on the ingest clock. */
-    wait (seconds: number) { return out(watermarks.tick(clock += seconds * 1000, position)) },
+    wait (seconds: number) { return out(watermarks.tick(watermarks.gone(clock += seconds * 1000), position)) },
     end: () => out(watermarks.end(position)).rows
   }
 }

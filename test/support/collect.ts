@@ -1,5 +1,7 @@
 import { Credits, SeriesTable, type Delivery, type Logger, type Source, type SourceSpec } from '#engine'
 
+import { openSource } from './open.ts'
+
 export interface Collected {
   readonly deliveries: readonly Delivery[]
   readonly dead: readonly { readonly reason: string, readonly detail: string, readonly position: number, readonly text: string }[]
@@ -23,7 +25,7 @@ export interface CollectOptions {
 /** Opens a source as a pipeline does and commits every delivery at once, until the source ends or `until` holds. */
 export async function collect (spec: SourceSpec, { from, ahead = 300_000, now = Date.now, credits = new Credits(), log = quiet().log, until, opened }: CollectOptions = {}): Promise<Collected> {
   const series = new SeriesTable()
-  const source = spec.open({ pipeline: 'test', series, ahead, log, now })
+  const { source } = openSource(spec, { pipeline: 'test', series, ahead, log, now })
   opened?.(source)
   const stop = new AbortController()
   const deliveries: Delivery[] = []

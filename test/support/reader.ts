@@ -1,11 +1,14 @@
 import { pino } from 'pino'
 import { Credits, SeriesTable, type DeadLetter, type Delivery, type Source, type SourceSpec } from '#engine'
+import type { Journal, JournalOptions } from '../../engine/journal.ts'
+import { openSource } from './open.ts'
 
 export interface Reading { readonly position: number, readonly name: string, readonly time: number, readonly value: number }
 
 /** A source at work: what it delivered, committed by hand or at once. Plays the part of the loop. */
 export interface Reader {
   readonly source: Source
+  readonly journal: Promise<Journal> | undefined     // of a source that listens
   readonly series: SeriesTable
   readonly credits: Credits
   readonly readings: Reading[]
@@ -21,16 +24,16 @@ export interface Reader {
   stop (): Promise<void>
 }
 
-export function read (spec: SourceSpec, { from, commit = true, bytes = 32 * 2 ** 20, pipeline = 'test', maxSeries = 1000, now = Date.now }: { from?: number, commit?: boolean, bytes?: number, pipeline?: string, maxSeries?: number, now?: () => number } = {}): Reader {
+export function read (spec: SourceSpec, { from, commit = true, bytes = 32 * 2 ** 20, pipeline = 'test', maxSeries = 1000, now = Date.now, log: options }: { from?: number, commit?: boolean, bytes?: number, pipeline?: string, maxSeries?: number, now?: () => number, log?: Partial<JournalOptions> } = {}): Reader {
   const series = new SeriesTable(maxSeries)
   const credits = new Credits({ bytes, deliveries: commit ? 2 : Infinity })
   const stop = new AbortController()
   const lines: Record<string, unknown>[] = []
   const log = pino({ level: 'debug' }, { write: line => { lines.push(JSON.parse(line) as Record<string, unknown>) } })
-  const source = spec.open({ pipeline, series, ahead: 60_000, log, now })
+  const { source, journal } = openSource(spec, { pipeline, series, ahead: 60_000, log, now }, options)
   let open: Delivery[] = []
   const reader: Reader = {
-    source, series, credits, lines, readings: [], dead: [], error: undefined, received: 0, upTo: from ?? 0,
+    source, journal, series, credits, lines, readings: [], dead: [], error: undefined, received: 0, upTo: from ?? 0,
     async commit () {
       const deliveries = open
       open = []

@@ -32,7 +32,7 @@ export class Opened {
 
   commitOf (parts: Partial<Commit> = {}): Commit {
     return {
-      writes: [], alerts: [], late: [], deadLetters: [], position: 1, ingest: INGEST, epoch: this.recovered.epoch, version: this.version,
+      writes: [], alerts: [], late: [], deadLetters: [], partitions: [0], marks: [], position: 1, ingest: INGEST, epoch: this.recovered.epoch, version: this.version,
       counts: outcomes => { this.outcomes = outcomes; return { '': { ...noCounts(), written: outcomes.reduce((sum, o) => sum + o.written, 0) } } },
       ...parts
     }

@@ -1,0 +1,87 @@
+import type { Flow } from './flow.ts'
+import type { Position } from './source.ts'
+import type { Commit, Recovered, RecoveredSnapshot } from './store.ts'
+import { isIntact, type SnapshotPage } from './snapshot.ts'
+import type { Logger } from './log.ts'
+import { MillraceError } from './errors.ts'
+
+const REPLAY = 2000                  // ms of work after which the next snapshot begins
+const SLICE = 2 ** 20, LAST_SLICE = 8 * 2 ** 20      // bytes of pages in a commit: on the way, and when nothing else is done
+const MARKS = 10_000                 // kept since the last snapshot
+const DECODE = 0.0015                // ms per reading: what reading it again costs beside the flow
+
+type Whole = NonNullable<NonNullable<Commit['snapshot']>['complete']>
+
+/**
+ * When snapshots are taken, and how they get into commits: one begins when what would be done again after a crash has come to 2 s,
+ * goes on for as many commits as its pages need, and is the one to recover from when the last of them is committed. The one before
+ * is kept in case this one is found damaged.
+ */
+export class Checkpoints {
+  private readonly flow: Flow
+  private readonly whole: boolean            // the store keeps no pages
+  private generation: number
+  private work = 0                           // ms since the newest snapshot that is complete
+  private since = 0                          // of them, since the one under way began
+  private marks = 0
+  private underWay: Whole | undefined
+  private kept: Position[] = []              // positions of the complete ones, oldest first, at most two
+  private renew: boolean                     // the next one has to be of everything
+
+  constructor (flow: Flow, recovered: Recovered, { whole = false, renew = false } = {}) {
+    this.flow = flow
+    this.whole = whole
+    this.renew = renew
+    this.generation = recovered.snapshots[0]?.generation ?? 0
+    this.kept = recovered.snapshots.map(s => s.position).toReversed()
+  }
+
+  /** Something was done that would have to be done again. */
+  did (ms: number, readings: number): void {
+    const more = ms + readings * DECODE
+    this.work += more
+    this.since += more
+  }
+
+  get due (): boolean { return this.underWay === undefined && (this.work > REPLAY || this.marks > MARKS) }
+  get isUnderWay (): boolean { return this.underWay !== undefined }
+
+  /** Begins one of the state as it is: between two deliveries, when all before is committed. What one under way has is part of it. */
+  begin (version: number, origin: string | undefined): void {
+    const pages = this.flow.snapshots.begin(this.whole || this.renew)
+    this.renew = false
+    this.since = 0
+    this.underWay = { generation: ++this.generation, position: this.flow.position, version, origin, pages, layout: this.flow.snapshots.layout }
+  }
+
+  /** What the next commit is to keep of it. `last`: nothing else is done, so as much as fits. */
+  part (last = false): Commit['snapshot'] {
+    const { underWay, flow: { snapshots } } = this
+    if (underWay === undefined) return undefined
+    snapshots.advance(last ? LAST_SLICE : SLICE)
+    return { generation: underWay.generation, pages: snapshots.take(), ...snapshots.left === 0 ? { complete: underWay } : {} }
+  }
+
+  /** A commit with this part of a snapshot, and so many marks, is done. Returns up to where nothing will be read again, when that has changed. */
+  committed (part: Commit['snapshot'], marks: number): Position | undefined {
+    this.marks += marks
+    if (part?.complete === undefined) return undefined
+    this.underWay = undefined
+    this.work = this.since
+    this.marks = 0
+    this.kept = [...this.kept.slice(-1), part.complete.position]
+    return this.kept[0]
+  }
+}
+
+/** The newest snapshot whose pages are all as they were written, with those. Nothing when there never was one; throws when there is one and none is intact. */
+export async function intactOf (recovered: Recovered, log: Logger): Promise<{ readonly header: RecoveredSnapshot, readonly content: readonly SnapshotPage[], readonly older: boolean } | undefined> {
+  for (const [i, snapshot] of recovered.snapshots.entries()) {
+    const content = await snapshot.content()
+    const damaged = content.filter(page => !isIntact(page))
+    if (damaged.length === 0 && content.length === snapshot.pages) return { header: snapshot, content, older: i > 0 }
+    log.error({ generation: snapshot.generation, position: snapshot.position, pages: snapshot.pages, found: content.length, damaged: damaged.map(({ partition, page }) => `${partition}/${page}`) }, 'a snapshot is damaged, going back to the one before')
+  }
+  if (recovered.snapshots.length === 0) return undefined
+  throw new MillraceError('store/damaged', `the snapshots of generation ${recovered.snapshots.map(s => s.generation).join(' and ')} are both damaged`, { help: 'restore the database from a backup' })
+}

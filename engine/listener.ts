@@ -1,0 +1,60 @@
+import type { Logger } from './log.ts'
+import type { Position } from './source.ts'
+import type { Reason } from './errors.ts'
+
+/** What a listener has heard, as bytes. */
+export interface Message {
+  readonly topic: string
+  readonly payload: Uint8Array
+  readonly stamp?: string | undefined        // its timestamp, when the protocol carries one beside the payload
+  /** Who sent it under which packet id, if it may be sent again under the same one; `again`: it says that it is. */
+  readonly sender?: Sender | undefined
+  /** It could not be taken as it is: it becomes a dead letter. */
+  readonly rejected?: { readonly reason: Reason, readonly detail: string } | undefined
+}
+export interface Sender { readonly client: string, readonly packet: number, readonly again: boolean }
+
+/**
+ * Reads one message into the intake and returns its position. Never throws; gives at least one reading or dead letter.
+ * `ingest`: its arrival, ms. `stamp`: its timestamp when the payload has none. `position`: its place in a log, when it has one.
+ */
+export type Decode = (topic: string, payload: Uint8Array, ingest: number, stamp?: unknown, position?: Position) => Position
+
+/** The ear of a source that cannot be read again. It starts when it is made, and cares for its connections itself. */
+export interface Listener {
+  /** Everything appended up to here is durable: acknowledge it, in the order received. */
+  durable (upTo: Position): void
+  trouble (): string | undefined
+  /** The URL that it listens on, once it does. */
+  address? (): string | undefined
+  /** Hears nothing more; can still acknowledge. */
+  stop (): void
+  /** Lets go of its connections, after what was written to them has left. */
+  close (): Promise<void>
+}
+
+export interface ListenerHost {
+  /** Name of the log, made of letters, digits and -: the same at every start, different for every source of a machine. */
+  readonly name: string
+  readonly log: Logger
+  /** The ingest clock: never goes back, over restarts either. */
+  now (): number
+  /** Bytes that may be read from sockets and not yet appended are the listener's own affair: keep them few. */
+  append (message: Message): Position | undefined
+  /** Has this log ever been filled before? */
+  readonly heard: boolean
+  /** There is room for more. */
+  readonly open: boolean
+  /** Calls back once when there may be room again. */
+  room (go: () => void): void
+  /** What has been appended up to here is durable. */
+  readonly durableUpTo: Position
+  /** Whether it hears anything at present: devices are not silent while it does not. */
+  listening (yes: boolean): void
+  /** The sender knows that everything of its that was appended up to here has been acknowledged: it will not come again. `recorded`: also after a restart. */
+  confirm (client: string, upTo: Position, recorded?: boolean): void
+  /** The sender has forgotten what it had sent. */
+  forget (client: string): void
+  /** It cannot go on. */
+  fail (error: unknown): void
+}

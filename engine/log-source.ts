@@ -1,0 +1,141 @@
+import type { Credits } from './credits.ts'
+import { MillraceError } from './errors.ts'
+import { Intake } from './intake.ts'
+import type { Journal } from './journal.ts'
+import type { Decode } from './listener.ts'
+import { readMessage } from './message.ts'
+import type { Delivery, Position, Source, SourceHost } from './source.ts'
+import { Observable } from './stream.ts'
+import { kinds, type Kind } from './wal-segment.ts'
+import type { Each, WalReader } from './wal-reader.ts'
+
+const ROWS = 5000                    // of a delivery, about
+const LINGER = 20                    // ms that a delivery may wait for more
+const LAST = 1000                    // ms after a stop in which what is still in the log is read
+
+/**
+ * The log of a source as one pipeline reads it, from any position: messages become columns, ticks and pauses become marks. While
+ * the engine has no slot free deliveries grow up to 5,000 rows, and then nothing is read: what waits, waits on disk.
+ */
+export class LogSource implements Source {
+  readonly marks = true
+  private readonly journal: Journal
+  private readonly host: SourceHost
+  private position: Position = 0     // read up to here
+  private reader: WalReader | undefined
+
+  constructor (journal: Journal, host: SourceHost) {
+    this.journal = journal
+    this.host = host
+  }
+
+  now (): number { return this.journal.now() }
+  origin (): string { return this.journal.origin }
+  trouble (): string | undefined { return this.journal.trouble() }
+  address (): string | undefined { return this.journal.address() }
+  behind (): number { return this.journal.wal.durable - this.position }
+  async commit (): Promise<void> {}
+  done (upTo: Position): void { this.journal.move(this.host.pipeline, upTo) }
+  async close (): Promise<void> { await this.reader?.close() }
+
+  open (from: Position | undefined, credits: Credits, signal: AbortSignal): Observable<Delivery> {
+    this.position = from ?? this.journal.wal.first - 1
+    return new Observable(subscriber => {
+      const { journal, host: { series, ahead, pipeline } } = this
+      const intake = new Intake(series, credits, { ahead, after: this.position })
+      const decode = journal.spec.definition.decode!(journal.spec.options, series, intake)
+      const queue: Delivery[] = []
+      let timer: NodeJS.Timeout | undefined
+      let reading = false, asked = false, over = false, last = Infinity
+
+      const each: Each = (position, kind, ingest, bytes, start, end) => {
+        this.position = position
+        if (kind === kinds.message) take(intake, decode, position, ingest, bytes, start, end)
+        const mark = marks[kind]
+        if (mark !== undefined) {
+          if (intake.waiting > 0) queue.push(intake.take(ingest))
+          queue.push({ ...intake.take(ingest), upTo: position, mark: { kind: mark, time: ingest } })
+        } else if (intake.readings >= ROWS) queue.push(intake.take(ingest))
+        else if (intake.waiting > 0) timer ??= setTimeout(() => { timer = undefined; ripe = true; step() }, LINGER)
+      }
+      let ripe = false               // what has gathered has waited long enough
+
+      const step = (): void => {
+        while (!over && credits.slot) {
+          const ending = this.position >= last
+          if (queue.length === 0 && intake.waiting > 0 && (ripe || ending)) {
+            ripe = false
+            queue.push(intake.take(journal.now()))
+          }
+          const delivery = queue.shift()
+          if (delivery === undefined) {
+            if (ending) finish()
+            break
+          }
+          credits.deliver()
+          subscriber.next(delivery)
+        }
+        if (over) return
+        if (!credits.slot && !asked) {
+          asked = true
+          credits.next(() => { asked = false; step() })
+        }
+        if (!reading && queue.length === 0 && intake.readings < ROWS && this.position < last) {
+          reading = true
+          this.read(each).then(() => { reading = false; step() }, error => { over = true; subscriber.error(error) })
+        }
+      }
+      const finish = () => {
+        over = true
+        clearTimeout(timer)
+        subscriber.complete()
+      }
+      const stop = () => {
+        void journal.stop().then(() => { last = journal.wal.durable; step() })
+        setTimeout(() => { if (!over) finish() }, LAST).unref()
+      }
+      signal.addEventListener('abort', stop, { once: true })
+      journal.attach(pipeline, this.position, () => { void this.reader?.close(); this.reader = undefined })
+      if (signal.aborted) stop()
+      step()
+      return () => { over = true; clearTimeout(timer); signal.removeEventListener('abort', stop) }
+    })
+  }
+
+  /** The next records. After a full disk, and when it has lost its place, it goes on where the log goes on. */
+  private async read (each: Each): Promise<void> {
+    const { journal } = this
+    try {
+      this.reader ??= this.enter()
+      const { reader } = this
+      if (await reader.read(each) || this.reader === reader) return
+    } catch (error) {
+      if (journal.failure !== undefined) throw journal.failure
+      if (!(error instanceof MillraceError) || error.code !== 'log/full') throw error
+      await this.reader?.close()
+      this.reader = undefined
+      await journal.reopened()
+    }
+  }
+
+  private enter (): WalReader {
+    const { journal: { wal }, host: { log } } = this
+    const gap = wal.first - 1 - this.position
+    if (gap > 0) {
+      this.journal.lost += gap
+      log.error({ from: this.position + 1, to: wal.first - 1, records: gap }, 'log: these records are gone, this pipeline came too late for them')
+      this.position = wal.first - 1
+    }
+    return wal.reader(this.position)
+  }
+}
+
+const marks: { readonly [K in Kind]?: 'tick' | 'listen' } = { [kinds.tick]: 'tick', [kinds.start]: 'listen' }
+
+function take (intake: Intake, decode: Decode, position: Position, ingest: number, bytes: Buffer, start: number, end: number): void {
+  const { topic, stamp, rejected, payload } = readMessage(bytes, start)
+  const body = bytes.subarray(payload, end)
+  if (rejected === undefined) return void decode(topic, body, ingest, stamp, position)
+  intake.message(topic, body, ingest, position)
+  intake.reject(rejected.reason, rejected.detail)
+}

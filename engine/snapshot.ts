@@ -1,0 +1,204 @@
+import { createHash } from 'node:crypto'
+import { deserialize, serialize } from 'node:v8'
+import type { Ids } from './batch.ts'
+import { MillraceError } from './errors.ts'
+import type { Saved } from './memory.ts'
+import { PARTITIONS } from './partition.ts'
+import type { SeriesTable, Tags } from './series.ts'
+
+/** Something that remembers: a step, an alert, the progress of devices. */
+export interface Part {
+  readonly key: string               // branch/step or branch/alert:name
+  readonly fingerprint: string       // memory with another one does not fit
+  readonly remembers: boolean
+  save (series: Ids, devices: Ids): { readonly series: Saved, readonly devices: Saved }
+  load (saved: { readonly series: Saved, readonly devices: Saved }, series: Ids, devices: Ids): void
+}
+export type Layout = readonly (readonly [key: string, fingerprint: string])[]
+
+/** All that is remembered about a few devices of one partition, as bytes. A later page of the same number replaces it. */
+export interface SnapshotPage { readonly partition: number, readonly page: number, readonly digest: Uint8Array, readonly data: Uint8Array }
+/** A snapshot: the state after `position`, of all pages whose newest generation is not above its own. */
+export interface SnapshotHeader { readonly generation: number, readonly position: number, readonly origin: string | undefined, readonly pages: number, readonly layout: Layout }
+
+type Content = readonly [
+  devices: readonly (readonly [tenant: string, device: string, tags: Tags, metrics: readonly string[]])[],
+  parts: readonly { readonly series: Saved, readonly devices: Saved }[]
+]
+
+const DEVICES = 8                    // of a page
+
+/**
+ * Snapshots of all memory while the flow goes on. A snapshot is begun between two batches; each page that has changed since the
+ * one before is copied before it is touched again, the others a few at a time. What is copied is the state at the beginning.
+ * A page belongs to one partition and is never split: a partition's snapshot is that of its pages. 9 bytes per device.
+ */
+export class Snapshots {
+  /** Pages still to be copied for the snapshot under way. */
+  left = 0
+  private readonly series: SeriesTable
+  private readonly parts: readonly Part[]
+  private readonly pageOf: Int32Array            // device -> its page
+  private readonly pages: { readonly partition: number, readonly number: number, readonly devices: number[] }[] = []
+  private readonly newest: number[] = new Array<number>(PARTITIONS).fill(-1)       // partition -> its last page
+  private readonly counts = new Int32Array(PARTITIONS)     // partition -> how many pages
+  private readonly dirty: boolean[] = []         // changed since it was last copied
+  private readonly pending: boolean[] = []       // to be copied before it changes
+  private known = 0                              // devices that have a page
+  private cursor = 0
+  private copied: SnapshotPage[] = []
+  private readonly touched = new Uint8Array(PARTITIONS)    // partition -> changed since the last partitions()
+
+  constructor (series: SeriesTable, parts: readonly Part[]) {
+    this.series = series
+    this.parts = parts
+    this.pageOf = new Int32Array(series.capacity)
+  }
+
+  get layout (): Layout { return this.parts.map(({ key, fingerprint }) => [key, fingerprint]) }
+
+  /** What is remembered about these devices is about to change. */
+  touch (devices: Ids): void {
+    this.appear()
+    for (let i = 0; i < devices.length; i++) this.change(this.pageOf[devices[i]])
+  }
+  touchRows (series: Ids): void {
+    this.appear()
+    const { deviceOf } = this.series
+    for (let i = 0, last = -1; i < series.length; i++) {
+      const page = this.pageOf[deviceOf[series[i]]]
+      if (page !== last) this.change(last = page)
+    }
+  }
+  touchAll (): void {
+    this.appear()
+    for (let page = 0; page < this.pages.length; page++) this.change(page)
+  }
+
+  /** Begins a snapshot of the state as it is now; with `whole`, of all pages and not of the changed ones alone. What one under way has not copied yet belongs to this one. Returns of how many pages it consists. */
+  begin (whole = false): number {
+    this.appear()
+    this.left = 0
+    for (let page = 0; page < this.pages.length; page++) {
+      this.pending[page] ||= whole || this.dirty[page]
+      this.dirty[page] = false
+      if (this.pending[page]) this.left++
+    }
+    this.cursor = 0
+    return this.pages.length
+  }
+
+  /** Copies further pages, about `bytes` of them. */
+  advance (bytes: number): void {
+    for (let done = 0; this.left > 0 && done < bytes; this.cursor++) if (this.pending[this.cursor]) done += this.copy(this.cursor)
+  }
+
+  /** The pages copied since the last call. */
+  take (): readonly SnapshotPage[] {
+    const { copied } = this
+    this.copied = []
+    return copied
+  }
+
+  /** The pages of these devices as they are now, beside any snapshot: to be put back by load(). */
+  keep (devices: Ids): readonly SnapshotPage[] {
+    this.appear()
+    return [...new Set(Array.from(devices, d => this.pageOf[d]))].map(page => this.encode(page))
+  }
+
+  /**
+   * Takes up an intact page: of a fresh state, or one kept of this one. `layout` is that of its snapshot: what it says of steps
+   * that are not there any more, or not in the same form, is left out.
+   */
+  load ({ partition, page: number, data }: SnapshotPage, layout: Layout = this.layout): void {
+    const [names, saved] = deserialize(data) as Content
+    const devices = names.map(([tenant, device, tags, metrics]) => {
+      const d = this.series.device(tenant, device)
+      if (d < 0 || metrics.some(metric => this.series.of(d, metric) < 0)) throw this.full()
+      this.series.tag(d, tags)
+      return d
+    })
+    this.place(devices, partition, number)
+    const ids = Int32Array.from(devices), series = Int32Array.from(devices.flatMap((d, i) => names[i][3].map(metric => this.series.find(d, metric))))
+    layout.forEach(([key, fingerprint], k) => {
+      this.parts.find(part => part.key === key && part.fingerprint === fingerprint)?.load(saved[k], series, ids)
+    })
+  }
+
+  /** After all pages: what the snapshot did not have is remembered anew and stands in the next one. Returns the steps that begin without memory. */
+  loaded (layout: Layout): readonly string[] {
+    if (JSON.stringify(layout) !== JSON.stringify(this.layout)) this.touchAll()
+    return this.parts.filter(part => part.remembers && !layout.some(([key, fingerprint]) => key === part.key && fingerprint === part.fingerprint)).map(part => part.key)
+  }
+
+  /** The partitions of what was touched since the last call. */
+  partitions (): number[] {
+    const found: number[] = []
+    this.touched.forEach((touched, partition) => { if (touched === 1) found.push(partition) })
+    this.touched.fill(0)
+    return found
+  }
+
+  private change (page: number): void {
+    this.touched[this.pages[page].partition] = 1
+    if (this.pending[page]) this.copy(page)
+    this.dirty[page] = true
+  }
+
+  private copy (page: number): number {
+    const copy = this.encode(page)
+    this.copied.push(copy)
+    this.pending[page] = false
+    this.left--
+    return copy.data.length
+  }
+
+  private encode (page: number): SnapshotPage {
+    const { partition, number, devices } = this.pages[page]
+    const { series } = this
+    const ofSeries = devices.map(d => { const ids: number[] = []; for (let s = series.firstOf(d); s >= 0; s = series.nextOf(s)) ids.push(s); return ids })
+    const ids = Int32Array.from(devices), all = Int32Array.from(ofSeries.flat())
+    const content: Content = [
+      devices.map((d, i) => { const { tenant, device, tags } = series.deviceName(d); return [tenant, device, tags, ofSeries[i].map(s => series.metric(s))] }),
+      this.parts.map(part => part.save(all, ids))
+    ]
+    const data = serialize(content)
+    return { partition, page: number, digest: digestOf(data), data }
+  }
+
+  /** Gives pages to devices that are new. */
+  private appear (): void {
+    for (; this.known < this.series.devices; this.known++) {
+      const partition = this.series.partitionOf[this.known]
+      let page = this.newest[partition]
+      if (page < 0 || this.pages[page].devices.length >= DEVICES) page = this.open(partition, this.counts[partition])
+      this.pages[page].devices.push(this.known)
+      this.pageOf[this.known] = page
+      this.dirty[page] = true
+    }
+  }
+
+  private place (devices: readonly number[], partition: number, number: number): void {
+    if (devices[0] < this.known) return      // of this very state
+    const page = this.open(partition, number)
+    this.pages[page].devices.push(...devices)
+    for (const d of devices) this.pageOf[d] = page
+    this.known += devices.length
+  }
+
+  private open (partition: number, number: number): number {
+    this.counts[partition] = Math.max(this.counts[partition], number + 1)
+    this.dirty.push(false)
+    this.pending.push(false)
+    return this.newest[partition] = this.pages.push({ partition, number, devices: [] }) - 1
+  }
+
+  private full (): MillraceError {
+    return new MillraceError('config/invalid', `more series are remembered than memory is reserved for (${this.series.capacity})`, { help: 'start with a larger --max-series' })
+  }
+}
+
+const digestOf = (data: Uint8Array): Buffer => createHash('sha256').update(data).digest()
+
+/** Is a page as it was written? */
+export const isIntact = ({ digest, data }: SnapshotPage): boolean => digestOf(data).equals(digest)
