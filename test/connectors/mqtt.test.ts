@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { connect, MqttClient, type IClientOptions } from 'mqtt'
-import { mqtt, type MqttSource } from '../../connectors/mqtt.ts'
+import { mqtt } from '../../connectors/mqtt.ts'
 import { Acks } from '../../connectors/mqtt-acks.ts'
 import { broker } from '../../connectors/broker.ts'
+import { Disk } from '../support/disk.ts'
 import { certificates, freePort, mosquitto, noMosquitto, type Broker } from '../support/mosquitto.ts'
-import { read, type Reader } from '../support/reader.ts'
+import { grow, read, type Reader } from '../support/reader.ts'
 
 const TS = Date.now() - 1000
 type T = { teardown (f: () => unknown): void }
@@ -31,6 +32,13 @@ async function publisher (t: T, url: string, options: IClientOptions = {}): Prom
   await new Promise((resolve, reject) => { client.once('connect', resolve).once('error', reject) })
   return client
 }
+/** A folder for the log of several sources, one after the other. */
+function folder (t: T): string {
+  const path = mkdtempSync(join(tmpdir(), 'millrace-mqtt-'))
+  t.teardown(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+const sessionsLost = (reader: Reader) => reader.lines.filter(l => /no session of ours/.test(l.msg as string)).map(l => l.sessionsLost)
 const ready = (reader: Reader) => reader.until(() => reader.source.trouble() === undefined)
 const say = (value: number) => JSON.stringify({ value, ts: TS })
 
@@ -45,71 +53,99 @@ for (const protocolVersion of [5, 4] as const) {
       await device.publishAsync('site/berlin/line/p2', JSON.stringify({ heat: 4, ts: TS }), { qos: 1 })
       await device.publishAsync('acme/p1/flow', 'not JSON', { qos: 1 })
       await reader.until(() => reader.received === 502)
-      t.strictSame(reader.readings.slice(0, 500).map(r => [r.position, r.name, r.time, r.value]), Array.from({ length: 500 }, (_, i) => [i + 1, 'acme/p1/flow', TS, i]))
-      t.strictSame(reader.readings[500], { position: 501, name: 'default/p2/heat', time: TS, value: 4 })
+      t.strictSame(reader.readings.slice(0, 500).map(r => [r.name, r.time, r.value]), Array.from({ length: 500 }, (_, i) => ['acme/p1/flow', TS, i]))
+      t.match(reader.readings[500], { name: 'default/p2/heat', time: TS, value: 4 })
+      t.ok(grow([...reader.readings, ...reader.dead]))
       t.strictSame(reader.series.tags(reader.series.device('default', 'p2')), { site: 'berlin' })
-      t.match(reader.dead, [{ reason: 'unparseable', position: 502, payload: Buffer.from('not JSON') }])
+      t.match(reader.dead, [{ reason: 'unparseable', payload: Buffer.from('not JSON') }])
     })
   }
 }
 
-t.test('no PUBACK goes out before the commit: an uncommitted message comes again, a committed one does not', needed, async t => {
-  const { url } = await real(t)
-  const first = source(t, { url }, { commit: false })
-  await ready(first)
-  const device = await publisher(t, url)
-  for (let i = 0; i < 100; i++) await device.publishAsync('acme/p1/flow', say(i), { qos: 1 })
-  await first.until(() => first.received === 100)
-  t.equal(first.readings.length, 100, 'messages are read ahead of their acknowledgement')
-  await first.source.commit(60)
-  await first.stop()
-
-  const second = source(t, { url }, { from: 60 })
-  await second.until(() => second.received === 40)
+t.test('no PUBACK goes out before the sync of the log: after a lost connection those messages come again, and are in the log once', needed, async t => {
+  const running = await real(t), disk = new Disk()
+  let pubacks = 0
+  const proxy = await tap(t, running, packet => { if (packet[0] === 0x40) pubacks += packet.length / 4 })
+  const reader = source(t, { url: proxy.url, protocolVersion: 4 }, { log: { fs: disk.fs } })
+  await ready(reader)
+  const journal = (await reader.journal)!, { bytes } = journal.wal
+  disk.hold()
+  const device = await publisher(t, running.url)
+  for (let i = 0; i < 10; i++) await device.publishAsync('acme/p1/flow', say(i), { qos: 1 })
+  await reader.until(() => journal.wal.bytes > bytes + 10 * say(0).length)
   await pause(200)
-  t.strictSame(second.readings.map(r => [r.position, r.value]), Array.from({ length: 40 }, (_, i) => [61 + i, 60 + i]))
-  t.equal((second.source as MqttSource).sessionsLost, 0)
+  t.strictSame([pubacks, reader.received], [0, 0], 'read ahead, neither acknowledged nor given to the engine')
+  proxy.cut()
+  await reader.until(() => reader.source.trouble() !== undefined)
+  await reader.until(() => journal.suppressed === 10)
+  t.equal(pubacks, 0)
+  disk.release()
+  await reader.until(() => pubacks === 10)
+  await reader.until(() => reader.received === 10)
+  await device.publishAsync('acme/p1/flow', say(10), { qos: 1 })
+  await reader.until(() => reader.received === 11)
+  t.strictSame(reader.readings.map(r => r.value), Array.from({ length: 11 }, (_, i) => i))
+  t.strictSame(sessionsLost(reader), [])
+})
+
+t.test('a message whose PUBACK never arrived comes again after a restart and is found in the log', needed, async t => {
+  const running = await real(t), log = { folder: folder(t) }
+  let deaf = true
+  const proxy = await tap(t, running, () => {}, packet => deaf && packet[0] === 0x40)
+  const first = source(t, { url: proxy.url, protocolVersion: 4 }, { log })
+  await ready(first)
+  const device = await publisher(t, running.url)
+  for (let i = 0; i < 10; i++) await device.publishAsync('acme/p1/flow', say(i), { qos: 1 })
+  await first.until(() => first.received === 10)
+  await first.stop()
+  deaf = false
+
+  const second = source(t, { url: proxy.url, protocolVersion: 4 }, { log, from: first.upTo })
+  await ready(second)
+  const journal = (await second.journal)!
+  await second.until(() => journal.suppressed === 10)
+  await device.publishAsync('acme/p1/flow', say(10), { qos: 1 })
+  await second.until(() => second.received === 1)
+  t.equal(second.readings[0].value, 10)
+  t.ok(grow([...first.readings, ...second.readings]))
+  t.strictSame(sessionsLost(second), [])
+})
+
+t.test('what the broker certainly has an acknowledgement of is not looked for again: the same id and the same payload are another message', needed, async t => {
+  const running = await real(t)
+  const reader = source(t, { url: running.url }, {})
+  await ready(reader)
+  const confirmed: number[] = []
+  const journal = (await reader.journal)!, confirm = journal.confirm.bind(journal)
+  journal.confirm = (client, upTo, recorded) => { confirmed.push(upTo); confirm(client, upTo, recorded) }
+  const device = await publisher(t, running.url)
+  await device.publishAsync('acme/p1/flow', say(1), { qos: 1 })
+  await reader.until(() => confirmed.some(upTo => upTo >= reader.upTo && reader.received === 1))
+  t.ok(true, 'the answer to a ping says so')
 })
 
 t.test('the contract with mqtt.js 5.16.0: PUBACKs leave by _sendPacket, in order, one for each message, and only when given', needed, async t => {
   t.equal(MqttClient.VERSION, '5.16.0')
   t.type((MqttClient.prototype as unknown as { _sendPacket: unknown })._sendPacket, 'function')
-  const sent: number[] = []
+  const sent: number[] = [], disk = new Disk()
   const proxy = await tap(t, await real(t), packet => { if (packet[0] === 0x40) for (let i = 0; i < packet.length; i += 4) sent.push(packet.readUInt16BE(i + 2)) })
-  const reader = source(t, { url: proxy.url, protocolVersion: 4 }, { commit: false })
+  const reader = source(t, { url: proxy.url, protocolVersion: 4 }, { log: { fs: disk.fs } })
   await ready(reader)
   const device = await publisher(t, proxy.direct)
-  for (let i = 0; i < 10; i++) device.publish('acme/p1/flow', say(i), { qos: 1 })
-  await reader.until(() => reader.received === 10)
+  const publish = async (from: number, to: number) => { for (let i = from; i < to; i++) await device.publishAsync('acme/p1/flow', say(i), { qos: 1 }) }
+  await publish(0, 4)
+  await reader.until(() => sent.length === 4)
+  const journal = (await reader.journal)!
+  await pause(400)                   // the ping after them is over
+  disk.hold()
+  const { bytes } = journal.wal
+  await publish(4, 10)
+  await reader.until(() => journal.wal.bytes > bytes + 6 * say(0).length)
   await pause(100)
-  t.strictSame(sent, [])
-  await reader.source.commit(4)
-  await reader.until(() => sent.length >= 4)
-  await pause(50)
   t.equal(sent.length, 4)
-  await reader.commit()
+  disk.release()
   await reader.until(() => sent.length === 10)
   t.strictSame(sent, [...sent].sort((a, b) => a - b))
-})
-
-t.test('after a lost connection the source comes back, and what was not acknowledged comes again', needed, async t => {
-  const running = await real(t)
-  const proxy = await tap(t, running, () => {})
-  const reader = source(t, { url: proxy.url }, { commit: false })
-  await ready(reader)
-  const device = await publisher(t, running.url)
-  for (let i = 0; i < 20; i++) await device.publishAsync('acme/p1/flow', say(i), { qos: 1 })
-  await reader.until(() => reader.received === 20)
-  await reader.source.commit(5)
-  await pause(50)
-  proxy.cut()
-  await reader.until(() => reader.source.trouble() !== undefined)
-  await reader.until(() => reader.received === 35)
-  t.strictSame(reader.readings.slice(20).map(r => [r.position, r.value]), Array.from({ length: 15 }, (_, i) => [21 + i, 5 + i]))
-  await reader.commit()
-  for (let i = 20; i < 30; i++) await device.publishAsync('acme/p1/flow', say(i), { qos: 1 })
-  await reader.until(() => reader.received === 45)
-  t.equal((reader.source as MqttSource).sessionsLost, 0)
 })
 
 t.test('a broker that is not there at start: says so, keeps trying, and reads when it comes', needed, async t => {
@@ -135,11 +171,21 @@ t.test('a broker that lost the session is a warning and a count', needed, async 
   await reader.until(() => reader.source.trouble() !== undefined)
   await running.start()
   await ready(reader)
-  t.equal((reader.source as MqttSource).sessionsLost, 1)
+  t.strictSame(sessionsLost(reader), [1])
   t.ok(reader.lines.some(l => l.level === 40 && /session/.test(l.msg as string)))
-  const other = source(t, { url: running.url, clientId: 'never-seen' }, { from: 12 })
+  const log = { folder: folder(t) }
+  const other = source(t, { url: running.url, clientId: 'other' }, { log })
   await ready(other)
-  t.equal((other.source as MqttSource).sessionsLost, 1, 'also when the last run had one')
+  const device = await publisher(t, running.url)
+  await device.publishAsync('acme/p1/flow', say(1), { qos: 1 })
+  await other.until(() => other.received === 1)
+  t.strictSame(sessionsLost(other), [], 'nobody had one before')
+  await other.stop()
+  await running.halt()
+  await running.start()
+  const again = source(t, { url: running.url, clientId: 'other' }, { log, from: other.upTo })
+  await ready(again)
+  t.strictSame(sessionsLost(again), [1], 'also when the last run had one')
 })
 
 t.test('members of a share group divide the messages among them', needed, async t => {
@@ -201,7 +247,7 @@ t.test('retained messages that a subscription brings up are no readings', needed
     await device.publishAsync('acme/p1/flow', say(2), { qos: 1, retain: true })
     await reader.until(() => reader.received === 1)
     await pause(100)
-    t.strictSame(reader.readings.map(r => [r.position, r.value]), [[1, 2]], 'what is published while we listen is one')
+    t.strictSame(reader.readings.map(r => r.value), [2], 'what is published while we listen is one')
     t.equal(reader.lines.filter(l => /retained/.test(l.msg as string)).length, protocolVersion === 4 ? 1 : 0)
   }
 })
@@ -218,17 +264,19 @@ t.test('the timestamp may come in a user property of MQTT 5', needed, async t =>
   t.ok(reader.readings[1].time > TS)
 })
 
-t.test('while the engine has no room nothing more is read, the connection lives on, and nothing is lost', needed, async t => {
+t.test('while the log has no room nothing more is read, the connection lives on, and nothing is lost', needed, async t => {
   const running = await real(t, { config: 'max_queued_messages 0\nmax_inflight_messages 0' })
-  const reader = source(t, { url: running.url, keepalive: '1s', receiveMaximum: 65_535 }, { bytes: 20_000, commit: false })
+  const budget = 100_000
+  const reader = source(t, { url: running.url, keepalive: '1s', receiveMaximum: 65_535 }, { commit: false, log: { budget } })
   await ready(reader)
+  const journal = (await reader.journal)!
   const device = await publisher(t, running.url)
   const total = 3000
   for (let i = 0; i < total; i++) device.publish('acme/p1/flow', say(i).padEnd(100), { qos: 1 })
   await pause(3500)
   t.equal(reader.source.trouble(), undefined, 'more than twice the keepalive later it is still connected')
-  t.ok(reader.credits.used < 20_000 + 500, `${reader.credits.used} bytes are held`)
-  t.ok(reader.received < 200, `${reader.received} were read`)
+  t.ok(journal.wal.bytes <= budget, `${journal.wal.bytes} bytes are in the log`)
+  t.ok(reader.received > 300 && reader.received < 1000, `${reader.received} were read`)
   await reader.until(() => { void reader.commit(); return reader.received === total })
   t.strictSame(reader.readings.map(r => r.value), Array.from({ length: total }, (_, i) => i))
 })
@@ -275,13 +323,18 @@ t.test('options that do not fit are refused with a sentence', async t => {
   t.match(mqtt({ topics: ['{device}/x', 'y/{device}'] }).options, { qos: 1, protocolVersion: 5, persistent: true, receiveMaximum: 2000, sessionExpiry: 86_400_000 })
 })
 
-/** A TCP hop before a broker that looks at what the client sends and can cut its connections. */
-async function tap (t: T, to: Broker & { url: string }, sent: (bytes: Buffer) => void) {
+/** A TCP hop before a broker that looks at what the client sends, can lose some of it, and can cut its connections. */
+async function tap (t: T, to: Broker & { url: string }, sent: (bytes: Buffer) => void, loses: (bytes: Buffer) => boolean = () => false) {
   const sockets = new Set<Socket>()
   const hop = createServer(client => {
     const up = dial(to.port, '127.0.0.1')
     for (const socket of [client, up]) sockets.add(socket.on('error', () => {}).on('close', () => { client.destroy(); up.destroy() }))
-    client.on('data', data => { sent(data as Buffer) }).pipe(up).pipe(client)
+    client.on('data', (data: Buffer) => {
+      sent(data)
+      if (!loses(data)) up.write(data)
+    })
+    client.on('end', () => up.end())
+    up.pipe(client)
   })
   await new Promise<void>(resolve => { hop.listen(0, '127.0.0.1', resolve) })
   t.teardown(() => hop.close())

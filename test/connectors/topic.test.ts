@@ -1,6 +1,6 @@
 import t from 'tap'
 import { SeriesTable } from '#engine'
-import { Topics, templateFault } from '../../connectors/codec/topic.ts'
+import { filtersOf, Topics, templateFault } from '../../connectors/codec/topic.ts'
 
 const resolve = (templates: string[], topic: string, options = {}) => {
   const series = new SeriesTable(100)
@@ -37,10 +37,9 @@ t.test('names that cannot be stored are refused by reason', async t => {
 })
 
 t.test('filters have a wildcard for each name and none that another covers', async t => {
-  const filters = (templates: string[], separator = '/') => new Topics(templates, new SeriesTable(1), { separator }).filters
-  t.strictSame(filters(['{tenant}/{device}/{metric}']), ['+/+/+'])
-  t.strictSame(filters(['site/{site}/{device}', '{tenant}/{device}/{metric}', '{a}/{b}/{c}', 'x/{device}']), ['+/+/+', 'x/+'])
-  t.strictSame(filters(['plant.{device}.{metric}'], '.'), ['plant.*.*'])
+  t.strictSame(filtersOf(['{tenant}/{device}/{metric}']), ['+/+/+'])
+  t.strictSame(filtersOf(['site/{site}/{device}', '{tenant}/{device}/{metric}', '{a}/{b}/{c}', 'x/{device}']), ['+/+/+', 'x/+'])
+  t.strictSame(filtersOf(['plant.{device}.{metric}'], '.'), ['plant.*.*'])
 })
 
 t.test('a template that cannot be is refused with a sentence', async t => {

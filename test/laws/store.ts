@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { MillraceError } from '#engine'
-import { alert, Bench, TIME, type StoreHarness } from '../fixtures/bench.ts'
+import { isIntact } from '../../engine/snapshot.ts'
+import { alert, Bench, pagesOf, snapshot, TIME, type StoreHarness } from '../fixtures/bench.ts'
 export { alert, Bench, type StoredRow, type StoreHarness } from '../fixtures/bench.ts'
 
 /** The laws of every Store. `fresh` gives an empty one. */
@@ -17,30 +18,112 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     t.equal(recovered.position, undefined)
     t.equal(recovered.version, 0)
     t.strictSame(recovered.counts, {})
+    t.equal(recovered.origin, undefined)
+    t.strictSame([recovered.snapshots, recovered.marks], [[], []])
   })
 
-  law('opened again, it knows position, version, counts, tick and snapshot', async (t, bench) => {
+  law('opened again, it knows position and what it counts in, version and counts', async (t, bench) => {
     const one = await bench.open()
-    await one.commit([1, 2], { tick: TIME + 5 })
-    const written = await one.commit([3], { snapshot: Buffer.from('memory') })
+    await one.commit([1, 2], { origin: 'log:a' })
+    const written = await one.commit([3], { origin: 'log:b', partitions: [] })
     t.strictSame(written, [{ written: 1, duplicates: 0, refused: 0 }])
     await one.store.close()
     const { recovered } = await bench.open()
     t.equal(recovered.position, 3)
+    t.equal(recovered.origin, 'log:b')
     t.equal(recovered.version, 2)
     t.equal(recovered.counts[''].written, 3)
-    t.equal(recovered.tick, undefined, 'the tick was before the last position')
-    t.equal(Buffer.from(recovered.snapshot as Uint8Array).toString(), 'memory')
     t.ok(recovered.epoch > one.recovered.epoch)
     t.strictSame((await bench.values()), [1, 2, 3])
   })
 
-  law('a tick after the last position is known again', async (t, bench) => {
+  law('a snapshot comes back when its header was committed, with every page, whichever commit brought it', async (t, bench) => {
     const one = await bench.open()
     await one.commit([1])
-    await one.commit([], { tick: TIME + 5 })
+    await one.commit([2, 3], snapshot(1, { '0/0': 'a', '63/1': 'b' }))
+    t.strictSame(await one.commit([], snapshot(1, { '5/0': 'c' }, { pages: 3, position: 1, version: 1, origin: 'log:a' })), [])
     await one.store.close()
-    t.equal((await bench.open()).recovered.tick, TIME + 5)
+    const { recovered: { snapshots } } = await bench.open()
+    t.match(snapshots, [{ generation: 1, position: 1, version: 1, origin: 'log:a', pages: 3, layout: [['time', 'time'], ['/ewma', '1']] }])
+    t.equal(snapshots.length, 1)
+    t.strictSame(await pagesOf(snapshots[0]), { '0/0': 'a', '5/0': 'c', '63/1': 'b' })
+    t.ok((await snapshots[0].content()).every(isIntact), 'and its digest')
+  })
+
+  law('pages are durable with their commit and not without it', async (t, bench) => {
+    const one = await bench.open()
+    await one.commit([1])
+    const whole = snapshot(1, { '0/0': 'never' }, { pages: 1, position: 1, version: 1 })
+    await t.rejects(one.commit([2], { ...whole, counts: () => { throw new Error('crash') } }))
+    await one.commit([2], snapshot(1, { '0/0': 'a' }))
+    await t.rejects(one.commit([3], { ...snapshot(1, { '1/0': 'never', '2/0': 'never' }), counts: () => { throw new Error('crash') } }))
+    await one.commit([3], snapshot(1, { '1/0': 'b' }, { pages: 2, position: 1, version: 1 }))
+    await one.store.close()
+    const { recovered: { snapshots } } = await bench.open()
+    t.strictSame(await pagesOf(snapshots[0]), { '0/0': 'a', '1/0': 'b' })
+  })
+
+  law('what was never completed is gone at the next start, and the one before it is whole', async (t, bench) => {
+    const one = await bench.open()
+    await one.commit([1], snapshot(1, { '0/0': 'a', '1/0': 'b' }, { pages: 2, position: 0, version: 0 }))
+    await one.commit([2], snapshot(2, { '0/0': 'half', '9/0': 'half' }))
+    await one.store.close()
+    const two = await bench.open()
+    t.strictSame(two.recovered.snapshots.map(s => s.generation), [1])
+    t.strictSame(await pagesOf(two.recovered.snapshots[0]), { '0/0': 'a', '1/0': 'b' })
+    await two.commit([3], snapshot(2, { '0/0': 'A', '1/0': 'b' }, { pages: 2, position: 2, version: 2 }))
+    await two.store.close()
+    const { recovered: { snapshots } } = await bench.open()
+    t.strictSame(await Promise.all(snapshots.map(pagesOf)), [{ '0/0': 'A', '1/0': 'b' }, { '0/0': 'a', '1/0': 'b' }])
+  })
+
+  law('the newest snapshot and the one before are kept as they were, older ones are not', async (t, bench) => {
+    let { store, commit } = await bench.open()
+    const all = { '0/0': '1', '0/1': '1', '7/0': '1' }
+    for (const [i, changed] of [{}, { '0/0': '2' }, { '0/1': '3' }, { '0/0': '4', '7/0': '4' }].entries()) {
+      const generation = i + 1
+      Object.assign(all, changed)
+      await commit([generation], snapshot(generation, store.whole === true || i === 0 ? all : changed, { pages: 3, position: i, version: i }))
+      await store.close()
+      const again = await bench.open()
+      t.strictSame(again.recovered.snapshots.map(s => s.generation), [generation, generation - 1].filter(g => g > 0))
+      const [newest, before] = await Promise.all(again.recovered.snapshots.map(pagesOf))
+      t.strictSame(newest, all, 'a page that was not written again comes with it')
+      if (before !== undefined) t.strictSame(Object.keys(before), Object.keys(all))
+      if (generation === 3) t.strictSame(before, { '0/0': '2', '0/1': '1', '7/0': '1' })
+      if (generation === 4) t.strictSame(before, { '0/0': '2', '0/1': '3', '7/0': '1' });
+      ({ store, commit } = again)
+    }
+  })
+
+  law('marks come back in order, each with the position and the version it was kept with', async (t, bench) => {
+    const one = await bench.open()
+    await one.commit([1], { marks: [{ kind: 'listen', time: TIME }] })
+    await one.commit([2])
+    await one.commit([], { marks: [{ kind: 'tick', time: TIME + 5.125 }, { kind: 'listen', time: TIME + 6 }] })
+    await one.commit([3], { marks: [{ kind: 'tick', time: TIME + 7 }] })
+    await one.store.close()
+    t.strictSame((await bench.open()).recovered.marks.map(m => ({ ...m })), [
+      { kind: 'listen', time: TIME, position: 1, version: 1 },
+      { kind: 'tick', time: TIME + 5.125, position: 2, version: 3 }, { kind: 'listen', time: TIME + 6, position: 2, version: 3 },
+      { kind: 'tick', time: TIME + 7, position: 3, version: 4 }
+    ])
+  })
+
+  law('marks are kept since the older snapshot, and not longer', async (t, bench) => {
+    let { store, commit } = await bench.open()
+    const pages = { '0/0': 'a' }
+    const kept: number[][] = []
+    for (let version = 1; version <= 6; version++) {
+      await commit([version], { marks: [{ kind: 'tick', time: version }], ...version % 2 === 0 ? snapshot(version / 2, pages, { pages: 1, position: version - 1, version: version - 1 }) : {} })
+      await store.close()
+      const again = await bench.open()
+      kept.push(again.recovered.marks.map(m => m.time))
+      ;({ store, commit } = again)
+    }
+    const needed = [[1], [2], [2, 3], [2, 3, 4], [2, 3, 4, 5], [4, 5, 6]]
+    t.strictSame(kept.slice(3), needed.slice(3))
+    t.strictSame(kept.slice(0, 3).map((times, i) => times.slice(-needed[i].length)), needed.slice(0, 3), 'while there is no older one, more may be there')
   })
 
   law('a commit that fails before its end leaves nothing, and can be made again', async (t, bench) => {
@@ -70,15 +153,30 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     t.equal((await two.store.due(10, Date.now())).length, 1)
   })
 
-  law('who opened earlier is fenced off', async (t, bench) => {
+  law('the same commit tried again is not applied twice, whichever partitions it is about', async (t, bench) => {
     const one = await bench.open()
-    await one.commit([1])
+    for (const partitions of [[3], [4], [3, 4], [], [63]]) {
+      const same = one.make([7], { partitions })
+      await one.commit([7], { partitions })
+      await one.store.commit(same).catch(error => t.equal(error.code, 'store/fenced'))
+    }
+    await one.store.close()
+    const { recovered } = await bench.open()
+    t.equal(recovered.version, 5)
+    t.equal(recovered.position, 5)
+    t.equal(recovered.counts[''].written, 5)
+    t.strictSame(await bench.values(), [7, 7, 7, 7, 7])
+  })
+
+  law('who opened earlier is fenced off, whichever partition its commit is about', async (t, bench) => {
+    const one = await bench.open()
+    await one.commit([1], { partitions: [5] })
     await bench.harness.abandon(one.pipeline)
     const two = await bench.open()
-    await two.commit([2])
-    await t.rejects(one.commit([3]), { code: 'store/fenced' })
+    await two.commit([2], { partitions: [5, 6] })
+    for (const partitions of [[5], [6], [0], [63], [], [5, 63]]) await t.rejects(one.store.commit(one.make([3], { partitions })), { code: 'store/fenced' }, `about ${partitions.join(', ')}`)
     t.ok(await one.commit([3]).catch(error => error instanceof MillraceError))
-    await two.commit([4])
+    await two.commit([4], { partitions: [63] })
     t.strictSame(await bench.values(), [1, 2, 4])
   })
 

@@ -2,6 +2,7 @@ import t from 'tap'
 import type { SeriesTable } from '#engine'
 import { postgres } from '../../sinks/postgres.ts'
 import { supported } from '../../sinks/postgres-timescale.ts'
+import { pagesOf, snapshot } from '../fixtures/bench.ts'
 import { freshDatabase, rowsOf, type Kind } from '../support/postgres.ts'
 import { alertEvent, batchOf, deadLetter, INGEST, Opened, T0, table } from '../support/store.ts'
 
@@ -27,10 +28,10 @@ function suite (kind: Kind) {
     await t.test('a commit leaves rows, position, counts, tags and names, exact to the microsecond', async t => {
       const url = await fresh(t)
       const o = await opened(t, url)
-      t.strictSame({ ...o.recovered }, { position: undefined, version: 0, epoch: 1, counts: {} })
+      t.strictSame({ ...o.recovered }, { position: undefined, origin: undefined, version: 0, epoch: 1, counts: {}, marks: [], snapshots: [] })
       const batch = batchOf(o.series, [['d1', 'temp', 0.001, 20.5, { zscore: 1.5 }], ['d1', 'temp', 0.002, NaN], ['d1', 'press', 1234.567, -0, { zscore: Infinity, seq: 0 }], ['d2', 'temp', -1e9, 1e300, { seq: 3 }]].map(r => [r[0], r[1], r[2], r[3], { seq: 0, ...r[4] as object }] as any))
       o.series.tag(o.series.device('acme', 'd1'), { unit: '°C', 'unit.press': 'bar', type: 'boiler', site: 'north', floor: '3' })
-      t.strictSame(await o.commit({ ...o.write('readings', batch), position: 42, tick: 5.5 }), [{ written: 4, duplicates: 0, refused: 0 }])
+      t.strictSame(await o.commit({ ...o.write('readings', batch), position: 42, origin: 'log:a' }), [{ written: 4, duplicates: 0, refused: 0 }])
       t.strictSame(await readings(url), [
         { device: 'd1', metric: 'press', us: `${T0 * 1000 + 1234567}`, seq: 0, value: -0 },
         { device: 'd2', metric: 'temp', us: `${T0 * 1000 - 1e12}`, seq: 3, value: 1e300 },
@@ -43,7 +44,7 @@ function suite (kind: Kind) {
         { metric: 'press', unit: 'bar', type: 'boiler', site: 'north', tags: { floor: '3' }, zscore: Infinity, position: 3 }
       ])
       const again = await opened(t, url)
-      t.match(again.recovered, { position: 42, version: 1, epoch: 2, tick: 5.5, counts: { '': { written: 4, received: 0, rows: 0 } } })
+      t.match(again.recovered, { position: 42, version: 1, epoch: 2, origin: 'log:a', counts: { '': { written: 4, received: 0, rows: 0 } } })
     })
 
     await t.test('a commit with a stale epoch or a stale version is fenced and leaves nothing', async t => {
@@ -168,13 +169,13 @@ function suite (kind: Kind) {
       const url = await fresh(t)
       const o = await opened(t, url)
       const late = batchOf(o.series, [['d', 'm', 0.5, 1], ['d', 'm', 1, NaN], ['bad\0', 'm', 1, 2]])
-      await o.commit({ late: [{ branch: 'minutes', step: 'tumbling', batch: late }], deadLetters: [deadLetter(1, 0, '\0\xff'), deadLetter(1, 1, '{')], snapshot: Buffer.from([1, 2, 3]) })
+      await o.commit({ late: [{ branch: 'minutes', step: 'tumbling', batch: late }], deadLetters: [deadLetter(1, 0, '\0\xff'), deadLetter(1, 1, '{')], ...snapshot(1, { '0/0': 'memory' }, { pages: 1, position: 0, version: 0 }) })
       t.strictSame(await rowsOf(url, 'SELECT device, branch, step, value, (extract(epoch FROM time) * 1000)::float8 AS ms FROM late_readings_named ORDER BY time'), [
         { device: 'd', branch: 'minutes', step: 'tumbling', value: 1, ms: T0 + 0.5 }, { device: 'd', branch: 'minutes', step: 'tumbling', value: null, ms: T0 + 1 }])
       t.strictSame((await rowsOf(url, 'SELECT part, reason, payload, detail FROM dead_letters ORDER BY position, part')).map(d => [d.part, d.reason, Buffer.from(d.payload).toString()]),
         [[0, 'unparseable', '\0\xff'], [1, 'unparseable', '{'], [0, 'rejected_by_store', JSON.stringify({ table: 'late_readings', tenant: 'acme', device: 'bad\0', metric: 'm', time: new Date(T0 + 1).toISOString(), value: 2 })]])
       await o.commit()
-      t.strictSame([...(await opened(t, url)).recovered.snapshot as Uint8Array], [1, 2, 3], 'a commit without a snapshot keeps the last one')
+      t.strictSame(await pagesOf((await opened(t, url)).recovered.snapshots[0]), { '0/0': 'memory' }, 'a commit without a snapshot keeps the last one')
     })
 
     await t.test('the outbox leases each alert once, remembers tries, and comes back after a minute', async t => {

@@ -27,6 +27,7 @@ export function openSource (spec: SourceSpec, host: Omit<SourceHost, 'origin'>, 
         void opened.then(() => { if (!signal.aborted) source!.open(from, credits, signal).subscribe(subscriber) }, error => subscriber.error(error))
       }),
       commit: async upTo => { await source?.commit(upTo) },
+      done: upTo => { source?.done?.(upTo) },
       trouble: () => journal === undefined ? 'the log is being opened' : journal.trouble(),
       address: () => journal?.address(),
       async close () {

@@ -17,7 +17,7 @@ export interface Reader {
   error: unknown
   received: number
   upTo: number
-  /** Acknowledges everything delivered so far. */
+  /** Everything delivered so far is stored and will not be read again. */
   commit (): Promise<void>
   /** Resolves when the condition holds; rejects after `ms`, saying what there is instead. */
   until (holds: () => boolean, ms?: number): Promise<void>
@@ -39,6 +39,7 @@ export function read (spec: SourceSpec, { from, commit = true, bytes = 32 * 2 **
       open = []
       for (const { upTo, bytes } of deliveries) {
         await source.commit(upTo)
+        source.done?.(upTo)
         credits.give(bytes)
       }
     },
@@ -71,3 +72,6 @@ export function read (spec: SourceSpec, { from, commit = true, bytes = 32 * 2 **
   })
   return reader
 }
+
+/** Positions of a log grow; records that are no messages stand between them. */
+export const grow = (records: readonly { readonly position: number }[]): boolean => records.every(({ position }, i) => i === 0 || position > records[i - 1].position)
