@@ -44,7 +44,11 @@ export function feed (flow: Flow, delivery: Delivery): Outputs | undefined {
 }
 
 /** What a mark does to a flow. */
-export const apply = (flow: Flow, { kind, time }: Mark): Outputs | undefined => kind === 'tick' ? flow.tick(time) : void flow.listen(time)
+export function apply (flow: Flow, { kind, time }: Mark): Outputs | undefined {
+  if (kind === 'tick') return flow.tick(time)
+  flow.listen(time)
+  return undefined
+}
 
 /** A delivery cut behind a position. All that is counted by messages stays with the second part. */
 export function split (delivery: Delivery, at: Position): [before: Delivery, after: Delivery | undefined] {

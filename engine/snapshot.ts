@@ -40,7 +40,7 @@ export class Snapshots {
   private readonly parts: readonly Part[]
   private readonly pageOf: Int32Array            // device -> its page
   private readonly pages: { readonly partition: number, readonly number: number, readonly devices: number[] }[] = []
-  private readonly newest: number[] = new Array<number>(PARTITIONS).fill(-1)       // partition -> its last page
+  private readonly newest: number[] = Array.from({ length: PARTITIONS }, () => -1)       // partition -> its last page
   private readonly counts = new Int32Array(PARTITIONS)     // partition -> how many pages
   private readonly dirty: boolean[] = []         // changed since it was last copied
   private readonly pending: boolean[] = []       // to be copied before it changes
