@@ -27,6 +27,7 @@ export class PostgresStore implements Store {
   private readonly encoder = new CopyEncoder()
   private readonly series: DurableSeries
   private readonly versions = new Float64Array(PARTITIONS)     // of the partitions of the checkpoint
+  private version = 0                // of the last commit that is known to be done
   private session: Session | undefined
   private side: Promise<Session> | undefined
   private sideWork: Promise<unknown> = Promise.resolve()
@@ -71,6 +72,7 @@ export class PostgresStore implements Store {
   }
 
   async commit (commit: Commit): Promise<readonly Outcome[]> {
+    if (commit.version !== this.version) throw fenced(this.pipeline)
     try {
       const session = await this.connected()
       const content = this.content(commit)
@@ -130,6 +132,7 @@ export class PostgresStore implements Store {
       RETURNING partition, epoch::float8, version::float8, position::float8, origin`, [this.pipeline, PARTITIONS - 1])
     for (const { partition, version } of rows) this.versions[partition] = version
     const newest = rows.reduce((a, b) => b.version > a.version ? b : a)
+    this.version = newest.version
     if (rows.some(row => row.epoch !== newest.epoch)) await session.query('UPDATE checkpoint SET epoch = $2 WHERE pipeline = $1', [this.pipeline, Math.max(...rows.map(row => row.epoch))])
     const { rows: counts } = await session.query(`
       SELECT branch, received::float8, derived::float8, written::float8, late::float8, filtered::float8, deduplicated::float8, dead_lettered::float8, aggregated::float8, rows::float8
@@ -165,6 +168,7 @@ export class PostgresStore implements Store {
   private done ({ named, outcomes }: Written, { partitions, version }: Commit): readonly Outcome[] {
     this.series.keep(named)
     for (const partition of movedBy(partitions)) this.versions[partition] = version + 1
+    this.version = version + 1
     return outcomes
   }
 
