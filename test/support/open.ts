@@ -24,7 +24,10 @@ export function openSource (spec: SourceSpec, host: Omit<SourceHost, 'origin'>, 
     source: {
       marks: true,
       open: (from, credits, signal) => new Observable(subscriber => {
-        void opened.then(() => { if (!signal.aborted) source!.open(from, credits, signal).subscribe(subscriber) }, error => subscriber.error(error))
+        void opened.then(() => {
+          if (signal.aborted) subscriber.complete()
+          else source!.open(from, credits, signal).subscribe(subscriber)
+        }, error => subscriber.error(error))
       }),
       commit: async upTo => { await source?.commit(upTo) },
       done: upTo => { source?.done?.(upTo) },

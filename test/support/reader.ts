@@ -32,6 +32,8 @@ export function read (spec: SourceSpec, { from, commit = true, bytes = 32 * 2 **
   const log = pino({ level: 'debug' }, { write: line => { lines.push(JSON.parse(line) as Record<string, unknown>) } })
   const { source, journal } = openSource(spec, { pipeline, series, ahead: 60_000, log, now }, options)
   let open: Delivery[] = []
+  let end!: () => void
+  const ended = new Promise<void>(resolve => { end = resolve })
   const reader: Reader = {
     source, journal, series, credits, lines, readings: [], dead: [], error: undefined, received: 0, upTo: from ?? 0,
     async commit () {
@@ -52,6 +54,7 @@ export function read (spec: SourceSpec, { from, commit = true, bytes = 32 * 2 **
     },
     async stop () {
       stop.abort()
+      await ended
       await source.close?.()
     }
   }
@@ -68,7 +71,8 @@ export function read (spec: SourceSpec, { from, commit = true, bytes = 32 * 2 **
       open.push(delivery)
       if (commit) void reader.commit()
     },
-    error (error) { reader.error = error }
+    error (error) { reader.error = error; end() },
+    complete: end
   })
   return reader
 }
