@@ -22,11 +22,11 @@ export const kill: Benchmark = {
     for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, interrupt)
     closing.push(() => { for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, interrupt) })
     try {
-      const { attempted, acked, rows, lost, duplicated, phantom, unknown, state_mismatches, feature_rows, alerts, commits, repeated, suppressed, ready, recovered } = await soak(given, say, stop.signal, closing)
+      const { attempted, acked, rows, lost, duplicated, phantom, unknown, state_mismatches, feature_rows, alerts, follower_rows, commits, repeated, late, suppressed, ready, recovered } = await soak(given, say, stop.signal, closing)
       const { source, kills, seed, series, rate } = given
       return [{
-        source, protocol: source === 'mqtt' ? given.protocol : source === 'broker' ? 4 : 0, sink: options.sink, seed, series, rate, kills, commits, commits_per_kill: kills === 0 ? 0 : round(commits / kills),
-        attempted, acked, unknown, rows, lost, duplicated, phantom, state_mismatches, feature_rows, alerts, log_repeats: repeated, redeliveries_suppressed: suppressed,
+        source, protocol: source === 'mqtt' ? given.protocol : source === 'broker' ? 4 : 0, sink: given.sink, seed, series, rate, kills, commits, commits_per_kill: kills === 0 ? 0 : round(commits / kills),
+        attempted, acked, unknown, rows, lost, duplicated, phantom, state_mismatches, late, feature_rows, alerts, ...given.sink === 'postgres' ? {} : { follower_rows }, log_repeats: repeated, redeliveries_suppressed: suppressed,
         recovery_ms: percentiles(recovered), ready_ms: percentiles(ready)
       }]
     } finally {
@@ -57,9 +57,8 @@ function read (options: Options): Given {
     if (!Number.isInteger(n) || n < least || n > most) throw new Error(`--${name} is a whole number from ${least} to ${most}, not ${options[name]}`)
     return n
   }
-  one('sink', ['postgres'])
   return {
-    source: one('source', sources), oracle: one('oracle', ['log', 'ledger']), protocol: one('protocol', ['4', '5']) === '4' ? 4 : 5,
+    source: one('source', sources), sink: one('sink', ['postgres', 'questdb']), oracle: one('oracle', ['log', 'ledger']), protocol: one('protocol', ['4', '5']) === '4' ? 4 : 5,
     kills: whole('kills', 0, 2000), seed: whole('seed', 0, 2 ** 31 - 1), series: whole('series', 8, 50_000), rate: whole('rate', 1, 50_000), seconds: whole('seconds', 1, 600)
   }
 }

@@ -71,11 +71,13 @@ export function* readArchive (folder: string): Generator<Message> {
   }
 }
 
-/** Topic and payload of a message; between them its stamp (flag 1) and its session and packet id (flag 2), which nobody asks for here. */
+/** Topic and payload of a message; between them what nobody asks for here: its stamp (flag 1), its client and packet id with a hash (flag 2), why it is none (flag 4). */
 function decode (body: Buffer): { topic: string, payload: string } {
-  let at = 2 + body.readUInt16LE(0)
+  const after = (at: number) => at + 2 + body.readUInt16LE(at)       // a text
+  let at = after(0)
   const topic = body.toString('utf8', 2, at), flags = body[at++]
-  if ((flags & 1) !== 0) at += 2 + body.readUInt16LE(at)
-  if ((flags & 2) !== 0) at += 2 + body.readUInt16LE(at) + 2 + 8
+  if ((flags & 1) !== 0) at = after(at)
+  if ((flags & 2) !== 0) at = after(at) + 2 + 8
+  if ((flags & 4) !== 0) at = after(after(at))
   return { topic, payload: body.toString('utf8', at) }
 }

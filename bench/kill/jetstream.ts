@@ -1,7 +1,9 @@
 /** A JetStream stream: published to, and read from its beginning. The packages are asked for only when a run needs them. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 
 export const STREAM = 'kill'
+const AGAIN = 50                     // ms
 
 /** What we use of @nats-io/jetstream. */
 interface Library {
@@ -61,7 +63,7 @@ export class StreamPublisher {
 
   publish (subject: string, payload: string, acknowledged: () => void, msgID: string): void {
     this.left++
-    const attempt = (): Promise<void> => this.stream.publish(subject, payload, { msgID }).then(() => { this.left--; acknowledged() }, attempt)
+    const attempt = (): Promise<void> => this.stream.publish(subject, payload, { msgID }).then(() => { this.left--; acknowledged() }, () => sleep(AGAIN).then(attempt))
     void attempt()
   }
 

@@ -18,12 +18,12 @@ export const features = ['count', 'mean', 'std', 'min', 'max', 'range', 'slope',
 
 const SECOND = 1_000_000
 
-/** Windows of at least 1 s and 8 readings, and an alert after some 3 readings, so that kills find them half-way. */
+/** Windows of at least 1 s and 8 readings, and an alert after 3 or more, so that kills find them half-way. */
 export function settingsOf (plan: Plan): Settings {
   const step = stepOf(plan)
   const seconds = (steps: number) => Math.ceil(Math.max(1, steps * step / SECOND)) * SECOND
   return {
-    lateness: 2 * seconds(4), every: seconds(8), within: Math.max(60 * SECOND, seconds(20)), alpha: 0.1,
+    lateness: 2 * seconds(4), every: seconds(8), within: Math.max(60 * SECOND, seconds(40)), alpha: 0.1,
     zscore: { over: 60_000, samples: 12, floor: 0.01 },
     alert: { above: HIGH, for: Math.round(2.5 * step / 1000) * 1000 }
   }

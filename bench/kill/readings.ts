@@ -12,14 +12,14 @@ export interface Plan {
 export interface Reading { readonly series: number, readonly n: number }
 
 const METRICS = 4                    // of a device
-/** Every eighth series sends its readings in swapped pairs, so that some are out of order. */
-const swaps = (series: number): boolean => series % 8 === 3
+/** How far apart readings are that a series sends in swapped order: some series next to each other, a few so far that one of them is late. */
+const swap = (series: number): number => series % 8 === 3 ? 1 : series % 16 === 9 ? 32 : 0
 
 export const readingOf = (plan: Plan, message: number): Reading => {
   const series = message % plan.series, i = Math.floor(message / plan.series)
-  return { series, n: swaps(series) ? i ^ 1 : i }
+  return { series, n: i ^ swap(series) }
 }
-export const messageOf = (plan: Plan, { series, n }: Reading): number => (swaps(series) ? n ^ 1 : n) * plan.series + series
+export const messageOf = (plan: Plan, { series, n }: Reading): number => (n ^ swap(series)) * plan.series + series
 
 /** us of event time from one reading of a series to the next: as far apart as they are sent. */
 export const stepOf = (plan: Plan): number => Math.round(plan.series / plan.rate * 1e6)

@@ -12,6 +12,7 @@ import { work, type Truth } from './oracle.ts'
 import { NAME, pipelineOf, settingsOf, TABLES } from './pipeline.ts'
 import type { Ledger, Task } from './publish.ts'
 import { nameOf, payloadOf, readingOf, uniform, type Plan } from './readings.ts'
+import { openTable } from './questdb.ts'
 import { fixedPort, openOrigin, type sources } from './source.ts'
 
 export interface Given {
@@ -22,6 +23,7 @@ export interface Given {
   readonly series: number
   readonly rate: number              // messages/s
   readonly seconds: number           // how long to publish when nothing is killed
+  readonly sink: 'postgres' | 'questdb'      // questdb: as a follower beside it
   readonly oracle: 'log' | 'ledger'  // whose order the recomputation follows
 }
 
@@ -29,6 +31,7 @@ export interface Given {
 export interface Outcome extends Verdict, Ledger {
   readonly commits: number           // until the last kill, or until publishing ends
   readonly repeated: number          // messages of the log that say what an earlier one has said
+  readonly late: number
   readonly suppressed: number
   readonly ready: readonly number[]
   readonly recovered: readonly number[]        // to the first new commit
@@ -46,9 +49,11 @@ export async function soak (given: Given, say: (line: string) => void, signal: A
   closing.push(() => database.stop())
   const origin = await openOrigin(given.source, given.protocol)
   closing.push(() => origin.stop())
+  const follower = given.sink === 'questdb' ? openTable() : undefined
+  closing.push(() => follower?.stop())
   const plan: Plan = { seed, series: given.series, rate: given.rate, start: Math.floor(Date.now() / 1000) * 1_000_000 }
   const settings = settingsOf(plan), file = join(folder, 'pipeline.json'), ledgerFile = join(folder, 'ledger'), http = await fixedPort()
-  writeFileSync(file, JSON.stringify(pipelineOf(origin.from, settings, [])))
+  writeFileSync(file, JSON.stringify(pipelineOf(origin.from, settings, follower === undefined ? [] : [follower.sink])))
   const archive = new Archive(join(folder, 'engine', 'log'), join(folder, 'archive'))
   const commits = await Commits.watch(database.url)
   closing.push(() => { archive.stop() }, () => commits.close())
@@ -103,8 +108,8 @@ export async function soak (given: Given, say: (line: string) => void, signal: A
 
   const messages = given.oracle === 'ledger' ? published(plan, ledger.attempted) : origin.messages?.() ?? readArchive(join(folder, 'archive'))
   const truth: Truth = await work(messages, settings)
-  const verdict = await check(database.url, plan, settings, readFileSync(ledgerFile), truth, say)
-  return { ...ledger, ...verdict, commits: counted, repeated: truth.repeated, suppressed: lives.reduce((n, l) => n + l.suppressed, 0), ready, recovered: commits.firsts }
+  const verdict = await check(database.url, plan, settings, readFileSync(ledgerFile), truth, follower?.read, say)
+  return { ...ledger, ...verdict, commits: counted, repeated: truth.repeated, late: truth.late, suppressed: lives.reduce((n, l) => n + l.suppressed, 0), ready, recovered: commits.firsts }
 }
 
 /** What was published, in its order: that of the log as long as nobody doubles or reorders anything on the way. */
