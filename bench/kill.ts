@@ -16,6 +16,7 @@ export const kill: Benchmark = {
     source: option('mqtt'), kills: option('20'), protocol: option('5'), sink: option('postgres'), seed: option('1'),
     series: option('200'), rate: option('2000'), seconds: option('10'), oracle: option('log')
   },
+  check: options => { read(options) },
   async run (say, options) {
     const given = read(options), closing: (() => unknown)[] = []
     const stop = new AbortController(), interrupt = () => stop.abort(new Error('interrupted'))

@@ -19,12 +19,13 @@ const given = read(name)
 if (given !== undefined && name === undefined) for (const [name, { summary }] of Object.entries(benchmarks)) process.stdout.write(`${name.padEnd(22)} ${summary}\n`)
 else if (given !== undefined) await measure(name!, benchmarks[name!], given)
 
-/** Flags and options; undefined, having said why and set the exit code, when the benchmark or an option is not there. */
+/** Flags and options; undefined, having said why and set the exit code, when the benchmark or an option is not there or not right. */
 function read (name: string | undefined): { readonly json: boolean, readonly save: boolean, readonly options: Options } | undefined {
   try {
     if (name !== undefined && benchmarks[name] === undefined) throw new Error(`there is no benchmark "${name}"; there are: ${Object.keys(benchmarks).join(', ')}`)
     const flag = { type: 'boolean', default: false } as const
     const { values: { json, save, ...options } } = parseArgs({ args, allowPositionals: true, options: { ...benchmarks[name ?? '']?.options, json: flag, save: flag } })
+    benchmarks[name ?? '']?.check?.(options as Options)
     return { json: json === true, save: save === true, options: options as Options }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n`)

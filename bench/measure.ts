@@ -6,6 +6,8 @@ export interface Benchmark {
   readonly unit: string              // what one row of its figures stands for
   /** Options of its own: --name value. */
   readonly options?: Readonly<Record<string, { readonly type: 'string', readonly default: string }>>
+  /** Throws when an option has a value that it cannot have. */
+  check? (options: Options): void
   run (say: (line: string) => void, options: Options): Promise<readonly Figures[]>
   /** What is wrong with figures that are shown all the same; then the program ends with 1. */
   fault? (figures: Figures): string | undefined

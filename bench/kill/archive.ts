@@ -59,7 +59,7 @@ export function* readArchive (folder: string): Generator<Message> {
     const bytes = next
     next = read(names[i])
     const first = bytes.readDoubleLE(8), salt = bytes.readUInt32LE(32)
-    const end = next !== undefined && next.length >= HEADER ? next.readDoubleLE(24) : bytes.length       // what stands behind was never durable
+    const end = Math.min(bytes.length, next !== undefined && next.length >= HEADER ? next.readDoubleLE(24) : Infinity)       // what stands behind was never durable
     if (first !== position + 1) throw new Error(`the archive ends at position ${position} and goes on at ${first}`)
     for (let at = HEADER; at + HEAD <= end;) {
       const size = HEAD + bytes.readUInt32LE(at + 4)

@@ -37,7 +37,7 @@ export async function* readStream (url: string): AsyncGenerator<Stored> {
     const { state } = await (await jetstreamManager(connection)).streams.info(STREAM)
     const consumer = await jetstream(connection).consumers.get(STREAM)
     for (let seq = 0; seq < state.last_seq;) {
-      for await (const message of await consumer.fetch({ max_messages: 5000, expires: 5000 })) {
+      for await (const message of await consumer.fetch({ max_messages: Math.min(5000, state.last_seq - seq), expires: 5000 })) {
         if (message.seq !== seq + 1) throw new Error(`the stream has no message ${seq + 1}: the next one is ${message.seq}`)
         seq = message.seq
         yield message
