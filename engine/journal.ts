@@ -112,6 +112,17 @@ export class Journal implements ListenerHost {
   trouble (): string | undefined { return this.full?.message ?? (this.listener === undefined ? 'not listening yet' : this.listener.trouble()) }
   address (): string | undefined { return this.listener?.address?.() }
 
+  /** What has happened to messages that should be known. */
+  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, record_lost: this.lost, ...this.listener?.events } }
+
+  /** Is so much of the log behind what a reader at `position` has read that a snapshot would make room? */
+  crowdedAt (position: Position): boolean {
+    const { wal, places } = this
+    if (wal.bytes < this.budget / 4) return false
+    const oldest = Math.min(...[...places.values()].map(p => p.position))
+    return position - oldest > (wal.durable - wal.first) / 4
+  }
+
   append (message: Message): Position | undefined {
     if (!this.open) return this.crowded()
     if (!this.hears) this.resume()

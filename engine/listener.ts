@@ -27,6 +27,8 @@ export interface Listener {
   trouble (): string | undefined
   /** The URL that it listens on, once it does. */
   address? (): string | undefined
+  /** How often something has happened that an operator of the process should know of, by name. */
+  readonly events?: Readonly<Record<string, number>>
   /** Hears nothing more; can still acknowledge. */
   stop (): void
   /** Lets go of its connections, after what was written to them has left. */

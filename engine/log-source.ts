@@ -34,6 +34,8 @@ export class LogSource implements Source {
   trouble (): string | undefined { return this.journal.trouble() }
   address (): string | undefined { return this.journal.address() }
   behind (): number { return this.journal.wal.durable - this.position }
+  crowded (): boolean { return this.journal.crowdedAt(this.position) }
+  events (): Readonly<Record<string, number>> { return this.journal.events }
   async commit (): Promise<void> {}
   done (upTo: Position): void { this.journal.move(this.host.pipeline, upTo) }
   async close (): Promise<void> { await this.reader?.close() }

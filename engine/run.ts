@@ -9,6 +9,7 @@ import { Flow, receiverKey, settle, type Outputs } from './flow.ts'
 import type { Journal } from './journal.ts'
 import { planTables, routesOf, storeSinks } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
+import { Poison } from './poison.ts'
 import { apply, feed, Recovery } from './recovery.ts'
 import { SeriesTable } from './series.ts'
 import type { Receiver, Sink, SinkHost, SinkSpec } from './sink.ts'
@@ -27,6 +28,8 @@ export interface RunOptions {
   readonly fallback: (plan: StorePlan, host: SinkHost) => Store       // the store of a pipeline whose sinks bring none
   readonly source?: SourceSpec               // read this instead of the pipeline's own
   readonly journal?: Journal | undefined     // of the source, when it cannot be read again
+  readonly careful?: boolean                 // an operator has thrown: find the readings on which it does
+  readonly maxPoison?: number                // how many of them in a row are too many
   readonly acceptLoss?: boolean              // go on although what was read before is not there any more
   readonly now?: () => number
 }
@@ -60,7 +63,8 @@ export class Run {
   private epoch = 0
   private version = 0
   private readonly began = performance.now()
-  private checkpoints: Checkpoints | undefined
+  checkpoints: Checkpoints | undefined
+  private poison: Poison | undefined         // while rows that an operator throws on are looked for
   private recovery: Recovery | undefined     // while what the store has is processed again
   private deaf = false                       // not listening until now; for sources whose log does not say so
 
@@ -70,6 +74,7 @@ export class Run {
     this.log = options.log.child({ pipeline: pipeline.name })
     this.now = options.now ?? ingestClock()
     this.series = new SeriesTable(options.maxSeries)
+    if (options.careful === true) this.poison = new Poison(options.maxPoison ?? 10)
     this.host = { pipeline: pipeline.name, series: this.series, log: this.log, database: options.database, folder: options.folder }
   }
 
@@ -140,6 +145,8 @@ export class Run {
     throw new MillraceError('log/missing', `the pipeline "${this.pipeline.name}" stands at position ${position} of ${origin}, which is not what its source is now (${this.source!.origin?.() ?? 'unknown'}); what it remembers is of position ${header?.position ?? 0}`, { help: 'bring the folder of that log back, or run once more with the former source until it stops by itself; or start with --accept-loss to go on without' })
   }
 
+  get journal (): Journal | undefined { return this.options.journal }
+
   /** By how much the accounting identity is off, on the trunk. */
   get imbalance (): number { return imbalance({ ...this.counts[''], received: this.received }, this.inFlight) }
 
@@ -161,7 +168,7 @@ export class Run {
     const { flow, checkpoints, recovery } = this
     const started = performance.now()
     if (!this.credits.open) this.deaf = true
-    const rest = recovery === undefined ? delivery : recovery.replay(flow!, delivery)
+    const rest = recovery === undefined ? delivery : recovery.replay(flow!, delivery, this.feed)
     if (recovery !== undefined && (rest !== undefined || recovery.caughtUp(flow!))) {
       this.recovery = undefined
       this.log.info({ position: flow!.position, ms: Math.round(performance.now() - this.began) }, 'recovered')
@@ -170,13 +177,24 @@ export class Run {
     else {
       this.received += rest.received
       this.inFlight += rest.received
-      if (checkpoints!.due) checkpoints!.begin(this.version, this.source!.origin?.())
-      const outputs = feed(flow!, rest)
+      if (checkpoints!.due(this.source!.crowded?.() === true)) checkpoints!.begin(this.version, this.source!.origin?.())
+      const outputs = this.feed(flow!, rest)
       checkpoints!.did(performance.now() - started, delivery.received)
       if (outputs !== undefined || checkpoints!.isUnderWay) await this.settle(outputs ?? this.nothing(), signal)
     }
     this.credits.give(delivery.bytes)
     await this.source!.commit(this.position)
+  }
+
+  /** Carefully, for a while after an operator has thrown. */
+  private readonly feed: typeof feed = (flow, delivery) => {
+    const { poison } = this
+    if (poison === undefined) return feed(flow, delivery)
+    const before = poison.isolated
+    const outputs = poison.feed(flow, delivery, this.series)
+    if (poison.isolated > before) this.log.error({ readings: poison.isolated - before, position: delivery.upTo }, 'an operator throws on these readings: they are dead letters now')
+    if (poison.over) this.poison = undefined
+    return outputs
   }
 
   /** Marks of sources that have none in their log, and what a snapshot still needs when nothing arrives. */
@@ -193,7 +211,7 @@ export class Run {
         if (outputs !== undefined || mark.kind === 'listen') return await this.settle(outputs ?? this.nothing(), signal, [mark])
       }
     }
-    if (checkpoints!.due) checkpoints!.begin(this.version, source!.origin?.())
+    if (checkpoints!.due(this.source!.crowded?.() === true)) checkpoints!.begin(this.version, source!.origin?.())
     if (checkpoints!.isUnderWay) await this.settle(this.nothing(), signal)
   }
 

@@ -36,16 +36,28 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   signal.addEventListener('abort', forward, { once: true })
   if (signal.aborted) forward()
   const journals = source === undefined ? await openJournals(pipelines, { log, folder, budget: logBudget, retain }, signal) : new Map<string, Journal>()
-  const runs = pipelines.map(pipeline => new Run(pipeline, {
-    log, folder, database, fallback: parts.fileStore, acceptLoss, journal: journals.get(pipeline.name),
+  const open = (pipeline: Pipeline, careful = false) => new Run(pipeline, {
+    log, folder, database, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name),
     ...maxSeries === undefined ? {} : { maxSeries },
     ...source === undefined ? {} : { source }
-  }))
+  })
+  const runs = pipelines.map(pipeline => open(pipeline))
+  /** After an operator has thrown, the pipeline recovers as after a crash and goes on carefully. */
+  const run = async (k: number): Promise<void> => {
+    try {
+      await runs[k].run(stop.signal)
+    } catch (error) {
+      if (!(error instanceof MillraceError) || error.code !== 'engine/operator' || stop.signal.aborted) throw error
+      log.error({ pipeline: pipelines[k].name, err: error.message }, 'an operator threw: going back to the last commit, to find the readings on which it does')
+      runs[k] = open(pipelines[k], true)
+      await run(k)
+    }
+  }
   const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted }, { ...http, log })
   try {
     started?.(runs, plane?.url)
     for (const journal of new Set(journals.values())) journal.listen()
-    const results = await Promise.allSettled(runs.map(run => run.run(stop.signal).catch(error => { stop.abort(); throw error })))
+    const results = await Promise.allSettled(runs.map((_, k) => run(k).catch(error => { stop.abort(); throw error })))
     const failed = results.find(r => r.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     return runs
