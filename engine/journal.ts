@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { MillraceError } from './errors.ts'
@@ -7,6 +7,8 @@ import type { Listener, ListenerHost, Message } from './listener.ts'
 import type { Logger } from './log.ts'
 import { MessageHead, readMessage } from './message.ts'
 import { hashOf, Redeliveries } from './redelivery.ts'
+import { Places } from './journal-places.ts'
+import { doneWith, readRequests } from './requeue.ts'
 import type { Position, Source, SourceHost, SourceSpec } from './source.ts'
 import { kinds, syncFolder, type FileSystem, type Kind } from './wal-segment.ts'
 import * as disk from 'node:fs/promises'
@@ -23,9 +25,8 @@ export interface JournalOptions {
   readonly clock?: () => number      // wall clock, ms
   readonly fs?: FileSystem
 }
-interface Place { readonly position: Position, readonly at: number }       // at: wall clock, ms, when it was last moved
 
-const RETAIN = 24 * 3_600_000, AGAIN = 500, CROWDED = 0.8
+const AGAIN = 500                    // ms between tries to open a log whose disk is full
 const NOTHING = new Uint8Array(0)
 
 /**
@@ -44,11 +45,9 @@ export class Journal implements ListenerHost {
   failure: unknown
   private readonly options: JournalOptions
   private readonly redeliveries = new Redeliveries()
-  private readonly places = new Map<string, Place>()
-  private readonly running = new Map<string, () => void>()
+  private readonly places: Places
   private readonly head = new MessageHead()
   private readonly hash = Buffer.alloc(8)
-  private readonly clock: () => number
   private readonly stopping = new AbortController()
   private listener: Listener | undefined
   private able = false               // the listener hears what comes
@@ -57,7 +56,7 @@ export class Journal implements ListenerHost {
   private newest = 0                 // ingest time of the newest record, ms
   private senders = 0                // position of the newest record that says what may come again
   private ticks: NodeJS.Timeout | undefined
-  private saving: Promise<void> = Promise.resolve()
+  private requeueing = false
   private waiting: (() => void)[] = []
   private full: MillraceError | undefined      // the disk is: opening again
 
@@ -69,19 +68,16 @@ export class Journal implements ListenerHost {
     this.log = options.log
     this.name = identity.client
     this.origin = `log:${identity.id}`
-    this.clock = clock
+    this.places = new Places(options.folder, { log: options.log, clock, ...options.retain === undefined ? {} : { retain: options.retain } })
     this.now = () => this.newest = Math.max(this.newest, start + performance.now())
   }
 
   /** Opens the log and finds out what may come again. Nothing is heard before listen(). */
   static async open (spec: SourceSpec, options: JournalOptions, signal: AbortSignal): Promise<Journal> {
     const journal = new Journal(spec, await identify(options), options)
-    for (const [pipeline, place] of Object.entries(await readPlaces(options.folder))) journal.places.set(pipeline, place)
+    await journal.places.open()
     await journal.openWal(signal)
-    for (const pipeline of options.pipelines) {
-      journal.running.set(pipeline, () => {})
-      if (!journal.places.has(pipeline)) journal.places.set(pipeline, { position: journal.wal.first - 1, at: journal.clock() })
-    }
+    for (const pipeline of options.pipelines) journal.places.expect(pipeline, journal.wal.first - 1)
     return journal
   }
 
@@ -93,7 +89,7 @@ export class Journal implements ListenerHost {
 
   /** A pipeline reads from here on. `expel`: it has lost its place, and lets go of it. */
   attach (pipeline: string, place: Position, expel: () => void): void {
-    this.running.set(pipeline, expel)
+    this.places.attach(pipeline, expel)
     this.move(pipeline, place)
   }
 
@@ -106,6 +102,7 @@ export class Journal implements ListenerHost {
     this.ticks = setInterval(() => {
       if (!this.hears) this.resume()
       else if (this.open) this.put(kinds.tick)
+      this.requeue().catch(error => { this.log.error({ err: error }, 'log: what was to be read once more could not be taken up') })
     }, this.options.tick)
   }
 
@@ -118,9 +115,7 @@ export class Journal implements ListenerHost {
   /** Is so much of the log behind what a reader at `position` has read that a snapshot would make room? */
   crowdedAt (position: Position): boolean {
     const { wal, places } = this
-    if (wal.bytes < this.budget / 4) return false
-    const oldest = Math.min(...[...places.values()].map(p => p.position))
-    return position - oldest > (wal.durable - wal.first) / 4
+    return wal.bytes >= this.budget / 4 && position - places.least > (wal.durable - wal.first) / 4
   }
 
   append (message: Message): Position | undefined {
@@ -171,8 +166,7 @@ export class Journal implements ListenerHost {
 
   /** Nothing up to here will be read by this pipeline again. */
   move (pipeline: string, position: Position): void {
-    this.places.set(pipeline, { position, at: this.clock() })
-    this.saving = this.saving.then(() => savePlaces(this.options.folder, Object.fromEntries(this.places))).catch(error => { this.log.warn({ err: error }, 'log: the places of its pipelines could not be saved') })
+    this.places.move(pipeline, position)
     void this.tidy()
   }
 
@@ -189,7 +183,7 @@ export class Journal implements ListenerHost {
   async close (): Promise<void> {
     await this.stop()
     await this.listener?.close()
-    await this.saving
+    await this.places.saved
     await this.wal.close()
   }
 
@@ -232,6 +226,21 @@ export class Journal implements ListenerHost {
         if (!(error instanceof MillraceError) || error.code !== 'log/full') return this.fail(error)
       }
     }
+  }
+
+  /** Messages that are to be read once more: in the log once each, however often this is cut short. */
+  private async requeue (): Promise<void> {
+    if (this.requeueing || !this.open) return
+    this.requeueing = true
+    try {
+      for (const request of await readRequests(this.options.folder)) {
+        const client = `requeue:${request.key}`
+        if (this.append({ ...request.message, sender: { client, packet: 0, again: true } }) === undefined) return
+        await this.wal.flush()
+        await doneWith(request)
+        this.confirm(client, Infinity)
+      }
+    } finally { this.requeueing = false }
   }
 
   /** What may come again is in the records since the newest that says all of it. */
@@ -285,26 +294,21 @@ export class Journal implements ListenerHost {
     for (const go of waiting) go()
   }
 
-  /** Drops what nobody will read. Where a pipeline that lags would stop others that do not, it loses its place; one that is not running loses it after `retain` too. */
+  /** Drops what nobody will read. */
   private async tidy (): Promise<void> {
-    const { wal, places, running, clock, options: { retain = RETAIN } } = this
-    const crowded = wal.bytes > CROWDED * this.budget
-    for (const [pipeline, { position, at }] of places) {
-      const others = [...places].some(([other, place]) => running.has(other) && place.position > position)
-      if (running.has(pipeline) ? !(crowded && others && this.isSlowest(pipeline)) : clock() - at < retain && !(crowded && others)) continue
-      places.delete(pipeline)
-      this.log.error({ pipeline, position, at: new Date(at).toISOString() }, `log: the pipeline "${pipeline}" has lost its place: ${crowded ? `its log is ${Math.round(100 * wal.bytes / this.budget)} % full and others need the room` : `it has not run for ${Math.round(retain / 3_600_000)} h`}`)
-      running.get(pipeline)?.()
-    }
-    const upTo = Math.min(this.senders - 1, ...[...places.values()].map(p => p.position))
+    const { wal, places } = this
+    const upTo = Math.min(this.senders - 1, places.oldest(wal.bytes / this.budget, wal.durable))
     if (Number.isFinite(upTo) && upTo >= wal.first) await wal.drop(upTo).then(() => this.wake(), error => { this.log.warn({ err: error }, 'log: an old segment could not be removed') })
   }
-
-  private isSlowest (pipeline: string): boolean {
-    const { position } = this.places.get(pipeline)!
-    return [...this.places.values()].every(p => p.position >= position)
-  }
 }
+
+/** Name of the folder of a source's log: the same for equal sources, however they are written. */
+export function logFolder ({ name, options, definition: { tuning = [] } }: SourceSpec): string {
+  const what = Object.fromEntries(Object.entries(options).filter(([option]) => !tuning.includes(option)))
+  return `${name}-${createHash('sha256').update(canonical(what)).digest('hex').slice(0, 12)}`
+}
+/** The same text for the same options, in whatever order they were written. */
+const canonical = (value: unknown): string => JSON.stringify(value, (_, inner) => inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1)) : inner)
 
 const barrier = (client: string, upTo: Position): Buffer => {
   const bytes = Buffer.alloc(8 + Buffer.byteLength(client))
@@ -330,9 +334,4 @@ async function identify ({ folder, client }: JournalOptions): Promise<{ readonly
   return identity
 }
 
-const readPlaces = (folder: string): Promise<Record<string, Place>> => readFile(join(folder, 'places.json'), 'utf8').then(text => JSON.parse(text), () => ({}))
-async function savePlaces (folder: string, places: Record<string, Place>): Promise<void> {
-  await writeFile(join(folder, 'places.new'), JSON.stringify(places))
-  await rename(join(folder, 'places.new'), join(folder, 'places.json'))
-}
 const readHint = (folder: string): Promise<number> => readFile(join(folder, 'senders'), 'utf8').then(Number, () => NaN)

@@ -1,6 +1,7 @@
 import type { Logger } from './log.ts'
 import type { Position } from './source.ts'
 import type { Reason } from './errors.ts'
+import type { SeriesName } from './series.ts'
 
 /** What a listener has heard, as bytes. */
 export interface Message {
@@ -9,6 +10,8 @@ export interface Message {
   readonly stamp?: string | undefined        // its timestamp, when the protocol carries one beside the payload
   /** Who sent it under which packet id, if it may be sent again under the same one; `again`: it says that it is. */
   readonly sender?: Sender | undefined
+  /** It is one reading, whatever topic and payload say: a dead letter or a late row that is read once more. NaN: no value. */
+  readonly reading?: SeriesName & { readonly time: number, readonly value: number } | undefined
   /** It could not be taken as it is: it becomes a dead letter. */
   readonly rejected?: { readonly reason: Reason, readonly detail: string } | undefined
 }

@@ -71,7 +71,7 @@ function letterOf ({ rows, dead }: Delivery, row: number, series: SeriesTable, e
   while (rows.position[row - before - 1] === position) before++
   return {
     position, part: taken + before, reason: 'operator_failed', detail: error.message, topic: `${name.tenant}/${name.device}/${name.metric}`,
-    payload: Buffer.from(JSON.stringify({ ts: rows.time[row], value: Number.isNaN(rows.value[row]) ? null : rows.value[row] })), ingest: rows.ingest[row]
+    payload: Buffer.from(JSON.stringify({ ...name, time: rows.time[row], value: Number.isNaN(rows.value[row]) ? null : rows.value[row] })), ingest: rows.ingest[row]
   }
 }
 

@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { serve } from '../api/server.ts'
 import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
-import { Journal } from '../journal.ts'
+import { Journal, logFolder } from '../journal.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Run } from '../run.ts'
@@ -20,6 +19,7 @@ export interface WorkOptions {
   readonly logBudget?: number | undefined    // bytes of each write-ahead log
   readonly retain?: number | undefined       // ms, see Journal
   readonly acceptLoss?: boolean | undefined
+  readonly maxPoison?: number | undefined
   readonly source?: SourceSpec
   readonly signal: AbortSignal
   readonly started?: (runs: readonly Run[], url: string | undefined) => void
@@ -29,7 +29,7 @@ export interface WorkOptions {
  * Runs pipelines side by side with the HTTP plane until they end or `signal`: what `run`, `replay` and `demo` have in common.
  * One that fails stops the others after their last commit; the first failure is thrown.
  */
-export async function work (pipelines: readonly Pipeline[], { parts, log, folder, database, http, maxSeries, logBudget, retain, acceptLoss = false, source, signal, started }: WorkOptions): Promise<readonly Run[]> {
+export async function work (pipelines: readonly Pipeline[], { parts, log, folder, database, http, maxSeries, logBudget, retain, acceptLoss = false, maxPoison, source, signal, started }: WorkOptions): Promise<readonly Run[]> {
   mkdirSync(folder, { recursive: true })
   const stop = new AbortController()
   const forward = () => stop.abort()
@@ -39,6 +39,7 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   const open = (pipeline: Pipeline, careful = false) => new Run(pipeline, {
     log, folder, database, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name),
     ...maxSeries === undefined ? {} : { maxSeries },
+    ...maxPoison === undefined ? {} : { maxPoison },
     ...source === undefined ? {} : { source }
   })
   const runs = pipelines.map(pipeline => open(pipeline))
@@ -74,10 +75,8 @@ interface LogOptions { readonly log: Logger, readonly folder: string, readonly b
 async function openJournals (pipelines: readonly Pipeline[], { log, folder, budget, retain }: LogOptions, signal: AbortSignal): Promise<Map<string, Journal>> {
   const groups = new Map<string, Pipeline[]>()
   for (const pipeline of pipelines.toSorted((a, b) => a.name < b.name ? -1 : 1)) {
-    const { name, options, listens, definition: { tuning = [] } } = pipeline.source!
-    if (!listens) continue
-    const what = Object.fromEntries(Object.entries(options).filter(([option]) => !tuning.includes(option)))
-    const key = `${name}-${createHash('sha256').update(canonical(what)).digest('hex').slice(0, 12)}`
+    if (!pipeline.source!.listens) continue
+    const key = logFolder(pipeline.source!)
     groups.set(key, [...groups.get(key) ?? [], pipeline])
   }
   const journals = new Map<string, Journal>()
@@ -96,9 +95,6 @@ async function openJournals (pipelines: readonly Pipeline[], { log, folder, budg
   }
   return journals
 }
-
-/** The same text for the same options, in whatever order they were written. */
-const canonical = (value: unknown): string => JSON.stringify(value, (_, inner) => inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1)) : inner)
 
 /** A signal that SIGINT and SIGTERM abort; a second one ends the process at once. `code` is then the exit code for a drained stop. */
 export function stopSignal (log: Logger): { signal: AbortSignal, code: () => number } {
@@ -120,6 +116,20 @@ export function seriesOf (text: string): number {
   const n = Number(text)
   if (!(Number.isInteger(n) && n >= 1 && n <= 2 ** 24)) throw new MillraceError('usage/command', `--max-series ${text} is not a number of series`, { help: `an integer from 1 to ${2 ** 24}` })
   return n
+}
+
+/** '512MiB' -> bytes. */
+export function bytesOf (text: string): number {
+  const [, n, unit] = /^(\d+)(KiB|MiB|GiB|TiB)$/.exec(text) ?? []
+  const bytes = Number(n) * 1024 ** (1 + ['KiB', 'MiB', 'GiB', 'TiB'].indexOf(unit))
+  if (!(bytes >= 2 ** 20)) throw new MillraceError('usage/command', `"${text}" is not a size of a log`, { help: 'at least 1MiB, such as 512MiB or 4GiB' })
+  return bytes
+}
+
+/** A whole number that is not negative. */
+export function countOf (option: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new MillraceError('usage/command', `${option} "${text}" is not a whole number`)
+  return Number(text)
 }
 
 /** '127.0.0.1:8080' -> host and port. */
