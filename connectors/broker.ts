@@ -78,6 +78,11 @@ export class BrokerListener implements Listener {
 
   durable (upTo: Position): void { this.acks.commit(upTo) }
 
+  lost (): void {
+    this.acks.drop()
+    for (const socket of this.sockets) socket.destroy()
+  }
+
   stop (): void {
     this.stopped = true
     this.server?.close()

@@ -81,6 +81,9 @@ export class MqttListener implements Listener {
   trouble (): string | undefined { return this.problem }
   durable (upTo: Position): void { this.link?.durable(upTo) }
 
+  /** The broker sends what it has no PUBACK of again on the next connection. */
+  lost (): void { this.link?.drop() }
+
   stop (): void {
     this.stopped = true
     clearTimeout(this.timer)

@@ -24,6 +24,7 @@ export interface JournalOptions {
   readonly retain?: number           // ms that the place of a pipeline that is not running is kept
   readonly clock?: () => number      // wall clock, ms
   readonly fs?: FileSystem
+  readonly failed?: (error: unknown) => void     // it cannot go on; called once
 }
 
 const AGAIN = 500                    // ms between tries to open a log whose disk is full
@@ -44,7 +45,7 @@ export class Journal implements ListenerHost {
   wal!: Wal
   failure: unknown
   private readonly options: JournalOptions
-  private readonly redeliveries = new Redeliveries()
+  private readonly redeliveries: Redeliveries
   private readonly places: Places
   private readonly head = new MessageHead()
   private readonly hash = Buffer.alloc(8)
@@ -57,6 +58,7 @@ export class Journal implements ListenerHost {
   private senders = 0                // position of the newest record that says what may come again
   private ticks: NodeJS.Timeout | undefined
   private requeueing = false
+  private closed = false
   private waiting: (() => void)[] = []
   private full: MillraceError | undefined      // the disk is: opening again
 
@@ -68,6 +70,7 @@ export class Journal implements ListenerHost {
     this.log = options.log
     this.name = identity.client
     this.origin = `log:${identity.id}`
+    this.redeliveries = new Redeliveries(Math.floor(this.largest / 32))
     this.places = new Places(options.folder, { log: options.log, clock, ...options.retain === undefined ? {} : { retain: options.retain } })
     this.now = () => this.newest = Math.max(this.newest, start + performance.now())
   }
@@ -85,6 +88,7 @@ export class Journal implements ListenerHost {
   get heard (): boolean { return this.wal.durable > 1 }
   get open (): boolean { return !this.refused && this.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.budget }
   get durableUpTo (): Position { return this.wal.durable }
+  private get largest (): number { return Math.min(2 ** 20, this.budget / 8) }
   get budget (): number { return this.options.budget ?? 2 ** 30 }
 
   /** A pipeline reads from here on. `expel`: it has lost its place, and lets go of it. */
@@ -118,9 +122,10 @@ export class Journal implements ListenerHost {
     return wal.bytes >= this.budget / 4 && position - places.least > (wal.durable - wal.first) / 4
   }
 
-  append (message: Message): Position | undefined {
+  append (given: Message): Position | undefined {
     if (!this.open) return this.crowded()
     if (!this.hears) this.resume()
+    const message = given.payload.length <= this.largest ? given : tooLarge(given, this.largest)
     const { topic, payload, sender } = message
     const hash = sender === undefined ? this.hash : hashOf(topic, payload, this.hash)
     if (sender?.again) {
@@ -160,6 +165,7 @@ export class Journal implements ListenerHost {
   forget (client: string): void { this.confirm(client, Infinity) }
 
   fail (error: unknown): void {
+    if (this.failure === undefined) this.options.failed?.(error)
     this.failure ??= error
     this.wake()
   }
@@ -183,6 +189,7 @@ export class Journal implements ListenerHost {
   async close (): Promise<void> {
     await this.stop()
     await this.listener?.close()
+    this.closed = true
     await this.places.saved
     await this.wal.close()
   }
@@ -213,6 +220,7 @@ export class Journal implements ListenerHost {
     this.full = error
     this.log.error({ err: error.message }, 'log: the disk is full, nothing is taken in until there is room')
     this.hears = false
+    this.listener?.lost()
     while (!this.stopping.signal.aborted) {
       await this.wal.close().catch(() => {})
       await new Promise(resolve => setTimeout(resolve, AGAIN))
@@ -220,7 +228,6 @@ export class Journal implements ListenerHost {
         await this.openWal(this.stopping.signal)
         this.full = undefined
         this.log.info('log: there is room on the disk again')
-        this.listener?.durable(this.wal.durable)
         return this.wake()
       } catch (error) {
         if (!(error instanceof MillraceError) || error.code !== 'log/full') return this.fail(error)
@@ -267,14 +274,16 @@ export class Journal implements ListenerHost {
   }
 
   private putSenders (): void {
-    const position = this.put(kinds.senders, this.redeliveries.save())
+    const bytes = this.redeliveries.save()
+    const fits = bytes.length < Math.min(4 * 2 ** 20, this.budget / 8)       // else older segments stay until there is less to say
+    const position = fits ? this.put(kinds.senders, bytes) : undefined
     if (position === undefined) return
     this.senders = position
     void writeFile(join(this.options.folder, 'senders'), String(position)).catch(() => {})
   }
 
   private put (kind: Kind, body: Uint8Array = NOTHING, more: Uint8Array = NOTHING): Position | undefined {
-    if (this.full !== undefined || this.wal.failure !== undefined) return undefined
+    if (this.full !== undefined || this.closed || this.wal.failure !== undefined) return undefined
     return this.wal.append(kind, this.now(), body, more)
   }
 
@@ -309,6 +318,10 @@ export function logFolder ({ name, options, definition: { tuning = [] } }: Sourc
 }
 /** The same text for the same options, in whatever order they were written. */
 const canonical = (value: unknown): string => JSON.stringify(value, (_, inner) => inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1)) : inner)
+
+/** No codec takes more: its beginning is kept. */
+const tooLarge = (message: Message, most: number): Message =>
+  ({ ...message, payload: message.payload.subarray(0, 1024), rejected: { reason: 'too_large', detail: `the payload has ${message.payload.length} bytes, ${most} are possible` } })
 
 const barrier = (client: string, upTo: Position): Buffer => {
   const bytes = Buffer.alloc(8 + Buffer.byteLength(client))

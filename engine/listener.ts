@@ -27,6 +27,8 @@ export type Decode = (topic: string, payload: Uint8Array, ingest: number, stamp?
 export interface Listener {
   /** Everything appended up to here is durable: acknowledge it, in the order received. */
   durable (upTo: Position): void
+  /** What had been appended and was not durable is gone: nothing of it is acknowledged, and who sent it has to send it again. */
+  lost (): void
   trouble (): string | undefined
   /** The URL that it listens on, once it does. */
   address? (): string | undefined

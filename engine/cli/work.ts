@@ -27,7 +27,7 @@ export interface WorkOptions {
 
 /**
  * Runs pipelines side by side with the HTTP plane until they end or `signal`: what `run`, `replay` and `demo` have in common.
- * One that fails stops the others after their last commit; the first failure is thrown.
+ * One that fails does not stop the others; the first failure is thrown when all have ended. A log that fails stops all.
  */
 export async function work (pipelines: readonly Pipeline[], { parts, log, folder, database, http, maxSeries, logBudget, retain, acceptLoss = false, maxPoison, source, signal, started }: WorkOptions): Promise<readonly Run[]> {
   mkdirSync(folder, { recursive: true })
@@ -35,7 +35,8 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   const forward = () => stop.abort()
   signal.addEventListener('abort', forward, { once: true })
   if (signal.aborted) forward()
-  const journals = source === undefined ? await openJournals(pipelines, { log, folder, budget: logBudget, retain }, signal) : new Map<string, Journal>()
+  let failure: unknown
+  const journals = source === undefined ? await openJournals(pipelines, { log, folder, budget: logBudget, retain, failed: error => { failure ??= error; stop.abort() } }, signal) : new Map<string, Journal>()
   const open = (pipeline: Pipeline, careful = false) => new Run(pipeline, {
     log, folder, database, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name),
     ...maxSeries === undefined ? {} : { maxSeries },
@@ -58,7 +59,8 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   try {
     started?.(runs, plane?.url)
     for (const journal of new Set(journals.values())) journal.listen()
-    const results = await Promise.allSettled(runs.map((_, k) => run(k).catch(error => { stop.abort(); throw error })))
+    const results = await Promise.allSettled(runs.map((_, k) => run(k).catch(error => { log.error({ pipeline: pipelines[k].name, err: (error as Error).message }, 'this pipeline has stopped'); throw error })))
+    if (failure !== undefined) throw failure
     const failed = results.find(r => r.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     return runs
@@ -69,10 +71,10 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   }
 }
 
-interface LogOptions { readonly log: Logger, readonly folder: string, readonly budget: number | undefined, readonly retain: number | undefined }
+interface LogOptions { readonly log: Logger, readonly folder: string, readonly budget: number | undefined, readonly retain: number | undefined, readonly failed: (error: unknown) => void }
 
 /** The logs of the sources that cannot be read again, by pipeline: pipelines with an equal source share one. */
-async function openJournals (pipelines: readonly Pipeline[], { log, folder, budget, retain }: LogOptions, signal: AbortSignal): Promise<Map<string, Journal>> {
+async function openJournals (pipelines: readonly Pipeline[], { log, folder, budget, retain, failed }: LogOptions, signal: AbortSignal): Promise<Map<string, Journal>> {
   const groups = new Map<string, Pipeline[]>()
   for (const pipeline of pipelines.toSorted((a, b) => a.name < b.name ? -1 : 1)) {
     if (!pipeline.source!.listens) continue
@@ -84,7 +86,7 @@ async function openJournals (pipelines: readonly Pipeline[], { log, folder, budg
     for (const [key, members] of groups) {
       const journal = await Journal.open(members[0].source!, {
         folder: join(folder, 'log', key), log, client: `millrace-${members[0].name}`, pipelines: members.map(p => p.name),
-        tick: Math.min(1000, Math.max(50, Math.min(...members.map(p => p.time.idle)) / 4)),
+        failed, tick: Math.min(1000, Math.max(50, Math.min(...members.map(p => p.time.idle)) / 4)),
         ...budget === undefined ? {} : { budget }, ...retain === undefined ? {} : { retain }
       }, signal)
       for (const { name } of members) journals.set(name, journal)
