@@ -5,8 +5,9 @@ import { MillraceError } from './errors.ts'
 import { LogSource } from './log-source.ts'
 import type { Listener, ListenerHost, Message } from './listener.ts'
 import type { Logger } from './log.ts'
-import { MessageHead, readMessage } from './message.ts'
+import { MessageHead } from './message.ts'
 import { hashOf, Redeliveries } from './redelivery.ts'
+import { barrier, noteSenders, readSenders } from './redelivery-log.ts'
 import { Places } from './journal-places.ts'
 import { doneWith, readRequests } from './requeue.ts'
 import type { Position, Source, SourceHost, SourceSpec } from './source.ts'
@@ -211,7 +212,9 @@ export class Journal implements ListenerHost {
         else this.fail(error)
       }
     }, signal)
-    await this.readSenders()
+    const { position, newest } = await readSenders(wal, folder, this.redeliveries)
+    this.senders = position
+    this.newest = Math.max(this.newest, newest)
     this.putSenders()
   }
 
@@ -250,36 +253,13 @@ export class Journal implements ListenerHost {
     } finally { this.requeueing = false }
   }
 
-  /** What may come again is in the records since the newest that says all of it. */
-  private async readSenders (): Promise<void> {
-    const { wal, redeliveries } = this
-    const start = await readHint(this.options.folder)
-    let reader
-    try { reader = wal.reader(start >= wal.first && start <= wal.durable ? start - 1 : wal.first - 1) } catch { reader = wal.reader(wal.first - 1) }
-    try {
-      while (reader.position < wal.durable) {
-        await reader.read((position, kind, ingest, bytes, from, to) => {
-          this.newest = Math.max(this.newest, ingest)
-          if (kind === kinds.message) {
-            const { client, packet, hash } = readMessage(bytes, from)
-            if (client !== undefined) redeliveries.put(client, packet, hash, position)
-          } else if (kind === kinds.barrier) redeliveries.confirm(bytes.toString('utf8', from + 8, to), bytes.readDoubleLE(from))
-          else if (kind === kinds.senders) {
-            redeliveries.load(bytes, from, to)
-            this.senders = position
-          }
-        })
-      }
-    } finally { await reader.close() }
-  }
-
   private putSenders (): void {
     const bytes = this.redeliveries.save()
     const fits = bytes.length < Math.min(4 * 2 ** 20, this.budget / 8)       // else older segments stay until there is less to say
     const position = fits ? this.put(kinds.senders, bytes) : undefined
     if (position === undefined) return
     this.senders = position
-    void writeFile(join(this.options.folder, 'senders'), String(position)).catch(() => {})
+    void noteSenders(this.options.folder, position)
   }
 
   private put (kind: Kind, body: Uint8Array = NOTHING, more: Uint8Array = NOTHING): Position | undefined {
@@ -323,13 +303,6 @@ const canonical = (value: unknown): string => JSON.stringify(value, (_, inner) =
 const tooLarge = (message: Message, most: number): Message =>
   ({ ...message, payload: message.payload.subarray(0, 1024), rejected: { reason: 'too_large', detail: `the payload has ${message.payload.length} bytes, ${most} are possible` } })
 
-const barrier = (client: string, upTo: Position): Buffer => {
-  const bytes = Buffer.alloc(8 + Buffer.byteLength(client))
-  bytes.writeDoubleLE(upTo, 0)
-  bytes.write(client, 8)
-  return bytes
-}
-
 /** Who this log is: written once, before its first record. */
 async function identify ({ folder, client }: JournalOptions): Promise<{ readonly id: string, readonly client: string }> {
   const file = join(folder, 'log.json')
@@ -346,5 +319,3 @@ async function identify ({ folder, client }: JournalOptions): Promise<{ readonly
   await syncFolder(disk, dirname(folder))
   return identity
 }
-
-const readHint = (folder: string): Promise<number> => readFile(join(folder, 'senders'), 'utf8').then(Number, () => NaN)
