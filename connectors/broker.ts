@@ -138,7 +138,7 @@ export class BrokerListener implements Listener {
       else this.addresses.set(from, left)
     })
     socket.setNoDelay(true)
-    guard(socket, { connect: CONNECT_BYTES, packet: this.options.maxPayload + TOPIC_BYTES }, packet => this.refused(from, packet), { open: () => !this.stopped && this.host.open, next: go => this.host.room(go) })
+    guard(socket, { connect: CONNECT_BYTES, packet: this.options.maxPayload + TOPIC_BYTES }, packet => this.refused(from, packet), { open: () => !this.stopped && this.host.open, next: go => { if (!this.stopped) this.host.room(go) } })
     aedes.handle(socket)
   }
 

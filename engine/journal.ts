@@ -287,7 +287,9 @@ export class Journal implements ListenerHost {
   private async tidy (): Promise<void> {
     const { wal, places } = this
     const upTo = Math.min(this.senders - 1, places.oldest(wal.bytes / this.budget, wal.durable))
-    if (Number.isFinite(upTo) && upTo >= wal.first) await wal.drop(upTo).then(() => this.wake(), error => { this.log.warn({ err: error }, 'log: an old segment could not be removed') })
+    if (!Number.isFinite(upTo) || upTo < wal.first) return
+    const before = wal.bytes
+    await wal.drop(upTo).then(() => { if (wal.bytes < before) this.wake() }, error => { this.log.warn({ err: error }, 'log: an old segment could not be removed') })
   }
 }
 
