@@ -6,7 +6,7 @@ const RUNNING = /"msg":"running"/
 const READY_WITHIN = 60_000          // ms
 const SCRAPE = 100                   // ms between readings of its metrics
 const KEPT = 20_000                  // characters of its log
-const SUPPRESSED = /^millrace_redeliveries_suppressed_total(?:\{[^}]*\})? (\d+)/gm
+const SUPPRESSED = /^millrace_(?:redeliveries_suppressed_total(?:\{[^}]*\})?|source_events_total\{[^}]*event="redelivery_suppressed"[^}]*\}) (\d+)/gm
 
 /** One life of the engine: `millrace run` in a process of its own, from its start to its end, of whatever kind. */
 export class Life {

@@ -56,8 +56,9 @@ export async function soak (given: Given, say: (line: string) => void, signal: A
   const settings = settingsOf(plan), file = join(folder, 'pipeline.json'), ledgerFile = join(folder, 'ledger'), http = await fixedPort()
   writeFileSync(file, JSON.stringify(pipelineOf(origin.from, settings, follower === undefined ? [] : [follower.sink])))
   const archive = new Archive(join(folder, 'engine', 'log'), join(folder, 'archive'))
+  closing.push(() => { archive.stop() })
   const commits = await Commits.watch(database.url)
-  closing.push(() => { archive.stop() }, () => commits.close())
+  closing.push(() => commits.close())
 
   const lives: Life[] = [], ready: number[] = []
   const start = () => {
@@ -104,7 +105,7 @@ export async function soak (given: Given, say: (line: string) => void, signal: A
   if (life.over) throw life.died()
   life.child.kill('SIGTERM')
   await life.ended
-  archive.stop()
+  archive.finish()
 
   const messages = given.oracle === 'ledger' ? published(plan, ledger.attempted) : origin.messages?.() ?? readArchive(join(folder, 'archive'))
   const truth: Truth = await work(messages, settings)
