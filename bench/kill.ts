@@ -31,7 +31,7 @@ export const kill: Benchmark = {
         recovery_ms: percentiles(recovered), ready_ms: percentiles(ready)
       }]
     } finally {
-      for (const close of closing.toReversed()) await close()
+      for (const close of closing.toReversed()) try { await close() } catch (error) { say(`not closed: ${String(error)}`) }
     }
   },
   fault (figures) {
