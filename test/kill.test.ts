@@ -26,7 +26,7 @@ t.test('the archive has every message of a log, in order, also of segments that 
   }
   await sleep(100)
   await wal.drop(150)
-  archive.stop()
+  archive.finish()
   t.ok(readdirSync(kept).length > readdirSync(log).filter(f => f.endsWith('.log')).length)
   const expected = Array.from({ length: 200 }, (_, i) => ({ position: i + 1, ingest: i, topic: `kill/d${i}/m0`, payload: `payload ${i}` })).filter((_, i) => i % 5 !== 4)
   t.strictSame([...readArchive(kept)], expected)

@@ -13,7 +13,8 @@ export class Archive {
   private readonly log: string
   private readonly folder: string
   private readonly seen = new Map<string, string>()     // name -> path
-  private readonly timer = setInterval(() => this.look(), EVERY)
+  private readonly timer = setInterval(() => { try { this.look() } catch (error) { this.failure ??= error } }, EVERY)
+  private failure: unknown
 
   constructor (log: string, folder: string) {
     this.log = log
@@ -21,10 +22,14 @@ export class Archive {
     mkdirSync(folder)
   }
 
-  stop (): void {
-    clearInterval(this.timer)
+  /** Looks once more. Throws when a segment could not be kept, or there is more than one log. */
+  finish (): void {
+    this.stop()
     this.look()
+    if (this.failure !== undefined) throw this.failure
   }
+
+  stop (): void { clearInterval(this.timer) }
 
   private look (): void {
     for (const path of segmentsIn(this.log)) {
