@@ -1,35 +1,53 @@
-/** npm run bench -- <name> [--json] [--save]: one benchmark; without a name the list of them. */
+/** npm run bench -- <name> [its options] [--json] [--save]: one benchmark; without a name the list of them. */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { packageRoot, version } from '../engine/version.ts'
 import { continuousAggregate } from './continuous-aggregate.ts'
 import { ingest } from './ingest.ts'
-import type { Benchmark } from './measure.ts'
+import { kill } from './kill.ts'
+import type { Benchmark, Figures, Options } from './measure.ts'
 import { operators } from './operators.ts'
 import { wal } from './wal.ts'
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { operators, ingest, 'continuous-aggregate': continuousAggregate, wal }
+const benchmarks: Readonly<Record<string, Benchmark>> = { operators, ingest, 'continuous-aggregate': continuousAggregate, wal, kill }
 
-const flags = process.argv.slice(2).filter(a => a.startsWith('--')), [name] = process.argv.slice(2).filter(a => !a.startsWith('--'))
-const unknown = flags.find(f => f !== '--json' && f !== '--save')
-const benchmark = benchmarks[name]
+const args = process.argv.slice(2), name = args.find(a => !a.startsWith('-'))
+const given = read(name)
+if (given !== undefined && name === undefined) for (const [name, { summary }] of Object.entries(benchmarks)) process.stdout.write(`${name.padEnd(22)} ${summary}\n`)
+else if (given !== undefined) await measure(name!, benchmarks[name!], given)
 
-if (unknown !== undefined || (name !== undefined && benchmark === undefined)) {
-  process.stderr.write(`there is no ${unknown ?? `benchmark "${name}"`}; there are: ${Object.keys(benchmarks).join(', ')}, and the flags --json and --save\n`)
-  process.exitCode = 2
-} else if (benchmark === undefined) {
-  for (const [name, { summary }] of Object.entries(benchmarks)) process.stdout.write(`${name.padEnd(22)} ${summary}\n`)
-} else {
-  const json = flags.includes('--json')
-  const results = await benchmark.run(line => { process.stderr.write(`${line}\n`) })
-  for (const figures of results) process.stdout.write(json ? `${JSON.stringify({ benchmark: name, ...figures })}\n` : `${Object.entries(figures).map(([key, value]) => `${key.padEnd(32)} ${String(value)}`).join('\n')}\n\n`)
-  if (flags.includes('--save')) save(name, results)
+/** Flags and options; undefined, having said why and set the exit code, when the benchmark or an option is not there or not right. */
+function read (name: string | undefined): { readonly json: boolean, readonly save: boolean, readonly options: Options } | undefined {
+  try {
+    if (name !== undefined && benchmarks[name] === undefined) throw new Error(`there is no benchmark "${name}"; there are: ${Object.keys(benchmarks).join(', ')}`)
+    const flag = { type: 'boolean', default: false } as const
+    const { values: { json, save, ...options } } = parseArgs({ args, allowPositionals: true, options: { ...benchmarks[name ?? '']?.options, json: flag, save: flag } })
+    benchmarks[name ?? '']?.check?.(options as Options)
+    return { json: json === true, save: save === true, options: options as Options }
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`)
+    process.exitCode = 2
+    return undefined
+  }
+}
+
+async function measure (name: string, benchmark: Benchmark, { json, save, options }: NonNullable<ReturnType<typeof read>>): Promise<void> {
+  const results = await benchmark.run(line => { process.stderr.write(`${line}\n`) }, options)
+  const shown = (figures: Figures) => Object.entries(figures).map(([key, value]) => `${key.padEnd(32)} ${typeof value === 'object' ? JSON.stringify(value) : value}`).join('\n')
+  for (const figures of results) process.stdout.write(json ? `${JSON.stringify({ benchmark: name, ...figures })}\n` : `${shown(figures)}\n\n`)
+  for (const fault of results.map(figures => benchmark.fault?.(figures))) {
+    if (fault === undefined) continue
+    process.stderr.write(`${fault}\n`)
+    process.exitCode = 1
+  }
+  if (save) keep(benchmark.savedAs?.(options) ?? name, results)
 }
 
 /** Keeps the figures with what they were measured on: bench/results/<name>.json. */
-function save (name: string, results: readonly unknown[]): void {
+function keep (name: string, results: readonly Figures[]): void {
   const folder = join(packageRoot, 'bench/results')
   mkdirSync(folder, { recursive: true })
   const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8', cwd: packageRoot }).trim()

@@ -4,9 +4,18 @@
 export interface Benchmark {
   readonly summary: string
   readonly unit: string              // what one row of its figures stands for
-  run (say: (line: string) => void): Promise<readonly Figures[]>
+  /** Options of its own: --name value. */
+  readonly options?: Readonly<Record<string, { readonly type: 'string', readonly default: string }>>
+  /** Throws when an option has a value that it cannot have. */
+  check? (options: Options): void
+  run (say: (line: string) => void, options: Options): Promise<readonly Figures[]>
+  /** What is wrong with figures that are shown all the same; then the program ends with 1. */
+  fault? (figures: Figures): string | undefined
+  /** Name of the file that --save writes; that of the benchmark when absent. */
+  savedAs? (options: Options): string
 }
-export type Figures = Readonly<Record<string, number | string | readonly number[]>>
+export type Options = Readonly<Record<string, string>>
+export type Figures = Readonly<Record<string, number | string | readonly number[] | Readonly<Record<string, number>>>>
 
 export interface Spread { readonly median: number, readonly low: number, readonly high: number }
 

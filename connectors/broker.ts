@@ -78,6 +78,11 @@ export class BrokerListener implements Listener {
 
   durable (upTo: Position): void { this.acks.commit(upTo) }
 
+  lost (): void {
+    this.acks.drop()
+    for (const socket of this.sockets) socket.destroy()
+  }
+
   stop (): void {
     this.stopped = true
     this.server?.close()
@@ -133,7 +138,7 @@ export class BrokerListener implements Listener {
       else this.addresses.set(from, left)
     })
     socket.setNoDelay(true)
-    guard(socket, { connect: CONNECT_BYTES, packet: this.options.maxPayload + TOPIC_BYTES }, packet => this.refused(from, packet), { open: () => !this.stopped && this.host.open, next: go => this.host.room(go) })
+    guard(socket, { connect: CONNECT_BYTES, packet: this.options.maxPayload + TOPIC_BYTES }, packet => this.refused(from, packet), { open: () => !this.stopped && this.host.open, next: go => { if (!this.stopped) this.host.room(go) } })
     aedes.handle(socket)
   }
 

@@ -30,6 +30,8 @@ export interface LinkHost {
 /** One connection to a broker, from its first byte to its last: never used again. Sends no PUBACK before durable(). */
 export interface Link {
   durable (upTo: Position): void
+  /** Ends the connection at once, and whatever it held. */
+  drop (): void
   /** Reads nothing more; can still acknowledge. */
   pause (): void
   /** Says goodbye (the broker keeps the session) and lets go of the socket. */
@@ -121,6 +123,11 @@ export function openLink (url: string, options: IClientOptions, host: LinkHost):
 
   return {
     durable (upTo) { if (!over) acks.commit(upTo) },
+    drop () {
+      acks.drop()
+      why ||= 'given up: the log could not keep what had come'
+      client.stream.destroy()
+    },
     pause () { paused = true },
     close () {
       over = true

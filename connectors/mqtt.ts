@@ -52,8 +52,8 @@ export const mqtt = defineSource({
 })
 
 export class MqttListener implements Listener {
-  /** How often the broker had lost the session: messages may be missing. */
-  sessionsLost = 0
+  /** session_lost: the broker had lost the session, messages may be missing. */
+  readonly events = { session_lost: 0 }
   private readonly options: Options
   private readonly host: ListenerHost
   private readonly where: string
@@ -80,6 +80,9 @@ export class MqttListener implements Listener {
 
   trouble (): string | undefined { return this.problem }
   durable (upTo: Position): void { this.link?.durable(upTo) }
+
+  /** The broker sends what it has no PUBACK of again on the next connection. */
+  lost (): void { this.link?.drop() }
 
   stop (): void {
     this.stopped = true
@@ -116,8 +119,8 @@ export class MqttListener implements Listener {
         if (!resumed && o.persistent) {
           host.forget(client)
           if (this.known) {
-            this.sessionsLost++
-            host.log.warn({ broker: where, sessionsLost: this.sessionsLost }, 'the broker has no session of ours: what it held for us is lost')
+            this.events.session_lost++
+            host.log.warn({ broker: where, sessionsLost: this.events.session_lost }, 'the broker has no session of ours: what it held for us is lost')
           }
         }
         this.known = true

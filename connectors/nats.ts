@@ -138,6 +138,7 @@ export const nats = defineSource({
     return {
       trouble: () => trouble,
       durable () {},
+      lost () {},
       stop () { stop.abort(); leave() },
       async close () { stop.abort(); await connection?.close() }
     }

@@ -24,6 +24,7 @@ export class Checkpoints {
   private work = 0                           // ms since the newest snapshot that is complete
   private since = 0                          // of them, since the one under way began
   private marks = 0
+  complete = 0                               // taken by this process
   private underWay: Whole | undefined
   private kept: Position[] = []              // positions of the complete ones, oldest first, at most two
   private renew: boolean                     // the next one has to be of everything
@@ -43,7 +44,8 @@ export class Checkpoints {
     this.since += more
   }
 
-  get due (): boolean { return this.underWay === undefined && (this.work > REPLAY || this.marks > MARKS) }
+  /** Is it time for one? `crowded`: the source has no room for what the older ones keep. */
+  due (crowded: boolean): boolean { return this.underWay === undefined && (this.work > REPLAY || this.marks > MARKS || crowded && this.flow.position > (this.kept.at(-1) ?? 0)) }
   get isUnderWay (): boolean { return this.underWay !== undefined }
 
   /** Begins one of the state as it is: between two deliveries, when all before is committed. What one under way has is part of it. */
@@ -67,6 +69,7 @@ export class Checkpoints {
     this.marks += marks
     if (part?.complete === undefined) return undefined
     this.underWay = undefined
+    this.complete++
     this.work = this.since
     this.marks = 0
     this.kept = [...this.kept.slice(-1), part.complete.position]

@@ -41,6 +41,7 @@ export const errors = {
   'log/too-large': { title: 'A record larger than a write-ahead log takes.', status: 413, exit: 1 },
   'sink/failed': { title: 'A sink cannot take what it is given.', status: 502, exit: 1 },
   'engine/operator': { title: 'An operator threw: a bug, in it or in its options.', status: 500, exit: 1 },
+  'engine/poison': { title: 'An operator threw on one reading after the other.', status: 500, exit: 1 },
   'engine/snapshot': { title: 'A snapshot that does not fit the operator it is for.', status: 500, exit: 1 },
   'test/failed': { title: 'Tests of a pipeline did not give what they expect.', status: 422, exit: 1 }
 } as const

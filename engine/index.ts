@@ -19,7 +19,7 @@ export { defineSource, type Delivery, type Mark, type Position, type Source, typ
 export { defineSink, type Receiver, type Sink, type SinkDefinition, type SinkHost, type SinkSpec } from './sink.ts'
 export { PARTITIONS } from './partition.ts'
 export type { Layout, SnapshotHeader, SnapshotPage } from './snapshot.ts'
-export type { Commit, LateRows, Outcome, OutboxEntry, Recovered, RecoveredSnapshot, Settled, Store, StorePlan, TablePlan, Write } from './store.ts'
+export type { Commit, LateRows, Letter, LetterQuery, Outcome, OutboxEntry, Recovered, RecoveredSnapshot, Settled, Store, StorePlan, TablePlan, Write } from './store.ts'
 export { addCounts, imbalance, noCounts, type Counts } from './tally.ts'
 export type { AlertEvent, Severity } from './alert.ts'
 export { gather, toRx, Observable, type Gathering } from './stream.ts'

@@ -1,12 +1,15 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { MillraceError } from './errors.ts'
 import { LogSource } from './log-source.ts'
 import type { Listener, ListenerHost, Message } from './listener.ts'
 import type { Logger } from './log.ts'
-import { MessageHead, readMessage } from './message.ts'
+import { MessageHead } from './message.ts'
 import { hashOf, Redeliveries } from './redelivery.ts'
+import { barrier, noteSenders, readSenders } from './redelivery-log.ts'
+import { Places } from './journal-places.ts'
+import { doneWith, readRequests } from './requeue.ts'
 import type { Position, Source, SourceHost, SourceSpec } from './source.ts'
 import { kinds, syncFolder, type FileSystem, type Kind } from './wal-segment.ts'
 import * as disk from 'node:fs/promises'
@@ -22,10 +25,10 @@ export interface JournalOptions {
   readonly retain?: number           // ms that the place of a pipeline that is not running is kept
   readonly clock?: () => number      // wall clock, ms
   readonly fs?: FileSystem
+  readonly failed?: (error: unknown) => void     // it cannot go on; called once
 }
-interface Place { readonly position: Position, readonly at: number }       // at: wall clock, ms, when it was last moved
 
-const RETAIN = 24 * 3_600_000, AGAIN = 500, CROWDED = 0.8
+const AGAIN = 500                    // ms between tries to open a log whose disk is full
 const NOTHING = new Uint8Array(0)
 
 /**
@@ -43,12 +46,10 @@ export class Journal implements ListenerHost {
   wal!: Wal
   failure: unknown
   private readonly options: JournalOptions
-  private readonly redeliveries = new Redeliveries()
-  private readonly places = new Map<string, Place>()
-  private readonly running = new Map<string, () => void>()
+  private readonly redeliveries: Redeliveries
+  private readonly places: Places
   private readonly head = new MessageHead()
   private readonly hash = Buffer.alloc(8)
-  private readonly clock: () => number
   private readonly stopping = new AbortController()
   private listener: Listener | undefined
   private able = false               // the listener hears what comes
@@ -57,7 +58,8 @@ export class Journal implements ListenerHost {
   private newest = 0                 // ingest time of the newest record, ms
   private senders = 0                // position of the newest record that says what may come again
   private ticks: NodeJS.Timeout | undefined
-  private saving: Promise<void> = Promise.resolve()
+  private requeueing = false
+  private closed = false
   private waiting: (() => void)[] = []
   private full: MillraceError | undefined      // the disk is: opening again
 
@@ -69,19 +71,17 @@ export class Journal implements ListenerHost {
     this.log = options.log
     this.name = identity.client
     this.origin = `log:${identity.id}`
-    this.clock = clock
+    this.redeliveries = new Redeliveries(Math.floor(this.largest / 32))
+    this.places = new Places(options.folder, { log: options.log, clock, ...options.retain === undefined ? {} : { retain: options.retain } })
     this.now = () => this.newest = Math.max(this.newest, start + performance.now())
   }
 
   /** Opens the log and finds out what may come again. Nothing is heard before listen(). */
   static async open (spec: SourceSpec, options: JournalOptions, signal: AbortSignal): Promise<Journal> {
     const journal = new Journal(spec, await identify(options), options)
-    for (const [pipeline, place] of Object.entries(await readPlaces(options.folder))) journal.places.set(pipeline, place)
+    await journal.places.open()
     await journal.openWal(signal)
-    for (const pipeline of options.pipelines) {
-      journal.running.set(pipeline, () => {})
-      if (!journal.places.has(pipeline)) journal.places.set(pipeline, { position: journal.wal.first - 1, at: journal.clock() })
-    }
+    for (const pipeline of options.pipelines) journal.places.expect(pipeline, journal.wal.first - 1)
     return journal
   }
 
@@ -89,11 +89,12 @@ export class Journal implements ListenerHost {
   get heard (): boolean { return this.wal.durable > 1 }
   get open (): boolean { return !this.refused && this.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.budget }
   get durableUpTo (): Position { return this.wal.durable }
+  private get largest (): number { return Math.min(2 ** 20, this.budget / 8) }
   get budget (): number { return this.options.budget ?? 2 ** 30 }
 
   /** A pipeline reads from here on. `expel`: it has lost its place, and lets go of it. */
   attach (pipeline: string, place: Position, expel: () => void): void {
-    this.running.set(pipeline, expel)
+    this.places.attach(pipeline, expel)
     this.move(pipeline, place)
   }
 
@@ -106,15 +107,26 @@ export class Journal implements ListenerHost {
     this.ticks = setInterval(() => {
       if (!this.hears) this.resume()
       else if (this.open) this.put(kinds.tick)
+      this.requeue().catch(error => { this.log.error({ err: error }, 'log: what was to be read once more could not be taken up') })
     }, this.options.tick)
   }
 
   trouble (): string | undefined { return this.full?.message ?? (this.listener === undefined ? 'not listening yet' : this.listener.trouble()) }
   address (): string | undefined { return this.listener?.address?.() }
 
-  append (message: Message): Position | undefined {
+  /** What has happened to messages that should be known. */
+  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, record_lost: this.lost, ...this.listener?.events } }
+
+  /** Is so much of the log behind what a reader at `position` has read that a snapshot would make room? */
+  crowdedAt (position: Position): boolean {
+    const { wal, places } = this
+    return wal.bytes >= this.budget / 4 && position - places.least > (wal.durable - wal.first) / 4
+  }
+
+  append (given: Message): Position | undefined {
     if (!this.open) return this.crowded()
     if (!this.hears) this.resume()
+    const message = given.payload.length <= this.largest ? given : tooLarge(given, this.largest)
     const { topic, payload, sender } = message
     const hash = sender === undefined ? this.hash : hashOf(topic, payload, this.hash)
     if (sender?.again) {
@@ -154,14 +166,14 @@ export class Journal implements ListenerHost {
   forget (client: string): void { this.confirm(client, Infinity) }
 
   fail (error: unknown): void {
+    if (this.failure === undefined) this.options.failed?.(error)
     this.failure ??= error
     this.wake()
   }
 
   /** Nothing up to here will be read by this pipeline again. */
   move (pipeline: string, position: Position): void {
-    this.places.set(pipeline, { position, at: this.clock() })
-    this.saving = this.saving.then(() => savePlaces(this.options.folder, Object.fromEntries(this.places))).catch(error => { this.log.warn({ err: error }, 'log: the places of its pipelines could not be saved') })
+    this.places.move(pipeline, position)
     void this.tidy()
   }
 
@@ -178,7 +190,8 @@ export class Journal implements ListenerHost {
   async close (): Promise<void> {
     await this.stop()
     await this.listener?.close()
-    await this.saving
+    this.closed = true
+    await this.places.saved
     await this.wal.close()
   }
 
@@ -199,7 +212,9 @@ export class Journal implements ListenerHost {
         else this.fail(error)
       }
     }, signal)
-    await this.readSenders()
+    const { position, newest } = await readSenders(wal, folder, this.redeliveries)
+    this.senders = position
+    this.newest = Math.max(this.newest, newest)
     this.putSenders()
   }
 
@@ -208,6 +223,7 @@ export class Journal implements ListenerHost {
     this.full = error
     this.log.error({ err: error.message }, 'log: the disk is full, nothing is taken in until there is room')
     this.hears = false
+    this.listener?.lost()
     while (!this.stopping.signal.aborted) {
       await this.wal.close().catch(() => {})
       await new Promise(resolve => setTimeout(resolve, AGAIN))
@@ -215,7 +231,6 @@ export class Journal implements ListenerHost {
         await this.openWal(this.stopping.signal)
         this.full = undefined
         this.log.info('log: there is room on the disk again')
-        this.listener?.durable(this.wal.durable)
         return this.wake()
       } catch (error) {
         if (!(error instanceof MillraceError) || error.code !== 'log/full') return this.fail(error)
@@ -223,38 +238,32 @@ export class Journal implements ListenerHost {
     }
   }
 
-  /** What may come again is in the records since the newest that says all of it. */
-  private async readSenders (): Promise<void> {
-    const { wal, redeliveries } = this
-    const start = await readHint(this.options.folder)
-    let reader
-    try { reader = wal.reader(start >= wal.first && start <= wal.durable ? start - 1 : wal.first - 1) } catch { reader = wal.reader(wal.first - 1) }
+  /** Messages that are to be read once more: in the log once each, however often this is cut short. */
+  private async requeue (): Promise<void> {
+    if (this.requeueing || !this.open) return
+    this.requeueing = true
     try {
-      while (reader.position < wal.durable) {
-        await reader.read((position, kind, ingest, bytes, from, to) => {
-          this.newest = Math.max(this.newest, ingest)
-          if (kind === kinds.message) {
-            const { client, packet, hash } = readMessage(bytes, from)
-            if (client !== undefined) redeliveries.put(client, packet, hash, position)
-          } else if (kind === kinds.barrier) redeliveries.confirm(bytes.toString('utf8', from + 8, to), bytes.readDoubleLE(from))
-          else if (kind === kinds.senders) {
-            redeliveries.load(bytes, from, to)
-            this.senders = position
-          }
-        })
+      for (const request of await readRequests(this.options.folder)) {
+        const client = `requeue:${request.key}`
+        if (this.append({ ...request.message, sender: { client, packet: 0, again: true } }) === undefined) return
+        await this.wal.flush()
+        await doneWith(request)
+        this.confirm(client, Infinity)
       }
-    } finally { await reader.close() }
+    } finally { this.requeueing = false }
   }
 
   private putSenders (): void {
-    const position = this.put(kinds.senders, this.redeliveries.save())
+    const bytes = this.redeliveries.save()
+    const fits = bytes.length < Math.min(4 * 2 ** 20, this.budget / 8)       // else older segments stay until there is less to say
+    const position = fits ? this.put(kinds.senders, bytes) : undefined
     if (position === undefined) return
     this.senders = position
-    void writeFile(join(this.options.folder, 'senders'), String(position)).catch(() => {})
+    void noteSenders(this.options.folder, position)
   }
 
   private put (kind: Kind, body: Uint8Array = NOTHING, more: Uint8Array = NOTHING): Position | undefined {
-    if (this.full !== undefined || this.wal.failure !== undefined) return undefined
+    if (this.full !== undefined || this.closed || this.wal.failure !== undefined) return undefined
     return this.wal.append(kind, this.now(), body, more)
   }
 
@@ -274,33 +283,27 @@ export class Journal implements ListenerHost {
     for (const go of waiting) go()
   }
 
-  /** Drops what nobody will read. Where a pipeline that lags would stop others that do not, it loses its place; one that is not running loses it after `retain` too. */
+  /** Drops what nobody will read. */
   private async tidy (): Promise<void> {
-    const { wal, places, running, clock, options: { retain = RETAIN } } = this
-    const crowded = wal.bytes > CROWDED * this.budget
-    for (const [pipeline, { position, at }] of places) {
-      const others = [...places].some(([other, place]) => running.has(other) && place.position > position)
-      if (running.has(pipeline) ? !(crowded && others && this.isSlowest(pipeline)) : clock() - at < retain && !(crowded && others)) continue
-      places.delete(pipeline)
-      this.log.error({ pipeline, position, at: new Date(at).toISOString() }, `log: the pipeline "${pipeline}" has lost its place: ${crowded ? `its log is ${Math.round(100 * wal.bytes / this.budget)} % full and others need the room` : `it has not run for ${Math.round(retain / 3_600_000)} h`}`)
-      running.get(pipeline)?.()
-    }
-    const upTo = Math.min(this.senders - 1, ...[...places.values()].map(p => p.position))
-    if (Number.isFinite(upTo) && upTo >= wal.first) await wal.drop(upTo).then(() => this.wake(), error => { this.log.warn({ err: error }, 'log: an old segment could not be removed') })
-  }
-
-  private isSlowest (pipeline: string): boolean {
-    const { position } = this.places.get(pipeline)!
-    return [...this.places.values()].every(p => p.position >= position)
+    const { wal, places } = this
+    const upTo = Math.min(this.senders - 1, places.oldest(wal.bytes / this.budget, wal.durable))
+    if (!Number.isFinite(upTo) || upTo < wal.first) return
+    const before = wal.bytes
+    await wal.drop(upTo).then(() => { if (wal.bytes < before) this.wake() }, error => { this.log.warn({ err: error }, 'log: an old segment could not be removed') })
   }
 }
 
-const barrier = (client: string, upTo: Position): Buffer => {
-  const bytes = Buffer.alloc(8 + Buffer.byteLength(client))
-  bytes.writeDoubleLE(upTo, 0)
-  bytes.write(client, 8)
-  return bytes
+/** Name of the folder of a source's log: the same for equal sources, however they are written. */
+export function logFolder ({ name, options, definition: { tuning = [] } }: SourceSpec): string {
+  const what = Object.fromEntries(Object.entries(options).filter(([option]) => !tuning.includes(option)))
+  return `${name}-${createHash('sha256').update(canonical(what)).digest('hex').slice(0, 12)}`
 }
+/** The same text for the same options, in whatever order they were written. */
+const canonical = (value: unknown): string => JSON.stringify(value, (_, inner) => inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1)) : inner)
+
+/** No codec takes more: its beginning is kept. */
+const tooLarge = (message: Message, most: number): Message =>
+  ({ ...message, payload: message.payload.subarray(0, 1024), rejected: { reason: 'too_large', detail: `the payload has ${message.payload.length} bytes, ${most} are possible` } })
 
 /** Who this log is: written once, before its first record. */
 async function identify ({ folder, client }: JournalOptions): Promise<{ readonly id: string, readonly client: string }> {
@@ -318,10 +321,3 @@ async function identify ({ folder, client }: JournalOptions): Promise<{ readonly
   await syncFolder(disk, dirname(folder))
   return identity
 }
-
-const readPlaces = (folder: string): Promise<Record<string, Place>> => readFile(join(folder, 'places.json'), 'utf8').then(text => JSON.parse(text), () => ({}))
-async function savePlaces (folder: string, places: Record<string, Place>): Promise<void> {
-  await writeFile(join(folder, 'places.new'), JSON.stringify(places))
-  await rename(join(folder, 'places.new'), join(folder, 'places.json'))
-}
-const readHint = (folder: string): Promise<number> => readFile(join(folder, 'senders'), 'utf8').then(Number, () => NaN)

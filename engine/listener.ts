@@ -1,6 +1,7 @@
 import type { Logger } from './log.ts'
 import type { Position } from './source.ts'
 import type { Reason } from './errors.ts'
+import type { SeriesName } from './series.ts'
 
 /** What a listener has heard, as bytes. */
 export interface Message {
@@ -9,6 +10,8 @@ export interface Message {
   readonly stamp?: string | undefined        // its timestamp, when the protocol carries one beside the payload
   /** Who sent it under which packet id, if it may be sent again under the same one; `again`: it says that it is. */
   readonly sender?: Sender | undefined
+  /** It is one reading, whatever topic and payload say: a dead letter or a late row that is read once more. NaN: no value. */
+  readonly reading?: SeriesName & { readonly time: number, readonly value: number } | undefined
   /** It could not be taken as it is: it becomes a dead letter. */
   readonly rejected?: { readonly reason: Reason, readonly detail: string } | undefined
 }
@@ -24,9 +27,13 @@ export type Decode = (topic: string, payload: Uint8Array, ingest: number, stamp?
 export interface Listener {
   /** Everything appended up to here is durable: acknowledge it, in the order received. */
   durable (upTo: Position): void
+  /** What had been appended and was not durable is gone: nothing of it is acknowledged, and who sent it has to send it again. */
+  lost (): void
   trouble (): string | undefined
   /** The URL that it listens on, once it does. */
   address? (): string | undefined
+  /** How often something has happened that an operator of the process should know of, by name. */
+  readonly events?: Readonly<Record<string, number>>
   /** Hears nothing more; can still acknowledge. */
   stop (): void
   /** Lets go of its connections, after what was written to them has left. */

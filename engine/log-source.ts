@@ -4,6 +4,7 @@ import { Intake } from './intake.ts'
 import type { Journal } from './journal.ts'
 import type { Decode } from './listener.ts'
 import { readMessage } from './message.ts'
+import type { SeriesTable } from './series.ts'
 import type { Delivery, Position, Source, SourceHost } from './source.ts'
 import { Observable } from './stream.ts'
 import { kinds, type Kind } from './wal-segment.ts'
@@ -34,6 +35,8 @@ export class LogSource implements Source {
   trouble (): string | undefined { return this.journal.trouble() }
   address (): string | undefined { return this.journal.address() }
   behind (): number { return this.journal.wal.durable - this.position }
+  crowded (): boolean { return this.journal.crowdedAt(this.position) }
+  events (): Readonly<Record<string, number>> { return this.journal.events }
   async commit (): Promise<void> {}
   done (upTo: Position): void { this.journal.move(this.host.pipeline, upTo) }
   async close (): Promise<void> { await this.reader?.close() }
@@ -50,7 +53,7 @@ export class LogSource implements Source {
 
       const each: Each = (position, kind, ingest, bytes, start, end) => {
         this.position = position
-        if (kind === kinds.message) take(intake, decode, position, ingest, bytes, start, end)
+        if (kind === kinds.message) take(series, intake, decode, position, ingest, bytes, start, end)
         const mark = marks[kind]
         if (mark !== undefined) {
           if (intake.waiting > 0) queue.push(intake.take(ingest))
@@ -132,10 +135,11 @@ export class LogSource implements Source {
 
 const marks: { readonly [K in Kind]?: 'tick' | 'listen' } = { [kinds.tick]: 'tick', [kinds.start]: 'listen' }
 
-function take (intake: Intake, decode: Decode, position: Position, ingest: number, bytes: Buffer, start: number, end: number): void {
-  const { topic, stamp, rejected, payload } = readMessage(bytes, start)
+function take (series: SeriesTable, intake: Intake, decode: Decode, position: Position, ingest: number, bytes: Buffer, start: number, end: number): void {
+  const { topic, stamp, rejected, reading, payload } = readMessage(bytes, start)
   const body = bytes.subarray(payload, end)
-  if (rejected === undefined) return void decode(topic, body, ingest, stamp, position)
+  if (rejected === undefined && reading === undefined) return void decode(topic, body, ingest, stamp, position)
   intake.message(topic, body, ingest, position)
-  intake.reject(rejected.reason, rejected.detail)
+  if (rejected !== undefined) intake.reject(rejected.reason, rejected.detail)
+  if (reading !== undefined) intake.reading(series.id(reading.tenant, reading.device, reading.metric), reading.time, reading.value)
 }

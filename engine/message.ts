@@ -1,19 +1,19 @@
 import type { Reason } from './errors.ts'
 import type { Message, Sender } from './listener.ts'
 
-const STAMP = 1, SENDER = 2, REJECTED = 4
+const STAMP = 1, SENDER = 2, REJECTED = 4, READING = 8
 
 /**
  * A message as the body of a log record, all little endian: topic (u16 length, UTF-8), flags (u8), then as they say: 1 stamp (u16
  * length, UTF-8); 2 sender: client (u16 length, UTF-8), packet id (u16), hash (8 bytes); 4 rejected: reason, detail (u16 length,
- * UTF-8, each); then the payload, to the end. Returns what stands before the payload: valid until the next call.
+ * UTF-8, each); 8 reading: tenant, device, metric (u16 length, UTF-8, each), time and value (f64); then the payload, to the end. Returns what stands before the payload: valid until the next call.
  */
 export class MessageHead {
   private bytes = Buffer.allocUnsafeSlow(1024)
 
-  write ({ topic, stamp, sender, rejected }: Message, hash: Buffer): Buffer {
+  write ({ topic, stamp, sender, rejected, reading }: Message, hash: Buffer): Buffer {
     let at = this.text(topic, 0)
-    this.bytes[at++] = (stamp === undefined ? 0 : STAMP) | (sender === undefined ? 0 : SENDER) | (rejected === undefined ? 0 : REJECTED)
+    this.bytes[at++] = (stamp === undefined ? 0 : STAMP) | (sender === undefined ? 0 : SENDER) | (rejected === undefined ? 0 : REJECTED) | (reading === undefined ? 0 : READING)
     if (stamp !== undefined) at = this.text(stamp, at)
     if (sender !== undefined) {
       at = this.text(sender.client, at)
@@ -22,6 +22,7 @@ export class MessageHead {
       at += 2 + hash.length
     }
     if (rejected !== undefined) at = this.text(rejected.detail, this.text(rejected.reason, at))
+    if (reading !== undefined) at = this.bytes.writeDoubleLE(reading.value, this.bytes.writeDoubleLE(reading.time, this.text(reading.metric, this.text(reading.device, this.text(reading.tenant, at)))))
     return this.bytes.subarray(0, at)
   }
 
@@ -39,7 +40,7 @@ export class MessageHead {
   }
 }
 
-export interface Read { topic: string, stamp: string | undefined, rejected: Message['rejected'], client: string | undefined, packet: number, hash: bigint, payload: number }
+export interface Read { topic: string, stamp: string | undefined, rejected: Message['rejected'], reading: Message['reading'], client: string | undefined, packet: number, hash: bigint, payload: number }
 
 /** The message that stands in bytes from `start` on; `payload` is where its payload begins. The same object at every call. */
 export function readMessage (bytes: Buffer, start: number): Read {
@@ -60,9 +61,11 @@ export function readMessage (bytes: Buffer, start: number): Read {
     at += 10
   }
   read.rejected = (flags & REJECTED) === 0 ? undefined : { reason: text() as Reason, detail: text() }
+  read.reading = (flags & READING) === 0 ? undefined : { tenant: text(), device: text(), metric: text(), time: bytes.readDoubleLE(at), value: bytes.readDoubleLE(at + 8) }
+  if (read.reading !== undefined) at += 16
   read.payload = at
   return read
 }
-const read: Read = { topic: '', stamp: undefined, rejected: undefined, client: undefined, packet: 0, hash: 0n, payload: 0 }
+const read: Read = { topic: '', stamp: undefined, rejected: undefined, reading: undefined, client: undefined, packet: 0, hash: 0n, payload: 0 }
 
 export type { Sender }

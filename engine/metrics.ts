@@ -47,6 +47,13 @@ export function openMetrics (runs: () => readonly Run[]): Metrics {
   })
   gauge('millrace_buffer_bytes', 'Bytes read but not yet committed.', [], (run, set) => set({}, run.credits.used))
   gauge('millrace_buffer_capacity_bytes', 'Bytes at which the source stops reading.', [], (run, set) => set({}, run.credits.limit))
+  counter('millrace_source_events_total', 'What has happened at the source that should be known: redelivery_suppressed (sent again, and stored already), record_lost (read too late), session_lost (by the broker).', ['event'], (run, set) => {
+    for (const [event, n] of Object.entries(run.source?.events?.() ?? {})) set({ event }, n)
+  })
+  gauge('millrace_log_bytes', 'Bytes of the write-ahead log of the source.', [], (run, set) => { if (run.journal !== undefined) set({}, run.journal.wal.bytes) })
+  gauge('millrace_log_capacity_bytes', 'Bytes at which the source is not read any more.', [], (run, set) => { if (run.journal !== undefined) set({}, run.journal.budget) })
+  gauge('millrace_log_waiting_records', 'Records of the log that wait to be processed.', [], (run, set) => { if (run.source?.behind !== undefined) set({}, run.source.behind()) })
+  counter('millrace_snapshots_total', 'Snapshots completed by this process.', [], (run, set) => set({}, run.checkpoints?.complete ?? 0))
   gauge('millrace_series', 'Series known.', [], (run, set) => set({}, run.series.size))
   gauge('millrace_devices', 'Devices known.', [], (run, set) => set({}, run.series.devices))
   gauge('millrace_position', 'Last committed position.', [], (run, set) => set({}, run.position))

@@ -1,7 +1,7 @@
 import type { Operator } from './operator.ts'
 import type { Pipeline, Route } from './pipeline.ts'
-import type { SinkSpec } from './sink.ts'
-import type { StorePlan, TablePlan } from './store.ts'
+import type { SinkHost, SinkSpec } from './sink.ts'
+import type { Store, StorePlan, TablePlan } from './store.ts'
 
 /** Columns that the engine itself reads from a batch; tables have them in another form. */
 const OWN = ['seq', 'revision']
@@ -37,4 +37,10 @@ export function planTables (pipeline: Pipeline): StorePlan {
     }
   }
   return { pipeline: pipeline.name, tables: [...tables.values()] }
+}
+
+/** The store of a pipeline, not open yet: that of its sinks, or `fallback` when they bring none. */
+export function openStore (pipeline: Pipeline, plan: StorePlan, host: SinkHost, fallback: (plan: StorePlan, host: SinkHost) => Store): Store {
+  const sinks = storeSinks(pipeline)
+  return sinks.length === 0 ? fallback(plan, host) : sinks[0].definition.store!(sinks.map(s => s.options), plan, host)
 }

@@ -23,11 +23,11 @@ export class Recovery {
   }
 
   /** Processes what of a delivery the store has already; returns the rest, if any. */
-  replay (flow: Flow, delivery: Delivery): Delivery | undefined {
+  replay (flow: Flow, delivery: Delivery, process: typeof feed = feed): Delivery | undefined {
     let rest: Delivery | undefined = delivery
     while (rest !== undefined && !this.caughtUp(flow)) {
       const [now, later] = split(rest, Math.min(this.upTo, this.marks[0]?.position ?? Infinity))
-      feed(flow, now)
+      process(flow, now)
       rest = later
     }
     this.caughtUp(flow)

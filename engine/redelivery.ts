@@ -2,9 +2,6 @@ import type { Position } from './source.ts'
 
 interface Entry { readonly hash: bigint, readonly position: Position }
 
-const MOST = 65_535                  // packet ids of a client
-const CLIENTS = 100_000
-
 /**
  * What senders may send again: (client, packet id) -> hash and position of the message that came under it. It is durable with
  * the records it comes from; a message that is sent again, under the same id and with the same hash, is in the log already.
@@ -13,6 +10,11 @@ const CLIENTS = 100_000
  */
 export class Redeliveries {
   private readonly clients = new Map<string, Map<number, Entry>>()
+  private readonly most: number
+  private count = 0
+
+  /** `most`: entries of all clients together; beyond, those of the client that has been known longest are given up. */
+  constructor (most = 100_000) { this.most = most }
 
   /** The position of the message that this one repeats. */
   find (client: string, packet: number, hash: bigint): Position | undefined {
@@ -22,13 +24,10 @@ export class Redeliveries {
 
   put (client: string, packet: number, hash: bigint, position: Position): void {
     let entries = this.clients.get(client)
-    if (entries === undefined) {
-      if (this.clients.size >= CLIENTS) this.clients.delete(this.clients.keys().next().value!)
-      this.clients.set(client, entries = new Map())
-    }
-    entries.delete(packet)           // in the order of positions
+    if (entries === undefined) this.clients.set(client, entries = new Map())
+    if (!entries.delete(packet)) this.count++          // in the order of positions
     entries.set(packet, { hash, position })
-    if (entries.size > MOST) entries.delete(entries.keys().next().value!)
+    while (this.count > this.most && this.clients.size > 1) this.forget(this.clients.keys().next().value!)
   }
 
   confirm (client: string, upTo: Position): void {
@@ -37,17 +36,17 @@ export class Redeliveries {
     for (const [packet, { position }] of entries) {
       if (position > upTo) break
       entries.delete(packet)
+      this.count--
     }
     if (entries.size === 0) this.clients.delete(client)
   }
 
-  forget (client: string): void { this.clients.delete(client) }
-
-  get size (): number {
-    let n = 0
-    for (const entries of this.clients.values()) n += entries.size
-    return n
+  forget (client: string): void {
+    this.count -= this.clients.get(client)?.size ?? 0
+    this.clients.delete(client)
   }
+
+  get size (): number { return this.count }
 
   /** All of it: for each client its name (u16 length, UTF-8), number of entries (u32), and those: packet id (u16), hash (u64), position (f64). */
   save (): Buffer {
@@ -71,6 +70,7 @@ export class Redeliveries {
 
   load (bytes: Buffer, start: number, end: number): void {
     this.clients.clear()
+    this.count = 0
     for (let at = start; at < end;) {
       const length = bytes.readUInt16LE(at), client = bytes.toString('utf8', at + 2, at + 2 + length)
       at += 2 + length

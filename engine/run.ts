@@ -1,4 +1,5 @@
 /** The loop: read, process, commit, acknowledge. One delivery after the other; while one commits the next one grows. */
+import { join } from 'node:path'
 import { createHistogram } from 'node:perf_hooks'
 import { Checkpoints, intactOf } from './checkpoint.ts'
 import { backoff, ingestClock, sleep } from './clock.ts'
@@ -7,8 +8,9 @@ import { Dispatcher } from './dispatch.ts'
 import { MillraceError, Transient } from './errors.ts'
 import { Flow, receiverKey, settle, type Outputs } from './flow.ts'
 import type { Journal } from './journal.ts'
-import { planTables, routesOf, storeSinks } from './plan.ts'
+import { openStore, planTables, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
+import { Poison } from './poison.ts'
 import { apply, feed, Recovery } from './recovery.ts'
 import { SeriesTable } from './series.ts'
 import type { Receiver, Sink, SinkHost, SinkSpec } from './sink.ts'
@@ -18,6 +20,7 @@ import type { Commit, Outcome, Recovered, Store, StorePlan } from './store.ts'
 import { loop } from './stream.ts'
 import { imbalance, noCounts, type Counts } from './tally.ts'
 import type { Logger } from './log.ts'
+import { unread } from './unread.ts'
 
 export interface RunOptions {
   readonly log: Logger
@@ -27,6 +30,8 @@ export interface RunOptions {
   readonly fallback: (plan: StorePlan, host: SinkHost) => Store       // the store of a pipeline whose sinks bring none
   readonly source?: SourceSpec               // read this instead of the pipeline's own
   readonly journal?: Journal | undefined     // of the source, when it cannot be read again
+  readonly careful?: boolean                 // an operator has thrown: find the readings on which it does
+  readonly maxPoison?: number                // how many of them in a row are too many
   readonly acceptLoss?: boolean              // go on although what was read before is not there any more
   readonly now?: () => number
 }
@@ -60,7 +65,9 @@ export class Run {
   private epoch = 0
   private version = 0
   private readonly began = performance.now()
-  private checkpoints: Checkpoints | undefined
+  checkpoints: Checkpoints | undefined
+  private poison: Poison | undefined         // while rows that an operator throws on are looked for
+  private origin: string | undefined         // of what is to be recovered
   private recovery: Recovery | undefined     // while what the store has is processed again
   private deaf = false                       // not listening until now; for sources whose log does not say so
 
@@ -70,13 +77,14 @@ export class Run {
     this.log = options.log.child({ pipeline: pipeline.name })
     this.now = options.now ?? ingestClock()
     this.series = new SeriesTable(options.maxSeries)
+    if (options.careful === true) this.poison = new Poison(options.maxPoison ?? 10)
     this.host = { pipeline: pipeline.name, series: this.series, log: this.log, database: options.database, folder: options.folder }
   }
 
   /** Works until the source ends or `signal`; then commits what it has, acknowledges and closes. Rejects when it cannot go on. */
   async run (signal: AbortSignal): Promise<void> {
     const { pipeline } = this
-    const store = this.store = this.openStore()
+    const store = this.store = openStore(pipeline, planTables(pipeline), this.host, this.options.fallback)
     try {
       const recovered = await store.open(signal).catch(error => { if (!signal.aborted) throw error })
       if (recovered === undefined || signal.aborted) return
@@ -105,7 +113,7 @@ export class Run {
 
   /** Takes up what the store has kept and opens the source. Returns the position after which it is to be read. */
   private async recover (recovered: Recovered): Promise<number | undefined> {
-    const { pipeline, host, log, now } = this
+    const { pipeline, host, log } = this
     this.position = recovered.position ?? 0
     this.epoch = recovered.epoch
     this.version = recovered.version
@@ -113,12 +121,13 @@ export class Run {
     settle(this.counts, recovered.counts)
     this.received = this.counts[''].received
     const { journal } = this.options
-    const sourceHost: SourceHost = { pipeline: pipeline.name, series: host.series, ahead: pipeline.time.ahead, log, now, origin: recovered.origin }
+    const sourceHost: SourceHost = { pipeline: pipeline.name, series: host.series, ahead: pipeline.time.ahead, log, now: this.now, origin: recovered.origin }
     const spec = this.options.source ?? pipeline.source!
     const source = this.source = journal === undefined ? spec.definition.open!(spec.options, sourceHost) : journal.source(sourceHost)
     const found = await intactOf(recovered, log)
-    const moved = recovered.origin !== undefined && recovered.origin !== (source.origin?.() ?? recovered.origin)
-    if (moved) this.checkMoved(recovered, found?.header)
+    const now = source.origin?.()            // undefined: a source that finds out for itself, when it has connected
+    const moved = recovered.position !== undefined && now !== undefined && recovered.origin !== now
+    if (moved) await this.checkMoved(recovered, found?.header)
     const sameLog = found !== undefined && !moved && found.header.origin === recovered.origin
     const flow = this.flow = new Flow(pipeline, this.series, sameLog ? found.header.position : 0)
     if (found !== undefined) {
@@ -128,17 +137,27 @@ export class Run {
     }
     this.deaf = recovered.position !== undefined
     this.checkpoints = new Checkpoints(flow, recovered, { whole: this.store!.whole === true, renew: found?.older === true })
+    this.origin = moved ? now : recovered.origin
     this.recovery = new Recovery(moved ? 0 : recovered.position ?? 0, recovered.marks, found?.header.version ?? 0)
     if (this.recovery.caughtUp(flow)) this.recovery = undefined
     return sameLog ? found.header.position : undefined
   }
 
-  /** Its positions count in something else than before: what it had read must be in its memory. */
-  private checkMoved ({ origin, position }: Recovered, header: SnapshotHeader | undefined): void {
-    if (header?.origin === origin && header?.position === position) return this.log.warn({ before: origin, now: this.source!.origin?.() }, 'reads another log or stream than before; what it remembers is kept')
-    if (this.options.acceptLoss) return this.log.error({ before: origin, position, remembered: header?.position }, 'the log or stream that was read before is not there any more: what it had not remembered is lost')
-    throw new MillraceError('log/missing', `the pipeline "${this.pipeline.name}" stands at position ${position} of ${origin}, which is not what its source is now (${this.source!.origin?.() ?? 'unknown'}); what it remembers is of position ${header?.position ?? 0}`, { help: 'bring the folder of that log back, or run once more with the former source until it stops by itself; or start with --accept-loss to go on without' })
+  /** Its positions count in something else than before: what it had read must be in its memory, and all of it must have been read. */
+  private async checkMoved ({ origin, position = 0 }: Recovered, header: SnapshotHeader | undefined): Promise<void> {
+    if (origin === undefined) return         // of a time when nothing was acknowledged before it was committed
+    const { log, options: { folder, acceptLoss }, pipeline: { name } } = this
+    const now = this.source!.origin?.() ?? 'unknown'
+    const left = origin.startsWith('log:') ? await unread(join(folder, 'log'), origin, position, log) : 0
+    const remembered = header?.origin === origin && header.position === position
+    if (remembered && (left ?? 0) === 0) return log.warn({ before: origin, now }, 'reads another log or stream than before; what it remembers is kept')
+    if (acceptLoss) return log.error({ before: origin, now, position, remembered: header?.position, unread: left }, 'the log or stream that was read before is given up, with what was not read or not remembered of it')
+    throw new MillraceError('log/missing', `the pipeline "${name}" stands at position ${position} of ${origin}${left === undefined ? ', which is not there' : `, of which it has ${left} messages still to read`}; its source is now ${now}`, {
+      help: `${left === undefined ? 'bring the folder of that log back' : 'run it once more with its former source until it has read them'}; or start with --accept-loss to go on without`
+    })
   }
+
+  get journal (): Journal | undefined { return this.options.journal }
 
   /** By how much the accounting identity is off, on the trunk. */
   get imbalance (): number { return imbalance({ ...this.counts[''], received: this.received }, this.inFlight) }
@@ -158,10 +177,12 @@ export class Run {
   private ingest (): number { return this.source?.now?.() ?? this.now() }
 
   private async deliver (delivery: Delivery, signal: AbortSignal): Promise<void> {
-    const { flow, checkpoints, recovery } = this
+    const { flow, checkpoints } = this
+    if (this.recovery !== undefined && this.source!.origin?.() !== this.origin) this.recovery = undefined      // it begins anew: nothing of it is in the store
+    const { recovery } = this
     const started = performance.now()
     if (!this.credits.open) this.deaf = true
-    const rest = recovery === undefined ? delivery : recovery.replay(flow!, delivery)
+    const rest = recovery === undefined ? delivery : recovery.replay(flow!, delivery, this.feed)
     if (recovery !== undefined && (rest !== undefined || recovery.caughtUp(flow!))) {
       this.recovery = undefined
       this.log.info({ position: flow!.position, ms: Math.round(performance.now() - this.began) }, 'recovered')
@@ -170,13 +191,24 @@ export class Run {
     else {
       this.received += rest.received
       this.inFlight += rest.received
-      if (checkpoints!.due) checkpoints!.begin(this.version, this.source!.origin?.())
-      const outputs = feed(flow!, rest)
+      if (checkpoints!.due(this.source!.crowded?.() === true)) checkpoints!.begin(this.version, this.source!.origin?.())
+      const outputs = this.feed(flow!, rest)
       checkpoints!.did(performance.now() - started, delivery.received)
       if (outputs !== undefined || checkpoints!.isUnderWay) await this.settle(outputs ?? this.nothing(), signal)
     }
     this.credits.give(delivery.bytes)
     await this.source!.commit(this.position)
+  }
+
+  /** Carefully, for a while after an operator has thrown. */
+  private readonly feed: typeof feed = (flow, delivery) => {
+    const { poison } = this
+    if (poison === undefined) return feed(flow, delivery)
+    const before = poison.isolated
+    const outputs = poison.feed(flow, delivery, this.series)
+    if (poison.isolated > before) this.log.error({ readings: poison.isolated - before, position: delivery.upTo }, 'an operator throws on these readings: they are dead letters now')
+    if (poison.over) this.poison = undefined
+    return outputs
   }
 
   /** Marks of sources that have none in their log, and what a snapshot still needs when nothing arrives. */
@@ -193,7 +225,7 @@ export class Run {
         if (outputs !== undefined || mark.kind === 'listen') return await this.settle(outputs ?? this.nothing(), signal, [mark])
       }
     }
-    if (checkpoints!.due) checkpoints!.begin(this.version, source!.origin?.())
+    if (checkpoints!.due(this.source!.crowded?.() === true)) checkpoints!.begin(this.version, source!.origin?.())
     if (checkpoints!.isUnderWay) await this.settle(this.nothing(), signal)
   }
 
@@ -275,12 +307,6 @@ export class Run {
       clearTimeout(timer)
       signal.removeEventListener('abort', late)
     }
-  }
-
-  private openStore (): Store {
-    const sinks = storeSinks(this.pipeline)
-    const plan = planTables(this.pipeline)
-    return sinks.length === 0 ? this.options.fallback(plan, this.host) : sinks[0].definition.store!(sinks.map(s => s.options), plan, this.host)
   }
 
   private openReceivers (): Map<string, Receiver> {

@@ -53,6 +53,10 @@ export interface Source {
   readonly marks?: boolean
   /** Records that wait to be read. */
   behind? (): number
+  /** It wants room: what nobody needs any more should be given up soon, see done(). */
+  crowded? (): boolean
+  /** How often something has happened that an operator of the process should know of, by name. */
+  events? (): Readonly<Record<string, number>>
 }
 
 export interface SourceHost {

@@ -62,6 +62,20 @@ export interface OutboxEntry { readonly event: AlertEvent, readonly receiver: st
 /** `after`, of a retry: when it is due again, ms since 1970. */
 export interface Settled { readonly state: 'delivered' | 'retry' | 'dead', readonly after?: number, readonly error?: string }
 
+/** A dead letter, or a late row, as it is kept. */
+export interface Letter {
+  readonly origin: string
+  readonly position: Position
+  readonly part: number
+  readonly reason: Reason | 'late'
+  readonly detail: string
+  readonly topic: string
+  readonly payload: Uint8Array
+  readonly ingest: number                    // ms
+  readonly requeued: boolean                 // it has been given to the source once more
+}
+export interface LetterQuery { readonly late?: boolean, readonly reason?: string | undefined, readonly position?: number | undefined, readonly requeued?: boolean, readonly limit: number }
+
 /** Where a pipeline's results live: exactly one per pipeline. */
 export interface Store {
   /** Connects (trying again until `signal`), migrates, makes tables, takes over the pipeline's checkpoint by raising its epoch. */
@@ -73,6 +87,10 @@ export interface Store {
   /** Leases due entries of the outbox for a minute; none of the receivers in `except`, which have enough to do. */
   due (limit: number, now: number, except?: readonly string[]): Promise<readonly OutboxEntry[]>
   settle (entry: OutboxEntry, how: Settled): Promise<void>
+  /** What could not become a row, or came too late, newest first. Needs no open(). */
+  letters (query: LetterQuery): Promise<readonly Letter[]>
+  /** These have been given to the source once more. Needs no open(). */
+  requeued (letters: readonly Letter[]): Promise<void>
   close (): Promise<void>
   trouble (): string | undefined
 }

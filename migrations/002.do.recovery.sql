@@ -43,3 +43,7 @@ COMMENT ON TABLE marks IS 'Ticks of the ingest clock (ms since 1970) and ends of
 ALTER TABLE dead_letters ADD COLUMN origin text NOT NULL DEFAULT '', DROP CONSTRAINT dead_letters_pkey;
 ALTER TABLE dead_letters ADD PRIMARY KEY (pipeline, origin, position, part);
 COMMENT ON COLUMN dead_letters.origin IS 'What position counts in, as in checkpoint.';
+
+ALTER TABLE dead_letters ADD COLUMN requeued_at timestamptz;
+ALTER TABLE late_readings ADD COLUMN requeued_at timestamptz;
+COMMENT ON COLUMN dead_letters.requeued_at IS 'When it was given to the source once more.';

@@ -22,7 +22,7 @@ export class Refusals {
     const part = this.parts.get(position) ?? 0
     this.parts.set(position, part + 1)
     const columns = Object.fromEntries(Object.entries(batch.columns).map(([name, column]) => [name, column[row]]))
-    const json = { table, ...this.series.name(batch.series[row]), time: moment(batch.time[row]), value: batch.value[row], ...columns }
+    const json = { table, ...this.series.name(batch.series[row]), time: batch.time[row], value: batch.value[row], ...columns }
     this.letters.push({ position, part, reason, detail: `${table}: ${why}`, topic: '', payload: Buffer.from(JSON.stringify(json)), ingest: this.ingest })
   }
 }

@@ -1,8 +1,9 @@
-import { backoff, Batch, MillraceError, PARTITIONS, sleep, Transient, type Commit, type Logger, type Outcome, type OutboxEntry, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
+import { backoff, Batch, MillraceError, PARTITIONS, sleep, Transient, type Commit, type Letter, type LetterQuery, type Logger, type Outcome, type OutboxEntry, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
 import { commitOnce, fenced, type Content, type Written } from './postgres-commit.ts'
 import { CopyEncoder, type Target } from './postgres-copy.ts'
 import { Refusals, admit } from './postgres-admit.ts'
 import { locked, migrateWith } from './postgres-migrate.ts'
+import { lettersOf, markRequeued } from './postgres-letters.ts'
 import { lease, settleEntry } from './postgres-outbox.ts'
 import { DurableSeries } from './postgres-series.ts'
 import { isBadData, isDuplicate, Session, shown, sqlstate } from './postgres-session.ts'
@@ -96,6 +97,14 @@ export class PostgresStore implements Store {
 
   async settle (entry: OutboxEntry, how: Settled): Promise<void> {
     await this.aside(session => settleEntry(session, entry, how))
+  }
+
+  async letters (query: LetterQuery): Promise<readonly Letter[]> {
+    return await this.aside(session => lettersOf(session, this.pipeline, query))
+  }
+
+  async requeued (letters: readonly Letter[]): Promise<void> {
+    await this.aside(session => markRequeued(session, this.pipeline, letters))
   }
 
   async close (): Promise<void> {

@@ -16,6 +16,8 @@ export const describe = (run: Run) => {
     imbalance: run.imbalance,
     branches: Object.fromEntries(Object.entries(run.counts).filter(([name]) => name !== '')),
     dead_letters: run.reasons,
+    source: { ...run.source?.events?.() },
+    ...run.journal === undefined ? {} : { log: { bytes: run.journal.wal.bytes, capacity_bytes: run.journal.budget, waiting_records: run.source?.behind?.() ?? 0 } },
     alerts: { ...run.alerts, ...run.dispatcher?.counts },
     event_to_row_ms: { p50: run.latency.percentile(50) / 1000, p99: run.latency.percentile(99) / 1000 },
     commit_ms: { p50: run.commits.percentile(50) / 1000, p99: run.commits.percentile(99) / 1000 },

@@ -1,6 +1,7 @@
 /** Every command there is, in the order of the help. A new one is one more name here. */
 import { bench } from './bench.ts'
 import { demo } from './demo.ts'
+import { dlq } from './dlq.ts'
 import { lint } from './lint.ts'
 import { list } from './list.ts'
 import { migrate } from './migrate.ts'
@@ -11,4 +12,4 @@ import { simulate } from './simulate.ts'
 import { test } from './test.ts'
 import type { AddCommand } from './program.ts'
 
-export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, simulate, show, migrate, bench]
+export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, simulate, show, dlq, migrate, bench]

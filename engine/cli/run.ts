@@ -5,9 +5,9 @@ import { describe } from '../api/status.ts'
 import { sleep } from '../clock.ts'
 import { duration } from '../options.ts'
 import { load } from './load.ts'
-import { address, seriesOf, stopSignal, work } from './work.ts'
+import { address, bytesOf, countOf, seriesOf, stopSignal, work } from './work.ts'
 
-interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly maxSeries: string, readonly for?: string, readonly json?: boolean, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
+interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly maxSeries: string, readonly logBudget: string, readonly retain: string, readonly maxPoison: string, readonly acceptLoss?: boolean, readonly for?: string, readonly json?: boolean, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
 
 /** `millrace run`: pipelines until they are told to stop. */
 export function run (program: Command, parts: Parts): void {
@@ -18,6 +18,10 @@ export function run (program: Command, parts: Parts): void {
     .option('--folder <folder>', 'where local files are kept', '.millrace')
     .option('--http <address>', 'host:port of /livez, /readyz, /metrics and the status page; "off": none', '127.0.0.1:8080')
     .option('--max-series <n>', 'how many series memory is reserved for', '100000')
+    .option('--log-budget <size>', 'how large the write-ahead log of a source may become; then the source is not read any more', '1GiB')
+    .option('--retain <span>', 'how long the log keeps the place of a pipeline that does not run', '24h')
+    .option('--max-poison <n>', 'how many readings in a row an operator may throw on before the pipeline stops', '10')
+    .option('--accept-loss', 'go on although the log or stream that a pipeline had read is not there any more')
     .option('--for <span>', 'stop after this time, such as 20s')
     .option('--json', 'print the counts as JSON when stopped')
     .action(async (files: string[], options: Options) => {
@@ -28,7 +32,7 @@ export function run (program: Command, parts: Parts): void {
       const pipelines = await Promise.all(files.map(file => load(file, parts)))
       const runs = await work(pipelines, {
         parts, log, folder: options.folder, database: options.database ?? process.env.MILLRACE_DATABASE,
-        http: options.http === 'off' ? undefined : address(options.http), maxSeries: seriesOf(options.maxSeries), signal: AbortSignal.any([stop.signal, enough.signal]),
+        http: options.http === 'off' ? undefined : address(options.http), maxSeries: seriesOf(options.maxSeries), logBudget: bytesOf(options.logBudget), retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
         started: (_, url) => { if (url !== undefined) log.info(`status page ${url}/`) }
       })
       if (options.json) for (const run of runs) process.stdout.write(`${JSON.stringify(describe(run))}\n`)

@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { serve } from '../api/server.ts'
 import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
-import { Journal } from '../journal.ts'
+import { Journal, logFolder } from '../journal.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Run } from '../run.ts'
@@ -20,6 +19,7 @@ export interface WorkOptions {
   readonly logBudget?: number | undefined    // bytes of each write-ahead log
   readonly retain?: number | undefined       // ms, see Journal
   readonly acceptLoss?: boolean | undefined
+  readonly maxPoison?: number | undefined
   readonly source?: SourceSpec
   readonly signal: AbortSignal
   readonly started?: (runs: readonly Run[], url: string | undefined) => void
@@ -27,25 +27,40 @@ export interface WorkOptions {
 
 /**
  * Runs pipelines side by side with the HTTP plane until they end or `signal`: what `run`, `replay` and `demo` have in common.
- * One that fails stops the others after their last commit; the first failure is thrown.
+ * One that fails does not stop the others; the first failure is thrown when all have ended. A log that fails stops all.
  */
-export async function work (pipelines: readonly Pipeline[], { parts, log, folder, database, http, maxSeries, logBudget, retain, acceptLoss = false, source, signal, started }: WorkOptions): Promise<readonly Run[]> {
+export async function work (pipelines: readonly Pipeline[], { parts, log, folder, database, http, maxSeries, logBudget, retain, acceptLoss = false, maxPoison, source, signal, started }: WorkOptions): Promise<readonly Run[]> {
   mkdirSync(folder, { recursive: true })
   const stop = new AbortController()
   const forward = () => stop.abort()
   signal.addEventListener('abort', forward, { once: true })
   if (signal.aborted) forward()
-  const journals = source === undefined ? await openJournals(pipelines, { log, folder, budget: logBudget, retain }, signal) : new Map<string, Journal>()
-  const runs = pipelines.map(pipeline => new Run(pipeline, {
-    log, folder, database, fallback: parts.fileStore, acceptLoss, journal: journals.get(pipeline.name),
+  let failure: unknown
+  const journals = source === undefined ? await openJournals(pipelines, { log, folder, budget: logBudget, retain, failed: error => { failure ??= error; stop.abort() } }, signal) : new Map<string, Journal>()
+  const open = (pipeline: Pipeline, careful = false) => new Run(pipeline, {
+    log, folder, database, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name),
     ...maxSeries === undefined ? {} : { maxSeries },
+    ...maxPoison === undefined ? {} : { maxPoison },
     ...source === undefined ? {} : { source }
-  }))
+  })
+  const runs = pipelines.map(pipeline => open(pipeline))
+  /** After an operator has thrown, the pipeline recovers as after a crash and goes on carefully. */
+  const run = async (k: number): Promise<void> => {
+    try {
+      await runs[k].run(stop.signal)
+    } catch (error) {
+      if (!(error instanceof MillraceError) || error.code !== 'engine/operator' || stop.signal.aborted) throw error
+      log.error({ pipeline: pipelines[k].name, err: error.message }, 'an operator threw: going back to the last commit, to find the readings on which it does')
+      runs[k] = open(pipelines[k], true)
+      await run(k)
+    }
+  }
   const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted }, { ...http, log })
   try {
     started?.(runs, plane?.url)
     for (const journal of new Set(journals.values())) journal.listen()
-    const results = await Promise.allSettled(runs.map(run => run.run(stop.signal).catch(error => { stop.abort(); throw error })))
+    const results = await Promise.allSettled(runs.map((_, k) => run(k).catch(error => { log.error({ pipeline: pipelines[k].name, err: (error as Error).message }, 'this pipeline has stopped'); throw error })))
+    if (failure !== undefined) throw failure
     const failed = results.find(r => r.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     return runs
@@ -56,16 +71,14 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   }
 }
 
-interface LogOptions { readonly log: Logger, readonly folder: string, readonly budget: number | undefined, readonly retain: number | undefined }
+interface LogOptions { readonly log: Logger, readonly folder: string, readonly budget: number | undefined, readonly retain: number | undefined, readonly failed: (error: unknown) => void }
 
 /** The logs of the sources that cannot be read again, by pipeline: pipelines with an equal source share one. */
-async function openJournals (pipelines: readonly Pipeline[], { log, folder, budget, retain }: LogOptions, signal: AbortSignal): Promise<Map<string, Journal>> {
+async function openJournals (pipelines: readonly Pipeline[], { log, folder, budget, retain, failed }: LogOptions, signal: AbortSignal): Promise<Map<string, Journal>> {
   const groups = new Map<string, Pipeline[]>()
   for (const pipeline of pipelines.toSorted((a, b) => a.name < b.name ? -1 : 1)) {
-    const { name, options, listens, definition: { tuning = [] } } = pipeline.source!
-    if (!listens) continue
-    const what = Object.fromEntries(Object.entries(options).filter(([option]) => !tuning.includes(option)))
-    const key = `${name}-${createHash('sha256').update(canonical(what)).digest('hex').slice(0, 12)}`
+    if (!pipeline.source!.listens) continue
+    const key = logFolder(pipeline.source!)
     groups.set(key, [...groups.get(key) ?? [], pipeline])
   }
   const journals = new Map<string, Journal>()
@@ -73,7 +86,7 @@ async function openJournals (pipelines: readonly Pipeline[], { log, folder, budg
     for (const [key, members] of groups) {
       const journal = await Journal.open(members[0].source!, {
         folder: join(folder, 'log', key), log, client: `millrace-${members[0].name}`, pipelines: members.map(p => p.name),
-        tick: Math.min(1000, Math.max(50, Math.min(...members.map(p => p.time.idle)) / 4)),
+        failed, tick: Math.min(1000, Math.max(50, Math.min(...members.map(p => p.time.idle)) / 4)),
         ...budget === undefined ? {} : { budget }, ...retain === undefined ? {} : { retain }
       }, signal)
       for (const { name } of members) journals.set(name, journal)
@@ -84,9 +97,6 @@ async function openJournals (pipelines: readonly Pipeline[], { log, folder, budg
   }
   return journals
 }
-
-/** The same text for the same options, in whatever order they were written. */
-const canonical = (value: unknown): string => JSON.stringify(value, (_, inner) => inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1)) : inner)
 
 /** A signal that SIGINT and SIGTERM abort; a second one ends the process at once. `code` is then the exit code for a drained stop. */
 export function stopSignal (log: Logger): { signal: AbortSignal, code: () => number } {
@@ -108,6 +118,20 @@ export function seriesOf (text: string): number {
   const n = Number(text)
   if (!(Number.isInteger(n) && n >= 1 && n <= 2 ** 24)) throw new MillraceError('usage/command', `--max-series ${text} is not a number of series`, { help: `an integer from 1 to ${2 ** 24}` })
   return n
+}
+
+/** '512MiB' -> bytes. */
+export function bytesOf (text: string): number {
+  const [, n, unit] = /^(\d+)(KiB|MiB|GiB|TiB)$/.exec(text) ?? []
+  const bytes = Number(n) * 1024 ** (1 + ['KiB', 'MiB', 'GiB', 'TiB'].indexOf(unit))
+  if (!(bytes >= 2 ** 20)) throw new MillraceError('usage/command', `"${text}" is not a size of a log`, { help: 'at least 1MiB, such as 512MiB or 4GiB' })
+  return bytes
+}
+
+/** A whole number that is not negative. */
+export function countOf (option: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new MillraceError('usage/command', `${option} "${text}" is not a whole number`)
+  return Number(text)
 }
 
 /** '127.0.0.1:8080' -> host and port. */

@@ -1,9 +1,10 @@
 import { mkdir, readFile, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Lock, MillraceError, Transient, type AlertEvent, type Commit, type Counts, type Outcome, type OutboxEntry, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
+import { Lock, MillraceError, Transient, type AlertEvent, type Commit, type Counts, type Letter, type LetterQuery, type Outcome, type OutboxEntry, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
 import { isoMicros, RowText } from '../format/rows.ts'
 import { DataFiles, dayFile, tableFile } from './data.ts'
 import { LogWriter, readFrames, syncFolder } from './log.ts'
+import { lettersOf, markRequeued } from './letters.ts'
 import { PageFiles } from './pages.ts'
 
 interface Pending { readonly event: AlertEvent, readonly receiver: string, readonly attempts: number, readonly due: number }
@@ -140,6 +141,9 @@ export class FileStore implements Store {
     })
   }
 
+  letters (query: LetterQuery): Promise<readonly Letter[]> { return lettersOf(this.folder, query) }
+  requeued (letters: readonly Letter[]): Promise<void> { return markRequeued(this.folder, letters) }
+
   async close (): Promise<void> {
     await this.last
     await this.log?.close()
@@ -173,7 +177,7 @@ export class FileStore implements Store {
     apply(this.state, record)
   }
 
-  private lines ({ writes, late, deadLetters, alerts, ingest }: Commit): Map<string, string[]> {
+  private lines ({ writes, late, deadLetters, alerts, ingest, origin = '' }: Commit): Map<string, string[]> {
     const lines = new Map<string, string[]>()
     const add = (file: string, text: readonly string[]) => {
       const known = lines.get(file)
@@ -183,9 +187,9 @@ export class FileStore implements Store {
     for (const { table, batch } of writes) add(tableFile(table), this.text.lines(batch))
     for (const { branch, step, batch } of late) {
       const where = `{"branch":${JSON.stringify(branch)},"step":${JSON.stringify(step)},`
-      add(dayFile('late', ingest), this.text.lines(batch).map(line => where + line.slice(1)))
+      add(dayFile('late', ingest), this.text.lines(batch).map((line, i) => `${where}"position":${batch.position[i]},"ingest":"${isoMicros(ingest)}",${line.slice(1)}`))
     }
-    add(dayFile('dead_letters', ingest), deadLetters.map(d => JSON.stringify({ ...d, ingest: isoMicros(d.ingest), payload: Buffer.from(d.payload).toString('base64') })))
+    add(dayFile('dead_letters', ingest), deadLetters.map(d => JSON.stringify({ origin, ...d, ingest: isoMicros(d.ingest), payload: Buffer.from(d.payload).toString('base64') })))
     add(dayFile('alerts', ingest), alerts.map(({ event, receivers, stale = false }) => JSON.stringify({ ...event, since: isoMicros(event.since), time: isoMicros(event.time), stale, receivers })))
     return lines
   }

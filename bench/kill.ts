@@ -1,0 +1,65 @@
+import { sources } from './kill/source.ts'
+import { soak, type Given } from './kill/soak.ts'
+import { round, type Benchmark, type Options } from './measure.ts'
+
+const COMMITS = 3                    // per kill, at least: a kill before the first commit shows nothing
+const option = (preset: string) => ({ type: 'string', default: preset }) as const
+
+/**
+ * kill -9 of the engine, again and again, while readings come in: then every row against the ledger of who has sent them, and
+ * every score, window and alert against a recomputation from the log. kill -9 leaves the page cache: it says nothing about power loss.
+ */
+export const kill: Benchmark = {
+  summary: 'kill -9 of the engine while readings come in: what is lost, doubled or remembered wrongly, and how soon it is back',
+  unit: 'run',
+  options: {
+    source: option('mqtt'), kills: option('20'), protocol: option('5'), sink: option('postgres'), seed: option('1'),
+    series: option('200'), rate: option('2000'), seconds: option('10'), stretch: option('1'), oracle: option('log')
+  },
+  check: options => { read(options) },
+  async run (say, options) {
+    const given = read(options), closing: (() => unknown)[] = []
+    const stop = new AbortController(), interrupt = () => stop.abort(new Error('interrupted'))
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, interrupt)
+    closing.push(() => { for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, interrupt) })
+    try {
+      const { attempted, acked, rows, lost, duplicated, phantom, unknown, state_mismatches, feature_rows, alerts, follower_rows, commits, repeated, late, suppressed, ready, recovered } = await soak(given, say, stop.signal, closing)
+      const { source, kills, seed, series, rate, stretch } = given
+      return [{
+        source, protocol: source === 'mqtt' ? given.protocol : source === 'broker' ? 4 : 0, sink: given.sink, seed, series, rate, stretch, kills, commits, commits_per_kill: kills === 0 ? 0 : round(commits / kills),
+        attempted, acked, unknown, rows, lost, duplicated, phantom, state_mismatches, late, feature_rows, alerts, ...given.sink === 'postgres' ? {} : { follower_rows }, log_repeats: repeated, redeliveries_suppressed: suppressed,
+        recovery_ms: percentiles(recovered), ready_ms: percentiles(ready)
+      }]
+    } finally {
+      for (const close of closing.toReversed()) try { await close() } catch (error) { say(`not closed: ${String(error)}`) }
+    }
+  },
+  fault (figures) {
+    const wrong = ['lost', 'duplicated', 'phantom', 'state_mismatches'].filter(f => figures[f] !== 0).map(f => `${Number(figures[f])} ${f}`)
+    if (figures.kills !== 0 && Number(figures.commits_per_kill) < COMMITS) wrong.push(`only ${Number(figures.commits_per_kill)} commits per kill: with fewer than ${COMMITS} the kills show nothing`)
+    return wrong.length === 0 ? undefined : `kill: ${wrong.join(', ')}`
+  },
+  savedAs: ({ source, protocol }) => source === 'mqtt' ? `kill-mqtt${protocol}` : `kill-${source}`
+}
+
+const percentiles = (of: readonly number[]): { p50: number, p99: number } => {
+  const sorted = [...of].sort((a, b) => a - b), at = (p: number) => Math.round(sorted[Math.max(0, Math.ceil(p * sorted.length) - 1)] ?? 0)
+  return { p50: at(0.5), p99: at(0.99) }
+}
+
+function read (options: Options): Given {
+  const one = <T extends string>(name: string, of: readonly T[]): T => {
+    const found = of.find(o => o === options[name])
+    if (found === undefined) throw new Error(`--${name} is one of ${of.join(', ')}, not ${options[name]}`)
+    return found
+  }
+  const whole = (name: string, least: number, most: number): number => {
+    const n = Number(options[name])
+    if (!Number.isInteger(n) || n < least || n > most) throw new Error(`--${name} is a whole number from ${least} to ${most}, not ${options[name]}`)
+    return n
+  }
+  return {
+    source: one('source', sources), sink: one('sink', ['postgres', 'questdb']), oracle: one('oracle', ['log', 'ledger']), protocol: one('protocol', ['4', '5']) === '4' ? 4 : 5,
+    kills: whole('kills', 0, 2000), seed: whole('seed', 0, 2 ** 31 - 1), series: whole('series', 8, 50_000), rate: whole('rate', 1, 50_000), seconds: whole('seconds', 1, 600), stretch: whole('stretch', 1, 20)
+  }
+}

@@ -1,0 +1,74 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const RUNNING = /"msg":"running"/
+const READY_WITHIN = 60_000          // ms
+const SCRAPE = 100                   // ms between readings of its metrics
+const KEPT = 20_000                  // characters of its log
+const SUPPRESSED = /^millrace_source_events_total\{[^}]*event="redelivery_suppressed"[^}]*\} (\d+)/gm
+
+/** One life of the engine: `millrace run` in a process of its own, from its start to its end, of whatever kind. */
+export class Life {
+  readonly spawned = performance.now()
+  readonly ended: Promise<void>
+  /** Redeliveries that it has suppressed, as of its last metrics. */
+  suppressed = 0
+  readonly child: ChildProcess
+  private readonly metrics: string
+  private said = ''
+  private waiting: { readonly for: RegExp, readonly go: () => void, readonly fail: (error: Error) => void }[] = []
+  private scraping: NodeJS.Timeout | undefined
+
+  /** `http`: port of its HTTP plane. */
+  constructor ({ file, database, folder, http }: { readonly file: string, readonly database: string, readonly folder: string, readonly http: number }) {
+    const here = import.meta.url, main = fileURLToPath(new URL(`../../engine/main${extname(here)}`, here))
+    this.metrics = `http://127.0.0.1:${http}/metrics`
+    const child = this.child = spawn(process.execPath, [...process.execArgv, main, 'run', file, '--database', database, '--folder', folder, '--http', `127.0.0.1:${http}`, '--log-format', 'json'], { stdio: ['ignore', 'ignore', 'pipe'] })
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.said = (this.said + text).slice(-KEPT)
+      this.waiting = this.waiting.filter(w => { if (!w.for.test(this.said)) return true; w.go(); return false })
+    })
+    this.ended = new Promise(resolve => child.once('exit', () => {
+      clearTimeout(this.scraping)
+      for (const { fail } of this.waiting) fail(this.died())
+      resolve()
+    }))
+  }
+
+  get over (): boolean { return this.child.exitCode !== null || this.child.signalCode !== null }
+
+  /** Resolves when it has logged this. Rejects when it ends before. */
+  says (what: RegExp): Promise<void> {
+    if (what.test(this.said)) return Promise.resolve()
+    if (this.over) return Promise.reject(this.died())
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`the engine has not said ${String(what)} within ${READY_WITHIN / 1000} s: ${this.said}`)), READY_WITHIN)
+      this.waiting.push({ for: what, go: () => { clearTimeout(late); resolve() }, fail: error => { clearTimeout(late); reject(error) } })
+    })
+  }
+
+  /** Ms from its start until it is ready: its pipeline runs, and it has logged that its source is `connected`. */
+  async ready (connected: RegExp): Promise<number> {
+    await Promise.all([this.says(RUNNING), this.says(connected)])
+    const ms = performance.now() - this.spawned
+    void this.scrape()
+    return ms
+  }
+
+  /** Kills it if it is still there. Resolves when it is not. */
+  async destroy (): Promise<void> {
+    if (!this.over) this.child.kill('SIGKILL')
+    await this.ended
+  }
+
+  died (): Error { return new Error(`the engine ended by itself with ${this.child.exitCode ?? this.child.signalCode}: ${this.said}`) }
+
+  private async scrape (): Promise<void> {
+    try {
+      const text = await (await fetch(this.metrics, { signal: AbortSignal.timeout(2000) })).text()
+      this.suppressed = Array.from(text.matchAll(SUPPRESSED), m => Number(m[1])).reduce((a, b) => a + b, 0)
+    } catch {}         // it was killed meanwhile, or is busy
+    if (!this.over) this.scraping = setTimeout(() => { void this.scrape() }, SCRAPE)
+  }
+}

@@ -1,0 +1,62 @@
+import { rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { mosquitto } from '../../test/support/mosquitto.ts'
+import { startNats } from '../../test/support/nats.ts'
+import { temporary } from '../services.ts'
+import type { Message } from './archive.ts'
+import { makeStream, readStream, STREAM } from './jetstream.ts'
+import type { Task } from './publish.ts'
+
+export const sources = ['mqtt', 'broker', 'jetstream'] as const
+
+/** Where messages come from while the engine is being killed. */
+export interface Origin {
+  readonly from: unknown             // of the pipeline
+  readonly to: Task['to']            // where the publisher publishes
+  readonly connected: RegExp         // what the engine logs when a message would now reach it or be kept for it
+  /** The messages in the order of their log, when that is not the engine's. */
+  readonly messages?: () => AsyncIterable<Message>
+  stop (): Promise<void>
+}
+
+/** Opens a real mosquitto, a port for the engine's own broker, or a real nats-server with a stream on disk. `protocol`: of MQTT. */
+export async function openOrigin (source: typeof sources[number], protocol: 4 | 5): Promise<Origin> {
+  if (source === 'broker') {
+    const port = await fixedPort()
+    return { from: { broker: { port, topics: 'kill/{device}/{metric}' } }, to: { mqtt: port }, connected: /"msg":"broker listening"/, stop: async () => {} }
+  }
+  if (source === 'mqtt') {
+    const broker = await mosquitto({ port: await fixedPort(), config: 'max_inflight_messages 1000\nmax_queued_messages 0\nset_tcp_nodelay true' })
+    return { from: { mqtt: { url: `mqtt://127.0.0.1:${broker.port}`, topic: 'kill/{device}/{metric}', protocolVersion: protocol } }, to: { mqtt: broker.port }, connected: /"msg":"subscribed"/, stop: () => broker.stop() }
+  }
+  const folder = temporary('jetstream')
+  const server = await startNats({ port: await fixedPort(), args: ['-js', '-sd', folder] })
+  const stop = async () => {
+    await server.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    await makeStream(server.url)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  const messages = async function* () {
+    for await (const { seq, subject, data } of readStream(server.url)) yield { position: seq, ingest: 0, topic: subject, payload: Buffer.from(data).toString() }
+  }
+  return { from: { jetstream: { servers: server.url, stream: STREAM, subject: 'kill.{device}.{metric}' } }, to: { nats: server.url }, connected: /"msg":"running"/, messages, stop }
+}
+
+/**
+ * A port of loopback that nobody listens on, from below those that the system gives to outgoing connections: so nothing takes it while
+ * the engine is dead, and a device that dials it meanwhile cannot meet itself.
+ */
+export async function fixedPort (): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000)
+    const free = await new Promise<boolean>(resolve => {
+      const server = createServer().once('error', () => resolve(false)).listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+    })
+    if (free) return port
+  }
+}

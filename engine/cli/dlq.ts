@@ -1,0 +1,82 @@
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import type { Parts } from '../components.ts'
+import { MillraceError } from '../errors.ts'
+import { openLog, type LogOptions } from '../log.ts'
+import { logFolder } from '../journal.ts'
+import { openStore, planTables } from '../plan.ts'
+import { leaveRequests } from '../requeue.ts'
+import { SeriesTable } from '../series.ts'
+import type { Letter, Store } from '../store.ts'
+import { load } from './load.ts'
+import { streams } from './program.ts'
+import { countOf } from './work.ts'
+
+interface Options {
+  readonly late?: boolean, readonly reason?: string, readonly requeued?: boolean, readonly every?: boolean, readonly limit: string, readonly part?: string
+  readonly database?: string, readonly folder: string, readonly json?: boolean, readonly logLevel?: string, readonly logFormat?: LogOptions['format']
+}
+
+/** `millrace dlq`: what could not become a row, or came too late for its window; to look at, and to be read once more. */
+export function dlq (program: Command, parts: Parts): void {
+  const group = program.command('dlq').description('dead letters and late rows of a pipeline: list, show, requeue')
+  const command = (name: string, description: string) => group.command(name)
+    .description(description)
+    .argument('<pipeline>', 'file: .yaml, or .ts/.js with a pipeline as default export')
+    .option('--late', 'late rows instead of dead letters')
+    .option('--reason <reason>', 'only those with this reason')
+    .option('--requeued', 'those too that were requeued already')
+    .option('--limit <n>', 'how many at the most, the newest first', '100')
+    .option('--database <url>', 'where postgres sinks go that name no url (or MILLRACE_DATABASE)')
+    .option('--folder <folder>', 'where local files are kept', '.millrace')
+    .option('--json', 'one JSON object a line')
+
+  command('list', 'a line each: position, part, reason, topic, detail').action(async (file: string, options: Options) => {
+    const { letters } = await find(file, options, parts)
+    const { out } = streams(program)
+    for (const letter of letters) out(options.json ? `${JSON.stringify(shown(letter))}\n` : `${new Date(letter.ingest).toISOString()}  ${letter.position}/${letter.part}  ${letter.reason}  ${letter.topic}  ${letter.detail}\n`)
+  })
+  command('show', 'one message with its bytes').argument('<position>', 'its position').action(async (file: string, position: string, options: Options) => {
+    const { letters } = await find(file, { ...options, requeued: true }, parts, countOf('position', position))
+    if (letters.length === 0) throw nothing(position)
+    const { out } = streams(program)
+    for (const letter of letters) out(options.json ? `${JSON.stringify(shown(letter))}\n` : `${Object.entries(shown(letter)).map(([key, value]) => `${key.padEnd(9)} ${String(value)}`).join('\n')}\n\n`)
+  })
+  command('requeue', 'gives them to the source once more: a running engine takes them up within a second, another one when it starts')
+    .argument('[position...]', 'their positions')
+    .option('--every', 'all of them, as far as --reason and --limit go')
+    .action(async (file: string, positions: string[], options: Options) => {
+      if (positions.length === 0 && !options.every && options.reason === undefined) throw new MillraceError('usage/command', 'dlq requeue: nothing is named', { help: 'positions, or --reason, or --every' })
+      const { letters, store, log } = await find(file, options, parts, undefined, positions.map(p => countOf('position', p)))
+      if (log === undefined) throw new MillraceError('usage/command', 'dlq requeue: the source of this pipeline has no log of its own', { help: 'publish them again to what it reads' })
+      const refused = await leaveRequests(log, letters)
+      await store.requeued(letters.filter(letter => !refused.includes(letter)))
+      await store.close()
+      const { out, err } = streams(program)
+      for (const { position, part, reason } of refused) err(`${position}/${part} is a row of a window (${reason}): it cannot be read again\n`)
+      out(options.json ? `${JSON.stringify({ requeued: letters.length - refused.length, refused: refused.length })}\n` : `${letters.length - refused.length} requeued\n`)
+    })
+
+  async function find (file: string, { late = false, reason, requeued = false, limit, database = process.env.MILLRACE_DATABASE, folder, logLevel, logFormat }: Options, parts: Parts, position?: number, positions: readonly number[] = []): Promise<{ letters: readonly Letter[], store: Store, log: string | undefined }> {
+    const pipeline = await load(file, parts)
+    const log = openLog({ level: logLevel ?? 'warn', format: logFormat })
+    const host = { pipeline: pipeline.name, series: new SeriesTable(1), log, database, folder }
+    const store = openStore(pipeline, planTables(pipeline), host, parts.fileStore)
+    const most = countOf('--limit', limit)
+    const asked = positions.length === 0 ? [position] : positions
+    const letters: Letter[] = []
+    for (const at of asked) {
+      const found = await store.letters({ late, reason, requeued, limit: most, position: at })
+      if (found.length === 0 && at !== undefined && positions.length > 0) throw nothing(at)
+      letters.push(...found)
+    }
+    return { letters, store, log: pipeline.source!.listens ? join(folder, 'log', logFolder(pipeline.source!)) : undefined }
+  }
+}
+
+const nothing = (position: string | number): MillraceError => new MillraceError('usage/command', `dlq: there is nothing at position ${position}`, { help: 'millrace dlq list says what there is' })
+
+const shown = ({ payload, ingest, ...rest }: Letter) => {
+  const bytes = Buffer.from(payload), text = bytes.toString()
+  return { ...rest, ingest: new Date(ingest).toISOString(), ...text.includes('\ufffd') ? { base64: bytes.toString('base64') } : { payload: text } }
+}

@@ -1,0 +1,75 @@
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from './log.ts'
+import type { Position } from './source.ts'
+
+interface Place { readonly position: Position, readonly at: number }       // at: wall clock, ms, when it was last moved
+
+const RETAIN = 24 * 3_600_000        // ms
+const CROWDED = 0.8                  // share of the budget
+
+/**
+ * Up to where the pipelines that read a log need it no more; kept in a file, so that those that do not run at present keep their
+ * places for a while. A place in the file may be older than the truth, never newer.
+ */
+export class Places {
+  saved: Promise<void> = Promise.resolve()
+  private readonly folder: string
+  private readonly log: Logger
+  private readonly clock: () => number
+  private readonly retain: number
+  private readonly places = new Map<string, Place>()
+  private readonly running = new Map<string, () => void>()     // pipeline -> how it is told that it has lost its place
+
+  constructor (folder: string, { log, clock, retain = RETAIN }: { readonly log: Logger, readonly clock: () => number, readonly retain?: number }) {
+    this.folder = folder
+    this.log = log
+    this.clock = clock
+    this.retain = retain
+  }
+
+  async open (): Promise<void> {
+    const kept = await readFile(join(this.folder, 'places.json'), 'utf8').then(text => JSON.parse(text) as Record<string, Place>, () => ({}))
+    for (const [pipeline, place] of Object.entries(kept)) this.places.set(pipeline, place)
+  }
+
+  /** This pipeline will read: until it says from where, nothing after `first` may go. */
+  expect (pipeline: string, first: Position): void {
+    this.running.set(pipeline, () => {})
+    if (!this.places.has(pipeline)) this.places.set(pipeline, { position: first, at: this.clock() })
+  }
+
+  attach (pipeline: string, expel: () => void): void { this.running.set(pipeline, expel) }
+
+  move (pipeline: string, position: Position): void {
+    this.places.set(pipeline, { position, at: this.clock() })
+    this.saved = this.saved.then(() => this.save()).catch(error => { this.log.warn({ err: error }, 'log: the places of its pipelines could not be saved') })
+  }
+
+  get least (): Position { return Math.min(...Array.from(this.places.values(), p => p.position)) }
+
+  /**
+   * Up to where nobody needs the log, which ends at `newest` and of whose budget `full` is the share in use. Where one that lags
+   * would stop others that do not (they are past the middle of what it keeps), it loses its place, and one that does not run loses
+   * it after `retain` too: loudly.
+   */
+  oldest (full: number, newest: Position): Position {
+    for (const [pipeline, { position, at }] of [...this.places].sort(([, a], [, b]) => a.position - b.position)) {
+      const others = [...this.places].filter(([other]) => other !== pipeline && this.running.has(other)).map(([, place]) => place.position)
+      const crowded = full > CROWDED && others.length > 0 && Math.min(...others) > (position + newest) / 2
+      const gone = !this.running.has(pipeline) && this.clock() - at >= this.retain
+      if (!crowded && !gone) break
+      this.places.delete(pipeline)
+      this.log.error({ pipeline, position, at: new Date(at).toISOString() }, `log: the pipeline "${pipeline}" has lost its place: ${gone ? `it has not run for ${Math.round(this.retain / 3_600_000)} h` : `the log is ${Math.round(100 * full)} % full, and others need the room`}`)
+      this.running.get(pipeline)?.()
+      if (crowded) break             // its room may be enough
+    }
+    return this.least
+  }
+
+  private async save (): Promise<void> {
+    const file = join(this.folder, 'places.json')
+    await writeFile(`${file}.new`, JSON.stringify(Object.fromEntries(this.places)))
+    await rename(`${file}.new`, file)
+  }
+}

@@ -1,0 +1,52 @@
+import { mkdir, readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Message } from './listener.ts'
+import type { SeriesName } from './series.ts'
+import type { Letter } from './store.ts'
+
+/** One message that is to be read once more. `key` is what it is known by: the same key twice is one request. */
+export interface Request { readonly file: string, readonly key: string, readonly message: Message }
+
+const FOLDER = 'requeue'
+/** Letters that are one reading, not a message as it came. */
+const READINGS: readonly string[] = ['operator_failed', 'rejected_by_store', 'beyond_retention', 'late']
+
+/**
+ * Leaves requests for the engine that reads the log in `folder`, which takes them up within a second, or when it starts. A message
+ * of which several readings were refused is read again as a whole, once. Returns those letters that cannot be read again.
+ */
+export async function leaveRequests (folder: string, letters: readonly Letter[]): Promise<readonly Letter[]> {
+  const to = join(folder, FOLDER)
+  await mkdir(to, { recursive: true, mode: 0o700 })
+  const refused: Letter[] = []
+  for (const letter of letters) {
+    const { origin, position, part, reason, topic, payload } = letter
+    const single = READINGS.includes(reason)
+    if (!single && part > 0) continue
+    const reading = single ? readingOf(payload) : undefined
+    if (single && reading === undefined) { refused.push(letter); continue }
+    const key = `${reason === 'late' ? 'late' : 'dead'}:${origin}/${position}/${part}`
+    const name = Buffer.from(key).toString('base64url')
+    await writeFile(join(to, `${name}.new`), JSON.stringify({ key, topic, reading, payload: Buffer.from(payload).toString('base64') }), { flush: true })
+    await rename(join(to, `${name}.new`), join(to, `${name}.json`))
+  }
+  return refused
+}
+
+export async function readRequests (folder: string): Promise<Request[]> {
+  const from = join(folder, FOLDER)
+  const names = (await readdir(from).catch(() => [])).filter(name => name.endsWith('.json')).toSorted()
+  return Promise.all(names.map(async name => {
+    const file = join(from, name)
+    const { key, topic, reading, payload } = JSON.parse(await readFile(file, 'utf8'))
+    return { file, key, message: { topic, payload: Buffer.from(payload, 'base64'), ...reading === undefined ? {} : { reading: { ...reading, value: reading.value ?? NaN } } } }
+  }))
+}
+
+export const doneWith = ({ file }: Request): Promise<void> => unlink(file)
+
+/** The reading that a letter stands for; undefined when it stands for a row of a window. */
+function readingOf (payload: Uint8Array): (SeriesName & { readonly time: number, readonly value: number | null }) | undefined {
+  const { tenant, device, metric, time, value, revision } = JSON.parse(Buffer.from(payload).toString()) as Record<string, any>
+  return revision === undefined && typeof time === 'number' ? { tenant, device, metric, time, value } : undefined
+}
