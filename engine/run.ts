@@ -86,7 +86,7 @@ export class Run {
         if (anew.length > 0) this.log.warn({ steps: anew }, 'new or changed since the last stop: these start without memory')
         flow.listen(this.now())
       }
-      for (const [, route] of routesOf(pipeline)) for (const sink of route.sinks) if (sink.definition.store === undefined) this.followers.set(sink, sink.definition.follow!(sink.options, this.host))
+      for (const [branch, route] of routesOf(pipeline)) for (const sink of route.sinks) if (sink.definition.store === undefined) this.followers.set(sink, sink.definition.follow!(sink.options, { ...this.host, branch }))
       const dispatcher = this.dispatcher = new Dispatcher({ store, receivers: this.openReceivers(), log: this.log })
       dispatcher.start()
       const source = this.source = spec.open({ pipeline: pipeline.name, series: this.series, ahead: pipeline.time.ahead, log: this.log, now: this.now })
