@@ -200,11 +200,12 @@ void t.test('nats sink', { skip: withoutNats }, async t => {
   })
 
   void t.test('how long rows come once is said at the start, once', async t => {
-    const { server } = await place(t, { duplicate_window: 90e9 })
+    const { server } = await place(t, { duplicate_window: 90e9, max_msg_size: 400 })
     const sink = follow(t, { servers: server.url })
     const batch = readings(sink.series.id('acme', 'boiler', 'temp'), 3)
     await sink.write(batch)
-    await sink.write(batch)
+    await t.rejects(sink.write(readings(sink.series.id('acme', 'boiler', 'x'.repeat(390)), 1)), { code: 'sink/failed' })
+    await sink.write(batch)              // over a new connection
     t.strictSame(sink.lines.map(l => l.level), ['warn'])
     t.match(sink.lines[0].text, /remembers the ids of rows for 90s \(its duplicate_window\)/)
   })
@@ -222,6 +223,25 @@ void t.test('nats sink', { skip: withoutNats }, async t => {
     await t.rejects(write({ user: 'c', password: 'd' }), { code: 'sink/failed', message: /Permissions Violation/i })
     await t.rejects(write({ credentials: join(folder, 'none.creds') }), { code: 'sink/failed', message: /none\.creds/ })
     await t.resolves(write({ user: 'a', password: 'b' }))
+  })
+
+  void t.test('no more than inFlight rows wait for their acknowledgement', async t => {
+    const { server, connection, manager } = await place(t)
+    const sink = follow(t, { servers: server.url, inFlight: 7 })
+    const batch = readings(sink.series.id('acme', 'boiler', 'temp'), 20)
+    await sink.write(part(batch, 0, 1))
+    await manager.streams.delete('ROWS')
+    const waiting: (() => void)[] = []
+    let most = 0
+    connection.subscribe('rows.>', { callback: (_, message) => { most = Math.max(most, waiting.push(() => { message.respond('{"stream":"ROWS","seq":1}') })) } })
+    await connection.flush()
+    const write = sink.write(batch)
+    for (let answered = 0; answered < 20;) {
+      await sleep(20)
+      for (const answer of waiting.splice(0)) { answer(); answered++ }
+    }
+    await write
+    t.equal(most, 7)
   })
 
   void t.test('somebody who answers in place of the stream is not believed', async t => {
