@@ -89,7 +89,7 @@ export class Run {
       const recovered = await store.open(signal).catch(error => { if (!signal.aborted) throw error })
       if (recovered === undefined || signal.aborted) return
       const from = await this.recover(recovered)
-      for (const [, route] of routesOf(pipeline)) for (const sink of route.sinks) if (sink.definition.store === undefined) this.followers.set(sink, sink.definition.follow!(sink.options, this.host))
+      for (const [branch, route] of routesOf(pipeline)) for (const sink of route.sinks) if (sink.definition.store === undefined) this.followers.set(sink, sink.definition.follow!(sink.options, { ...this.host, branch }))
       const dispatcher = this.dispatcher = new Dispatcher({ store, receivers: this.openReceivers(), log: this.log })
       dispatcher.start()
       this.log.info({ position: this.position, epoch: this.epoch, from: from ?? 0 }, 'running')
