@@ -56,6 +56,7 @@ export class Journal implements ListenerHost {
   private hears = false              // and it is recorded
   private refused = false            // there was no room
   private newest = 0                 // ingest time of the newest record, ms
+  private start: number              // ingest time at which the monotonic clock was 0, ms
   private senders = 0                // position of the newest record that says what may come again
   private ticks: NodeJS.Timeout | undefined
   private requeueing = false
@@ -65,7 +66,7 @@ export class Journal implements ListenerHost {
 
   private constructor (spec: SourceSpec, identity: { readonly id: string, readonly client: string }, options: JournalOptions) {
     const { clock = Date.now } = options
-    const start = clock() - performance.now()
+    this.start = clock() - performance.now()
     this.spec = spec
     this.options = options
     this.log = options.log
@@ -73,7 +74,7 @@ export class Journal implements ListenerHost {
     this.origin = `log:${identity.id}`
     this.redeliveries = new Redeliveries(Math.floor(this.largest / 32))
     this.places = new Places(options.folder, { log: options.log, clock, ...options.retain === undefined ? {} : { retain: options.retain } })
-    this.now = () => this.newest = Math.max(this.newest, start + performance.now())
+    this.now = () => this.newest = Math.max(this.newest, this.start + performance.now())
   }
 
   /** Opens the log and finds out what may come again. Nothing is heard before listen(). */
@@ -215,6 +216,7 @@ export class Journal implements ListenerHost {
     const { position, newest } = await readSenders(wal, folder, this.redeliveries)
     this.senders = position
     this.newest = Math.max(this.newest, newest)
+    this.start = Math.max(this.start, this.newest - performance.now())       // the wall clock may stand before the newest record: ingest time goes on from there
     this.putSenders()
   }
 
