@@ -1,6 +1,6 @@
 import * as disk from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import type { FileSystem } from '../../engine/wal-segment.ts'
+import type { FileSystem } from '../../engine/files.ts'
 
 /** The real file system, which waits or refuses when a test says so. */
 export class Disk {

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Observable, type Source, type SourceHost, type SourceSpec } from '#engine'
+import { clock } from '../../engine/clock.ts'
 import { Journal, type JournalOptions } from '../../engine/journal.ts'
 
 export interface Opened { readonly source: Source, readonly journal: Promise<Journal> | undefined }
@@ -13,7 +14,7 @@ export function openSource (spec: SourceSpec, host: Omit<SourceHost, 'origin'>, 
   const place = folder ?? mkdtempSync(join(tmpdir(), 'millrace-log-'))
   const stop = new AbortController()
   let journal: Journal | undefined, source: Source | undefined
-  const opened = Journal.open(spec, { folder: place, log: host.log, client: `millrace-${host.pipeline}`, pipelines: [host.pipeline], tick: 3_600_000, clock: host.now, ...options }, stop.signal).then(j => {
+  const opened = Journal.open(spec, { folder: place, log: host.log, client: `millrace-${host.pipeline}`, pipelines: [host.pipeline], tick: 3_600_000, clock: { ...clock, now: host.now }, ...options }, stop.signal).then(j => {
     journal = j
     source = j.source(asked)
     j.listen()
