@@ -4,7 +4,7 @@
 set -euo pipefail
 version=9.3.4                        # the newest there is, built for Java 17
 sum=939bc53ab22f93dbaa6545143a6e7c536d4904c07b7f2d381e8eef10436be062
-dir=${MILLRACE_QUESTDB_DIR:-${HOME:-/root}/.cache/millrace-questdb}
+dir=${MILLRACE_QUESTDB_DIR:-$HOME/.cache/millrace-questdb}
 jar=$dir/questdb-$version.jar
 
 good () { echo "$sum  $1" | sha256sum --check --status; }
