@@ -1,6 +1,5 @@
-import * as disk from 'node:fs/promises'
+import { disk, type FileSystem } from '../../engine/files.ts'
 import type { FileHandle } from 'node:fs/promises'
-import type { FileSystem } from '../../engine/files.ts'
 
 /** The real file system, which waits or refuses when a test says so. */
 export class Disk {
