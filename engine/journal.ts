@@ -64,6 +64,7 @@ export class Journal implements ListenerHost {
   private senders = 0                // position of the newest record that says what may come again
   private stopTicks = () => {}
   private requeueing = false
+  private tidying = false
   private closed = false
   private waiting: (() => void)[] = []
   private full: MillraceError | undefined      // the disk is: opening again
@@ -132,7 +133,6 @@ export class Journal implements ListenerHost {
 
   append (given: Message): Position | undefined {
     if (!this.open) return this.crowded()
-    if (!this.hears) this.resume()
     const message = given.payload.length <= this.largest ? given : tooLarge(given, this.largest)
     const { topic, payload, sender } = message
     const hash = sender === undefined ? this.hash : hashOf(topic, payload, this.hash)
@@ -143,7 +143,10 @@ export class Journal implements ListenerHost {
         return known
       }
     }
-    const position = this.put(kinds.message, this.head.write(message, hash), payload)
+    const head = this.head.write(message, hash)
+    if (!this.wal.takes(head.length + payload.length, this.hears ? 0 : 1)) return this.crowded()
+    if (!this.hears) this.resume()
+    const position = this.put(kinds.message, head, payload)
     if (position === undefined) return this.crowded()
     if (sender !== undefined) this.redeliveries.put(sender.client, sender.packet, hash.readBigUInt64LE(0), position)
     return position
@@ -293,6 +296,12 @@ export class Journal implements ListenerHost {
 
   /** Drops what nobody will read. */
   private async tidy (): Promise<void> {
+    if (this.tidying) return
+    this.tidying = true
+    try { await this.makeRoom() } finally { this.tidying = false }
+  }
+
+  private async makeRoom (): Promise<void> {
     const { wal, places } = this
     const upTo = Math.min(this.senders - 1, places.oldest(wal.bytes / this.budget, wal.durable))
     if (!Number.isFinite(upTo) || upTo < wal.first) return
