@@ -65,6 +65,7 @@ export class Journal implements ListenerHost {
   private stopTicks = () => {}
   private requeueing = false
   private tidying = false
+  private untidy = false
   private closed = false
   private waiting: (() => void)[] = []
   private full: MillraceError | undefined      // the disk is: opening again
@@ -296,9 +297,15 @@ export class Journal implements ListenerHost {
 
   /** Drops what nobody will read. */
   private async tidy (): Promise<void> {
+    this.untidy = true
     if (this.tidying) return
     this.tidying = true
-    try { await this.makeRoom() } finally { this.tidying = false }
+    try {
+      while (this.untidy) {
+        this.untidy = false
+        await this.makeRoom()
+      }
+    } finally { this.tidying = false }
   }
 
   private async makeRoom (): Promise<void> {
