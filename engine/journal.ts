@@ -179,6 +179,7 @@ export class Journal implements ListenerHost {
   fail (error: unknown): void {
     if (this.failure === undefined) this.options.failed?.(error)
     this.failure ??= error
+    this.places.expelAll()
     this.wake()
   }
 

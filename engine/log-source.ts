@@ -113,6 +113,7 @@ export class LogSource implements Source {
       this.reader ??= this.enter()
       const { reader } = this
       if (await reader.read(each) || this.reader === reader) return
+      if (journal.failure !== undefined) throw journal.failure
     } catch (error) {
       if (journal.failure !== undefined) throw journal.failure
       if (!(error instanceof MillraceError) || error.code !== 'log/full') throw error
