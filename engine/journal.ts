@@ -264,7 +264,7 @@ export class Journal implements ListenerHost {
 
   private put (kind: Kind, body: Uint8Array = NOTHING, more: Uint8Array = NOTHING): Position | undefined {
     if (this.full !== undefined || this.closed || this.wal.failure !== undefined) return undefined
-    return this.wal.append(kind, this.now(), body, more)
+    return this.wal.append(kind, this.now(), body, more, kind === kinds.senders)      // without one in a new segment no older one can go
   }
 
   /** No room: nobody is silent while we do not listen. */
