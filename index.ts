@@ -3,6 +3,8 @@ export * from '#engine'
 export * from './connectors/index.ts'
 export * from './operators/index.ts'
 export * from './sinks/index.ts'
+export { nats } from './connectors/index.ts'       // a source and a sink have this name
+export { nats as natsSink } from './sinks/index.ts'
 export * as sources from './connectors/index.ts'
 export * as operators from './operators/index.ts'
 export * as sinks from './sinks/index.ts'

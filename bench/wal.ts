@@ -4,6 +4,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { sleep } from '../engine/clock.ts'
+import { disk as files } from '../engine/files.ts'
 import { Wal } from '../engine/wal.ts'
 import type { Each } from '../engine/wal-reader.ts'
 import { kinds } from '../engine/wal-segment.ts'
@@ -102,7 +103,7 @@ async function fully (taker: Taker): Promise<number> {
 
 const openLog: Open = async (folder, syncs) => {
   const open: typeof disk.open = async (path, flags, mode) => timed(await disk.open(path, flags, mode), syncs)
-  const wal = await Wal.open(folder, { log: { warn () {} }, fs: { ...disk, open } }, new AbortController().signal)
+  const wal = await Wal.open(folder, { log: { warn () {} }, fs: { ...files, open } }, new AbortController().signal)
   return {
     append: record => wal.append(kinds.message, 0, record) !== undefined,
     flush: () => wal.flush(),

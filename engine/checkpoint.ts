@@ -10,6 +10,9 @@ const SLICE = 2 ** 20, LAST_SLICE = 8 * 2 ** 20      // bytes of pages in a comm
 const MARKS = 10_000                 // kept since the last snapshot
 const DECODE = 0.0015                // ms per reading: what reading it again costs beside the flow
 
+/** `replay`: ms of work after which the next one begins. `slice`: bytes of pages in a commit, `lastSlice` when nothing else is done. */
+export interface SnapshotSizes { readonly replay?: number, readonly slice?: number, readonly lastSlice?: number }
+
 type Whole = NonNullable<NonNullable<Commit['snapshot']>['complete']>
 
 /**
@@ -19,6 +22,7 @@ type Whole = NonNullable<NonNullable<Commit['snapshot']>['complete']>
  */
 export class Checkpoints {
   private readonly flow: Flow
+  private readonly sizes: Required<SnapshotSizes>
   private readonly whole: boolean            // the store keeps no pages
   private generation: number
   private work = 0                           // ms since the newest snapshot that is complete
@@ -29,7 +33,8 @@ export class Checkpoints {
   private kept: Position[] = []              // positions of the complete ones, oldest first, at most two
   private renew: boolean                     // the next one has to be of everything
 
-  constructor (flow: Flow, recovered: Recovered, { whole = false, renew = false } = {}) {
+  constructor (flow: Flow, recovered: Recovered, { whole = false, renew = false, ...sizes }: SnapshotSizes & { readonly whole?: boolean, readonly renew?: boolean } = {}) {
+    this.sizes = { replay: REPLAY, slice: SLICE, lastSlice: LAST_SLICE, ...sizes }
     this.flow = flow
     this.whole = whole
     this.renew = renew
@@ -45,7 +50,7 @@ export class Checkpoints {
   }
 
   /** Is it time for one? `crowded`: the source has no room for what the older ones keep. */
-  due (crowded: boolean): boolean { return this.underWay === undefined && (this.work > REPLAY || this.marks > MARKS || crowded && this.flow.position > (this.kept.at(-1) ?? 0)) }
+  due (crowded: boolean): boolean { return this.underWay === undefined && (this.work > this.sizes.replay || this.marks > MARKS || crowded && this.flow.position > (this.kept.at(-1) ?? 0)) }
   get isUnderWay (): boolean { return this.underWay !== undefined }
 
   /** Begins one of the state as it is: between two deliveries, when all before is committed. What one under way has is part of it. */
@@ -60,7 +65,7 @@ export class Checkpoints {
   part (last = false): Commit['snapshot'] {
     const { underWay, flow: { snapshots } } = this
     if (underWay === undefined) return undefined
-    snapshots.advance(last ? LAST_SLICE : SLICE)
+    snapshots.advance(last ? this.sizes.lastSlice : this.sizes.slice)
     return { generation: underWay.generation, pages: snapshots.take(), ...snapshots.left === 0 ? { complete: underWay } : {} }
   }
 

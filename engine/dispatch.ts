@@ -1,6 +1,6 @@
 /** From the store's outbox to people: leases alerts that are due, sends them, records what came of it. By wall clock. */
 import { setMaxListeners } from 'node:events'
-import { sleep } from './clock.ts'
+import { clock as real, sleep, type Clock } from './clock.ts'
 import { Transient } from './errors.ts'
 import type { Logger } from './log.ts'
 import type { Receiver } from './sink.ts'
@@ -22,6 +22,7 @@ export interface DispatcherOptions {
   readonly store: Pick<Store, 'due' | 'settle'>
   readonly receivers: ReadonlyMap<string, Receiver>
   readonly log: Logger
+  readonly clock?: Clock
   readonly now?: () => number        // wall clock, ms
   readonly random?: () => number
   readonly poll?: number             // ms between looks at the outbox
@@ -50,7 +51,8 @@ export class Dispatcher {
   private loop: Promise<void> | undefined
 
   constructor (options: DispatcherOptions) {
-    this.options = { now: Date.now, random: Math.random, poll: 1000, concurrency: 4, ...options }
+    const { clock = real } = options
+    this.options = { clock, now: () => clock.now(), random: () => clock.random(), poll: 1000, concurrency: 4, ...options }
     setMaxListeners(0, this.giveUp.signal)     // one per send under way
     this.byReceiver = new Map([...options.receivers.keys()].map(key => [key, { delivered: 0, retried: 0, dead: 0 }]))
   }
@@ -66,14 +68,14 @@ export class Dispatcher {
     this.wake()
     const bound = new AbortController()
     const done = Promise.all([this.loop, ...this.held.values()]).then(() => bound.abort())
-    await sleep(within, bound.signal)
+    await sleep(within, bound.signal, this.options.clock)
     this.giveUp.abort()
-    await Promise.race([done, sleep(1000)])
+    await Promise.race([done, sleep(1000, undefined, this.options.clock)])
     await Promise.all([...this.options.receivers.values()].map(r => r.close()))
   }
 
   private async run (): Promise<void> {
-    const { poll, log } = this.options
+    const { poll, log, clock } = this.options
     while (!this.stopping.signal.aborted) {
       this.woken = new AbortController()
       try {
@@ -81,7 +83,7 @@ export class Dispatcher {
       } catch (error) {
         log.warn({ err: error }, 'the outbox cannot be read, trying again')
       }
-      await sleep(poll, this.woken.signal)
+      await sleep(poll, this.woken.signal, clock)
     }
   }
 
@@ -121,11 +123,11 @@ export class Dispatcher {
 
   /** One try. Nothing when it was cut short by a stop. */
   private async send ({ event, receiver, attempts }: OutboxEntry): Promise<Settled | undefined> {
-    const { receivers, log, now, random } = this.options
+    const { receivers, log, now, random, clock } = this.options
     const to = receivers.get(receiver)
     if (to === undefined) return { state: 'dead', error: 'the pipeline has no such receiver any more' }
     try {
-      await bounded(signal => to.send(event, signal), this.giveUp.signal)
+      await bounded(signal => to.send(event, signal), this.giveUp.signal, clock)
       return { state: 'delivered' }
     } catch (error) {
       if (this.giveUp.signal.aborted) return undefined
@@ -143,7 +145,7 @@ export class Dispatcher {
 
   /** Recorded, however long the store takes: until then the delivery stays in hand and is not sent again. */
   private async settle (entry: OutboxEntry, how: Settled): Promise<void> {
-    const { store, log, poll } = this.options
+    const { store, log, poll, clock } = this.options
     for (const tries of [this.counts, this.byReceiver.get(entry.receiver)]) if (tries !== undefined) tries[how.state === 'retry' ? 'retried' : how.state]++
     for (;;) {
       const recorded = store.settle(entry, how)
@@ -155,7 +157,7 @@ export class Dispatcher {
       } catch (error) {
         if (this.giveUp.signal.aborted) return
         log.warn({ err: error, receiver: entry.receiver, alert: entry.event.id, state: how.state }, 'what became of an alert cannot be recorded, trying again')
-        await sleep(poll, this.giveUp.signal)
+        await sleep(poll, this.giveUp.signal, clock)
       } finally {
         this.recording.delete(recorded)
       }
@@ -191,12 +193,12 @@ function lanes (width: number): Lane {
 }
 
 /** What `act` gives, or Transient after LIMIT or when told to stop: also when it does not listen to its signal. */
-function bounded (act: (signal: AbortSignal) => Promise<void>, stop: AbortSignal): Promise<void> {
+function bounded (act: (signal: AbortSignal) => Promise<void>, stop: AbortSignal, clock: Clock): Promise<void> {
   return new Promise((resolve, reject) => {
     const cut = new AbortController()
     const abort = () => { over(); reject(new Transient(`no answer within ${LIMIT / 1000} s`)); cut.abort() }
-    const timer = setTimeout(abort, LIMIT)
-    const over = () => { clearTimeout(timer); stop.removeEventListener('abort', abort) }
+    const stopTimer = clock.timeout(abort, LIMIT)
+    const over = () => { stopTimer(); stop.removeEventListener('abort', abort) }
     stop.addEventListener('abort', abort)
     const acted = async () => act(cut.signal)      // rejects when act throws at once
     acted().finally(over).then(resolve, reject)

@@ -1,5 +1,5 @@
-import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { disk, type FileSystem } from './files.ts'
 import type { Logger } from './log.ts'
 import type { Position } from './source.ts'
 
@@ -18,18 +18,20 @@ export class Places {
   private readonly log: Logger
   private readonly clock: () => number
   private readonly retain: number
+  private readonly fs: FileSystem
   private readonly places = new Map<string, Place>()
   private readonly running = new Map<string, () => void>()     // pipeline -> how it is told that it has lost its place
 
-  constructor (folder: string, { log, clock, retain = RETAIN }: { readonly log: Logger, readonly clock: () => number, readonly retain?: number }) {
+  constructor (folder: string, { log, clock, retain = RETAIN, fs = disk }: { readonly log: Logger, readonly clock: () => number, readonly retain?: number, readonly fs?: FileSystem }) {
     this.folder = folder
     this.log = log
     this.clock = clock
     this.retain = retain
+    this.fs = fs
   }
 
   async open (): Promise<void> {
-    const kept = await readFile(join(this.folder, 'places.json'), 'utf8').then(text => JSON.parse(text) as Record<string, Place>, () => ({}))
+    const kept = await this.fs.readFile(join(this.folder, 'places.json'), 'utf8').then(text => JSON.parse(text) as Record<string, Place>, () => ({}))
     for (const [pipeline, place] of Object.entries(kept)) this.places.set(pipeline, place)
   }
 
@@ -69,7 +71,7 @@ export class Places {
 
   private async save (): Promise<void> {
     const file = join(this.folder, 'places.json')
-    await writeFile(`${file}.new`, JSON.stringify(Object.fromEntries(this.places)))
-    await rename(`${file}.new`, file)
+    await this.fs.writeFile(`${file}.new`, JSON.stringify(Object.fromEntries(this.places)))
+    await this.fs.rename(`${file}.new`, file)
   }
 }

@@ -1,7 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
+import { clock as real, sleep, type Clock } from './clock.ts'
 import { MillraceError } from './errors.ts'
+import { disk, type FileSystem } from './files.ts'
+import type { Self } from './lock.ts'
 import { LogSource } from './log-source.ts'
 import type { Listener, ListenerHost, Message } from './listener.ts'
 import type { Logger } from './log.ts'
@@ -11,8 +13,7 @@ import { barrier, noteSenders, readSenders } from './redelivery-log.ts'
 import { Places } from './journal-places.ts'
 import { doneWith, readRequests } from './requeue.ts'
 import type { Position, Source, SourceHost, SourceSpec } from './source.ts'
-import { kinds, syncFolder, type FileSystem, type Kind } from './wal-segment.ts'
-import * as disk from 'node:fs/promises'
+import { kinds, syncFolder, type Kind } from './wal-segment.ts'
 import { Wal } from './wal.ts'
 
 export interface JournalOptions {
@@ -23,8 +24,9 @@ export interface JournalOptions {
   readonly tick: number              // ms between ticks
   readonly budget?: number           // bytes on disk
   readonly retain?: number           // ms that the place of a pipeline that is not running is kept
-  readonly clock?: () => number      // wall clock, ms
+  readonly clock?: Clock
   readonly fs?: FileSystem
+  readonly self?: Self               // who takes its folder
   readonly failed?: (error: unknown) => void     // it cannot go on; called once
 }
 
@@ -40,12 +42,14 @@ export class Journal implements ListenerHost {
   readonly name: string
   readonly origin: string
   readonly log: Logger
+  readonly clock: Clock
   readonly spec: SourceSpec
   suppressed = 0                     // messages that were sent again, and were in the log already
   lost = 0                           // records that a pipeline was too late for
   wal!: Wal
   failure: unknown
   private readonly options: JournalOptions
+  private readonly fs: FileSystem
   private readonly redeliveries: Redeliveries
   private readonly places: Places
   private readonly head = new MessageHead()
@@ -56,24 +60,27 @@ export class Journal implements ListenerHost {
   private hears = false              // and it is recorded
   private refused = false            // there was no room
   private newest = 0                 // ingest time of the newest record, ms
+  private start: number              // ingest time at which the monotonic clock was 0, ms
   private senders = 0                // position of the newest record that says what may come again
-  private ticks: NodeJS.Timeout | undefined
+  private stopTicks = () => {}
   private requeueing = false
   private closed = false
   private waiting: (() => void)[] = []
   private full: MillraceError | undefined      // the disk is: opening again
 
   private constructor (spec: SourceSpec, identity: { readonly id: string, readonly client: string }, options: JournalOptions) {
-    const { clock = Date.now } = options
-    const start = clock() - performance.now()
+    const { clock = real, fs = disk } = options
+    this.start = clock.now() - clock.monotonic()
+    this.clock = clock
+    this.fs = fs
     this.spec = spec
     this.options = options
     this.log = options.log
     this.name = identity.client
     this.origin = `log:${identity.id}`
     this.redeliveries = new Redeliveries(Math.floor(this.largest / 32))
-    this.places = new Places(options.folder, { log: options.log, clock, ...options.retain === undefined ? {} : { retain: options.retain } })
-    this.now = () => this.newest = Math.max(this.newest, start + performance.now())
+    this.places = new Places(options.folder, { log: options.log, fs, clock: () => clock.now(), ...options.retain === undefined ? {} : { retain: options.retain } })
+    this.now = () => this.newest = Math.max(this.newest, this.start + clock.monotonic())
   }
 
   /** Opens the log and finds out what may come again. Nothing is heard before listen(). */
@@ -104,7 +111,7 @@ export class Journal implements ListenerHost {
   listen (): void {
     if (this.listener !== undefined || this.stopping.signal.aborted) return
     this.listener = this.spec.definition.listen!(this.spec.options, this)
-    this.ticks = setInterval(() => {
+    this.stopTicks = this.clock.interval(() => {
       if (!this.hears) this.resume()
       else if (this.open) this.put(kinds.tick)
       this.requeue().catch(error => { this.log.error({ err: error }, 'log: what was to be read once more could not be taken up') })
@@ -181,7 +188,7 @@ export class Journal implements ListenerHost {
   async stop (): Promise<void> {
     if (this.stopping.signal.aborted) return
     this.stopping.abort()
-    clearInterval(this.ticks)
+    this.stopTicks()
     this.listener?.stop()
     await this.wal.flush().catch(() => {})
     this.wake()
@@ -197,13 +204,13 @@ export class Journal implements ListenerHost {
 
   /** Resolves when the log that has failed because its disk was full is open again. */
   async reopened (): Promise<void> {
-    while (this.full !== undefined && this.failure === undefined && !this.stopping.signal.aborted) await new Promise(resolve => setTimeout(resolve, 20))
+    while (this.full !== undefined && this.failure === undefined && !this.stopping.signal.aborted) await sleep(20, undefined, this.clock)
   }
 
   private async openWal (signal: AbortSignal): Promise<void> {
-    const { folder, log, budget, fs } = this.options
+    const { fs, clock, options: { folder, log, budget, self } } = this
     const wal = this.wal = await Wal.open(folder, {
-      log, ...budget === undefined ? {} : { budget }, ...fs === undefined ? {} : { fs },
+      log, fs, clock, ...budget === undefined ? {} : { budget }, ...self === undefined ? {} : { self },
       durable: upTo => { this.listener?.durable(upTo); this.wake() },
       begun: () => { this.putSenders() },
       failed: error => {
@@ -212,9 +219,10 @@ export class Journal implements ListenerHost {
         else this.fail(error)
       }
     }, signal)
-    const { position, newest } = await readSenders(wal, folder, this.redeliveries)
+    const { position, newest } = await readSenders(wal, this.fs, folder, this.redeliveries)
     this.senders = position
     this.newest = Math.max(this.newest, newest)
+    this.start = Math.max(this.start, this.newest - this.clock.monotonic())       // the wall clock may stand before the newest record: ingest time goes on from there
     this.putSenders()
   }
 
@@ -226,7 +234,7 @@ export class Journal implements ListenerHost {
     this.listener?.lost()
     while (!this.stopping.signal.aborted) {
       await this.wal.close().catch(() => {})
-      await new Promise(resolve => setTimeout(resolve, AGAIN))
+      await sleep(AGAIN, undefined, this.clock)
       try {
         await this.openWal(this.stopping.signal)
         this.full = undefined
@@ -243,11 +251,11 @@ export class Journal implements ListenerHost {
     if (this.requeueing || !this.open) return
     this.requeueing = true
     try {
-      for (const request of await readRequests(this.options.folder)) {
+      for (const request of await readRequests(this.fs, this.options.folder)) {
         const client = `requeue:${request.key}`
         if (this.append({ ...request.message, sender: { client, packet: 0, again: true } }) === undefined) return
         await this.wal.flush()
-        await doneWith(request)
+        await doneWith(this.fs, request)
         this.confirm(client, Infinity)
       }
     } finally { this.requeueing = false }
@@ -259,7 +267,7 @@ export class Journal implements ListenerHost {
     const position = fits ? this.put(kinds.senders, bytes) : undefined
     if (position === undefined) return
     this.senders = position
-    void noteSenders(this.options.folder, position)
+    void noteSenders(this.fs, this.options.folder, position)
   }
 
   private put (kind: Kind, body: Uint8Array = NOTHING, more: Uint8Array = NOTHING): Position | undefined {
@@ -306,18 +314,18 @@ const tooLarge = (message: Message, most: number): Message =>
   ({ ...message, payload: message.payload.subarray(0, 1024), rejected: { reason: 'too_large', detail: `the payload has ${message.payload.length} bytes, ${most} are possible` } })
 
 /** Who this log is: written once, before its first record. */
-async function identify ({ folder, client }: JournalOptions): Promise<{ readonly id: string, readonly client: string }> {
+async function identify ({ folder, client, fs = disk, clock = real }: JournalOptions): Promise<{ readonly id: string, readonly client: string }> {
   const file = join(folder, 'log.json')
   try {
-    return JSON.parse(await readFile(file, 'utf8'))
+    return JSON.parse(await fs.readFile(file, 'utf8'))
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw new MillraceError('log/damaged', `log: ${file} cannot be read: ${(cause as Error).message}`, { help: 'restore the file; it says which log this is', cause })
   }
-  const identity = { id: randomUUID(), client }
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  await writeFile(`${file}.new`, JSON.stringify(identity), { flush: true })
-  await rename(`${file}.new`, file)
-  await syncFolder(disk, folder)
-  await syncFolder(disk, dirname(folder))
+  const identity = { id: clock.id(), client }
+  await fs.mkdir(folder, { recursive: true, mode: 0o700 })
+  await fs.writeFile(`${file}.new`, JSON.stringify(identity), { flush: true })
+  await fs.rename(`${file}.new`, file)
+  await syncFolder(fs, folder)
+  await syncFolder(fs, dirname(folder))
   return identity
 }

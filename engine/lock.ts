@@ -1,16 +1,18 @@
-import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { readFile, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
+import { clock as real, sleep, type Clock } from './clock.ts'
 import { MillraceError, type Code } from './errors.ts'
+import { disk, type FileSystem } from './files.ts'
 import { span } from './options.ts'
 
 /** For whom a lock is taken: what its errors begin with, their code, and what would be right. */
 export interface LockOwner { readonly name: string, readonly code: Code, readonly help: string }
 
-interface Holder { readonly pid: number, readonly started: string | undefined, readonly host: string, readonly token: string }
+export interface Holder { readonly pid: number, readonly started: string | undefined, readonly host: string, readonly token: string }
+/** The process that takes a lock, and what it can tell of another one on its host. */
+export interface Self { readonly pid: number, readonly started: string | undefined, readonly host: string, alive (holder: Holder): boolean }
+export interface LockOptions { readonly fs?: FileSystem, readonly clock?: Clock, readonly self?: Self }
 
 const BEAT = 10_000                  // ms between signs of life
 const DEAD = 30_000                  // ms without one after which a holder on another host counts as dead
@@ -25,55 +27,56 @@ export class Lock {
   private readonly file: string
   private readonly text: string
   private readonly token: string
-  private readonly beat: NodeJS.Timeout
+  private readonly fs: FileSystem
+  private readonly stopBeat: () => void
 
-  private constructor (file: string, holder: Holder) {
+  private constructor (file: string, holder: Holder, fs: FileSystem, clock: Clock) {
+    this.fs = fs
     this.file = file
     this.token = holder.token
     this.text = JSON.stringify(holder)
-    this.beat = setInterval(() => { const now = new Date(); utimes(file, now, now).catch(() => {}) }, BEAT)
-    this.beat.unref()
+    this.stopBeat = clock.interval(() => { const now = new Date(clock.now()); fs.utimes(file, now, now).catch(() => {}) }, BEAT, true)
     held.add(holder.token)
   }
 
   /** Throws the owner's code when a living process of this host has it; waits for a silent one on another host. */
-  static async take (file: string, { name, code, help }: LockOwner, signal: AbortSignal): Promise<Lock> {
-    const me: Holder = { pid: process.pid, started: startOf(process.pid), host: hostname(), token: randomUUID() }
+  static async take (file: string, { name, code, help }: LockOwner, signal: AbortSignal, { fs = disk, clock = real, self = { pid: process.pid, started: startOf(process.pid), host: hostname(), alive } }: LockOptions = {}): Promise<Lock> {
+    const me: Holder = { pid: self.pid, started: self.started, host: self.host, token: clock.id() }
     for (;;) {
-      const holder = await read(file)
+      const holder = await read(fs, file)
       if (holder === undefined) break
       if (holder.host === me.host) {
-        if (alive(holder)) throw new MillraceError(code, `${name}: process ${holder.pid} uses ${dirname(file)}`, { help })
+        if (self.alive(holder)) throw new MillraceError(code, `${name}: process ${holder.pid} uses ${dirname(file)}`, { help })
         break
       }
-      const silent = Date.now() - (await stat(file)).mtimeMs
+      const silent = clock.now() - (await fs.stat(file)).mtimeMs
       if (silent >= DEAD) break
       if (signal.aborted) throw new MillraceError(code, `${name}: process ${holder.pid} on ${holder.host} used ${dirname(file)} ${span(Math.round(silent / 1000) * 1000)} ago`)
-      await wait(Math.min(1000, DEAD - silent), undefined, { signal }).catch(() => {})
+      await sleep(Math.min(1000, DEAD - silent), signal, clock)
     }
-    await writeFile(`${file}.${me.token}`, JSON.stringify(me), { mode: 0o600, flush: true })
-    await rename(`${file}.${me.token}`, file)
-    const lock = new Lock(file, me)
+    await fs.writeFile(`${file}.${me.token}`, JSON.stringify(me), { mode: 0o600, flush: true })
+    await fs.rename(`${file}.${me.token}`, file)
+    const lock = new Lock(file, me, fs, clock)
     if (await lock.mine()) return lock
     await lock.release()
     throw new MillraceError(code, `${name}: another process took ${dirname(file)} at the same moment`)
   }
 
   /** The same at once, about 10 us on a local disk. */
-  mineNow (): boolean { try { return readFileSync(this.file, 'utf8') === this.text } catch { return false } }
+  mineNow (): boolean { try { return this.fs.readFileSync(this.file, 'utf8') === this.text } catch { return false } }
 
-  async mine (): Promise<boolean> { return await readFile(this.file, 'utf8').catch(() => '') === this.text }
+  async mine (): Promise<boolean> { return await this.fs.readFile(this.file, 'utf8').catch(() => '') === this.text }
 
   async release (): Promise<void> {
-    clearInterval(this.beat)
-    if (await this.mine()) await unlink(this.file)
+    this.stopBeat()
+    if (await this.mine()) await this.fs.unlink(this.file)
     held.delete(this.token)
   }
 }
 
 /** Who has the lock. A lock that cannot be read is nobody's: it is renamed into place whole. */
-async function read (file: string): Promise<Holder | undefined> {
-  try { return JSON.parse(await readFile(file, 'utf8')) } catch { return undefined }
+async function read (fs: FileSystem, file: string): Promise<Holder | undefined> {
+  try { return JSON.parse(await fs.readFile(file, 'utf8')) } catch { return undefined }
 }
 
 function alive ({ pid, started, token }: Holder): boolean {

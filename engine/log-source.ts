@@ -48,7 +48,7 @@ export class LogSource implements Source {
       const intake = new Intake(series, credits, { ahead, after: this.position })
       const decode = journal.spec.definition.decode!(journal.spec.options, series, intake)
       const queue: Delivery[] = []
-      let timer: NodeJS.Timeout | undefined
+      let timer: (() => void) | undefined, giveUp: (() => void) | undefined      // stop it
       let reading = false, asked = false, over = false, last = Infinity
 
       const each: Each = (position, kind, ingest, bytes, start, end) => {
@@ -59,7 +59,7 @@ export class LogSource implements Source {
           if (intake.waiting > 0) queue.push(intake.take(ingest))
           queue.push({ ...intake.take(ingest), upTo: position, mark: { kind: mark, time: ingest } })
         } else if (intake.readings >= ROWS) queue.push(intake.take(ingest))
-        else if (intake.waiting > 0) timer ??= setTimeout(() => { timer = undefined; ripe = true; step() }, LINGER)
+        else if (intake.waiting > 0) timer ??= journal.clock.timeout(() => { timer = undefined; ripe = true; step() }, LINGER)
       }
       let ripe = false               // what has gathered has waited long enough
 
@@ -90,18 +90,19 @@ export class LogSource implements Source {
       }
       const finish = () => {
         over = true
-        clearTimeout(timer)
+        timer?.()
+        giveUp?.()
         subscriber.complete()
       }
       const stop = () => {
         void journal.stop().then(() => { last = journal.wal.durable; step() })
-        setTimeout(() => { if (!over) finish() }, LAST).unref()
+        giveUp = journal.clock.timeout(() => { if (!over) finish() }, LAST)
       }
       signal.addEventListener('abort', stop, { once: true })
       journal.attach(pipeline, this.position, () => { void this.reader?.close(); this.reader = undefined })
       if (signal.aborted) stop()
       step()
-      return () => { over = true; clearTimeout(timer); signal.removeEventListener('abort', stop) }
+      return () => { over = true; timer?.(); giveUp?.(); signal.removeEventListener('abort', stop) }
     })
   }
 

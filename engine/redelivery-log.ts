@@ -1,5 +1,5 @@
-import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { FileSystem } from './files.ts'
 import { readMessage } from './message.ts'
 import type { Redeliveries } from './redelivery.ts'
 import type { Position } from './source.ts'
@@ -17,14 +17,14 @@ export const barrier = (client: string, upTo: Position): Buffer => {
 }
 
 /** Where the newest record is that says all that may come again. Only so that a start need not look for it. */
-export const noteSenders = (folder: string, position: Position): Promise<void> => writeFile(join(folder, HINT), String(position)).catch(() => {})
+export const noteSenders = (fs: FileSystem, folder: string, position: Position): Promise<void> => fs.writeFile(join(folder, HINT), String(position)).catch(() => {})
 
 /**
  * What may come again, from the records since one that says all of it, or since the beginning. Returns the position of the newest
  * such record (0: none) and the ingest time of the newest record of any kind (ms; 0: none). Reads at most a segment or two.
  */
-export async function readSenders (wal: Wal, folder: string, redeliveries: Redeliveries): Promise<{ readonly position: Position, readonly newest: number }> {
-  const noted = await readFile(join(folder, HINT), 'utf8').then(Number, () => NaN)
+export async function readSenders (wal: Wal, fs: FileSystem, folder: string, redeliveries: Redeliveries): Promise<{ readonly position: Position, readonly newest: number }> {
+  const noted = await fs.readFile(join(folder, HINT), 'utf8').then(Number, () => NaN)
   const reader = wal.reader((noted >= wal.first && noted <= wal.durable ? noted : wal.first) - 1)
   let senders = 0, newest = 0
   try {

@@ -1,5 +1,6 @@
-import { mkdir, readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { FileSystem } from './files.ts'
 import type { Message } from './listener.ts'
 import type { SeriesName } from './series.ts'
 import type { Letter } from './store.ts'
@@ -33,17 +34,17 @@ export async function leaveRequests (folder: string, letters: readonly Letter[])
   return refused
 }
 
-export async function readRequests (folder: string): Promise<Request[]> {
+export async function readRequests (fs: FileSystem, folder: string): Promise<Request[]> {
   const from = join(folder, FOLDER)
-  const names = (await readdir(from).catch(() => [])).filter(name => name.endsWith('.json')).toSorted()
+  const names = (await fs.readdir(from).catch(() => [])).filter(name => name.endsWith('.json')).toSorted()
   return Promise.all(names.map(async name => {
     const file = join(from, name)
-    const { key, topic, reading, payload } = JSON.parse(await readFile(file, 'utf8'))
+    const { key, topic, reading, payload } = JSON.parse(await fs.readFile(file, 'utf8'))
     return { file, key, message: { topic, payload: Buffer.from(payload, 'base64'), ...reading === undefined ? {} : { reading: { ...reading, value: reading.value ?? NaN } } } }
   }))
 }
 
-export const doneWith = ({ file }: Request): Promise<void> => unlink(file)
+export const doneWith = (fs: FileSystem, { file }: Request): Promise<void> => fs.unlink(file)
 
 /** The reading that a letter stands for; undefined when it stands for a row of a window. */
 function readingOf (payload: Uint8Array): (SeriesName & { readonly time: number, readonly value: number | null }) | undefined {

@@ -1,8 +1,8 @@
 /** The loop: read, process, commit, acknowledge. One delivery after the other; while one commits the next one grows. */
 import { join } from 'node:path'
 import { createHistogram } from 'node:perf_hooks'
-import { Checkpoints, intactOf } from './checkpoint.ts'
-import { backoff, ingestClock, sleep } from './clock.ts'
+import { Checkpoints, intactOf, type SnapshotSizes } from './checkpoint.ts'
+import { backoff, clock as real, ingestClock, sleep, type Clock } from './clock.ts'
 import { Credits } from './credits.ts'
 import { Dispatcher } from './dispatch.ts'
 import { MillraceError, Transient } from './errors.ts'
@@ -34,6 +34,8 @@ export interface RunOptions {
   readonly maxPoison?: number                // how many of them in a row are too many
   readonly acceptLoss?: boolean              // go on although what was read before is not there any more
   readonly now?: () => number
+  readonly clock?: Clock
+  readonly snapshots?: SnapshotSizes         // when they are taken, and in how small parts
 }
 
 const STOP_WITHIN = 10_000           // ms that what is under way may take after a stop was asked for
@@ -60,11 +62,12 @@ export class Run {
   private readonly options: RunOptions
   private readonly log: Logger
   private readonly now: () => number
+  private readonly clock: Clock
   private readonly host: SinkHost
   private readonly followers = new Map<SinkSpec, Sink>()
   private epoch = 0
   private version = 0
-  private readonly began = performance.now()
+  private readonly began: number
   checkpoints: Checkpoints | undefined
   private poison: Poison | undefined         // while rows that an operator throws on are looked for
   private origin: string | undefined         // of what is to be recovered
@@ -75,7 +78,9 @@ export class Run {
     this.pipeline = pipeline
     this.options = options
     this.log = options.log.child({ pipeline: pipeline.name })
-    this.now = options.now ?? ingestClock()
+    this.clock = options.clock ?? real
+    this.began = this.clock.monotonic()
+    this.now = options.now ?? ingestClock(this.clock)
     this.series = new SeriesTable(options.maxSeries)
     if (options.careful === true) this.poison = new Poison(options.maxPoison ?? 10)
     this.host = { pipeline: pipeline.name, series: this.series, log: this.log, database: options.database, folder: options.folder }
@@ -89,11 +94,12 @@ export class Run {
       const recovered = await store.open(signal).catch(error => { if (!signal.aborted) throw error })
       if (recovered === undefined || signal.aborted) return
       const from = await this.recover(recovered)
-      for (const [, route] of routesOf(pipeline)) for (const sink of route.sinks) if (sink.definition.store === undefined) this.followers.set(sink, sink.definition.follow!(sink.options, this.host))
-      const dispatcher = this.dispatcher = new Dispatcher({ store, receivers: this.openReceivers(), log: this.log })
+      for (const [branch, route] of routesOf(pipeline)) for (const sink of route.sinks) if (sink.definition.store === undefined) this.followers.set(sink, sink.definition.follow!(sink.options, { ...this.host, branch }))
+      const dispatcher = this.dispatcher = new Dispatcher({ store, receivers: this.openReceivers(), log: this.log, clock: this.clock })
       dispatcher.start()
       this.log.info({ position: this.position, epoch: this.epoch, from: from ?? 0 }, 'running')
       const ended = await loop<Delivery>(this.source!.open(from, this.credits, signal), {
+        clock: this.clock,
         every: Math.min(1000, Math.max(50, pipeline.time.idle / 4)),
         delivery: delivery => this.deliver(delivery, signal),
         tick: () => this.tick(signal)
@@ -136,7 +142,7 @@ export class Run {
       if (anew.length > 0) log.warn({ steps: anew }, 'new or changed since the last stop: these start without memory')
     }
     this.deaf = recovered.position !== undefined
-    this.checkpoints = new Checkpoints(flow, recovered, { whole: this.store!.whole === true, renew: found?.older === true })
+    this.checkpoints = new Checkpoints(flow, recovered, { whole: this.store!.whole === true, renew: found?.older === true, ...this.options.snapshots })
     this.origin = moved ? now : recovered.origin
     this.recovery = new Recovery(moved ? 0 : recovered.position ?? 0, recovered.marks, found?.header.version ?? 0)
     if (this.recovery.caughtUp(flow)) this.recovery = undefined
@@ -180,20 +186,20 @@ export class Run {
     const { flow, checkpoints } = this
     if (this.recovery !== undefined && this.source!.origin?.() !== this.origin) this.recovery = undefined      // it begins anew: nothing of it is in the store
     const { recovery } = this
-    const started = performance.now()
+    const started = this.clock.monotonic()
     if (!this.credits.open) this.deaf = true
     const rest = recovery === undefined ? delivery : recovery.replay(flow!, delivery, this.feed)
     if (recovery !== undefined && (rest !== undefined || recovery.caughtUp(flow!))) {
       this.recovery = undefined
-      this.log.info({ position: flow!.position, ms: Math.round(performance.now() - this.began) }, 'recovered')
+      this.log.info({ position: flow!.position, ms: Math.round(this.clock.monotonic() - this.began) }, 'recovered')
     }
-    if (rest === undefined) checkpoints!.did(performance.now() - started, delivery.received)
+    if (rest === undefined) checkpoints!.did(this.clock.monotonic() - started, delivery.received)
     else {
       this.received += rest.received
       this.inFlight += rest.received
       if (checkpoints!.due(this.source!.crowded?.() === true)) checkpoints!.begin(this.version, this.source!.origin?.())
       const outputs = this.feed(flow!, rest)
-      checkpoints!.did(performance.now() - started, delivery.received)
+      checkpoints!.did(this.clock.monotonic() - started, delivery.received)
       if (outputs !== undefined || checkpoints!.isUnderWay) await this.settle(outputs ?? this.nothing(), signal)
     }
     this.credits.give(delivery.bytes)
@@ -252,7 +258,7 @@ export class Run {
   }
 
   private async commit (outputs: Outputs, marks: readonly Mark[], signal: AbortSignal, last: boolean): Promise<void> {
-    const started = performance.now()
+    const started = this.clock.monotonic()
     const total = (outcomes: readonly Outcome[]) => {
       const sum = structuredClone(this.counts)
       settle(sum, outputs.counts(outcomes))
@@ -269,7 +275,7 @@ export class Run {
     settle(this.counts, outputs.counts(outcomes))
     const done = this.checkpoints!.committed(snapshot, marks.length)
     if (done !== undefined) this.source!.done?.(done)
-    this.commits.record(Math.max(1, Math.round((performance.now() - started) * 1000)))
+    this.commits.record(Math.max(1, Math.round((this.clock.monotonic() - started) * 1000)))
     this.observe(outputs)
   }
 
@@ -277,7 +283,7 @@ export class Run {
     for (const { reason, count = 1 } of deadLetters) this.reasons[reason] = (this.reasons[reason] ?? 0) + count
     for (const { event } of alerts) this.alerts[event.state]++
     if (this.source?.past === true) return
-    const now = Date.now()
+    const now = this.clock.now()
     for (const { branch, batch } of writes) {
       if (branch !== '') continue
       for (let i = 0; i < batch.length; i++) this.latency.record(Math.max(1, Math.round((now - batch.time[i]) * 1000)))
@@ -286,11 +292,12 @@ export class Run {
 
   /** Tries again while the failure is transient. Gives up at once on anything else, and 10 s after a stop was asked for, also in the middle of a try. */
   private async insist<T> (what: string, signal: AbortSignal, act: () => Promise<T>): Promise<T> {
-    const waits = backoff()
-    let timer: NodeJS.Timeout | undefined
+    const { clock } = this
+    const waits = backoff(undefined, undefined, () => clock.random())
+    let stopTimer = () => {}
     let over = false
     let late!: () => void
-    const tooLate = new Promise<never>((_, reject) => { late = () => { timer = setTimeout(() => { over = true; reject(new Transient(`${what} did not succeed within ${STOP_WITHIN / 1000} s of the stop`)) }, STOP_WITHIN) } })
+    const tooLate = new Promise<never>((_, reject) => { late = () => { stopTimer = clock.timeout(() => { over = true; reject(new Transient(`${what} did not succeed within ${STOP_WITHIN / 1000} s of the stop`)) }, STOP_WITHIN) } })
     if (signal.aborted) late()
     else signal.addEventListener('abort', late, { once: true })
     try {
@@ -300,11 +307,11 @@ export class Run {
         } catch (error) {
           if (!(error instanceof Transient) || over) throw error
           this.log.warn({ err: error.message }, `${what} failed, trying again`)
-          await Promise.race([sleep(waits.next().value), tooLate])
+          await Promise.race([sleep(waits.next().value, undefined, clock), tooLate])
         }
       }
     } finally {
-      clearTimeout(timer)
+      stopTimer()
       signal.removeEventListener('abort', late)
     }
   }

@@ -20,6 +20,7 @@ export interface Receiver {
 
 export interface SinkHost {
   readonly pipeline: string
+  readonly branch?: string                   // the branch that a follower stands on; '' or nothing: the trunk
   readonly series: SeriesTable
   readonly log: Logger
   readonly database: string | undefined      // where postgres goes when its options do not say

@@ -1,6 +1,7 @@
 /** RxJS at the joints: the only file that imports it. */
-import { Observable, concatMap, endWith, filter, interval, lastValueFrom, map, merge, takeWhile, tap, type OperatorFunction } from 'rxjs'
+import { Observable, concatMap, endWith, filter, lastValueFrom, map, merge, takeWhile, tap, type OperatorFunction } from 'rxjs'
 import type { Batch } from './batch.ts'
+import { clock as real, type Clock } from './clock.ts'
 import type { Credits } from './credits.ts'
 import type { Intake } from './intake.ts'
 import type { Host, Operator } from './operator.ts'
@@ -21,12 +22,12 @@ export interface Gathering {
  * and the engine has a slot free. While it has none, deliveries grow instead of queueing: that is the group commit.
  * `start` begins reading and returns how to stop; it must read only while `credits.open`. An abort delivers what is left.
  */
-export function gather (intake: Intake, credits: Credits, signal: AbortSignal, now: () => number, start: (g: Gathering) => () => void, { rows = 5000, linger = 20 } = {}): Observable<Delivery> {
+export function gather (intake: Intake, credits: Credits, signal: AbortSignal, now: () => number, start: (g: Gathering) => () => void, { rows = 5000, linger = 20, clock = real } = {}): Observable<Delivery> {
   return new Observable(subscriber => {
-    let timer: NodeJS.Timeout | undefined
+    let timer: (() => void) | undefined      // stops it
     let waiting = false, ending = false, over = false
     const flush = () => {
-      clearTimeout(timer)
+      timer?.()
       timer = undefined
       if (over || (intake.waiting === 0 && !ending)) return
       if (!credits.slot) {
@@ -40,7 +41,7 @@ export function gather (intake: Intake, credits: Credits, signal: AbortSignal, n
     const stop = start({
       pushed () {
         if (intake.readings >= rows) flush()
-        else timer ??= setTimeout(flush, linger)
+        else timer ??= clock.timeout(flush, linger)
       },
       end () { ending = true; flush() },
       fail (error) { over = true; subscriber.error(error) }
@@ -48,7 +49,7 @@ export function gather (intake: Intake, credits: Credits, signal: AbortSignal, n
     const abort = () => {            // what has been read already goes the whole way, whatever slots there are; nothing is read after it
       if (over) return
       over = true
-      clearTimeout(timer)
+      timer?.()
       if (intake.waiting > 0) {
         credits.deliver()
         subscriber.next(intake.take(now()))
@@ -56,7 +57,7 @@ export function gather (intake: Intake, credits: Credits, signal: AbortSignal, n
       subscriber.complete()
     }
     signal.addEventListener('abort', abort, { once: true })
-    return () => { over = true; clearTimeout(timer); signal.removeEventListener('abort', abort); stop() }
+    return () => { over = true; timer?.(); signal.removeEventListener('abort', abort); stop() }
   })
 }
 
@@ -66,11 +67,12 @@ const TICK = Symbol('tick'), END = Symbol('end')
  * Runs deliveries, and a tick every `every` ms, one after the other until the source completes; a tick that finds
  * something under way is skipped. Resolves with whether the source came to its end, rejects with the first error.
  */
-export async function loop<D extends { readonly ended: boolean }> (deliveries: Observable<D>, { every, delivery, tick }: {
-  readonly every: number, readonly delivery: (d: D) => Promise<void>, readonly tick: () => Promise<void>
+export async function loop<D extends { readonly ended: boolean }> (deliveries: Observable<D>, { every, delivery, tick, clock = real }: {
+  readonly every: number, readonly clock?: Clock, readonly delivery: (d: D) => Promise<void>, readonly tick: () => Promise<void>
 }): Promise<boolean> {
   let underWay = 0, ended = false
-  const steps = merge(deliveries.pipe(endWith(END)), interval(every).pipe(map(() => TICK))).pipe(
+  const ticks = new Observable<typeof TICK>(to => clock.interval(() => to.next(TICK), every))
+  const steps = merge(deliveries.pipe(endWith(END)), ticks).pipe(
     takeWhile(item => item !== END),
     filter(item => item !== TICK || underWay === 0),
     tap(() => { underWay++ }),

@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { MillraceError } from './errors.ts'
-import { damaged, HEAD, HEADER, sizeAt, type FileSystem, type Kind, type Segment } from './wal-segment.ts'
+import type { FileSystem } from './files.ts'
+import { damaged, HEAD, HEADER, sizeAt, type Kind, type Segment } from './wal-segment.ts'
 
 /** Takes a record: its body is `bytes` from `start` to `end`, valid only during the call. */
 export type Each = (position: number, kind: Kind, ingest: number, bytes: Buffer, start: number, end: number) => void

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import type { Logger } from './log.ts'
 import { MillraceError } from './errors.ts'
-import { damaged, endOf, firstOf, HEADER, readHeader, type FileSystem, type Segment } from './wal-segment.ts'
+import type { FileSystem } from './files.ts'
+import { damaged, endOf, firstOf, HEADER, readHeader, type Segment } from './wal-segment.ts'
 
 /** What a folder holds of a log. */
 export interface Found {

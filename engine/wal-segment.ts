@@ -1,11 +1,8 @@
-import type { mkdir, open, readdir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { FileHandle } from 'node:fs/promises'
 import { MillraceError } from './errors.ts'
-
-/** What the log needs of node:fs/promises; a test puts its own in between. */
-export interface FileSystem { readonly open: typeof open, readonly readdir: typeof readdir, readonly unlink: typeof unlink, readonly mkdir: typeof mkdir, readonly stat: typeof stat }
+import type { FileSystem } from './files.ts'
 
 /** What a record is. Every one has a position, whatever its kind. */
 export const kinds = { message: 1, tick: 2, start: 3, barrier: 4, senders: 5 } as const

@@ -1,13 +1,13 @@
-import { randomBytes } from 'node:crypto'
-import * as disk from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { clock as real, type Clock } from './clock.ts'
 import { MillraceError } from './errors.ts'
-import { Lock } from './lock.ts'
+import { disk, type FileSystem } from './files.ts'
+import { Lock, type Self } from './lock.ts'
 import type { Logger } from './log.ts'
 import { WalReader, type Tail } from './wal-reader.ts'
 import { recover, type Found } from './wal-recover.ts'
-import { BEGINS, create, HEAD, HEADER, seal, syncFolder, writeAll, type FileSystem, type Kind, type Segment } from './wal-segment.ts'
+import { BEGINS, create, HEAD, HEADER, seal, syncFolder, writeAll, type Kind, type Segment } from './wal-segment.ts'
 
 export interface WalOptions {
   readonly log: Pick<Logger, 'warn'>
@@ -22,6 +22,9 @@ export interface WalOptions {
   /** Nothing more will become durable. Called once. */
   readonly failed?: (error: MillraceError) => void
   readonly fs?: FileSystem
+  readonly clock?: Clock
+  /** Who takes the folder, and who else lives. */
+  readonly self?: Self
 }
 
 const MiB = 2 ** 20
@@ -49,7 +52,7 @@ export class Wal implements Tail {
   private readonly budget: number
   private readonly limit: number     // bytes of a segment
   private readonly most: number      // bytes of a group
-  private readonly salt = randomBytes(4).readUInt32LE()
+  private readonly salt: number
   private readonly readers = new Set<WalReader>()
   private handle: FileHandle | undefined       // of the last segment
   private next: number               // position of the next record
@@ -63,7 +66,7 @@ export class Wal implements Tail {
   private change: { readonly promise: Promise<void>, readonly tell: () => void } | undefined
 
   private constructor (folder: string, lock: Lock, { segments, next }: Found, options: WalOptions) {
-    const { budget = 1024 * MiB, segment = 16 * MiB, fs = disk } = options
+    const { budget = 1024 * MiB, segment = 16 * MiB, fs = disk, clock = real } = options
     this.folder = folder
     this.lock = lock
     this.options = options
@@ -72,6 +75,7 @@ export class Wal implements Tail {
     this.limit = Math.min(segment, Math.floor(budget / 4))
     this.most = Math.min(8 * MiB, Math.floor(budget / 4))
     this.segments = segments
+    this.salt = Math.floor(clock.random() * 2 ** 32)
     this.next = next
     this.durable = next - 1
     for (const { bytes } of segments) this.used += bytes
@@ -79,13 +83,13 @@ export class Wal implements Tail {
 
   /** Throws log/locked when another living process has the folder, log/damaged when a file is not as it was written, log/full. */
   static async open (folder: string, options: WalOptions, signal: AbortSignal): Promise<Wal> {
-    const { fs = disk, log } = options
+    const { fs = disk, log, clock = real } = options
     folder = resolve(folder)
     let lock: Lock | undefined
     try {
       const made = await fs.mkdir(folder, { recursive: true, mode: 0o700 })
       for (let at = folder; made !== undefined && at.length >= made.length; at = dirname(at)) await syncFolder(fs, dirname(at))
-      lock = await Lock.take(join(folder, 'lock'), { name: 'log', code: 'log/locked', help: 'stop that process, or give this one another folder' }, signal)
+      lock = await Lock.take(join(folder, 'lock'), { name: 'log', code: 'log/locked', help: 'stop that process, or give this one another folder' }, signal, { fs, clock, ...options.self === undefined ? {} : { self: options.self } })
       const found = await recover(fs, folder, log)
       const wal = new Wal(folder, lock, found, options)
       await wal.begin(found.begun)
@@ -119,7 +123,7 @@ export class Wal implements Tail {
     seal(this.filling, at, size, this.next, kind, at === 0 ? BEGINS : 0, ingest, this.salt)
     this.filled += size
     this.used += size
-    this.running ??= new Promise<void>(go => { setImmediate(go) }).then(() => this.run())
+    this.running ??= new Promise<void>(go => { (this.options.clock ?? real).soon(go) }).then(() => this.run())
     return this.next++
   }
 

@@ -88,6 +88,16 @@ t.test('operators, models and the kernel under them have no clock, no chance and
   }
 })
 
+/** What a simulation drives: time and chance come by engine/clock.ts, files by engine/files.ts. */
+const SIMULATED = ['wal', 'wal-segment', 'wal-recover', 'wal-reader', 'journal', 'journal-places', 'log-source', 'redelivery', 'message', 'requeue', 'lock', 'run', 'checkpoint', 'recovery', 'snapshot', 'credits', 'intake', 'poison', 'dispatch', 'stream'].map(f => `engine/${f}.ts`)
+
+t.test('the log, the run loop, recovery and the dispatcher meet time and chance only by the clock they are given', async t => {
+  for (const path of SIMULATED) {
+    const found = /Date\.now|new Date\(\)|performance\.|hrtime|Math\.random|random(?:UUID|Bytes|Int)|(?:^|[^.\w])(?:set|clear)(?:Timeout|Interval|Immediate)|queueMicrotask|nextTick|from 'node:timers|(?<![.\w])(?:timer|interval|delay|debounceTime)\(|AbortSignal\.timeout/.exec(code(path))
+    t.equal(found?.[0], undefined, `${path} uses ${found?.[0]}`)
+  }
+})
+
 t.test('no base classes but those of Node and of errors', async t => {
   for (const path of sources) for (const [, base] of code(path).matchAll(/class \w+(?:<[^{]*>)? extends (\w+)/g)) t.ok(['Error', 'Transient', 'MillraceError', 'Transform', 'Writable', 'Readable', 'Duplex', 'EventEmitter'].includes(base), `${path} extends ${base}`)
 })

@@ -1,6 +1,7 @@
 /**
  * Writes the pages of docs/reference from the declarations: `node --import tsx docs/reference/generate.ts`. What people
- * write themselves stands in notes/<component>.md, and an example of an operator at its end:
+ * write themselves stands in notes/<component>.md (of a source and a sink of one name, the sink's in notes/sinks/), and an
+ * example of an operator at its end:
  *
  *   ```example
  *   - ewma: { alpha: 0.5 }            the steps
@@ -54,8 +55,8 @@ export function pages (): Map<string, string> {
 
 /** What stands in notes/, with its example executed; without notes an operator that needs no options shows itself. */
 function notesOf (kind: Kind, name: string): { notes?: string, example?: string } {
-  const file = join(here, 'notes', `${name}.md`)
-  const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
+  const file = [join(folders[kind], `${name}.md`), `${name}.md`].map(path => join(here, 'notes', path)).find(existsSync)
+  const text = file === undefined ? '' : readFileSync(file, 'utf8')
   const [notes, rest] = text.split('```example\n')
   const [steps, given] = rest?.split('\n```')[0].split('\n---\n') ?? (kind === 'operator' && runsAlone(name) ? [`- ${name}`, usual] : [])
   return { ...notes.trim() === '' ? {} : { notes }, ...steps === undefined ? {} : { example: executed(name, steps, given) } }

@@ -222,6 +222,17 @@ t.test('a follower has the rows before they are committed, and holds the commit 
   t.equal(run.counts[''].written, 4)
 })
 
+t.test('a follower knows the branch that it stands on', async t => {
+  const seen: (readonly [string | undefined, number])[] = []
+  const follower = defineSink({
+    name: 'follower', summary: 'Says where it stands.', options: Type.Object({}),
+    follow: (_, { branch }) => ({ write: async (batch: Batch<any>) => { for (const x of batch.value) seen.push([branch, x]) }, close: async () => {} })
+  })
+  const p = pipeline('p').from(given(readings(1)).spec).branch('high', b => b.to(follower())).to(file({ table: 'r' })).to(follower())
+  await open(p, folder(t)).run(new AbortController().signal)
+  t.strictSame(seen.sort(([a = ''], [b = '']) => a.localeCompare(b)), [['', 0], ['high', 0]])
+})
+
 t.test('a branch has its own account: late there, written on the trunk', async t => {
   const messages: Message[] = [[[T0, 'a/x', 1]], [[T0 + 30_000, 'a/x', 2]], [[T0 + 1000, 'a/x', 3]]]
   const dir = folder(t)

@@ -1,7 +1,7 @@
 import * as disk from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import type { FileSystem } from '../../engine/wal-segment.ts'
+import { disk as files, type FileSystem } from '../../engine/files.ts'
 
 /** What has been done to one folder. A file is known by a number of its own, whatever its name. */
 type Op =
@@ -31,7 +31,7 @@ export class RecordedDisk {
   constructor (folder: string) {
     this.folder = folder
     this.fs = {
-      readdir: disk.readdir, mkdir: disk.mkdir, stat: disk.stat,
+      ...files,
       open: async (path, flags, mode) => {
         const name = basename(String(path))
         if (path === folder) return this.handle(await disk.open(path, flags), () => ({ do: 'syncFolder' }), -1)
@@ -46,6 +46,7 @@ export class RecordedDisk {
       },
       unlink: async path => {
         const name = basename(String(path))
+        if (!this.names.has(name)) return await disk.unlink(path)       // the lock
         await this.step({ do: 'unlink', file: this.names.get(name)!, name }, () => disk.unlink(path))
       }
     }

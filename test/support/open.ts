@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Observable, type Source, type SourceHost, type SourceSpec } from '#engine'
+import { clock } from '../../engine/clock.ts'
 import { Journal, type JournalOptions } from '../../engine/journal.ts'
 
 export interface Opened { readonly source: Source, readonly journal: Promise<Journal> | undefined }
@@ -15,7 +16,7 @@ export function openSource (spec: SourceSpec, host: Omit<SourceHost, 'origin'>, 
   let journal: Journal | undefined, source: Source | undefined
   let failed: (error: unknown) => void = error => { failure ??= error }
   let failure: unknown
-  const opened = Journal.open(spec, { folder: place, log: host.log, client: `millrace-${host.pipeline}`, pipelines: [host.pipeline], tick: 3_600_000, clock: host.now, failed: error => failed(error), ...options }, stop.signal).then(j => {
+  const opened = Journal.open(spec, { folder: place, log: host.log, client: `millrace-${host.pipeline}`, pipelines: [host.pipeline], tick: 3_600_000, clock: { ...clock, now: host.now }, failed: error => failed(error), ...options }, stop.signal).then(j => {
     journal = j
     source = j.source(asked)
     j.listen()
