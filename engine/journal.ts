@@ -62,6 +62,7 @@ export class Journal implements ListenerHost {
   private newest = 0                 // ingest time of the newest record, ms
   private start: number              // ingest time at which the monotonic clock was 0, ms
   private senders = 0                // position of the newest record that says what may come again
+  private owing = false              // such a record had no place in the group that is being gathered
   private stopTicks = () => {}
   private requeueing = false
   private closed = false
@@ -211,7 +212,11 @@ export class Journal implements ListenerHost {
     const { fs, clock, options: { folder, log, budget, self } } = this
     const wal = this.wal = await Wal.open(folder, {
       log, fs, clock, ...budget === undefined ? {} : { budget }, ...self === undefined ? {} : { self },
-      durable: upTo => { this.listener?.durable(upTo); this.wake() },
+      durable: upTo => {
+        this.listener?.durable(upTo)
+        if (this.owing) this.putSenders()
+        this.wake()
+      },
       begun: () => { this.putSenders() },
       failed: error => {
         if (wal !== this.wal || this.stopping.signal.aborted) return
@@ -265,6 +270,7 @@ export class Journal implements ListenerHost {
     const bytes = this.redeliveries.save()
     const fits = bytes.length < Math.min(4 * 2 ** 20, this.budget / 8)       // else older segments stay until there is less to say
     const position = fits ? this.put(kinds.senders, bytes) : undefined
+    this.owing = fits && position === undefined
     if (position === undefined) return
     this.senders = position
     void noteSenders(this.fs, this.options.folder, position)
