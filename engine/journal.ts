@@ -62,6 +62,7 @@ export class Journal implements ListenerHost {
   private newest = 0                 // ingest time of the newest record, ms
   private start: number              // ingest time at which the monotonic clock was 0, ms
   private senders = 0                // position of the newest record that says what may come again
+  private owing = false              // such a record had no place in the group that is being gathered
   private stopTicks = () => {}
   private requeueing = false
   private tidying = false
@@ -216,7 +217,11 @@ export class Journal implements ListenerHost {
     const { fs, clock, options: { folder, log, budget, self } } = this
     const wal = this.wal = await Wal.open(folder, {
       log, fs, clock, ...budget === undefined ? {} : { budget }, ...self === undefined ? {} : { self },
-      durable: upTo => { this.listener?.durable(upTo); this.wake() },
+      durable: upTo => {
+        this.listener?.durable(upTo)
+        if (this.owing) this.putSenders()
+        this.wake()
+      },
       begun: () => { this.putSenders() },
       failed: error => {
         if (wal !== this.wal || this.stopping.signal.aborted) return
@@ -270,6 +275,7 @@ export class Journal implements ListenerHost {
     const bytes = this.redeliveries.save()
     const fits = bytes.length < Math.min(4 * 2 ** 20, this.budget / 8)       // else older segments stay until there is less to say
     const position = fits ? this.put(kinds.senders, bytes) : undefined
+    this.owing = fits && position === undefined
     if (position === undefined) return
     this.senders = position
     void noteSenders(this.fs, this.options.folder, position)
@@ -277,7 +283,7 @@ export class Journal implements ListenerHost {
 
   private put (kind: Kind, body: Uint8Array = NOTHING, more: Uint8Array = NOTHING): Position | undefined {
     if (this.full !== undefined || this.closed || this.wal.failure !== undefined) return undefined
-    return this.wal.append(kind, this.now(), body, more)
+    return this.wal.append(kind, this.now(), body, more, kind === kinds.senders)      // without one in a new segment no older one can go
   }
 
   /** No room: nobody is silent while we do not listen. */

@@ -25,6 +25,7 @@ const open = (p: Pipeline, folder: string, more: Partial<RunOptions> = {}) =>
   new Run(normalise(p, components as any), { log, folder, fallback: fileStore, ...more })
 
 const T0 = Date.UTC(2026, 0, 1)
+const bound = (store: any, key: PropertyKey) => typeof store[key] === 'function' ? store[key].bind(store) : store[key]
 /** Messages of one reading each: device a every second, value = its number. */
 const readings = (n: number, device = 'a'): Message[] => Array.from({ length: n }, (_, i) => [[T0 + i * 1000, `${device}/x`, i] as const])
 const stored = (source: SinkSpec[] = []) => pipeline('p').pipe(dedupe()).to(file({ table: 'readings' }), ...source)
@@ -63,7 +64,7 @@ t.test('the accounting identity is off by exactly what vanished or was multiplie
       let n = 0
       return new Proxy(inner, { get: (store, key) => key === 'commit'
         ? async (c: Parameters<Store['commit']>[0]) => ++n === 3 ? await store.commit({ ...c, writes: [], counts: () => c.counts(c.writes.map(() => ({ written: 0, duplicates: 0, refused: 0 }))) }).then(() => c.writes.map(() => ({ written: 0, duplicates: 0, refused: 0 }))) : await store.commit(c)
-        : (store as any)[key]?.bind(store) })
+        : bound(store, key) })
     }
   })
   t.equal(await run(base().to(forgetful({ table: 'r' }))), 7, 'one batch acknowledged but not stored')
@@ -182,7 +183,7 @@ t.test('a commit that fails for a while is tried again; nothing is acknowledged 
           if (failures++ < 3) { t.equal(source.committed.length, 0); throw new Transient('not now') }
           return await store.commit(c)
         }
-      : (store as any)[key]?.bind(store) })
+      : bound(store, key) })
   }
   const run = open(pipeline('p').from(source.spec).pipe(ewma()), dir, { fallback: flaky })
   await run.run(new AbortController().signal)

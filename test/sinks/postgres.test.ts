@@ -66,7 +66,7 @@ function suite (kind: Kind) {
       t.strictSame(outcomes, [{ written: 2, duplicates: 3, refused: 0 }])
       t.strictSame(o.outcomes, outcomes, 'the counts are asked with the final outcomes')
       t.strictSame((await readings(url)).map(r => r.value), [1, 2, 3, 3])
-      t.strictSame(await rowsOf(url, 'SELECT position::int, version::int FROM checkpoint'), [{ position: 9, version: 2 }])
+      t.strictSame(await rowsOf(url, 'SELECT position::int, version::int FROM checkpoint WHERE version > 0'), [{ position: 9, version: 2 }])
     })
 
     await t.test('rows that the database refuses become dead letters, all others are stored', async t => {
@@ -81,7 +81,7 @@ function suite (kind: Kind) {
       const dead = await rowsOf(url, `SELECT position::int, part, reason, detail, convert_from(payload, 'UTF8') AS payload FROM dead_letters ORDER BY position, part`)
       t.strictSame(dead.map(d => [d.position, d.part, d.reason]), [[21, 0], [31, 0], [41, 0], [51, 0], [61, 0, 'unparseable'], [61, 1], [71, 0], [200, 0]].map(([p, n, r]) => [p, n, r ?? 'rejected_by_store']))
       t.match(dead[5].detail, /plausible/)
-      t.strictSame(JSON.parse(dead[5].payload), { table: 'readings', tenant: 'acme', device: 'd', metric: 'm', time: new Date(T0 + 60).toISOString(), value: 5000, seq: 0, zscore: 60 })
+      t.strictSame(JSON.parse(dead[5].payload), { table: 'readings', tenant: 'acme', device: 'd', metric: 'm', time: T0 + 60, value: 5000, seq: 0, zscore: 60 })
       t.match(dead[2].detail, /out of range/)
       t.equal(dead[4].payload, 'x')
       t.equal(dead[4].detail, 'not JSON\ufffd')
@@ -173,7 +173,7 @@ function suite (kind: Kind) {
       t.strictSame(await rowsOf(url, 'SELECT device, branch, step, value, (extract(epoch FROM time) * 1000)::float8 AS ms FROM late_readings_named ORDER BY time'), [
         { device: 'd', branch: 'minutes', step: 'tumbling', value: 1, ms: T0 + 0.5 }, { device: 'd', branch: 'minutes', step: 'tumbling', value: null, ms: T0 + 1 }])
       t.strictSame((await rowsOf(url, 'SELECT part, reason, payload, detail FROM dead_letters ORDER BY position, part')).map(d => [d.part, d.reason, Buffer.from(d.payload).toString()]),
-        [[0, 'unparseable', '\0\xff'], [1, 'unparseable', '{'], [0, 'rejected_by_store', JSON.stringify({ table: 'late_readings', tenant: 'acme', device: 'bad\0', metric: 'm', time: new Date(T0 + 1).toISOString(), value: 2 })]])
+        [[0, 'unparseable', '\0\xff'], [1, 'unparseable', '{'], [0, 'rejected_by_store', JSON.stringify({ table: 'late_readings', tenant: 'acme', device: 'bad\0', metric: 'm', time: T0 + 1, value: 2 })]])
       await o.commit()
       t.strictSame(await pagesOf((await opened(t, url)).recovered.snapshots[0]), { '0/0': 'memory' }, 'a commit without a snapshot keeps the last one')
     })

@@ -4,6 +4,7 @@ import type { FileHandle } from 'node:fs/promises'
 /** The real file system, which waits or refuses when a test says so. */
 export class Disk {
   full = false                       // there is no room: writing fails
+  private writes = Infinity          // until it is
   syncs = 0                          // of records, that are done
   readonly fs: FileSystem
   private held: Promise<void> | undefined
@@ -19,6 +20,13 @@ export class Disk {
     }
   }
 
+  /** There is room for so many writes. */
+  fullAfter (writes: number): void { this.writes = writes }
+  room (): void {
+    this.full = false
+    this.writes = Infinity
+  }
+
   /** Nothing becomes durable from now on. */
   hold (): void { this.held ??= new Promise(resolve => { this.go = resolve }) }
 
@@ -31,6 +39,7 @@ export class Disk {
     return new Proxy(real, {
       get: (handle, key: keyof FileHandle) => {
         if (key === 'write') return async (...args: Parameters<FileHandle['write']>) => {
+          if (this.writes-- <= 0) this.full = true
           if (this.full) throw noSpace()
           return await handle.write(...args)
         }

@@ -14,7 +14,9 @@ export function openSource (spec: SourceSpec, host: Omit<SourceHost, 'origin'>, 
   const place = folder ?? mkdtempSync(join(tmpdir(), 'millrace-log-'))
   const stop = new AbortController()
   let journal: Journal | undefined, source: Source | undefined
-  const opened = Journal.open(spec, { folder: place, log: host.log, client: `millrace-${host.pipeline}`, pipelines: [host.pipeline], tick: 3_600_000, clock: { ...clock, now: host.now }, ...options }, stop.signal).then(j => {
+  let failed: (error: unknown) => void = error => { failure ??= error }
+  let failure: unknown
+  const opened = Journal.open(spec, { folder: place, log: host.log, client: `millrace-${host.pipeline}`, pipelines: [host.pipeline], tick: 3_600_000, clock: { ...clock, now: host.now }, failed: error => failed(error), ...options }, stop.signal).then(j => {
     journal = j
     source = j.source(asked)
     j.listen()
@@ -26,7 +28,9 @@ export function openSource (spec: SourceSpec, host: Omit<SourceHost, 'origin'>, 
       marks: true,
       open: (from, credits, signal) => new Observable(subscriber => {
         void opened.then(() => {
-          if (signal.aborted) subscriber.complete()
+          failed = error => subscriber.error(error)
+          if (failure !== undefined) failed(failure)
+          else if (signal.aborted) subscriber.complete()
           else source!.open(from, credits, signal).subscribe(subscriber)
         }, error => subscriber.error(error))
       }),
