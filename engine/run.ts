@@ -89,7 +89,7 @@ export class Run {
       for (const [, route] of routesOf(pipeline)) for (const sink of route.sinks) if (sink.definition.store === undefined) this.followers.set(sink, sink.definition.follow!(sink.options, this.host))
       const dispatcher = this.dispatcher = new Dispatcher({ store, receivers: this.openReceivers(), log: this.log })
       dispatcher.start()
-      const source = this.source = spec.open({ pipeline: pipeline.name, series: this.series, ahead: pipeline.time.ahead, log: this.log, now: this.now })
+      const source = this.source = spec.open({ pipeline: pipeline.name, series: this.series, ahead: pipeline.time.ahead, log: this.log, now: this.now, origin: undefined })
       this.log.info({ position: this.position, epoch: this.epoch }, 'running')
       const ended = await loop<Delivery>(source.open(recovered.position, this.credits, signal), {
         every: Math.min(1000, Math.max(50, pipeline.time.idle / 4)),

@@ -35,6 +35,8 @@ export interface Source {
   address? (): string | undefined
   /** The ingest clock of a source that brings its own, such as the time in the files of a replay; absent: the engine's. */
   now? (): number
+  /** What positions count in: kept with each commit, given back at the next start. */
+  origin? (): string | undefined
 }
 
 export interface SourceHost {
@@ -43,6 +45,7 @@ export interface SourceHost {
   readonly ahead: number             // ms, for Intake
   readonly log: Logger
   readonly now: () => number         // the ingest clock
+  readonly origin: string | undefined        // what the stored position counts in, as the source said it; undefined at the first run
 }
 
 export interface SourceDefinition<P extends TProperties> {

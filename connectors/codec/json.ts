@@ -29,9 +29,9 @@ export type CodecOptions = Values<typeof codecOptions>
 
 /**
  * Reads one message into the intake and returns its position. Never throws; gives at least one reading or dead letter.
- * `ingest`: its arrival, ms. `stamp`: its timestamp when the payload has none.
+ * `ingest`: its arrival, ms. `stamp`: its timestamp when the payload has none. `position`: its place in a log; without one, positions count messages.
  */
-export type Decode = (topic: string, payload: Uint8Array, ingest: number, stamp?: unknown) => number
+export type Decode = (topic: string, payload: Uint8Array, ingest: number, stamp?: unknown, position?: number) => number
 
 /**
  * Shapes, alone or many in an array: a number, boolean or null · `{device?, metric?, value, ts}` · `{temperature, humidity, ts}` ·
@@ -43,7 +43,7 @@ export type Decode = (topic: string, payload: Uint8Array, ingest: number, stamp?
  */
 export const makeDecoder = (options: CodecOptions, topics: Topics, series: SeriesTable, intake: Intake): Decode => {
   const decoder = new Decoder(options, topics, series, intake)
-  return (topic, payload, ingest, stamp) => decoder.decode(topic, payload, ingest, stamp)
+  return (topic, payload, ingest, stamp, position) => decoder.decode(topic, payload, ingest, stamp, position)
 }
 
 /** What is wrong with codec options, as a sentence. */
@@ -88,14 +88,14 @@ class Decoder {
     this.fields = fields && { time: path(fields.time), device: path(fields.device) ?? ['device'], metric: path(fields.metric) ?? ['metric'], value: path(fields.value), metrics: Object.entries(fields.metrics ?? {}).map(([name, text]) => [name, path(text)!] as const) }
   }
 
-  decode (topic: string, payload: Uint8Array, ingest: number, stamp: unknown): number {
+  decode (topic: string, payload: Uint8Array, ingest: number, stamp: unknown, given: number | undefined): number {
     const { intake, options: { maxPayload } } = this
     if (payload.length > maxPayload) {
-      const position = intake.message(topic, payload.subarray(0, KEPT), ingest)
+      const position = intake.message(topic, payload.subarray(0, KEPT), ingest, given)
       intake.reject('too_large', `the payload has ${payload.length} bytes, ${maxPayload} are allowed (maxPayload)`)
       return position
     }
-    const position = intake.message(topic, payload, ingest)
+    const position = intake.message(topic, payload, ingest, given)
     const place = this.topics.resolve(topic)
     if ('reason' in place) intake.reject(place.reason, place.detail)
     else {

@@ -10,7 +10,7 @@ type Options = NonNullable<Parameters<typeof nats>[0]>
 /** A source at work on a server; `values` are those received so far. */
 function listen (t: { teardown (f: () => void): void }, options: Options, { credits = new Credits(), hold = false } = {}) {
   const series = new SeriesTable(), stop = new AbortController(), { log, lines } = quiet()
-  const source: Source = nats(options).open({ pipeline: 'test', series, ahead: 300_000, log, now: Date.now })
+  const source: Source = nats(options).open({ pipeline: 'test', series, ahead: 300_000, log, now: Date.now, origin: undefined })
   const deliveries: Delivery[] = []
   const held: Delivery[] = []
   let failure: unknown

@@ -23,7 +23,7 @@ export interface CollectOptions {
 /** Opens a source as a pipeline does and commits every delivery at once, until the source ends or `until` holds. */
 export async function collect (spec: SourceSpec, { from, ahead = 300_000, now = Date.now, credits = new Credits(), log = quiet().log, until, opened }: CollectOptions = {}): Promise<Collected> {
   const series = new SeriesTable()
-  const source = spec.open({ pipeline: 'test', series, ahead, log, now })
+  const source = spec.open({ pipeline: 'test', series, ahead, log, now, origin: undefined })
   opened?.(source)
   const stop = new AbortController()
   const deliveries: Delivery[] = []

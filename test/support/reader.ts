@@ -27,7 +27,7 @@ export function read (spec: SourceSpec, { from, commit = true, bytes = 32 * 2 **
   const stop = new AbortController()
   const lines: Record<string, unknown>[] = []
   const log = pino({ level: 'debug' }, { write: line => { lines.push(JSON.parse(line) as Record<string, unknown>) } })
-  const source = spec.open({ pipeline, series, ahead: 60_000, log, now })
+  const source = spec.open({ pipeline, series, ahead: 60_000, log, now, origin: undefined })
   let open: Delivery[] = []
   const reader: Reader = {
     source, series, credits, lines, readings: [], dead: [], error: undefined, received: 0, upTo: from ?? 0,
