@@ -41,7 +41,8 @@ export const jetstream = defineSource({
     let trouble: string | undefined = 'jetstream is not connected yet'
     let connection: NatsConnection | undefined
     let origin = host.origin
-    let time = NaN, runs: number | undefined   // of the newest message; since when nothing newer is there, on the monotonic clock
+    let stored = NaN                           // when the server stored the last message read, ms
+    let time = NaN, runs: number | undefined   // the same, and how long nothing newer was there; since when, on the monotonic clock
     let committed: Position = -1, wake = () => {}
     const acks: { readonly seq: number, readonly message: Msg }[] = []
     const now = () => Number.isNaN(time) ? host.now() : runs === undefined ? time : time + performance.now() - runs
@@ -85,29 +86,38 @@ export const jetstream = defineSource({
             if (stop.signal.aborted || place.seq <= read!) return
             if (place.seq > read! + 1) gaps.jump(read!, place.seq)
             read = place.seq
-            time = place.time
+            time = stored = place.time
             runs = place.pending === 0 ? performance.now() : undefined
             if (!topics.filters.some(filter => fits(filter, message.subject))) return
             pushed = read
             if (durable !== undefined) acks.push({ seq: read, message })
-            decode(message.subject, message.data, time, message.headers?.get(options.timeProperty) || undefined, read)
+            decode(message.subject, message.data, stored, message.headers?.get(options.timeProperty) || undefined, read)
             gathering.pushed()
           }
 
+          /** Whether the last message read is another one now. What may not be asked for, or is not there any more, is none. */
+          const isOther = async (jsm: JetStreamManager) => {
+            if (Number.isNaN(stored)) return false
+            const kept = await jsm.streams.getMessage(stream, { seq: read! }).catch(() => null)
+            return kept !== null && Date.parse(kept.timestamp) !== Math.floor(stored)
+          }
+
           /** Whether the stream is the one that the position counts in; where it is not, what the option says. */
-          const check = async (info: StreamInfo) => {
+          const check = async (info: StreamInfo, jsm: JetStreamManager) => {
             if (info.config.retention !== RetentionPolicy.Limits) throw new MillraceError('source/unsuitable', `jetstream: the stream ${stream} has ${info.config.retention} retention: messages are gone once somebody has acknowledged them`, { help: 'make it with limits retention, or a second stream with limits retention that has it as its source' })
             if (info.config.storage === StorageType.Memory) once(`the stream ${stream} is kept in memory: its server loses it when it stops`)
             if (info.config.subjects?.some(s => /^[*>]/.test(s))) once(`the stream ${stream} keeps ${info.config.subjects.join(', ')}, and with that the answers that clients get (_INBOX); give its subjects a first token of their own`)
             const found = originOf(stream, info.created), { first_seq, last_seq } = info.state
             const fault = origin !== undefined && origin !== found ? `was made anew: this is ${found}, the position ${read ?? 0} counts in ${origin}`
-              : read !== undefined && read > last_seq ? `ends at ${last_seq}, before the position ${read}: messages that were read are lost` : undefined
+              : read !== undefined && read > last_seq ? `ends at ${last_seq}, before the position ${read}: messages that were read are lost`
+                : await isOther(jsm) ? `has another message at ${read} than was read: its end was lost and written anew` : undefined
             if (fault !== undefined) {
               while (pushed !== undefined && committed < pushed && !stop.signal.aborted) await woken(() => {})        // belongs to the old one
               if (stop.signal.aborted) return
               if (options.onStreamReset === 'stop') throw new MillraceError('source/stream-reset', `jetstream: the stream ${stream} ${fault}`, { help: 'say onStreamReset: restart (from its first message) or continue (what comes from now on)' })
               read = options.onStreamReset === 'restart' ? Math.max(0, first_seq - 1) : last_seq
               pushed = undefined
+              stored = NaN
               acks.length = 0
               gaps.forget()
               host.log.error(`jetstream: the stream ${stream} ${fault}; reading on after ${read} (onStreamReset: ${options.onStreamReset})`)
@@ -154,7 +164,7 @@ export const jetstream = defineSource({
               info = await jsm.streams.info(stream)
             }
             gaps.by(details => jsm.streams.info(stream, details ? { deleted_details: true } : {}))
-            await check(info)
+            await check(info, jsm)
             if (stop.signal.aborted) return
             const consumer = await makeConsumer(jsm, version)
             if ((await jsm.streams.info(stream)).created !== info.created) throw new Error('the stream was made anew meanwhile')      // else the consumer may be of another stream than was checked

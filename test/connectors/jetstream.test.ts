@@ -1,7 +1,10 @@
 import t from 'tap'
+import { cpSync, rmSync } from 'node:fs'
 import { jetstreamManager, RetentionPolicy, StorageType, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream'
 import { connect, headers, type NatsConnection } from '@nats-io/transport-node'
 import { Credits, SeriesTable, sleep, type Delivery } from '#engine'
+import { placeOf } from '../../connectors/jetstream-pull.ts'
+import { advice, atLeast, fits, originOf, overlap } from '../../connectors/jetstream-stream.ts'
 import { jetstream } from '../../connectors/jetstream.ts'
 import { quiet } from '../support/collect.ts'
 import { freePort, startNats, withoutNats, type NatsServer } from '../support/nats.ts'
@@ -11,7 +14,7 @@ type Test = { teardown (f: () => unknown): void, testdir (): string }
 
 /** A server with JetStream in a folder, which it finds again after a kill. */
 async function serve (t: Test) {
-  const folder = t.testdir(), port = await freePort(), args = ['-js', '-sd', folder]
+  const folder = t.testdir(), port = await freePort(), args = ['-js', '-sd', `${folder}/js`]
   let server: NatsServer = await startNats({ port, args })
   const connections: NatsConnection[] = []
   t.teardown(async () => {
@@ -21,10 +24,16 @@ async function serve (t: Test) {
   return {
     url: server.url,
     kill: () => server.stop(),
-    async start () { server = await startNats({ port, args }) },
+    async start (at = port) { return server = await startNats({ port: at, args }) },
+    signal: (name: NodeJS.Signals) => server.signal(name),
+    save: () => cpSync(`${folder}/js`, `${folder}/saved`, { recursive: true }),
+    restore () {
+      rmSync(`${folder}/js`, { recursive: true })
+      cpSync(`${folder}/saved`, `${folder}/js`, { recursive: true })
+    },
     /** A manager, and publishing that waits for the server's word that it is stored. */
-    async client () {
-      const connection = await connect({ servers: server.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 })
+    async client (url = server.url) {
+      const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 50 })
       connections.push(connection)
       const jsm = await jetstreamManager(connection), js = jsm.jetstream()
       return {
@@ -87,6 +96,14 @@ async function until (what: string, holds: () => boolean | Promise<boolean>, sec
   throw new Error(`${seconds} s have passed and still not: ${what}`)
 }
 
+/** The value, once it has not changed for 300 ms. */
+async function still (value: () => number): Promise<number> {
+  for (let seen = value(); ; seen = value()) {
+    await sleep(300)
+    if (value() === seen) return seen
+  }
+}
+
 void t.test('jetstream source', { skip: withoutNats }, async t => {
   void t.test('messages come in the order of the stream, with its sequence as position and its time as arrival; subjects become names', async t => {
     const server = await serve(t), { jsm, publish } = await server.client()
@@ -145,13 +162,12 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
     await publish(upTo(12_000))
     const reader = read(t, { servers: server.url }, { credits: new Credits({ bytes: 100_000, deliveries: 1 }), hold: true })
     await until('some have come', () => reader.credits.used > 100_000)
-    await sleep(500)
-    const used = reader.credits.used
+    const used = await still(() => reader.credits.used)
     t.ok(used < 12_000 * 100 / 2, `${used} bytes taken`)
-    const still = reader.source.now!()
-    await sleep(300)
+    const now = reader.source.now!()
+    await sleep(500)
     t.equal(reader.credits.used, used, 'nothing more')
-    t.equal(reader.source.now!(), still, 'its clock stands still: there is more to read')
+    t.equal(reader.source.now!(), now, 'its clock stands still: there is more to read')
     reader.release()
     await until('all', () => reader.values.length === 12_000)
     t.strictSame(reader.values, upTo(12_000))
@@ -178,6 +194,75 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
     t.strictSame(reader.values, [...upTo(12_000), 0])
     t.strictSame(reader.positions, upTo(12_001))
     t.equal(reader.source.gapMessages, 0)
+  })
+
+  void t.test('a server that hangs is noticed, and read again when it wakes up', async t => {
+    const server = await serve(t), { jsm, publish } = await server.client()
+    await make(jsm)
+    await publish(upTo(12_000))
+    const reader = read(t, { servers: server.url })
+    await until('some', () => reader.values.length > 0)
+    server.signal('SIGSTOP')
+    const began = performance.now()
+    await still(() => reader.values.length)        // what was on the way
+    const now = reader.source.now!()
+    t.ok(reader.values.length < 12_000, 'stopped on the way')
+    await sleep(100)
+    t.equal(reader.source.now!(), now, 'its clock stands still: there is more to read')
+    await until('trouble', () => reader.source.trouble() !== undefined)
+    t.ok(performance.now() - began < 15_000, `after ${Math.round(performance.now() - began)} ms`)
+    server.signal('SIGCONT')
+    await until('all', () => reader.values.length >= 12_000)
+    t.strictSame(reader.values, upTo(12_000))
+  })
+
+  void t.test('messages that the consumer delivered to somebody else are read again, in their place', async t => {
+    const server = await serve(t), { jsm, publish } = await server.client()
+    await make(jsm)
+    const large = Buffer.alloc(1_000_000, 32)
+    await publish([large, large, large, ...upTo(20, 4)])
+    const reader = read(t, { servers: server.url }, { credits: new Credits({ bytes: 1, deliveries: 1 }), hold: true })
+    await until('the first', () => reader.deliveries.length > 0)
+    await still(() => reader.credits.used)         // its request is over, by its bytes
+    const [{ name }] = await jsm.consumers.list('S').next()
+    let stolen = 0
+    for await (const _ of await (await jsm.jetstream().consumers.get('S', name)).fetch({ max_messages: 5, expires: 2000 })) stolen++
+    t.equal(stolen, 5)
+    reader.release()
+    await until('20', () => reader.values.includes(20))
+    t.strictSame(reader.positions, upTo(20, 4))
+    t.strictSame(reader.deliveries.flatMap(d => d.dead.map(l => l.position)), [1, 2, 3])
+    t.equal(reader.source.gapMessages, 0)
+    t.match(reader.warnings.at(-1), /message \d of the consumer is missing/)
+  })
+
+  void t.test('a server that comes back without the newest messages stops it, also when others stand in their place already', async t => {
+    const server = await serve(t), { jsm, publish } = await server.client()
+    await make(jsm)
+    await publish(upTo(5))
+    await server.kill()
+    server.save()
+    await server.start()
+    await (await server.client()).publish(upTo(10, 6))
+    const short = read(t, { servers: server.url })
+    await until('10', () => short.values.length === 10)
+    await server.kill()
+    server.restore()
+    await server.start()
+    await until('stopped', () => short.failure !== undefined)
+    t.match(short.failure, { code: 'source/stream-reset', message: /ends at 5, before the position 10/ })
+    await (await server.client()).publish(upTo(10, 6))
+    const other = read(t, { servers: server.url })
+    await until('10', () => other.values.length === 10)
+    await server.kill()
+    server.restore()
+    const elsewhere = await server.start(await freePort())
+    await (await server.client(elsewhere.url)).publish(upTo(20, 6))
+    await server.kill()
+    await server.start()
+    await until('stopped', () => other.failure !== undefined)
+    t.match(other.failure, { code: 'source/stream-reset', message: /has another message at 10/ })
+    t.strictSame(other.values, upTo(10))
   })
 
   void t.test('a consumer that is deleted is made again', async t => {
@@ -268,7 +353,7 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
     await until('a first delivery', () => reader.values.length > 0)
     t.equal(reader.source.gapMessages, 950)
     t.match(reader.errors, [/950 messages of S between 50 and 1001/])
-    await sleep(200)                 // the first request is over: 5,000 messages
+    await still(() => reader.credits.used)         // the first request is over: 5,000 messages
     await publish(upTo(14_000, 7001))
     reader.release()
     await until('the last', () => reader.values.includes(14_000))
@@ -296,6 +381,19 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
     await until('11', () => reader.values.includes(11))
     await sleep(400)
     t.equal(reader.source.gapMessages, 4)
+    const hasty = read(t, { servers: server.url })
+    await until('11', () => hasty.values.includes(11))
+    await hasty.end()
+    t.equal(hasty.source.gapMessages, 4, 'a stop asks for what was not asked yet')
+  })
+
+  void t.test('a message of the largest size comes through, however little room there is', async t => {
+    const server = await serve(t), { jsm, publish } = await server.client()
+    await make(jsm)
+    await publish([Buffer.alloc(1_048_000, 32), '1'])
+    const reader = read(t, { servers: server.url }, { credits: new Credits({ bytes: 1, deliveries: 1 }) })
+    await until('1', () => reader.values.length === 1)
+    t.match(reader.deliveries.flatMap(d => d.dead), [{ reason: 'too_large', position: 1 }])
   })
 
   void t.test('several subjects, also those that overlap', async t => {
@@ -391,6 +489,19 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
     t.ok(seconds < 5, `${seconds} s`)
     t.strictSame(reader.values, upTo(10_000))
   })
+})
+
+void t.test('places, origins, versions and subjects are read as servers write them', async t => {
+  t.strictSame(placeOf('$JS.ACK.S.c.1.7.3.1795932322200697123.5'), { seq: 7, delivery: 3, time: 1795932322200.697, pending: 5 })
+  t.strictSame(placeOf('$JS.ACK.hub.hash.S.c.1.7.3.1795932322200697123.5.token'), { seq: 7, delivery: 3, time: 1795932322200.697, pending: 5 })
+  t.equal(originOf('S', '2026-01-05T00:00:00.12Z'), 'jetstream:S@2026-01-05T00:00:00.120000000Z')
+  t.equal(originOf('S', '2026-01-05T00:00:00Z'), 'jetstream:S@2026-01-05T00:00:00.000000000Z')
+  t.strictSame(['2.9.10', '2.10.0-beta.1', '2.10.0', '2.11.1', '3.0.0'].map(v => atLeast(v, '2.10.0')), [false, true, true, true, true])
+  t.match(advice('2.9.10'), /can lose streams/)
+  t.strictSame(['2.10.27', '2.11.15', '2.12.6'].map(v => /known security holes/.test(advice(v)!) && !/lose/.test(advice(v)!)), [true, true, true])
+  t.strictSame(['2.11.16', '2.12.7', '2.14.0'].map(advice), [undefined, undefined, undefined])
+  t.strictSame([fits('t.*.up', 't.a.up'), fits('t.*.up', 't.a.down'), fits('t.*', 't.a.up')], [true, false, false])
+  t.strictSame([overlap('t.*.up', 't.a.*'), overlap('t.*.up', 't.*.down'), overlap('t.*', 't.*.*')], [true, false, false])
 })
 
 void t.test('wrong options are refused', async t => {

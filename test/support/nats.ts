@@ -9,7 +9,7 @@ if (missing && process.env.CI === 'true') throw new Error('nats-server is not in
 /** For the option `skip` of a suite: why it cannot run, or false. */
 export const withoutNats: string | false = missing ? 'nats-server is not installed; on Debian: apt install nats-server' : false
 
-export interface NatsServer { readonly url: string, readonly port: number, stop (): Promise<void> }
+export interface NatsServer { readonly url: string, readonly port: number, stop (): Promise<void>, signal (name: NodeJS.Signals): void }
 
 /** A real nats-server on loopback; on a free port unless told which. `args` as on its command line. */
 export async function startNats ({ port, args = [] }: { readonly port?: number, readonly args?: readonly string[] } = {}): Promise<NatsServer> {
@@ -21,6 +21,7 @@ export async function startNats ({ port, args = [] }: { readonly port?: number, 
   return {
     url: `nats://127.0.0.1:${at}`,
     port: at,
+    signal (name) { server.kill(name) },
     async stop () {
       server.kill('SIGKILL')
       await gone
