@@ -184,6 +184,9 @@ export class Journal implements ListenerHost {
     this.wake()
   }
 
+  /** A reader is out of the way. */
+  passed (): void { void this.tidy() }
+
   /** Nothing up to here will be read by this pipeline again. */
   move (pipeline: string, position: Position): void {
     this.places.move(pipeline, position)

@@ -24,6 +24,7 @@ export class LogSource implements Source {
   private readonly host: SourceHost
   private position: Position = 0     // read up to here
   private reader: WalReader | undefined
+  private placeless = false          // it has lost its place, and has committed nothing since
 
   constructor (journal: Journal, host: SourceHost) {
     this.journal = journal
@@ -38,7 +39,10 @@ export class LogSource implements Source {
   crowded (): boolean { return this.journal.crowdedAt(this.position) }
   events (): Readonly<Record<string, number>> { return this.journal.events }
   async commit (): Promise<void> {}
-  done (upTo: Position): void { this.journal.move(this.host.pipeline, upTo) }
+  done (upTo: Position): void {
+    this.placeless = false
+    this.journal.move(this.host.pipeline, upTo)
+  }
   async close (): Promise<void> { await this.reader?.close() }
 
   open (from: Position | undefined, credits: Credits, signal: AbortSignal): Observable<Delivery> {
@@ -99,7 +103,10 @@ export class LogSource implements Source {
         giveUp = journal.clock.timeout(() => { if (!over) finish() }, LAST)
       }
       signal.addEventListener('abort', stop, { once: true })
-      journal.attach(pipeline, this.position, () => { void this.reader?.close(); this.reader = undefined })
+      journal.attach(pipeline, this.position, () => {
+        this.placeless = true
+        this.leave()
+      })
       if (signal.aborted) stop()
       step()
       return () => { over = true; timer?.(); giveUp?.(); signal.removeEventListener('abort', stop) }
@@ -112,8 +119,10 @@ export class LogSource implements Source {
     try {
       this.reader ??= this.enter()
       const { reader } = this
-      if (await reader.read(each) || this.reader === reader) return
-      if (journal.failure !== undefined) throw journal.failure
+      const more = await reader.read(each)
+      if (journal.failure !== undefined && !more) throw journal.failure
+      if (this.placeless) this.leave()
+      if (more || this.reader === reader) return
     } catch (error) {
       if (journal.failure !== undefined) throw journal.failure
       if (!(error instanceof MillraceError) || error.code !== 'log/full') throw error
@@ -121,6 +130,13 @@ export class LogSource implements Source {
       this.reader = undefined
       await journal.reopened()
     }
+  }
+
+  /** Keeps nothing from being dropped between two reads: a place that it could lose for that it has not. */
+  private leave (): void {
+    void this.reader?.close()
+    this.reader = undefined
+    this.journal.passed()
   }
 
   private enter (): WalReader {

@@ -3,7 +3,7 @@ import type { FileSystem } from './files.ts'
 import { readMessage } from './message.ts'
 import type { Redeliveries } from './redelivery.ts'
 import type { Position } from './source.ts'
-import { kinds } from './wal-segment.ts'
+import { kinds, type Kind } from './wal-segment.ts'
 import type { Wal } from './wal.ts'
 
 const HINT = 'senders'
@@ -25,7 +25,8 @@ export const noteSenders = (fs: FileSystem, folder: string, position: Position):
  */
 export async function readSenders (wal: Wal, fs: FileSystem, folder: string, redeliveries: Redeliveries): Promise<{ readonly position: Position, readonly newest: number }> {
   const noted = await fs.readFile(join(folder, HINT), 'utf8').then(Number, () => NaN)
-  const reader = wal.reader((noted >= wal.first && noted <= wal.durable ? noted : wal.first) - 1)
+  const reader = wal.reader((noted >= wal.first && noted <= wal.durable && await kindAt(wal, noted) === kinds.senders ? noted : wal.first) - 1)
+  redeliveries.clear()               // what was put there and never became durable has to come again
   let senders = 0, newest = 0
   try {
     while (reader.position < wal.durable) {
@@ -43,4 +44,12 @@ export async function readSenders (wal: Wal, fs: FileSystem, folder: string, red
     }
   } finally { await reader.close() }
   return { position: senders, newest }
+}
+
+/** The note may be of a record that never became durable: then another one has its position. */
+async function kindAt (wal: Wal, at: Position): Promise<Kind | undefined> {
+  const reader = wal.reader(at - 1)
+  let found: Kind | undefined
+  try { await reader.read((position, kind) => { if (position === at) found = kind }) } finally { await reader.close() }
+  return found
 }

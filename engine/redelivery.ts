@@ -41,6 +41,10 @@ export class Redeliveries {
     if (entries.size === 0) this.clients.delete(client)
   }
 
+  clear (): void {
+    this.clients.clear()
+    this.count = 0
+  }
   forget (client: string): void {
     this.count -= this.clients.get(client)?.size ?? 0
     this.clients.delete(client)

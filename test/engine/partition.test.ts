@@ -22,7 +22,7 @@ t.test('it is of the UTF-8 of the names', async t => {
 })
 
 t.test('devices spread over 0 to 63, each about as often', async t => {
-  const counts = new Array<number>(64).fill(0)
+  const counts = Array.from({ length: 64 }, () => 0)
   for (let i = 0; i < 64_000; i++) counts[partitionOf('default', `device-${i}`)]++
   t.equal(counts.length, 64, 'none lies outside')
   t.ok(Math.min(...counts) > 850 && Math.max(...counts) < 1150, `${Math.min(...counts)} to ${Math.max(...counts)} of 1000`)
