@@ -309,11 +309,12 @@ export class Journal implements ListenerHost {
     for (const go of waiting) go()
   }
 
-  /** Drops what nobody will read. */
+  /** Drops what nobody will read. Wakes only when that has made room: whoever is woken without room asks for it again at once. */
   private async tidy (): Promise<void> {
     const { wal, places } = this
     const upTo = Math.min(this.senders - 1, places.oldest(wal.bytes / this.budget, wal.durable))
-    if (Number.isFinite(upTo) && upTo >= wal.first) await wal.drop(upTo).then(() => this.wake(), error => { this.log.warn({ err: error }, 'log: an old segment could not be removed') })
+    const { first } = wal
+    if (Number.isFinite(upTo) && upTo >= first) await wal.drop(upTo).then(() => { if (wal.first > first) this.wake() }, error => { this.log.warn({ err: error }, 'log: an old segment could not be removed') })
   }
 }
 
