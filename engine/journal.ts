@@ -97,11 +97,8 @@ export class Journal implements ListenerHost {
   private get largest (): number { return Math.min(2 ** 20, this.budget / 8) }
   get budget (): number { return this.options.budget ?? 2 ** 30 }
 
-  /** A pipeline reads from here on. `expel`: it has lost its place, and lets go of it. */
-  attach (pipeline: string, place: Position, expel: () => void): void {
-    this.places.attach(pipeline, expel)
-    this.move(pipeline, place)
-  }
+  /** A pipeline reads; its place stays where it is until it moves it. `expel`: it has lost its place, and lets go of it. */
+  attach (pipeline: string, expel: () => void): void { this.places.attach(pipeline, expel) }
 
   /** The log as a source of one pipeline. */
   source (host: SourceHost): Source { return new LogSource(this, host) }

@@ -99,7 +99,7 @@ export class LogSource implements Source {
         giveUp = journal.clock.timeout(() => { if (!over) finish() }, LAST)
       }
       signal.addEventListener('abort', stop, { once: true })
-      journal.attach(pipeline, this.position, () => { void this.reader?.close(); this.reader = undefined })
+      journal.attach(pipeline, () => { void this.reader?.close(); this.reader = undefined })
       if (signal.aborted) stop()
       step()
       return () => { over = true; timer?.(); giveUp?.(); signal.removeEventListener('abort', stop) }
