@@ -30,6 +30,7 @@ export interface JournalOptions {
 }
 
 const AGAIN = 500                    // ms between tries to open a log whose disk is full
+const SLACK = 128                    // bytes of headers that come with a record
 const NOTHING = new Uint8Array(0)
 
 /**
@@ -59,7 +60,8 @@ export class Journal implements ListenerHost {
   private hears = false              // and it is recorded
   private refused = false            // there was no room
   private newest = 0                 // ingest time of the newest record, ms
-  private senders = 0                // position of the newest record that says what may come again
+  private senders = 0                // position of the newest durable record that says what may come again
+  private saying = 0                 // of one that is not durable yet
   private stopTicks = () => {}
   private requeueing = false
   private closed = false
@@ -92,10 +94,13 @@ export class Journal implements ListenerHost {
 
   readonly now: () => number
   get heard (): boolean { return this.wal.durable > 1 }
-  get open (): boolean { return !this.refused && this.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.budget }
+  get open (): boolean { return !this.refused && this.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.usable }
   get durableUpTo (): Position { return this.wal.durable }
   private get largest (): number { return Math.min(2 ** 20, this.budget / 8) }
   get budget (): number { return this.options.budget ?? 2 ** 30 }
+  /** Bytes of a record that says all that may come again; for one of them there is always room, because older segments wait for it. */
+  private get reserved (): number { return Math.min(4 * 2 ** 20, this.budget / 8) }
+  private get usable (): number { return this.budget - this.reserved }
 
   /** A pipeline reads; its place stays where it is until it moves it. `expel`: it has lost its place, and lets go of it. */
   attach (pipeline: string, expel: () => void): void { this.places.attach(pipeline, expel) }
@@ -206,7 +211,11 @@ export class Journal implements ListenerHost {
     const { fs, clock, options: { folder, log, budget, self } } = this
     const wal = this.wal = await Wal.open(folder, {
       log, fs, clock, ...budget === undefined ? {} : { budget }, ...self === undefined ? {} : { self },
-      durable: upTo => { this.listener?.durable(upTo); this.wake() },
+      durable: upTo => {
+        this.listener?.durable(upTo)
+        if (this.saying > 0 && upTo >= this.saying) this.said()
+        this.wake()
+      },
       begun: () => { this.putSenders() },
       failed: error => {
         if (wal !== this.wal || this.stopping.signal.aborted) return
@@ -214,6 +223,7 @@ export class Journal implements ListenerHost {
         else this.fail(error)
       }
     }, signal)
+    this.saying = 0
     await this.readSenders()
     this.putSenders()
   }
@@ -278,15 +288,22 @@ export class Journal implements ListenerHost {
 
   private putSenders (): void {
     const bytes = this.redeliveries.save()
-    const fits = bytes.length < Math.min(4 * 2 ** 20, this.budget / 8)       // else older segments stay until there is less to say
+    const fits = bytes.length < this.reserved - SLACK     // else older segments stay until there is less to say
     const position = fits ? this.put(kinds.senders, bytes) : undefined
     if (position === undefined) return
-    this.senders = position
+    this.saying = position
     void this.fs.writeFile(join(this.options.folder, 'senders'), String(position)).catch(() => {})
+  }
+
+  private said (): void {
+    this.senders = this.saying
+    this.saying = 0
+    void this.tidy()
   }
 
   private put (kind: Kind, body: Uint8Array = NOTHING, more: Uint8Array = NOTHING): Position | undefined {
     if (this.full !== undefined || this.closed || this.wal.failure !== undefined) return undefined
+    if (kind !== kinds.senders && this.wal.bytes + body.length + more.length > this.usable) return undefined
     return this.wal.append(kind, this.now(), body, more)
   }
 
@@ -309,7 +326,9 @@ export class Journal implements ListenerHost {
   /** Drops what nobody will read. Wakes only when that has made room: whoever is woken without room asks for it again at once. */
   private async tidy (): Promise<void> {
     const { wal, places } = this
-    const upTo = Math.min(this.senders - 1, places.oldest(wal.bytes / this.budget, wal.durable))
+    const needless = places.oldest(wal.bytes / this.budget, wal.durable), upTo = Math.min(this.senders - 1, needless)
+    const second = wal.segments[1]?.first ?? Infinity
+    if (needless >= second - 1 && upTo < second - 1 && this.saying === 0) this.putSenders()      // it alone is in the way
     const { first } = wal
     if (Number.isFinite(upTo) && upTo >= first) await wal.drop(upTo).then(() => { if (wal.first > first) this.wake() }, error => { this.log.warn({ err: error }, 'log: an old segment could not be removed') })
   }
