@@ -78,7 +78,7 @@ export class Database {
   apply (commit: Commit, counts: Record<string, Counts>, series: SeriesTable, by: string): void {
     const { world } = this
     const { position, version, epoch, partitions, snapshot } = commit
-    world.note(`commit ${version} of ${by}: position ${position}, ${commit.writes.reduce((n, w) => n + w.batch.length, 0)} rows${snapshot === undefined ? '' : `, ${snapshot.pages.length} pages of ${snapshot.generation}${snapshot.complete === undefined ? '' : ', complete'}`}`)
+    world.note(`commit ${version} of ${by}: position ${position}, ${commit.writes.reduce((n, w) => n + w.batch.length, 0)} rows${snapshot === undefined ? '' : `, ${snapshot.pages.length} pages of ${snapshot.generation}${snapshot.complete === undefined ? '' : `, complete: state after ${snapshot.complete.position}`}`}`)
     world.count('commits')
     world.check(epoch === this.epoch, () => `${by} commits with epoch ${epoch}, it is ${this.epoch}`)
     world.check(version === this.version, () => `${by} commits after version ${version}, it is ${this.version}`)

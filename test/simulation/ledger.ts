@@ -24,8 +24,9 @@ export class Ledger {
     disk.synced = (path, file) => { if (isSegment(path)) this.read(file) }
     disk.unlinked = (path, file) => {
       if (!isSegment(path)) return
-      const bytes = Buffer.from(file.cache.all), last = parse(bytes).at(-1)
-      world.check(last === undefined || last.position <= needed(), () => `the segment ${basename(path)} with records up to ${last!.position} is dropped, a recovery needs those after ${needed()}`)
+      const bytes = Buffer.from(file.cache.all), next = [...disk.names.keys()].filter(name => isSegment(name) && name > path).toSorted()[0]
+      const last = next === undefined ? Infinity : firstOf(basename(next))! - 1        // what an overtaken process wrote behind it is no part of it
+      world.check(last <= needed(), () => `the segment ${basename(path)} with records up to ${last} is dropped, a recovery needs those after ${needed()}`)
       if (readHeader(bytes) !== undefined) this.gone.set(basename(path), bytes)
       world.count('segments dropped')
     }

@@ -17,7 +17,7 @@ import { EPOCH, turn, World } from './world.ts'
 export interface Result { readonly violation: Error | undefined, readonly hash: string, readonly events: number, readonly seconds: number, readonly counts: Readonly<Record<string, number>>, readonly lines: readonly string[] }
 
 const FOLDER = '/log'
-const CALM = 180_000                 // ms in which all must have come to rest after the last fault
+const CALM = 300_000                 // ms in which all must have come to rest after the last fault
 const EXPECTED: readonly string[] = ['store/fenced', 'store/unreachable', 'log/locked', 'log/failed', 'log/full']
 
 /** Everything outside the engine, and the processes that run it. */
@@ -85,7 +85,7 @@ export class Life {
 
   private rested (): boolean {
     return this.peers.every(p => p.idle) && [...this.database.outbox.values()].every(e => e.state === 'delivered')
-      && (this.database.position ?? 0) > 0 && this.processes.filter(p => p.alive && !p.paused).length === 1
+      && (this.database.position ?? 0) > 0 && this.processes.some(p => p.alive) && !this.processes.some(p => p.alive && p.paused)
   }
 
   private unrest (): string {
@@ -230,8 +230,8 @@ export class Life {
     return pipelineOf({
       listen: host => new SimulatedListener(p, host, this.peers, () => this.ledger.durable),
       store: series => new SimulatedStore(p, database, series, { temper: () => this.temper(), down: () => world.now < this.storeDown, omit }),
-      follow: series => this.follower.open(p, series, this.calm ? { ...scenario.follower, before: 0, after: 0 } : scenario.follower),
-      receive: () => this.receipts.open(p, this.calm ? { ...scenario.receiver, before: 0, after: 0 } : scenario.receiver)
+      follow: series => this.follower.open(p, series, () => this.calm ? { ...scenario.follower, before: 0, after: 0 } : scenario.follower),
+      receive: () => this.receipts.open(p, () => this.calm ? { ...scenario.receiver, before: 0, after: 0 } : scenario.receiver)
     })
   }
 }

@@ -13,19 +13,19 @@ export class Follower {
   readonly world: World
   constructor (world: World) { this.world = world }
 
-  open (process: Process, series: SeriesTable, temper: SinkTemper): Sink {
+  open (process: Process, series: SeriesTable, temper: () => SinkTemper): Sink {
     const { world } = this
     return {
       write: (batch: Batch<any>) => {
         const rows = Array.from(batch.time, (_, i) => [keyOf(series, batch, i), `${batch.value[i]} ${batch.columns.ewma[i]}`] as const)
-        return process.ask('follower', world.between(0.2, 2 * temper.slow), () => {
-          if (this.down || world.chance(temper.before)) throw new Transient('the follower is not there')
+        return process.ask('follower', world.between(0.2, 2 * temper().slow), () => {
+          if (this.down || world.chance(temper().before)) throw new Transient('the follower is not there')
           for (const [key, row] of rows) {
             const known = this.rows.get(key)
             world.check(known === undefined || known === row, () => `the follower is given ${key} = ${row} after ${known}`)
             this.rows.set(key, row)
           }
-          if (world.chance(temper.after)) throw new Transient('the follower gave no answer')
+          if (world.chance(temper().after)) throw new Transient('the follower gave no answer')
         }, true)
       },
       close: async () => {}
@@ -44,15 +44,15 @@ export class Receipts {
     this.database = database
   }
 
-  open (process: Process, temper: SinkTemper): Receiver {
+  open (process: Process, temper: () => SinkTemper): Receiver {
     const { world } = this
     return {
-      send: (event: AlertEvent) => process.ask('receiver', world.chance(0.01) ? world.between(50_000, 70_000) : world.between(0.5, 2 * temper.slow), () => {
-        if (this.down || world.chance(temper.before)) throw new Transient('the receiver is not there')
+      send: (event: AlertEvent) => process.ask('receiver', world.chance(0.01) ? world.between(50_000, 70_000) : world.between(0.5, 2 * temper().slow), () => {
+        if (this.down || world.chance(temper().before)) throw new Transient('the receiver is not there')
         world.check(this.database.alerts.has(event.id), () => `the alert ${event.id} is sent, and the store does not have it`)
         this.sent.set(event.id, (this.sent.get(event.id) ?? 0) + 1)
         world.count(this.sent.get(event.id) === 1 ? 'alerts sent' : 'alerts sent again')
-        if (world.chance(temper.after)) throw new Transient('the receiver gave no answer')
+        if (world.chance(temper().after)) throw new Transient('the receiver gave no answer')
       }, true),
       close: async () => {}
     }
