@@ -103,7 +103,7 @@ export class LogSource implements Source {
         giveUp = journal.clock.timeout(() => { if (!over) finish() }, LAST)
       }
       signal.addEventListener('abort', stop, { once: true })
-      journal.attach(pipeline, this.position, () => {
+      journal.attach(pipeline, () => {
         this.placeless = true
         this.leave()
       })
