@@ -25,7 +25,7 @@ export class Publisher {
     return publisher
   }
 
-  publish (topic: string, payload: string, qos: 0 | 1): void {
+  publish (topic: string, payload: string | Buffer, qos: 0 | 1): void {
     if (qos === 1) this.underWay++
     this.number = this.number % 65_535 + 1
     this.send({ cmd: 'publish', topic, payload, qos, dup: false, retain: false, ...qos === 1 ? { messageId: this.number } : {} })
