@@ -15,7 +15,7 @@ export class Publisher {
       if (cmd === 'puback') this.underWay--
       this.moved()
     })
-    this.socket.on('data', data => { incoming.parse(data) }).on('error', error => { this.failed = error; this.moved() })
+    this.socket.on('data', data => { incoming.parse(data) }).on('error', error => { this.failed = error; this.moved() }).on('close', () => { this.failed ??= new Error('the connection was closed'); this.moved() })
     this.send({ cmd: 'connect', clientId: `publisher-${process.pid}-${performance.now()}`, protocolId: 'MQTT', protocolVersion: 4, clean: true, keepalive: 0 })
   }
 

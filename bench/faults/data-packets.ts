@@ -164,7 +164,9 @@ export const packets: Row = {
     const random = chance(seed), became: Record<Fate, number> = { survived: 0, cut: 0, waiting: 0 }
     const total = Math.ceil(rounds / PER_CONNECTION)
     let left = total, over = false
-    const good = goodClient(engine, () => over)
+    const good = goodClient(engine, () => over).catch(() => 0)
+    const isAlive = () => engine.process.child.exitCode === null && engine.process.child.signalCode === null
+    const rest = async () => isAlive() ? (await engine.process.rest()).rss : NaN
     const attackUntil = (end: number) => Promise.all(Array.from({ length: AT_ONCE }, async () => { 
       while (left > end) {
         left--
@@ -173,18 +175,18 @@ export const packets: Row = {
       }
      }))
     await attackUntil(Math.floor(total / 2))
-    const before = (await engine.process.rest()).rss
+    const before = await rest()
     await attackUntil(0)
-    const after = (await engine.process.rest()).rss
+    const after = await rest()
     over = true
     const sent = await good
     let rows = 0
     await until('every good message has its row', async () => (rows = (await place.query(`SELECT count(*)::int AS rows FROM readings_named WHERE tenant = 'good'`))[0].rows) >= sent, 10_000).catch(() => {})
     const growth = Math.round((after - before) / MB * 10) / 10
-    const [{ imbalance }] = await place.query(`SELECT (received - written - late - filtered - deduplicated - dead_lettered)::int AS imbalance FROM counts WHERE branch = ''`)
+    const [{ imbalance } = { imbalance: NaN }] = await place.query(`SELECT (received - written - late - filtered - deduplicated - dead_lettered)::int AS imbalance FROM counts WHERE branch = ''`)
     return judge({ execs: total * PER_CONNECTION, connections: total, ...became, good_messages: sent, rss_mb: Math.round(after / MB), rss_growth_mb: growth }, {
       'nearly no mutated packet is taken': became.survived < total / 100, 'nearly no mutated packet is refused': became.cut < total / 100,
-      'the engine is dead': engine.process.child.exitCode !== null || engine.process.child.signalCode !== null,
+      'the engine is dead': !isAlive(),
       [`the good client has ${rows} rows for ${sent} messages`]: rows !== sent || sent < 10,
       [`${growth} MB more memory in the second half`]: growth > 16, 'the accounting is off': imbalance !== 0
     }, say)
