@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Archive, readArchive } from '../kill/archive.ts'
 import { until } from '../services.ts'
 import { chance, DAY, difference, hash, HOUR, inPlace, judge, SECOND, type Engine, type Given, type Message, type Place } from './data-rig.ts'
@@ -8,6 +9,7 @@ import type { Row } from './row.ts'
 const DEVICES = 8, STEPS = 40, EVERY = 16       // seconds of event time in a part; of a window
 const LIVES = ['+30d', '-30d', '+0', '+1h', '-1h', '+0'] as const       // clocks of processes, one after the other
 const IDLE = 1500                    // ms, in the last life
+const TICK = 1200                    // ms in which the engine looks, once at least, who is silent
 
 const given = (idle: string): Given => ({ time: { lateness: '20s', idle, forget: '7d' }, windows: `${EVERY}s` })
 
@@ -20,6 +22,7 @@ function* part (start: number, k: number): Generator<Message> {
 async function lives (place: Place, start: number, parts: number, live: (k: number) => Promise<Engine>, amid = (): void => {}): Promise<void> {
   for (let k = 0; k < parts; k++) {
     const engine = await live(k), messages = [...part(start, k)]
+    if (k > 0) await sleep(TICK)
     await place.publish(messages.slice(0, messages.length / 2))
     amid()
     await place.publish(messages.slice(messages.length / 2))
@@ -87,7 +90,7 @@ export const clock: Row = {
       await place.settled(parts * STEPS * DEVICES)
       return await place.dump('features')
     })
-    const step = () => (random() < 0.5 ? -1 : 1) * (random() < 0.5 ? HOUR : 30 * DAY)
+    const first = [30 * DAY, -30 * DAY, HOUR, -HOUR], step = () => first.shift() ?? (random() < 0.5 ? -1 : 1) * (random() < 0.5 ? HOUR : 30 * DAY)
     let rows = 0
 
     const within = await movable(move => inPlace(async place => {
