@@ -66,6 +66,8 @@ export class Measured {
   }
 
   mark (): Promise<Usage> { return this.ask('mark') }
+  /** The same, after a full collection of garbage. */
+  rest (): Promise<Usage> { return this.ask('rest') }
 
   /** Sends a message; resolves with the next one that comes back. */
   ask<T> (message: unknown): Promise<T> {
