@@ -14,7 +14,7 @@ export const kill: Benchmark = {
   unit: 'run',
   options: {
     source: option('mqtt'), kills: option('20'), protocol: option('5'), sink: option('postgres'), seed: option('1'),
-    series: option('200'), rate: option('2000'), seconds: option('10'), oracle: option('log')
+    series: option('200'), rate: option('2000'), seconds: option('10'), stretch: option('1'), oracle: option('log')
   },
   check: options => { read(options) },
   async run (say, options) {
@@ -24,9 +24,9 @@ export const kill: Benchmark = {
     closing.push(() => { for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, interrupt) })
     try {
       const { attempted, acked, rows, lost, duplicated, phantom, unknown, state_mismatches, feature_rows, alerts, follower_rows, commits, repeated, late, suppressed, ready, recovered } = await soak(given, say, stop.signal, closing)
-      const { source, kills, seed, series, rate } = given
+      const { source, kills, seed, series, rate, stretch } = given
       return [{
-        source, protocol: source === 'mqtt' ? given.protocol : source === 'broker' ? 4 : 0, sink: given.sink, seed, series, rate, kills, commits, commits_per_kill: kills === 0 ? 0 : round(commits / kills),
+        source, protocol: source === 'mqtt' ? given.protocol : source === 'broker' ? 4 : 0, sink: given.sink, seed, series, rate, stretch, kills, commits, commits_per_kill: kills === 0 ? 0 : round(commits / kills),
         attempted, acked, unknown, rows, lost, duplicated, phantom, state_mismatches, late, feature_rows, alerts, ...given.sink === 'postgres' ? {} : { follower_rows }, log_repeats: repeated, redeliveries_suppressed: suppressed,
         recovery_ms: percentiles(recovered), ready_ms: percentiles(ready)
       }]
@@ -60,6 +60,6 @@ function read (options: Options): Given {
   }
   return {
     source: one('source', sources), sink: one('sink', ['postgres', 'questdb']), oracle: one('oracle', ['log', 'ledger']), protocol: one('protocol', ['4', '5']) === '4' ? 4 : 5,
-    kills: whole('kills', 0, 2000), seed: whole('seed', 0, 2 ** 31 - 1), series: whole('series', 8, 50_000), rate: whole('rate', 1, 50_000), seconds: whole('seconds', 1, 600)
+    kills: whole('kills', 0, 2000), seed: whole('seed', 0, 2 ** 31 - 1), series: whole('series', 8, 50_000), rate: whole('rate', 1, 50_000), seconds: whole('seconds', 1, 600), stretch: whole('stretch', 1, 20)
   }
 }

@@ -4,10 +4,8 @@ const EVERY = 10                     // ms
 
 /** Watches the checkpoint: how many commits there were, and how long after a start of the engine the first new one was seen. */
 export class Commits {
-  /** Commits so far: versions of all partitions, added up. */
+  /** Commits so far: the greatest version, which is a number of commits and, in any partition, no more than all of them. */
   count = 0
-  /** Sum of the positions. */
-  position = 0
   /** Ms from a start to its first commit, for each start that came so far. */
   readonly firsts: number[] = []
   private readonly client: pg.Client
@@ -39,17 +37,16 @@ export class Commits {
 
   private async run (): Promise<void> {
     while (!this.closed) {
-      const { rows: [row] } = await this.client.query('SELECT coalesce(sum(epoch), 0)::float8 AS epoch, coalesce(sum(version), 0)::float8 AS version, coalesce(sum(position), 0)::float8 AS position FROM checkpoint').catch(() => ({ rows: [] }))
+      const { rows: [row] } = await this.client.query('SELECT coalesce(sum(epoch), 0)::float8 AS epoch, coalesce(max(version), 0)::float8 AS version FROM checkpoint').catch(() => ({ rows: [] }))
       if (row !== undefined) this.see(row)
       await new Promise(resolve => setTimeout(resolve, EVERY))
     }
   }
 
   /** A commit of the life before may still arrive after its end, but not once the next one has raised the epoch. */
-  private see ({ epoch, version, position }: { readonly epoch: number, readonly version: number, readonly position: number }): void {
+  private see ({ epoch, version }: { readonly epoch: number, readonly version: number }): void {
     this.epoch = epoch
     this.count = version
-    this.position = position
     const { start } = this
     if (start === undefined || epoch <= start.epoch) return
     start.base ??= version

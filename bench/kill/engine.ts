@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const READY = /"msg":"(running|subscribed|broker listening)"/
+const RUNNING = /"msg":"running"/
 const READY_WITHIN = 60_000          // ms
 const SCRAPE = 100                   // ms between readings of its metrics
 const KEPT = 20_000                  // characters of its log
@@ -48,9 +48,9 @@ export class Life {
     })
   }
 
-  /** Ms from its start until it is ready. */
-  async ready (): Promise<number> {
-    await this.says(READY)
+  /** Ms from its start until it is ready: its pipeline runs, and it has logged that its source is `connected`. */
+  async ready (connected: RegExp): Promise<number> {
+    await Promise.all([this.says(RUNNING), this.says(connected)])
     const ms = performance.now() - this.spawned
     void this.scrape()
     return ms

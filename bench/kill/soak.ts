@@ -23,6 +23,7 @@ export interface Given {
   readonly series: number
   readonly rate: number              // messages/s
   readonly seconds: number           // how long to publish when nothing is killed
+  readonly stretch: number           // what waits before kills are multiplied by, for a machine that is slow or busy
   readonly sink: 'postgres' | 'questdb'      // questdb: as a follower beside it
   readonly oracle: 'log' | 'ledger'  // whose order the recomputation follows
 }
@@ -38,11 +39,11 @@ export interface Outcome extends Verdict, Ledger {
 }
 
 const STARTING = 0.1, STOPPING = 0.1           // shares of the kills during start-up and shut-down
-const SETTLED = 2000, PATIENCE = 20_000        // ms without a commit until nothing more is expected: when all rows are there, when not
+const SETTLED = 2000, PATIENCE = 20_000        // ms without a change until no more is expected: when all rows are there, when not
 
 /** Publishes, kills, waits until all is committed, checks. `closing` gets what must be undone at the end, in reverse, also after an error. */
 export async function soak (given: Given, say: (line: string) => void, signal: AbortSignal, closing: (() => unknown)[]): Promise<Outcome> {
-  const { seed, kills } = given
+  const { seed, kills, stretch } = given
   const folder = temporary('kill'), server = await postgresServer()
   closing.push(() => rmSync(folder, { recursive: true, force: true }), () => server.stop())
   const database = await freshDatabase(server.url)
@@ -72,8 +73,7 @@ export async function soak (given: Given, say: (line: string) => void, signal: A
   closing.push(async () => { for (const life of lives) await life.destroy() })
 
   let life = start()
-  await life.ready()
-  await life.says(origin.connected)
+  await life.ready(origin.connected)
   const publisher = startPublisher({ plan, ledger: ledgerFile, to: origin.to })
   closing.push(() => publisher.stop())
   await until('the first commit', () => commits.count > 0)
@@ -81,12 +81,12 @@ export async function soak (given: Given, say: (line: string) => void, signal: A
   for (let k = 0; k < kills; k++) {
     const manner = k === 0 ? 0.5 : uniform(seed, k, 1), starting = manner < STARTING, stopping = manner > 1 - STOPPING
     if (k > 0) life = again()
-    if (k > 0 && !starting) ready.push(await life.ready())
-    await sleep(starting ? 250 * uniform(seed, k, 2) : 250 + 600 * uniform(seed, k, 3), undefined, { signal })
+    if (k > 0 && !starting) ready.push(await life.ready(origin.connected))
+    await sleep(stretch * (starting ? 250 * uniform(seed, k, 2) : 250 + 600 * uniform(seed, k, 3)), undefined, { signal })
     if (life.over) throw life.died()
     if (stopping) {
       life.child.kill('SIGTERM')
-      await sleep(100 * uniform(seed, k, 4), undefined, { signal })
+      await sleep(stretch * 100 * uniform(seed, k, 4), undefined, { signal })
     }
     await life.destroy()
     if ((k + 1) % 20 === 0) say(`${k + 1} kills, ${commits.count} commits`)
@@ -95,12 +95,12 @@ export async function soak (given: Given, say: (line: string) => void, signal: A
   const counted = commits.count
   if (kills > 0) {
     life = again()
-    ready.push(await life.ready())
+    ready.push(await life.ready(origin.connected))
   }
 
   const ledger = await publisher.finish()
   say(`published ${ledger.attempted} messages, ${ledger.acked} acknowledged`)
-  await settled(database.url, commits, ledger.acked, signal)
+  await settled(database.url, ledger.acked, signal)
   if (life.over) throw life.died()
   life.child.kill('SIGTERM')
   await life.ended
@@ -120,13 +120,14 @@ function* published (plan: Plan, attempted: number): Generator<Message> {
   }
 }
 
-/** Resolves when nothing is committed any more: soon when every acknowledged reading has its row. */
-async function settled (url: string, commits: Commits, acked: number, signal: AbortSignal): Promise<void> {
-  let seen = -1, since = 0
+/** Resolves when the counts stand still: soon when every acknowledged reading has its row, else after a while. */
+async function settled (url: string, acked: number, signal: AbortSignal): Promise<void> {
+  let seen = '', since = 0
   await until('no more is committed', async () => {
     signal.throwIfAborted()
+    const counts = JSON.stringify(await query(url, 'SELECT branch, received, rows FROM counts ORDER BY branch'))
     const now = performance.now()
-    if (commits.position !== seen) { seen = commits.position; since = now }
+    if (counts !== seen) { seen = counts; since = now }
     if (now - since < SETTLED) return false
     return now - since > PATIENCE || (await query(url, `SELECT count(*)::float8 AS rows FROM ${TABLES.readings}`))[0].rows >= acked
   }, 600_000, 250)
