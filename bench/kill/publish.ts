@@ -1,6 +1,7 @@
 /**
  * The publisher, in a process of its own, which nobody kills: publishes what the plan says at its rate until it is told to
- * 'stop', waits until everything is acknowledged or nothing has been for a while, writes its ledger and answers with it.
+ * 'stop', waits until everything is acknowledged or nothing has been for a while, writes its ledger and answers with it. At
+ * 'snapshot' it writes the ledger as it is and goes on.
  *   node publish.ts <Task as JSON>
  */
 import { writeFileSync } from 'node:fs'
@@ -21,7 +22,7 @@ const publishers = 'mqtt' in to ? Array.from({ length: CONNECTIONS }, (_, i) => 
 const separator = 'mqtt' in to ? '/' : '.'
 
 let ledger = new Uint8Array(1 << 16), attempted = 0, acked = 0, stopping = false
-process.on('message', () => { stopping = true }).on('disconnect', () => process.exit())
+process.on('message', what => { if (what === 'stop') stopping = true; else answer() }).on('disconnect', () => process.exit())
 
 const began = performance.now()
 while (!stopping) {
@@ -34,8 +35,12 @@ for (let since = performance.now(), seen = acked; left() > 0 && performance.now(
   if (acked > seen) since = performance.now()
   seen = acked
 }
-writeFileSync(file, ledger.subarray(0, attempted))
-process.send!({ attempted, acked } satisfies Ledger)
+answer()
+
+function answer (): void {
+  writeFileSync(file, ledger.subarray(0, attempted))
+  process.send!({ attempted, acked } satisfies Ledger)
+}
 
 /** Publishes the next message; false when its connection has no room. */
 function send (): boolean {
