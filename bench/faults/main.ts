@@ -5,11 +5,14 @@
 import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { commitOf, keep } from '../keep.ts'
+import { database } from './database.ts'
+import { inside } from './inside.ts'
 import { kills } from './kills.ts'
+import { network } from './network.ts'
 import { Skipped, tiers, type Bench, type Row, type Tier, type Value } from './row.ts'
 import { Server } from './server.ts'
 
-const rows: readonly Row[] = [...kills]
+const rows: readonly Row[] = [...kills, ...inside, ...database, ...network]
 
 interface Asked { readonly tier: Tier, readonly rows: readonly Row[], readonly seed: number, readonly rounds: number | undefined, readonly stretch: number, readonly json: boolean, readonly save: boolean }
 type Line = Readonly<Record<string, Value | readonly string[]>> & { readonly verdict: 'pass' | 'fail' | 'skipped' }
@@ -78,7 +81,7 @@ async function attempt (row: Row, bench: Bench): Promise<Line> {
       const { figures, wrong } = await row.run(bench)
       return { verdict: wrong.length === 0 ? 'pass' : 'fail', ...wrong.length === 0 ? {} : { wrong }, ...figures, ...rest() }
     } finally {
-      for (const close of bench.closing.toReversed()) await close()
+      for (const close of bench.closing.toReversed()) await Promise.resolve().then(close).catch((error: Error) => bench.say(`not cleaned up: ${error.message}`))
     }
   } catch (error) {
     return error instanceof Skipped ? { verdict: 'skipped', wrong: [error.message] } : { verdict: 'fail', wrong: [(error as Error).stack ?? String(error)], ...rest() }

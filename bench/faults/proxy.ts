@@ -15,7 +15,7 @@ export interface Toxics {
   readonly slowClose?: number
   /** Bytes are swallowed, and so is the end of the connection; after so many ms both sides are closed, with 0 never: a black hole. */
   readonly timeout?: number
-  /** Both sides get a reset when so many bytes have passed, for each connection a number from these two. */
+  /** Both sides get a reset when so many bytes have passed: for each connection a number between these two, small ones as often as large ones by their logarithm. */
   readonly resetPeer?: readonly [least: number, most: number]
   /** Both sides are closed when so many bytes have passed. */
   readonly limitData?: number
@@ -159,7 +159,7 @@ class Way {
       if (timeout > 0) setTimeout(() => this.pair.end(), timeout).unref()
       return
     }
-    if (resetPeer !== undefined) this.budget ??= this.passed + resetPeer[0] + Math.floor((resetPeer[1] - resetPeer[0]) * this.random())
+    if (resetPeer !== undefined) this.budget ??= this.passed + Math.floor(resetPeer[0] * (resetPeer[1] / resetPeer[0]) ** this.random())
     else this.budget = undefined
     const end = Math.min(this.budget ?? Infinity, limitData ?? Infinity)
     const part = this.passed + bytes.length > end ? bytes.subarray(0, Math.max(0, end - this.passed)) : bytes

@@ -42,6 +42,7 @@ export interface Outcome extends Verdict, Ledger {
   readonly commits: number
   readonly repeated: number          // messages of the log that say what an earlier one has said
   readonly late: number
+  readonly dead: number              // readings on which an operator threw
   readonly suppressed: number
   readonly ready: readonly number[]
   readonly recovered: readonly number[]        // to the first new commit
@@ -103,7 +104,7 @@ export class Stage {
     const follower = setting.sink === 'questdb' ? openTable() : undefined
     closing.push(() => follower?.stop())
     const direct = { broker: origin.port, database: database.url }
-    const commits = await Commits.watch(database.url)
+    const commits = new Commits(database.url)
     closing.push(() => commits.close())
     return new Stage(setting, { folder, database: database.url, reach: await setting.reach?.(direct) ?? direct, http: await fixedPort(), origin, follower, commits }, say, signal, closing)
   }
@@ -152,7 +153,7 @@ export class Stage {
     this.archive.stop()
     const truth: Truth = await work(setting.oracle === 'ledger' ? published(plan, ledger.attempted) : this.messages(), this.settings, setting.poison)
     const verdict = await check(database, plan, this.settings, readFileSync(this.ledgerFile), truth, this.follower?.read, this.say)
-    return { ...ledger, ...verdict, commits: count, repeated: truth.repeated, late: truth.late, suppressed: this.lives.reduce((n, l) => n + l.suppressed, 0), ready: this.ready, recovered: this.commits.firsts }
+    return { ...ledger, ...verdict, commits: count, repeated: truth.repeated, late: truth.late, dead: truth.dead.length, suppressed: this.lives.reduce((n, l) => n + l.suppressed, 0), ready: this.ready, recovered: this.commits.firsts }
   }
 
   /** What the log has had so far. */
