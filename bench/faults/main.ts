@@ -5,6 +5,7 @@
 import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { commitOf, keep } from '../keep.ts'
+import { brokers } from './brokers.ts'
 import { database } from './database.ts'
 import { inside } from './inside.ts'
 import { kills } from './kills.ts'
@@ -12,7 +13,7 @@ import { network } from './network.ts'
 import { Skipped, tiers, type Bench, type Row, type Tier, type Value } from './row.ts'
 import { Server } from './server.ts'
 
-const rows: readonly Row[] = [...kills, ...inside, ...database, ...network]
+const rows: readonly Row[] = [...kills, ...inside, ...brokers, ...database, ...network]
 
 interface Asked { readonly tier: Tier, readonly rows: readonly Row[], readonly seed: number, readonly rounds: number | undefined, readonly stretch: number, readonly json: boolean, readonly save: boolean }
 type Line = Readonly<Record<string, Value | readonly string[]>> & { readonly verdict: 'pass' | 'fail' | 'skipped' }

@@ -12,8 +12,8 @@ const WATCH = { statementTimeout: '5s', keepalive: '5s', connectTimeout: '5s' } 
 
 export interface Between { readonly stage: Stage, readonly broker: FaultProxy, readonly database: FaultProxy }
 
-/** A stage whose engine reaches its broker and its database through proxies, and is quick to notice that one is gone. */
-export async function between ({ seed, say, signal, closing, server }: Bench, setting: Partial<Setting> = {}): Promise<Between> {
+/** A stage whose engine reaches its broker and its database through proxies, at a host of this name, and is quick to notice that one is gone. */
+export async function between ({ seed, say, signal, closing, server }: Bench, { host = '127.0.0.1', ...setting }: Partial<Setting> & { readonly host?: string } = {}): Promise<Between> {
   let broker!: FaultProxy, database!: FaultProxy, n = 0
   const stage = await Stage.open({
     source: 'mqtt', seed, series: 64, rate: 400, server: await server(), ...setting,
@@ -22,10 +22,10 @@ export async function between ({ seed, say, signal, closing, server }: Bench, se
       broker = await FaultProxy.open(direct.broker, random)
       database = await FaultProxy.open(Number(url.port), random)
       closing.push(() => broker.close(), () => database.close())
-      url.port = String(database.port)
+      url.host = `${host}:${database.port}`
       return { broker: broker.port, database: url.href }
     },
-    change: watched
+    change: pipeline => JSON.parse(JSON.stringify(watched(pipeline)).replaceAll('://127.0.0.1', `://${host}`))
   }, say, signal, closing)
   return { stage, broker, database }
 }

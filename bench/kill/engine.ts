@@ -6,7 +6,7 @@ const RUNNING = /"msg":"running"/
 const READY_WITHIN = 60_000          // ms
 const SCRAPE = 100                   // ms between readings of its metrics
 const KEPT = 20_000                  // characters of its log
-const SUPPRESSED = /^millrace_source_events_total\{[^}]*event="redelivery_suppressed"[^}]*\} (\d+)/gm
+const EVENT = /^millrace_source_events_total\{[^}]*event="(\w+)"[^}]*\} (\d+)/gm
 
 /** How a life begins. */
 export interface Start {
@@ -26,8 +26,8 @@ export interface Start {
 export class Life {
   readonly spawned = performance.now()
   readonly ended: Promise<void>
-  /** Redeliveries that it has suppressed, as of its last metrics. */
-  suppressed = 0
+  /** What has happened at its source, as of its last metrics. */
+  readonly events: Record<string, number> = {}
   readonly child: ChildProcess
   private readonly metrics: string
   private readonly connected: RegExp
@@ -69,8 +69,8 @@ export class Life {
     })
   }
 
-  /** How often it has logged this message. */
-  times (message: string): number { return this.lines.get(message) ?? 0 }
+  /** How often it has logged a message that begins so. */
+  times (begin: string): number { return [...this.lines].reduce((n, [message, times]) => n + (message.startsWith(begin) ? times : 0), 0) }
   /** The end of its log. */
   get log (): string { return this.said }
 
@@ -92,13 +92,13 @@ export class Life {
 
   private count (line: string): void {
     const [, message] = /"msg":"((?:[^"\\\\]|\\\\.)*)"/.exec(line) ?? []
-    if (message !== undefined) this.lines.set(message, this.times(message) + 1)
+    if (message !== undefined) this.lines.set(message, (this.lines.get(message) ?? 0) + 1)
   }
 
   private async scrape (): Promise<void> {
     try {
       const text = await (await fetch(this.metrics, { signal: AbortSignal.timeout(2000) })).text()
-      this.suppressed = Array.from(text.matchAll(SUPPRESSED), m => Number(m[1])).reduce((a, b) => a + b, 0)
+      for (const [, event, n] of text.matchAll(EVENT)) this.events[event] = Number(n)
     } catch {}         // it was killed meanwhile, or is busy
     if (!this.over) this.scraping = setTimeout(() => { void this.scrape() }, SCRAPE)
   }

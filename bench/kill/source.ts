@@ -1,13 +1,13 @@
 import { rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { mosquitto, type Broker } from '../../test/support/mosquitto.ts'
-import { startNats } from '../../test/support/nats.ts'
+import { startNats, type NatsServer } from '../../test/support/nats.ts'
 import { temporary } from '../services.ts'
 import type { Message } from './archive.ts'
 import { makeStream, readStream, STREAM } from './jetstream.ts'
 import type { Task } from './publish.ts'
 
-export const sources = ['mqtt', 'broker', 'jetstream'] as const
+export const sources = ['mqtt', 'broker', 'jetstream', 'nats'] as const
 
 /** Where messages come from while the engine is being killed. */
 export interface Origin {
@@ -32,6 +32,18 @@ export async function openOrigin (source: typeof sources[number], protocol: 4 | 
   if (source === 'mqtt') {
     const broker = await mosquitto({ port: await fixedPort(), config: 'max_inflight_messages 1000\nmax_queued_messages 0\nset_tcp_nodelay true' })
     return { port: broker.port, broker, from: port => ({ mqtt: { url: `mqtt://127.0.0.1:${port}`, topic: 'kill/{device}/{metric}', protocolVersion: protocol } }), to: { mqtt: broker.port }, connected: /"msg":"subscribed"/, stop: () => broker.stop() }
+  }
+  if (source === 'nats') {
+    const port = await fixedPort()
+    let server: NatsServer | undefined = await startNats({ port })
+    const halt = async () => {
+      await server?.stop()
+      server = undefined
+    }
+    return {
+      port, from: port => ({ nats: { servers: `nats://127.0.0.1:${port}`, subject: 'kill.{device}.{metric}' } }), to: { core: server.url }, connected: /"msg":"nats: connected"/,
+      broker: { pid: undefined, halt, start: async () => { server = await startNats({ port }) } }, stop: halt
+    }
   }
   const folder = temporary('jetstream')
   const server = await startNats({ port: await fixedPort(), args: ['-js', '-sd', folder] })

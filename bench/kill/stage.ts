@@ -26,6 +26,8 @@ export interface Setting {
   readonly server?: Service
   /** Where its files are; a temporary folder, removed at the end, when absent. */
   readonly folder?: string
+  /** Where the database keeps its tables. */
+  readonly tablespace?: string
   /** How the engine is to reach what is there: something may stand between. */
   readonly reach?: (direct: Reach) => Promise<Reach>
   /** The pipeline, before it is written down. */
@@ -97,7 +99,7 @@ export class Stage {
   static async open (setting: Setting, say: (line: string) => void, signal: AbortSignal, closing: (() => unknown)[]): Promise<Stage> {
     const folder = setting.folder ?? temporary('kill'), server = setting.server ?? await postgresServer()
     closing.push(() => { rmSync(folder, { recursive: true, force: true }) }, setting.server === undefined ? () => server.stop() : () => {})
-    const database = await freshDatabase(server.url)
+    const database = await freshDatabase(server.url, setting.tablespace)
     closing.push(() => database.stop())
     const origin = await openOrigin(setting.source, setting.protocol ?? 5)
     closing.push(() => origin.stop())
@@ -153,7 +155,7 @@ export class Stage {
     this.archive.stop()
     const truth: Truth = await work(setting.oracle === 'ledger' ? published(plan, ledger.attempted) : this.messages(), this.settings, setting.poison)
     const verdict = await check(database, plan, this.settings, readFileSync(this.ledgerFile), truth, this.follower?.read, this.say)
-    return { ...ledger, ...verdict, commits: count, repeated: truth.repeated, late: truth.late, dead: truth.dead.length, suppressed: this.lives.reduce((n, l) => n + l.suppressed, 0), ready: this.ready, recovered: this.commits.firsts }
+    return { ...ledger, ...verdict, commits: count, repeated: truth.repeated, late: truth.late, dead: truth.dead.length, suppressed: this.lives.reduce((n, { events: { redelivery_suppressed: suppressed = 0 } }) => n + suppressed, 0), ready: this.ready, recovered: this.commits.firsts }
   }
 
   /** What the log has had so far. */
