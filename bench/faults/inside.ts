@@ -14,7 +14,8 @@ const here = import.meta.url
 /** A module of this folder, as it is to be preloaded. */
 export const preload = (name: string): string[] => ['--import', new URL(`${name}${extname(here)}`, here).href]
 
-const over = (life: Life, what: string, signal: AbortSignal) => until(what, () => { signal.throwIfAborted(); return life.over }, 120_000, 10)
+/** Resolves when a life has ended by itself. */
+export const over = (life: Life, what: string, signal: AbortSignal) => until(what, () => { signal.throwIfAborted(); return life.over }, 120_000, 10)
 
 /** Named points of failpoint.ts, with up to how many passings the process lives. */
 const points = {

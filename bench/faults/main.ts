@@ -7,13 +7,16 @@ import { parseArgs } from 'node:util'
 import { commitOf, keep } from '../keep.ts'
 import { brokers } from './brokers.ts'
 import { database } from './database.ts'
+import { disk } from './disk.ts'
 import { inside } from './inside.ts'
 import { kills } from './kills.ts'
 import { network } from './network.ts'
 import { Skipped, tiers, type Bench, type Row, type Tier, type Value } from './row.ts'
 import { Server } from './server.ts'
+import { twinRows } from './twins.ts'
+import { webhook } from './webhook.ts'
 
-const rows: readonly Row[] = [...kills, ...inside, ...brokers, ...database, ...network]
+const rows: readonly Row[] = [...kills, ...inside, ...brokers, ...database, ...twinRows, ...disk, ...network, ...webhook]
 
 interface Asked { readonly tier: Tier, readonly rows: readonly Row[], readonly seed: number, readonly rounds: number | undefined, readonly stretch: number, readonly json: boolean, readonly save: boolean }
 type Line = Readonly<Record<string, Value | readonly string[]>> & { readonly verdict: 'pass' | 'fail' | 'skipped' }

@@ -68,6 +68,9 @@ export class Server {
     return folder
   }
 
+  /** Makes a folder the server's. */
+  give (folder: string): void { give(folder) }
+
   private async end (signal: NodeJS.Signals): Promise<void> {
     const { postmaster } = this
     if (postmaster === undefined || postmaster.exitCode !== null || postmaster.signalCode !== null) return

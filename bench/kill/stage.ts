@@ -142,12 +142,13 @@ export class Stage {
     await until('the next commit', () => { this.signal.throwIfAborted(); return this.commits.count > count }, within, 20)
   }
 
-  /** Ends publishing, waits until all is committed, stops the engine and checks. */
-  async finish (): Promise<Outcome> {
+  /** Ends publishing, waits until all is committed, and for `more`, stops the engine and checks. */
+  async finish (more: () => Promise<void> = async () => {}): Promise<Outcome> {
     const { setting, commits: { count }, database, plan } = this
     const ledger = await this.publisher.finish()
     this.say(`published ${ledger.attempted} messages, ${ledger.acked} acknowledged`)
     await settled(database, ledger.acked, this.signal)
+    await more()
     const life = this.lives.at(-1)!
     if (life.over) throw life.died()
     life.child.kill('SIGTERM')
