@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { Batch, noCounts, SeriesTable, type Outcome } from '#engine'
 import { postgres } from '../../sinks/postgres.ts'
 import { chance, inPlace, judge, shuffle, type Place } from './data-rig.ts'
-import type { Row } from './row.ts'
+import type { Row } from './data-row.ts'
 
 const ROWS = 4096                    // of a batch
 const TIME = Date.UTC(2025, 0, 6)

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Archive, readArchive } from '../kill/archive.ts'
 import { until } from '../services.ts'
 import { chance, DAY, difference, hash, HOUR, inPlace, judge, SECOND, type Engine, type Given, type Message, type Place } from './data-rig.ts'
-import type { Row } from './row.ts'
+import type { Row } from './data-row.ts'
 
 const DEVICES = 8, STEPS = 40, EVERY = 16       // seconds of event time in a part; of a window
 const LIVES = ['+30d', '-30d', '+0', '+1h', '-1h', '+0'] as const       // clocks of processes, one after the other

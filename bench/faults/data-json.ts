@@ -7,7 +7,7 @@ import { cpuOf } from '../measure.ts'
 import { corpus, MOST, TOPICS, type Torture } from './data-corpus.ts'
 import { cutOff } from './data-packets.ts'
 import { inPlace, judge, type Message } from './data-rig.ts'
-import type { Row } from './row.ts'
+import type { Row } from './data-row.ts'
 
 const CHUNK = 10_000                 // inputs for which one table of series is used
 const SAMPLE = 1000                  // inputs that go through the whole engine

@@ -3,7 +3,7 @@ import pg from 'pg'
 import { Publisher } from '../publisher.ts'
 import { until } from '../services.ts'
 import { difference, hash, HOUR, inPlace, judge, percentile, SECOND, type Given, type Message, type Place } from './data-rig.ts'
-import type { Row } from './row.ts'
+import type { Row } from './data-row.ts'
 
 const LOOK = 3                       // ms between looks at the checkpoint
 const NEIGHBOURS = 50

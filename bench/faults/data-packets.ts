@@ -4,7 +4,7 @@ import { generate, type Packet } from 'mqtt-packet'
 import { Publisher } from '../publisher.ts'
 import { until } from '../services.ts'
 import { chance, inPlace, judge, type Engine, type Place } from './data-rig.ts'
-import type { Row } from './row.ts'
+import type { Row } from './data-row.ts'
 
 const DECLARED = 268_435_455         // the most that a header of MQTT can say
 const SOCKETS = 50, FLOOD = 4 * 2 ** 20

@@ -1,7 +1,7 @@
 import { fixedPort } from '../kill/source.ts'
 import { Publisher } from '../publisher.ts'
 import { chance, inPlace, judge, type Message } from './data-rig.ts'
-import type { Row } from './row.ts'
+import type { Row } from './data-row.ts'
 
 const MESSAGES = 100_000, POISON = 3000, SLICES = 10
 const START = 1_700_000_000_000, DEVICES = 100

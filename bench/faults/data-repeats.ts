@@ -1,5 +1,5 @@
 import { chance, difference, hash, inPlace, judge, SECOND, shuffle, type Given, type Message } from './data-rig.ts'
-import type { Row } from './row.ts'
+import type { Row } from './data-row.ts'
 
 /** One reading: its second and its value. */
 export interface Reading { readonly device: number, readonly metric: number, readonly second: number, readonly value: number }

@@ -1,5 +1,5 @@
 import { difference, hash, HOUR, inPlace, judge, SECOND, type Given, type Message } from './data-rig.ts'
-import type { Row } from './row.ts'
+import type { Row } from './data-row.ts'
 
 const SECONDS = 128, EVERY = 16, YEAR = 31_556_952_000
 const WEIRD = 1_000_000              // value of a reading with a time to be looked at
