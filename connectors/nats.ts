@@ -1,10 +1,8 @@
-import { readFile } from 'node:fs/promises'
-import { connect, credsAuthenticator, type Msg, type NatsConnection, type NodeConnectionOptions, type Subscription } from '@nats-io/transport-node'
+import { connect, type Msg, type NatsConnection, type NodeConnectionOptions, type Subscription } from '@nats-io/transport-node'
 import { backoff, defineSource, sleep, Type, type Listener, type Message } from '#engine'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
 import { filtersOf, templateFault, Topics } from './codec/topic.ts'
-
-const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
+import { linkOptions, linkSettings } from './nats-link.ts'
 
 /**
  * Core NATS subjects. A message is promised from the moment the log has it: core NATS keeps nothing, so what is published
@@ -15,14 +13,9 @@ export const nats = defineSource({
   name: 'nats',
   summary: 'Messages of core NATS subjects, decoded from JSON.',
   options: Type.Object({
-    servers: Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })], { description: 'One or several servers of a cluster.', default: 'nats://localhost:4222' }),
+    ...linkOptions,
     subject: Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })], { description: 'Subject templates: names such as {device} stand for one token.', default: '{tenant}.{device}.{metric}' }),
-    queue: text('Queue group: its members share the messages between them.'),
-    user: text('User name.'),
-    password: text('Password of the user.'),
-    token: text('Token, instead of a user.'),
-    credentials: text('File with a JWT and its key (.creds), instead of a user.'),
-    tls: Type.Optional(Type.Object({ ca: text('File with the certificates to trust.'), cert: text('File with the own certificate.'), key: text('File with its key.') }, { description: 'TLS, also without any of its options.' })),
+    queue: Type.Optional(Type.String({ description: 'Queue group: its members share the messages between them.', minLength: 1 })),
     ...codecOptions
   }),
   check (options) {
@@ -122,18 +115,10 @@ export const nats = defineSource({
         else if (status.type === 'error') host.log.warn({ err: status.error.message }, 'nats: error')
       }
     }
-    const settings = async (): Promise<NodeConnectionOptions> => {
-      const { user, password, token, credentials, tls } = options
-      return {
-        servers, name: host.name, maxReconnectAttempts: -1, ignoreAuthErrorAbort: true, timeout: 5000, pingInterval: 20_000,
-        reconnectDelayHandler: () => wait,       // asked several times for each try
-        ...user === undefined ? {} : { user },
-        ...password === undefined ? {} : { pass: password },
-        ...token === undefined ? {} : { token },
-        ...credentials === undefined ? {} : { authenticator: credsAuthenticator(await readFile(credentials)) },
-        ...tls === undefined ? {} : { tls: { ...tls.ca && { caFile: tls.ca }, ...tls.cert && { certFile: tls.cert }, ...tls.key && { keyFile: tls.key } } }
-      }
-    }
+    const settings = async (): Promise<NodeConnectionOptions> => ({
+      ...await linkSettings(options, host.name), maxReconnectAttempts: -1, ignoreAuthErrorAbort: true,
+      reconnectDelayHandler: () => wait        // asked several times for each try
+    })
     work().catch(error => host.fail(error))
     return {
       trouble: () => trouble,

@@ -31,6 +31,7 @@ export class Checkpoints {
   complete = 0                               // taken by this process
   private underWay: Whole | undefined
   private kept: Position[] = []              // positions of the complete ones, oldest first, at most two
+  private urgent = false
   private renew: boolean                     // the next one has to be of everything
 
   constructor (flow: Flow, recovered: Recovered, { whole = false, renew = false, ...sizes }: SnapshotSizes & { readonly whole?: boolean, readonly renew?: boolean } = {}) {
@@ -49,14 +50,18 @@ export class Checkpoints {
     this.since += more
   }
 
+  /** The next one begins at once: those that there are do not lead to where the flow is. */
+  hurry (): void { this.urgent = true }
+
   /** Is it time for one? `crowded`: the source has no room for what the older ones keep. */
-  due (crowded: boolean): boolean { return this.underWay === undefined && (this.work > this.sizes.replay || this.marks > MARKS || crowded && this.flow.position > (this.kept.at(-1) ?? 0)) }
+  due (crowded: boolean): boolean { return this.underWay === undefined && (this.urgent || this.work > this.sizes.replay || this.marks > MARKS || crowded && this.flow.position > (this.kept.at(-1) ?? 0)) }
   get isUnderWay (): boolean { return this.underWay !== undefined }
 
   /** Begins one of the state as it is: between two deliveries, when all before is committed. What one under way has is part of it. */
   begin (version: number, origin: string | undefined): void {
     const pages = this.flow.snapshots.begin(this.whole || this.renew)
     this.renew = false
+    this.urgent = false
     this.since = 0
     this.underWay = { generation: ++this.generation, position: this.flow.position, version, origin, pages, layout: this.flow.snapshots.layout }
   }

@@ -25,6 +25,8 @@ export const errors = {
   'source/unreachable': { title: 'A broker or server that a source reads cannot be reached.', status: 503, exit: 69 },
   'source/refused': { title: 'A broker refuses what a source asks for.', status: 502, exit: 1 },
   'source/listen': { title: 'A port that a source cannot listen on.', status: 500, exit: 69 },
+  'source/stream-reset': { title: 'The stream that a position counts in was lost, made anew or cut off.', status: 409, exit: 1 },
+  'source/unsuitable': { title: 'A stream or consumer that a source cannot use without losing messages.', status: 409, exit: 78 },
   'store/unreachable': { title: 'The database cannot be reached.', status: 503, exit: 69 },
   'store/unsupported': { title: 'A database or extension in a version that Millrace does not work with.', status: 500, exit: 78 },
   'store/migration': { title: 'A migration was changed after it had been applied, or failed.', status: 500, exit: 1 },

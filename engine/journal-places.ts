@@ -48,6 +48,9 @@ export class Places {
     this.saved = this.saved.then(() => this.save()).catch(error => { this.log.warn({ err: error }, 'log: the places of its pipelines could not be saved') })
   }
 
+  /** No pipeline reads on: each is told. */
+  expelAll (): void { for (const expel of this.running.values()) expel() }
+
   get least (): Position { return Math.min(...Array.from(this.places.values(), p => p.position)) }
 
   /**

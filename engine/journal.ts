@@ -65,6 +65,8 @@ export class Journal implements ListenerHost {
   private owing = false              // such a record had no place in the group that is being gathered
   private stopTicks = () => {}
   private requeueing = false
+  private tidying = false
+  private untidy = false
   private closed = false
   private waiting: (() => void)[] = []
   private full: MillraceError | undefined      // the disk is: opening again
@@ -133,7 +135,6 @@ export class Journal implements ListenerHost {
 
   append (given: Message): Position | undefined {
     if (!this.open) return this.crowded()
-    if (!this.hears) this.resume()
     const message = given.payload.length <= this.largest ? given : tooLarge(given, this.largest)
     const { topic, payload, sender } = message
     const hash = sender === undefined ? this.hash : hashOf(topic, payload, this.hash)
@@ -144,7 +145,10 @@ export class Journal implements ListenerHost {
         return known
       }
     }
-    const position = this.put(kinds.message, this.head.write(message, hash), payload)
+    const head = this.head.write(message, hash)
+    if (!this.wal.takes(head.length + payload.length, this.hears ? 0 : 1)) return this.crowded()
+    if (!this.hears) this.resume()
+    const position = this.put(kinds.message, head, payload)
     if (position === undefined) return this.crowded()
     if (sender !== undefined) this.redeliveries.put(sender.client, sender.packet, hash.readBigUInt64LE(0), position)
     return position
@@ -176,6 +180,7 @@ export class Journal implements ListenerHost {
   fail (error: unknown): void {
     if (this.failure === undefined) this.options.failed?.(error)
     this.failure ??= error
+    this.places.expelAll()
     this.wake()
   }
 
@@ -302,6 +307,18 @@ export class Journal implements ListenerHost {
 
   /** Drops what nobody will read. */
   private async tidy (): Promise<void> {
+    this.untidy = true
+    if (this.tidying) return
+    this.tidying = true
+    try {
+      while (this.untidy) {
+        this.untidy = false
+        await this.makeRoom()
+      }
+    } finally { this.tidying = false }
+  }
+
+  private async makeRoom (): Promise<void> {
     const { wal, places } = this
     const upTo = Math.min(this.senders - 1, places.oldest(wal.bytes / this.budget, wal.durable))
     if (!Number.isFinite(upTo) || upTo < wal.first) return

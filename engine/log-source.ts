@@ -122,6 +122,7 @@ export class LogSource implements Source {
       const more = await reader.read(each)
       if (this.placeless) this.leave()
       if (more || this.reader === reader) return
+      if (journal.failure !== undefined) throw journal.failure
     } catch (error) {
       if (journal.failure !== undefined) throw journal.failure
       if (!(error instanceof MillraceError) || error.code !== 'log/full') throw error

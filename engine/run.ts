@@ -127,7 +127,7 @@ export class Run {
     settle(this.counts, recovered.counts)
     this.received = this.counts[''].received
     const { journal } = this.options
-    const sourceHost: SourceHost = { pipeline: pipeline.name, series: host.series, ahead: pipeline.time.ahead, log, now: this.now, origin: recovered.origin }
+    const sourceHost: SourceHost = { pipeline: pipeline.name, series: host.series, ahead: pipeline.time.ahead, log, now: this.now, origin: recovered.origin, committed: recovered.position }
     const spec = this.options.source ?? pipeline.source!
     const source = this.source = journal === undefined ? spec.definition.open!(spec.options, sourceHost) : journal.source(sourceHost)
     const found = await intactOf(recovered, log)
@@ -144,6 +144,7 @@ export class Run {
     this.deaf = recovered.position !== undefined
     this.checkpoints = new Checkpoints(flow, recovered, { whole: this.store!.whole === true, renew: found?.older === true, ...this.options.snapshots })
     this.origin = moved ? now : recovered.origin
+    if (found !== undefined && !sameLog) this.checkpoints.hurry()
     this.recovery = new Recovery(moved ? 0 : recovered.position ?? 0, recovered.marks, found?.header.version ?? 0)
     if (this.recovery.caughtUp(flow)) this.recovery = undefined
     return sameLog ? found.header.position : undefined
@@ -182,9 +183,21 @@ export class Run {
   /** Now, on the clock that readings are judged by: the source's when it brings one. */
   private ingest (): number { return this.source?.now?.() ?? this.now() }
 
+  /** When positions count in something else than before, nothing of it is in the store, and the older snapshots are not of it. */
+  private follow (delivery: Delivery): void {
+    const origin = this.source!.origin?.()
+    if (this.source!.restarted?.() !== true && origin === this.origin) return
+    if (this.origin !== undefined) {
+      this.recovery = undefined
+      this.flow!.position = (delivery.rows.position[0] ?? delivery.dead[0]?.position ?? delivery.upTo) - 1
+      this.checkpoints!.hurry()
+    }
+    this.origin = origin
+  }
+
   private async deliver (delivery: Delivery, signal: AbortSignal): Promise<void> {
     const { flow, checkpoints } = this
-    if (this.recovery !== undefined && this.source!.origin?.() !== this.origin) this.recovery = undefined      // it begins anew: nothing of it is in the store
+    this.follow(delivery)
     const { recovery } = this
     const started = this.clock.monotonic()
     if (!this.credits.open) this.deaf = true

@@ -45,6 +45,8 @@ export interface Source {
   now? (): number
   /** What positions count in: kept with each commit, given back at the next start. */
   origin? (): string | undefined
+  /** Whether it had to begin anew since this was last asked: its positions have nothing to do with those before. */
+  restarted? (): boolean
   /** Nothing up to here will be asked for again. */
   done? (upTo: Position): void
   /** What it reads is history: its time says nothing about ours. */
@@ -66,6 +68,7 @@ export interface SourceHost {
   readonly log: Logger
   readonly now: () => number         // the ingest clock
   readonly origin: string | undefined    // what the stored position counts in, as the source said it; undefined at the first run
+  readonly committed?: Position | undefined      // the stored position: what comes up to it is read again only to be remembered
 }
 
 export interface SourceDefinition<P extends TProperties> {

@@ -177,6 +177,9 @@ export class Wal implements Tail {
     this.tell()
   }
 
+  /** Is there room for a record with a body of so many bytes, and for `others` small ones before it? */
+  takes (body: number, others = 0): boolean { return this.fits((1 + others) * HEAD + body) }
+
   private fits (size: number): boolean { return this.used + size <= this.budget && this.filled + size <= this.most }
 
   /** Writes group after group until nothing is left. Acknowledges only while the folder is ours: who took it over has read what was durable then. */

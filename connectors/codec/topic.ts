@@ -30,17 +30,22 @@ export class Topics {
   private readonly series: SeriesTable
   private readonly tenant: string
   private readonly separator: string
+  private readonly encoded: boolean
   private readonly text: string
   private readonly places = new Map<string, Place>()
 
-  /** Throws config/invalid for a template that is none. `tenant`: whose readings these are when no template says it. */
-  constructor (templates: readonly string[], series: SeriesTable, { tenant = 'default', separator = '/' } = {}) {
+  /**
+   * Throws config/invalid for a template that is none. `tenant`: whose readings these are when no template says it.
+   * `encoded`: names stand percent-encoded in their level; one that cannot be decoded is taken as it stands.
+   */
+  constructor (templates: readonly string[], series: SeriesTable, { tenant = 'default', separator = '/', encoded = false } = {}) {
     const fault = templates.map(t => templateFault(t, separator)).find(f => f !== undefined)
     if (fault !== undefined) throw new MillraceError('config/invalid', fault)
     this.templates = templates.map(t => parse(t, separator))
     this.series = series
     this.tenant = tenant
     this.separator = separator
+    this.encoded = encoded
     this.text = templates.join(', ')
   }
 
@@ -53,7 +58,7 @@ export class Topics {
     const levels = topic.split(this.separator)
     const template = this.templates.find(t => t.levels.length === levels.length && t.levels.every((l, i) => l.literal === undefined || l.literal === levels[i]))
     if (template === undefined) return { reason: 'topic_mismatch', detail: `"${short(topic)}" fits none of: ${this.text}` }
-    const { tenant = this.tenant, device, metric, ...tags } = Object.fromEntries(template.levels.flatMap((l, i) => l.name === undefined ? [] : [[l.name, levels[i]]])) as Record<string, string | undefined>
+    const { tenant = this.tenant, device, metric, ...tags } = Object.fromEntries(template.levels.flatMap((l, i) => l.name === undefined ? [] : [[l.name, this.encoded ? decoded(levels[i]) : levels[i]]])) as Record<string, string | undefined>
     for (const [kind, name] of Object.entries({ tenant, device, metric, ...tags })) {
       const fault = name === undefined ? undefined : nameFault(kind, name)
       if (fault !== undefined) return fault
@@ -101,6 +106,7 @@ export const isForbidden = (key: string): boolean => FORBIDDEN.has(key)
 /** A text shortened for a message. */
 export const short = (text: string, most = 80): string => text.length <= most ? text : `${text.slice(0, most - 3)}...`
 
+const decoded = (level: string): string => { try { return decodeURIComponent(level) } catch { return level } }
 const parse = (template: string, separator: string): Template => ({
   levels: template.split(separator).map(level => { const name = LEVEL.exec(level)?.[1]; return name === undefined ? { literal: level } : { name } })
 })

@@ -1,0 +1,31 @@
+/** What positions of a stream count in: its name and when it was made, to the nanosecond. A stream that is deleted and made again has another one. */
+export function originOf (stream: string, created: string): string {
+  const [, second, fraction = ''] = /^([\d-]+T[\d:]+)(?:\.(\d+))?Z$/.exec(created) ?? [undefined, created]
+  return `jetstream:${stream}@${second}.${fraction.padEnd(9, '0')}Z`
+}
+
+/** Whether a version is that one or a later one. */
+export function atLeast (version: string, least: string): boolean {
+  const [a, b] = [version, least].map(v => v.split(/[.-]/).slice(0, 3).map(Number))
+  return a[0] !== b[0] ? a[0] > b[0] : a[1] !== b[1] ? a[1] > b[1] : a[2] >= b[2]
+}
+
+/** What is known against a version of nats-server, as a sentence. */
+export function advice (version: string): string | undefined {
+  if (!atLeast(version, '2.10.23')) return `nats-server ${version} can lose streams when it is killed (fixed in 2.10.23) and has known security holes (fixed in 2.11.16 and 2.12.7): use 2.12.7 or later`
+  const safe = atLeast(version, '2.12.7') || (version.startsWith('2.11.') && atLeast(version, '2.11.16'))
+  return safe ? undefined : `nats-server ${version} has known security holes, fixed in 2.11.16 and 2.12.7: use 2.12.7 or later`
+}
+
+/** Whether a subject fits a filter of as many tokens, some of them `*`. */
+export function fits (filter: string, subject: string): boolean {
+  if (filter === subject) return true
+  const wanted = filter.split('.'), tokens = subject.split('.')
+  return wanted.length === tokens.length && wanted.every((w, i) => w === '*' || w === tokens[i])
+}
+
+/** Whether some subject fits both filters. */
+export function overlap (a: string, b: string): boolean {
+  const [x, y] = [a.split('.'), b.split('.')]
+  return x.length === y.length && x.every((token, i) => token === y[i] || token === '*' || y[i] === '*')
+}
