@@ -8,7 +8,7 @@ import type { Row } from './data-row.ts'
 
 const DECLARED = 268_435_455         // the most that a header of MQTT can say
 const SOCKETS = 50, FLOOD = 4 * 2 ** 20
-const PER_CONNECTION = 2, AT_ONCE = 32, ANSWER = 300         // mutated packets; connections; ms
+const PER_CONNECTION = 2, AT_ONCE = 32, ANSWER = 500         // mutated packets; connections; ms
 const MB = 2 ** 20
 
 type Program = Awaited<ReturnType<Place['program']>>

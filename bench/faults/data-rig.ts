@@ -86,6 +86,7 @@ export class Place {
     const process = new Measured('engine/main', ['run', file, '--database', this.url, '--http', http === undefined ? 'off' : `127.0.0.1:${http}`, '--folder', join(this.folder, 'engine')], env)
     const engine = this.keep({ port: this.port, process, stop: () => process.stop() })
     await process.says('broker listening')
+    await process.says('running')            // the tables are there
     return engine
   }
 
