@@ -47,7 +47,7 @@ const percentiles = (of: readonly number[]): { p50: number, p99: number } => {
   return { p50: at(0.5), p99: at(0.99) }
 }
 
-function read (options: Options): Given {
+function read (options: Options): Given & Required<Pick<Given, 'protocol' | 'sink'>> {
   const one = <T extends string>(name: string, of: readonly T[]): T => {
     const found = of.find(o => o === options[name])
     if (found === undefined) throw new Error(`--${name} is one of ${of.join(', ')}, not ${options[name]}`)

@@ -1,12 +1,8 @@
 /** npm run bench -- <name> [its options] [--json] [--save]: one benchmark; without a name the list of them. */
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { cpus, totalmem } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { packageRoot, version } from '../engine/version.ts'
 import { continuousAggregate } from './continuous-aggregate.ts'
 import { ingest } from './ingest.ts'
+import { keep } from './keep.ts'
 import { kill } from './kill.ts'
 import type { Benchmark, Figures, Options } from './measure.ts'
 import { operators } from './operators.ts'
@@ -44,15 +40,4 @@ async function measure (name: string, benchmark: Benchmark, { json, save, option
     process.exitCode = 1
   }
   if (save) keep(benchmark.savedAs?.(options) ?? name, results)
-}
-
-/** Keeps the figures with what they were measured on: bench/results/<name>.json. */
-function keep (name: string, results: readonly Figures[]): void {
-  const folder = join(packageRoot, 'bench/results')
-  mkdirSync(folder, { recursive: true })
-  const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8', cwd: packageRoot }).trim()
-  const machine = { cpu: cpus()[0].model, cores: cpus().length, memory_gib: Math.round(totalmem() / 2 ** 30), platform: `${process.platform} ${process.arch}` }
-  const changed = git('status', '--porcelain', '--', 'engine', 'operators', 'connectors', 'sinks', 'models', 'bench/*.ts') !== ''
-  const kept = { date: new Date().toISOString(), commit: `${git('rev-parse', 'HEAD')}${changed ? ' and changes' : ''}`, versions: { millrace: version, node: process.version }, machine, results }
-  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(kept, null, 2)}\n`)
 }

@@ -15,7 +15,7 @@ export class Publisher {
       if (cmd === 'puback') this.underWay--
       this.moved()
     })
-    this.socket.on('data', data => { incoming.parse(data) }).on('error', error => { this.failed = error; this.moved() })
+    this.socket.on('data', data => { incoming.parse(data) }).on('error', error => { this.failed = error; this.moved() }).on('close', () => { this.failed ??= new Error('the connection was closed'); this.moved() })
     this.send({ cmd: 'connect', clientId: `publisher-${process.pid}-${performance.now()}`, protocolId: 'MQTT', protocolVersion: 4, clean: true, keepalive: 0 })
   }
 
@@ -25,7 +25,7 @@ export class Publisher {
     return publisher
   }
 
-  publish (topic: string, payload: string, qos: 0 | 1): void {
+  publish (topic: string, payload: string | Buffer, qos: 0 | 1): void {
     if (qos === 1) this.underWay++
     this.number = this.number % 65_535 + 1
     this.send({ cmd: 'publish', topic, payload, qos, dup: false, retain: false, ...qos === 1 ? { messageId: this.number } : {} })

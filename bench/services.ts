@@ -12,9 +12,9 @@ export interface Service { readonly url: string, stop (): Promise<void> }
 
 let made = 0
 /** An empty database on `server`, dropped at the end. */
-export async function freshDatabase (server: string): Promise<Service> {
+export async function freshDatabase (server: string, tablespace = 'pg_default'): Promise<Service> {
   const name = `millrace_bench_${process.pid}_${++made}`
-  await query(server, `CREATE DATABASE ${name} TEMPLATE template0`)
+  await query(server, `CREATE DATABASE ${name} TEMPLATE template0 TABLESPACE ${tablespace}`)
   const url = new URL(server)
   url.pathname = `/${name}`
   return { url: url.href, stop: async () => { await query(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) } }
@@ -66,6 +66,8 @@ export class Measured {
   }
 
   mark (): Promise<Usage> { return this.ask('mark') }
+  /** The same, after a full collection of garbage. */
+  rest (): Promise<Usage> { return this.ask('rest') }
 
   /** Sends a message; resolves with the next one that comes back. */
   ask<T> (message: unknown): Promise<T> {

@@ -165,7 +165,7 @@ export const jetstream = defineSource({
             const { version, max_payload, connect_urls = [] } = to.info!
             servers = [...new Set([...[options.servers].flat(), ...connect_urls])]
             once(advice(version))
-            const jsm = await jetstreamManager(to, { checkAPI: false, timeout: 5000 })
+            const jsm = await jetstreamManager(to, { checkAPI: false, timeout: 3000 })
             let info = await jsm.streams.info(stream)
             for (let i = 0; i < 10 && info.config.num_replicas > 1 && read !== undefined && read > info.state.last_seq; i++) {      // a new leader may not have all yet
               await sleep(1000, stop.signal)
@@ -198,7 +198,7 @@ export const jetstream = defineSource({
               } catch (error) {
                 if (error instanceof MillraceError) throw error
                 if (stop.signal.aborted) return
-                trouble = `jetstream cannot read ${stream} at ${servers.join(', ')}: ${(error as Error).message}`
+                trouble = `jetstream cannot read ${stream} at ${[options.servers].flat().join(', ')}: ${(error as Error).message}`
                 host.log.warn(`${trouble}; trying again`)
                 hold()
                 puller?.close()

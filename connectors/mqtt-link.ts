@@ -83,11 +83,12 @@ export function openLink (url: string, options: IClientOptions, host: LinkHost):
       return done()
     }
     const took = host.message(packet)
-    clearInterval(pings)
     if (took === undefined) {
-      pings = keepAlive(client)
+      pings ??= keepAlive(client)      // goes on however often there is no room
       return host.room(() => { if (!over) client.handleMessage(packet, done) })
     }
+    clearInterval(pings)
+    pings = undefined
     position = took
     done()
   }

@@ -31,7 +31,9 @@ export class Places {
   }
 
   async open (): Promise<void> {
-    const kept = await this.fs.readFile(join(this.folder, 'places.json'), 'utf8').then(text => JSON.parse(text) as Record<string, Place>, () => ({}))
+    const text = await this.fs.readFile(join(this.folder, 'places.json'), 'utf8').catch(() => '{}')
+    let kept: Record<string, Place> = {}
+    try { kept = JSON.parse(text) } catch (error) { this.log.error({ err: error }, 'log: the places of its pipelines cannot be read: those that do not run now begin where the log begins') }
     for (const [pipeline, place] of Object.entries(kept)) this.places.set(pipeline, place)
   }
 
@@ -74,7 +76,7 @@ export class Places {
 
   private async save (): Promise<void> {
     const file = join(this.folder, 'places.json')
-    await this.fs.writeFile(`${file}.new`, JSON.stringify(Object.fromEntries(this.places)))
+    await this.fs.writeFile(`${file}.new`, JSON.stringify(Object.fromEntries(this.places)), { flush: true })
     await this.fs.rename(`${file}.new`, file)
   }
 }

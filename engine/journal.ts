@@ -31,6 +31,7 @@ export interface JournalOptions {
 }
 
 const AGAIN = 500                    // ms between tries to open a log whose disk is full
+const SLACK = 128                    // bytes of headers that come with a record
 const NOTHING = new Uint8Array(0)
 
 /**
@@ -61,8 +62,8 @@ export class Journal implements ListenerHost {
   private refused = false            // there was no room
   private newest = 0                 // ingest time of the newest record, ms
   private start: number              // ingest time at which the monotonic clock was 0, ms
-  private senders = 0                // position of the newest record that says what may come again
-  private owing = false              // such a record had no place in the group that is being gathered
+  private senders = 0                // position of the newest durable record that says what may come again
+  private saying = 0                 // of one that is not durable yet
   private stopTicks = () => {}
   private requeueing = false
   private tidying = false
@@ -97,16 +98,16 @@ export class Journal implements ListenerHost {
 
   readonly now: () => number
   get heard (): boolean { return this.wal.durable > 1 }
-  get open (): boolean { return !this.refused && this.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.budget }
+  get open (): boolean { return !this.refused && this.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.usable }
   get durableUpTo (): Position { return this.wal.durable }
   private get largest (): number { return Math.min(2 ** 20, this.budget / 8) }
   get budget (): number { return this.options.budget ?? 2 ** 30 }
+  /** Bytes of a record that says all that may come again; for one of them there is always room, because older segments wait for it. */
+  private get reserved (): number { return Math.min(4 * 2 ** 20, this.budget / 8) }
+  private get usable (): number { return this.budget - this.reserved }
 
-  /** A pipeline reads from here on. `expel`: it has lost its place, and lets go of it. */
-  attach (pipeline: string, place: Position, expel: () => void): void {
-    this.places.attach(pipeline, expel)
-    this.move(pipeline, place)
-  }
+  /** A pipeline reads; its place stays where it is until it moves it. `expel`: it has lost its place, and lets go of it. */
+  attach (pipeline: string, expel: () => void): void { this.places.attach(pipeline, expel) }
 
   /** The log as a source of one pipeline. */
   source (host: SourceHost): Source { return new LogSource(this, host) }
@@ -146,7 +147,7 @@ export class Journal implements ListenerHost {
       }
     }
     const head = this.head.write(message, hash)
-    if (!this.wal.takes(head.length + payload.length, this.hears ? 0 : 1)) return this.crowded()
+    if (!this.takes(head.length + payload.length, this.hears ? 0 : 1)) return this.crowded()
     if (!this.hears) this.resume()
     const position = this.put(kinds.message, head, payload)
     if (position === undefined) return this.crowded()
@@ -222,7 +223,7 @@ export class Journal implements ListenerHost {
       log, fs, clock, ...budget === undefined ? {} : { budget }, ...self === undefined ? {} : { self },
       durable: upTo => {
         this.listener?.durable(upTo)
-        if (this.owing) this.putSenders()
+        if (this.saying > 0 && upTo >= this.saying) this.said()
         this.wake()
       },
       begun: () => { this.putSenders() },
@@ -232,6 +233,7 @@ export class Journal implements ListenerHost {
         else this.fail(error)
       }
     }, signal)
+    this.saying = 0
     const { position, newest } = await readSenders(wal, this.fs, folder, this.redeliveries)
     this.senders = position
     this.newest = Math.max(this.newest, newest)
@@ -276,18 +278,27 @@ export class Journal implements ListenerHost {
 
   private putSenders (): void {
     const bytes = this.redeliveries.save()
-    const fits = bytes.length < Math.min(4 * 2 ** 20, this.budget / 8)       // else older segments stay until there is less to say
+    const fits = bytes.length < this.reserved - SLACK     // else older segments stay until there is less to say
     const position = fits ? this.put(kinds.senders, bytes) : undefined
-    this.owing = fits && position === undefined
     if (position === undefined) return
-    this.senders = position
+    this.saying = position
     void noteSenders(this.fs, this.options.folder, position)
+  }
+
+  private said (): void {
+    this.senders = this.saying
+    this.saying = 0
+    void this.tidy()
   }
 
   private put (kind: Kind, body: Uint8Array = NOTHING, more: Uint8Array = NOTHING): Position | undefined {
     if (this.full !== undefined || this.closed || this.wal.failure !== undefined) return undefined
-    return this.wal.append(kind, this.now(), body, more, kind === kinds.senders)      // without one in a new segment no older one can go
+    if (kind !== kinds.senders && !this.takes(body.length + more.length)) return undefined
+    return this.wal.append(kind, this.now(), body, more)
   }
+
+  /** Is there room for a record with a body of so many bytes, and for `others` small ones before it? What is reserved is not for them. */
+  private takes (body: number, others = 0): boolean { return this.wal.takes(body, others) && this.wal.bytes + body + (1 + others) * SLACK <= this.usable }
 
   /** No room: nobody is silent while we do not listen. */
   private crowded (): undefined {
@@ -305,7 +316,7 @@ export class Journal implements ListenerHost {
     for (const go of waiting) go()
   }
 
-  /** Drops what nobody will read. */
+  /** Drops what nobody will read. Wakes only when that has made room: whoever is woken without room asks for it again at once. */
   private async tidy (): Promise<void> {
     this.untidy = true
     if (this.tidying) return
@@ -320,10 +331,11 @@ export class Journal implements ListenerHost {
 
   private async makeRoom (): Promise<void> {
     const { wal, places } = this
-    const upTo = Math.min(this.senders - 1, places.oldest(wal.bytes / this.budget, wal.durable))
-    if (!Number.isFinite(upTo) || upTo < wal.first) return
-    const before = wal.bytes
-    await wal.drop(upTo).then(() => { if (wal.bytes < before) this.wake() }, error => { this.log.warn({ err: error }, 'log: an old segment could not be removed') })
+    const needless = places.oldest(wal.bytes / this.budget, wal.durable), upTo = Math.min(this.senders - 1, needless)
+    const second = wal.segments[1]?.first ?? Infinity
+    if (needless >= second - 1 && upTo < second - 1 && this.saying === 0) this.putSenders()      // it alone is in the way
+    const { first } = wal
+    if (Number.isFinite(upTo) && upTo >= first) await wal.drop(upTo).then(() => { if (wal.first > first) this.wake() }, error => { this.log.warn({ err: error }, 'log: an old segment could not be removed') })
   }
 }
 

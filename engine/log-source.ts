@@ -103,7 +103,7 @@ export class LogSource implements Source {
         giveUp = journal.clock.timeout(() => { if (!over) finish() }, LAST)
       }
       signal.addEventListener('abort', stop, { once: true })
-      journal.attach(pipeline, this.position, () => {
+      journal.attach(pipeline, () => {
         this.placeless = true
         this.leave()
       })
@@ -120,9 +120,9 @@ export class LogSource implements Source {
       this.reader ??= this.enter()
       const { reader } = this
       const more = await reader.read(each)
+      if (journal.failure !== undefined && !more) throw journal.failure
       if (this.placeless) this.leave()
       if (more || this.reader === reader) return
-      if (journal.failure !== undefined) throw journal.failure
     } catch (error) {
       if (journal.failure !== undefined) throw journal.failure
       if (!(error instanceof MillraceError) || error.code !== 'log/full') throw error

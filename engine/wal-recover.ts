@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Logger } from './log.ts'
 import { MillraceError } from './errors.ts'
 import type { FileSystem } from './files.ts'
-import { damaged, endOf, firstOf, HEADER, readHeader, type Segment } from './wal-segment.ts'
+import { damaged, endOf, firstOf, HEADER, readHeader, writeAll, type Segment } from './wal-segment.ts'
 
 /** What a folder holds of a log. */
 export interface Found {
@@ -14,7 +14,8 @@ export interface Found {
 /**
  * Finds the segments of a log. Every one but the last must be there with its full length; its records are checked when
  * they are read. The last one is read whole, cut behind its last whole record, with a warning, and made durable: what a
- * process that was killed has written may be in the system's memory only. Throws log/damaged.
+ * process that was killed has written may be in the system's memory only. It is written again for that, because a sync that
+ * failed has left it in memory as if it were on the disk, and another sync would pass over it. Throws log/damaged.
  */
 export async function recover (fs: FileSystem, folder: string, log: Pick<Logger, 'warn'>): Promise<Found> {
   const segments: Segment[] = []
@@ -34,13 +35,14 @@ export async function recover (fs: FileSystem, folder: string, log: Pick<Logger,
   }
   const last = segments.at(-1)
   if (last === undefined) return { segments, next: 1, begun: false }
-  const { end, next } = endOf(await bytesOf(fs, last), last)
+  const bytes = await bytesOf(fs, last), { end, next } = endOf(bytes, last)
   const handle = await fs.open(last.file, 'r+')
   try {
     if (end < last.bytes) {
       log.warn({ file: last.file, at: end, bytes: last.bytes - end }, 'log: it ends in records that were never finished; they are cut off')
       await handle.truncate(end)
     }
+    await writeAll(handle, bytes, end, 0)
     await handle.sync()
   } finally { await handle.close() }
   last.bytes = end

@@ -108,14 +108,14 @@ export class Wal implements Tail {
   /**
    * Takes a record with the body `body` and then `more` (both are copied), which arrived at `ingest` (ms). Returns its position, or undefined
    * when there is no room: then `room` tells when to try again. Durable only when `durable` has reached it. Throws the error
-   * of a log that has failed or is closed, and log/too-large. `urgent`: also beyond the budget, because room is made by it.
+   * of a log that has failed or is closed, and log/too-large.
    */
-  append (kind: Kind, ingest: number, body: Uint8Array, more: Uint8Array = NOTHING, urgent = false): number | undefined {
+  append (kind: Kind, ingest: number, body: Uint8Array, more: Uint8Array = NOTHING): number | undefined {
     if (this.failure !== undefined) throw this.failure
     if (this.closing !== undefined) throw this.closedError()
     const size = HEAD + body.length + more.length
     if (size > this.most) throw new MillraceError('log/too-large', `log: a record of ${size} bytes, ${this.most} are possible in ${this.folder}`, { help: 'give the log a larger budget, or limit the size of messages' })
-    if (urgent ? this.filled + size > this.most : !this.fits(size)) return undefined
+    if (!this.fits(size)) return undefined
     const at = this.filled
     if (at + size > this.filling.length) this.grow(at + size)
     this.filling.set(body, at + HEAD)

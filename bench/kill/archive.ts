@@ -5,12 +5,13 @@ import { crc32 } from 'node:zlib'
 /** A message as a source took it in. */
 export interface Message { readonly position: number, readonly ingest: number, readonly topic: string, readonly payload: string }
 
+const COPIED = ''
 const EVERY = 20                     // ms
 const HEADER = 36, HEAD = 22, MESSAGE = 1
 
 /** Keeps every segment of the log in `log` that ever was, also those that the engine drops, as hard links in `folder`. */
 export class Archive {
-  private readonly log: string
+  private log: string
   private readonly folder: string
   private readonly seen = new Map<string, string>()     // name -> path
   private readonly timer = setInterval(() => { try { this.look() } catch (error) { this.failure ??= error } }, EVERY)
@@ -31,11 +32,18 @@ export class Archive {
 
   stop (): void { clearInterval(this.timer) }
 
+  /** From here on the log goes on in another folder, which began as a copy of this one. */
+  turn (log: string): void {
+    this.look()
+    this.log = log
+    for (const name of this.seen.keys()) this.seen.set(name, COPIED)
+  }
+
   private look (): void {
     for (const path of segmentsIn(this.log)) {
       const name = basename(path)
       const before = this.seen.get(name)
-      if (before === path) continue
+      if (before === path || before === COPIED) continue
       if (before !== undefined) throw new Error(`two logs: ${before} and ${path}`)
       try {
         linkSync(path, join(this.folder, name))

@@ -87,6 +87,7 @@ class Checker {
         this.checkRows(`the follower's ${name}`, followed.get(name) ?? [], expected.rows)
       }
     }
+    await this.checkDead()
     await this.checkCounts()
     const acked = this.ledger.reduce((n, x) => n + x, 0)
     return {
@@ -147,11 +148,21 @@ class Checker {
     for (const { id, time } of expected.values()) if (!seen.has(id)) this.differs(`${name}: the alert ${id} of ${time} is missing`)
   }
 
+  /** A dead letter for each reading on which an operator threw: that is its fate, it is not lost. */
+  private async checkDead (): Promise<void> {
+    const rows = await this.query("SELECT topic, (convert_from(payload, 'UTF8')::json ->> 'ts')::float8 AS time FROM dead_letters WHERE reason = 'operator_failed'")
+    const there = new Set(rows.map(({ topic, time }) => `${topic.split('/').slice(1).join('/')} ${Math.round(time * 1000)}`))
+    for (const { name, micros } of this.truth.dead) {
+      if (there.has(`${name} ${micros}`)) this.observed[messageOf(this.plan, { series: seriesOf(name), n: (micros - this.plan.start) / stepOf(this.plan) })] = 1
+      else this.differs(`${name}: no dead letter says that an operator threw on ${micros}`)
+    }
+  }
+
   /** Every message is counted once, and nothing has gone where nothing should. */
   private async checkCounts (): Promise<void> {
-    const { messages, repeated, late } = this.truth, kept = messages - repeated
+    const { messages, repeated, late, dead: { length: dead } } = this.truth, kept = messages - repeated - dead
     const want: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-      '': { received: messages, deduplicated: repeated, written: kept, filtered: 0, late: 0, dead_lettered: 0 },
+      '': { received: messages, deduplicated: repeated, written: kept, filtered: 0, late: 0, dead_lettered: dead },
       windows: { received: kept, late, aggregated: kept - late }
     }
     const rows = await this.query('SELECT branch, received::float8, deduplicated::float8, written::float8, filtered::float8, late::float8, dead_lettered::float8, aggregated::float8 FROM counts')
@@ -161,7 +172,7 @@ class Checker {
     }
     const [kinds] = await this.query('SELECT (SELECT count(*)::float8 FROM late_readings) AS late, (SELECT count(*)::float8 FROM dead_letters) AS dead')
     if (kinds.late !== late) this.differs(`${kinds.late} late readings are there, not ${late}`)
-    if (kinds.dead !== 0) this.differs(`${kinds.dead} dead letters are there, none should be`)
+    if (kinds.dead !== dead) this.differs(`${kinds.dead} dead letters are there, not ${dead}`)
   }
 
   private differs (what: string): void {

@@ -1,6 +1,7 @@
 import pg from 'pg'
 
 const EVERY = 10                     // ms
+interface Seen { readonly epoch: number, readonly version: number }
 
 /** Watches the checkpoint: how many commits there were, and how long after a start of the engine the first new one was seen. */
 export class Commits {
@@ -8,22 +9,16 @@ export class Commits {
   count = 0
   /** Ms from a start to its first commit, for each start that came so far. */
   readonly firsts: number[] = []
-  private readonly client: pg.Client
+  private readonly url: string
+  private client: pg.Client | undefined        // anew when the database was away
   private epoch = 0
   private start: { readonly spawned: number, readonly epoch: number, base: number | undefined } | undefined
   private closed = false
   private readonly running: Promise<void>
 
-  private constructor (client: pg.Client) {
-    this.client = client
+  constructor (url: string) {
+    this.url = url
     this.running = this.run()
-  }
-
-  static async watch (url: string): Promise<Commits> {
-    const client = new pg.Client(url)
-    client.on('error', () => {})
-    await client.connect()
-    return new Commits(client)
   }
 
   /** The engine has been started, at this time of performance.now(). */
@@ -32,19 +27,29 @@ export class Commits {
   async close (): Promise<void> {
     this.closed = true
     await this.running
-    await this.client.end()
+    await this.client?.end().catch(() => {})
   }
 
   private async run (): Promise<void> {
     while (!this.closed) {
-      const { rows: [row] } = await this.client.query('SELECT coalesce(sum(epoch), 0)::float8 AS epoch, coalesce(max(version), 0)::float8 AS version FROM checkpoint').catch(() => ({ rows: [] }))
+      const row = await this.ask().catch(() => undefined)
       if (row !== undefined) this.see(row)
       await new Promise(resolve => setTimeout(resolve, EVERY))
     }
   }
 
+  private async ask (): Promise<Seen | undefined> {
+    if (this.client === undefined) {
+      const client = new pg.Client(this.url)
+      client.on('error', () => {}).on('end', () => { this.client = undefined })
+      await client.connect()
+      this.client = client
+    }
+    return (await this.client.query<Seen>('SELECT coalesce(sum(epoch), 0)::float8 AS epoch, coalesce(max(version), 0)::float8 AS version FROM checkpoint')).rows[0]
+  }
+
   /** A commit of the life before may still arrive after its end, but not once the next one has raised the epoch. */
-  private see ({ epoch, version }: { readonly epoch: number, readonly version: number }): void {
+  private see ({ epoch, version }: Seen): void {
     this.epoch = epoch
     this.count = version
     const { start } = this

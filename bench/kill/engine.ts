@@ -6,27 +6,48 @@ const RUNNING = /"msg":"running"/
 const READY_WITHIN = 60_000          // ms
 const SCRAPE = 100                   // ms between readings of its metrics
 const KEPT = 20_000                  // characters of its log
-const SUPPRESSED = /^millrace_source_events_total\{[^}]*event="redelivery_suppressed"[^}]*\} (\d+)/gm
+const EVENT = /^millrace_source_events_total\{[^}]*event="(\w+)"[^}]*\} (\d+)/gm
+
+/** How a life begins. */
+export interface Start {
+  readonly file: string              // of the pipeline
+  readonly database: string
+  readonly folder: string
+  readonly http: number              // port of its HTTP plane
+  readonly connected: RegExp         // what it logs when its source is connected
+  /** Options of Node, such as --import. */
+  readonly node?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** A command that runs it in its own place, such as unshare: it must `exec`. */
+  readonly through?: readonly string[]
+}
 
 /** One life of the engine: `millrace run` in a process of its own, from its start to its end, of whatever kind. */
 export class Life {
   readonly spawned = performance.now()
   readonly ended: Promise<void>
-  /** Redeliveries that it has suppressed, as of its last metrics. */
-  suppressed = 0
+  /** What has happened at its source, as of its last metrics. */
+  readonly events: Record<string, number> = {}
   readonly child: ChildProcess
   private readonly metrics: string
+  private readonly connected: RegExp
   private said = ''
+  private readonly lines = new Map<string, number>()     // what it has logged, and how often
   private waiting: { readonly for: RegExp, readonly go: () => void, readonly fail: (error: Error) => void }[] = []
   private scraping: NodeJS.Timeout | undefined
 
-  /** `http`: port of its HTTP plane. */
-  constructor ({ file, database, folder, http }: { readonly file: string, readonly database: string, readonly folder: string, readonly http: number }) {
+  constructor ({ file, database, folder, http, connected, node = [], env = {}, through = [] }: Start) {
     const here = import.meta.url, main = fileURLToPath(new URL(`../../engine/main${extname(here)}`, here))
     this.metrics = `http://127.0.0.1:${http}/metrics`
-    const child = this.child = spawn(process.execPath, [...process.execArgv, main, 'run', file, '--database', database, '--folder', folder, '--http', `127.0.0.1:${http}`, '--log-format', 'json'], { stdio: ['ignore', 'ignore', 'pipe'] })
+    this.connected = connected
+    const [command, ...args] = [...through, process.execPath, ...process.execArgv, ...node, main, 'run', file, '--database', database, '--folder', folder, '--http', `127.0.0.1:${http}`, '--log-format', 'json']
+    const child = this.child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...env } })
+    let rest = ''
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       this.said = (this.said + text).slice(-KEPT)
+      const lines = (rest + text).split('\n')
+      rest = lines.pop()!
+      for (const line of lines) this.count(line)
       this.waiting = this.waiting.filter(w => { if (!w.for.test(this.said)) return true; w.go(); return false })
     })
     this.ended = new Promise(resolve => child.once('exit', () => {
@@ -48,9 +69,14 @@ export class Life {
     })
   }
 
-  /** Ms from its start until it is ready: its pipeline runs, and it has logged that its source is `connected`. */
-  async ready (connected: RegExp): Promise<number> {
-    await Promise.all([this.says(RUNNING), this.says(connected)])
+  /** How often it has logged a message that begins so. */
+  times (begin: string): number { return [...this.lines].reduce((n, [message, times]) => n + (message.startsWith(begin) ? times : 0), 0) }
+  /** The end of its log. */
+  get log (): string { return this.said }
+
+  /** Ms from its start until it is ready: its pipeline runs, and its source is connected. */
+  async ready (): Promise<number> {
+    await Promise.all([this.says(RUNNING), this.says(this.connected)])
     const ms = performance.now() - this.spawned
     void this.scrape()
     return ms
@@ -64,10 +90,15 @@ export class Life {
 
   died (): Error { return new Error(`the engine ended by itself with ${this.child.exitCode ?? this.child.signalCode}: ${this.said}`) }
 
+  private count (line: string): void {
+    const [, message] = /"msg":"((?:[^"\\\\]|\\\\.)*)"/.exec(line) ?? []
+    if (message !== undefined) this.lines.set(message, (this.lines.get(message) ?? 0) + 1)
+  }
+
   private async scrape (): Promise<void> {
     try {
       const text = await (await fetch(this.metrics, { signal: AbortSignal.timeout(2000) })).text()
-      this.suppressed = Array.from(text.matchAll(SUPPRESSED), m => Number(m[1])).reduce((a, b) => a + b, 0)
+      for (const [, event, n] of text.matchAll(EVENT)) this.events[event] = Number(n)
     } catch {}         // it was killed meanwhile, or is busy
     if (!this.over) this.scraping = setTimeout(() => { void this.scrape() }, SCRAPE)
   }

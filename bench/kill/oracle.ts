@@ -12,20 +12,23 @@ export interface Transition { readonly id: string, readonly since: number, reado
 
 /** One series: rows by time and windows by start (us), alerts by id. */
 export interface Expected { readonly rows: Map<number, Row>, readonly windows: Map<number, Window>, readonly alerts: Map<string, Transition> }
-export interface Truth { readonly series: Map<string, Expected>, readonly messages: number, readonly repeated: number, readonly late: number }
+export interface Truth { readonly series: Map<string, Expected>, readonly messages: number, readonly repeated: number, readonly late: number, readonly dead: readonly Dead[] }
+export interface Dead { readonly name: string, readonly micros: number }
 
 interface Kept extends Stored { readonly late: boolean }       // late for its window
 interface Heard { readonly device: string, readonly kept: Kept[], readonly seen: Map<number, number[]>, newest: number }
 
-/** Topics are `kill`, device and metric, with / or . between them; payloads `{ts, value}` with ts in us. */
-export async function work (messages: Iterable<Message> | AsyncIterable<Message>, settings: Settings): Promise<Truth> {
+/** `poison`: values on which an operator throws before anything remembers them. Topics are `kill`, device and metric, with / or . between them; payloads `{ts, value}` with ts in us. */
+export async function work (messages: Iterable<Message> | AsyncIterable<Message>, settings: Settings, poison: (value: number) => boolean = () => false): Promise<Truth> {
   const heard = new Map<string, Heard>(), newest = new Map<string, number>()       // event time of a device
+  const dead: Dead[] = []
   let count = 0, repeated = 0, late = 0
   for await (const { topic, payload } of messages) {
     count++
     const [, device, metric] = topic.split(/[/.]/)
     const { ts: micros, value } = JSON.parse(payload) as { ts: number, value: number }
     const name = `${device}/${metric}`
+    if (poison(value)) { dead.push({ name, micros }); continue }
     let series = heard.get(name)
     if (series === undefined) heard.set(name, series = { device, kept: [], seen: new Map(), newest: -Infinity })
     const progress = (newest.get(device) ?? -Infinity) - settings.lateness
@@ -36,7 +39,7 @@ export async function work (messages: Iterable<Message> | AsyncIterable<Message>
     series.kept.push({ micros, seq: 0, value, late: isLate })
   }
   const series = new Map([...heard].map(([name, { device, kept }]) => [name, expect(name, kept, newest.get(device)! - settings.lateness, settings)]))
-  return { series, messages: count, repeated, late }
+  return { series, messages: count, repeated, late, dead }
 }
 
 /** The same time and value again, looking back `within` from the newest time of the series. What is older is not recognised. */

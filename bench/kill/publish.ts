@@ -1,27 +1,29 @@
 /**
  * The publisher, in a process of its own, which nobody kills: publishes what the plan says at its rate until it is told to
- * 'stop', waits until everything is acknowledged or nothing has been for a while, writes its ledger and answers with it.
+ * 'stop', waits until everything is acknowledged or nothing has been for a while, writes its ledger and answers with it. At
+ * 'snapshot' it writes the ledger as it is and goes on.
  *   node publish.ts <Task as JSON>
  */
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { CorePublisher } from './core.ts'
 import { Device } from './device.ts'
 import { StreamPublisher } from './jetstream.ts'
 import { deviceOf, nameOf, payloadOf, readingOf, type Plan } from './readings.ts'
 
 /** `ledger`: file with a byte for each message that was attempted, 1 when it was acknowledged. */
-export interface Task { readonly plan: Plan, readonly ledger: string, readonly to: { readonly mqtt: number } | { readonly nats: string } }
+export interface Task { readonly plan: Plan, readonly ledger: string, readonly to: { readonly mqtt: number } | { readonly nats: string } | { readonly core: string } }
 export interface Ledger { readonly attempted: number, readonly acked: number }
 
 const CONNECTIONS = 4                // a device is always on the same one, so that its readings stay in order
 const PATIENCE = 60_000              // ms without any acknowledgement
 
 const { plan, ledger: file, to } = JSON.parse(process.argv[2]) as Task
-const publishers = 'mqtt' in to ? Array.from({ length: CONNECTIONS }, (_, i) => new Device(to.mqtt, `kill-device-${i}`)) : [await StreamPublisher.connect(to.nats)]
+const publishers = 'mqtt' in to ? Array.from({ length: CONNECTIONS }, (_, i) => new Device(to.mqtt, `kill-device-${i}`)) : 'core' in to ? [await CorePublisher.connect(to.core)] : [await StreamPublisher.connect(to.nats)]
 const separator = 'mqtt' in to ? '/' : '.'
 
 let ledger = new Uint8Array(1 << 16), attempted = 0, acked = 0, stopping = false
-process.on('message', () => { stopping = true }).on('disconnect', () => process.exit())
+process.on('message', what => { if (what === 'stop') stopping = true; else answer() }).on('disconnect', () => process.exit())
 
 const began = performance.now()
 while (!stopping) {
@@ -34,8 +36,12 @@ for (let since = performance.now(), seen = acked; left() > 0 && performance.now(
   if (acked > seen) since = performance.now()
   seen = acked
 }
-writeFileSync(file, ledger.subarray(0, attempted))
-process.send!({ attempted, acked } satisfies Ledger)
+answer()
+
+function answer (): void {
+  writeFileSync(file, ledger.subarray(0, attempted))
+  process.send!({ attempted, acked } satisfies Ledger)
+}
 
 /** Publishes the next message; false when its connection has no room. */
 function send (): boolean {

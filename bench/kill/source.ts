@@ -1,21 +1,25 @@
 import { rmSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { mosquitto } from '../../test/support/mosquitto.ts'
-import { startNats } from '../../test/support/nats.ts'
+import { mosquitto, type Broker } from '../../test/support/mosquitto.ts'
+import { startNats, type NatsServer } from '../../test/support/nats.ts'
 import { temporary } from '../services.ts'
 import type { Message } from './archive.ts'
 import { makeStream, readStream, STREAM } from './jetstream.ts'
 import type { Task } from './publish.ts'
 
-export const sources = ['mqtt', 'broker', 'jetstream'] as const
+export const sources = ['mqtt', 'broker', 'jetstream', 'nats'] as const
 
 /** Where messages come from while the engine is being killed. */
 export interface Origin {
-  readonly from: unknown             // of the pipeline
+  readonly port: number              // of the broker or server
+  /** Of the pipeline, that is to find the broker at a port of loopback. */
+  from (port: number): unknown
   readonly to: Task['to']            // where the publisher publishes
   readonly connected: RegExp         // what the engine logs when a message would now reach it or be kept for it
   /** The messages in the order of their log, when that is not the engine's. */
   readonly messages?: () => AsyncIterable<Message>
+  /** The broker, when it is a process of its own that can be ended and started again. */
+  readonly broker?: Pick<Broker, 'pid' | 'halt' | 'start'>
   stop (): Promise<void>
 }
 
@@ -23,11 +27,23 @@ export interface Origin {
 export async function openOrigin (source: typeof sources[number], protocol: 4 | 5): Promise<Origin> {
   if (source === 'broker') {
     const port = await fixedPort()
-    return { from: { broker: { port, topics: 'kill/{device}/{metric}' } }, to: { mqtt: port }, connected: /"msg":"broker listening"/, stop: async () => {} }
+    return { port, from: port => ({ broker: { port, topics: 'kill/{device}/{metric}' } }), to: { mqtt: port }, connected: /"msg":"broker listening"/, stop: async () => {} }
   }
   if (source === 'mqtt') {
     const broker = await mosquitto({ port: await fixedPort(), config: 'max_inflight_messages 1000\nmax_queued_messages 0\nset_tcp_nodelay true' })
-    return { from: { mqtt: { url: `mqtt://127.0.0.1:${broker.port}`, topic: 'kill/{device}/{metric}', protocolVersion: protocol } }, to: { mqtt: broker.port }, connected: /"msg":"subscribed"/, stop: () => broker.stop() }
+    return { port: broker.port, broker, from: port => ({ mqtt: { url: `mqtt://127.0.0.1:${port}`, topic: 'kill/{device}/{metric}', protocolVersion: protocol } }), to: { mqtt: broker.port }, connected: /"msg":"subscribed"/, stop: () => broker.stop() }
+  }
+  if (source === 'nats') {
+    const port = await fixedPort()
+    let server: NatsServer | undefined = await startNats({ port })
+    const halt = async () => {
+      await server?.stop()
+      server = undefined
+    }
+    return {
+      port, from: port => ({ nats: { servers: `nats://127.0.0.1:${port}`, subject: 'kill.{device}.{metric}' } }), to: { core: server.url }, connected: /"msg":"nats: connected"/,
+      broker: { pid: undefined, halt, start: async () => { server = await startNats({ port }) } }, stop: halt
+    }
   }
   const folder = temporary('jetstream')
   const server = await startNats({ port: await fixedPort(), args: ['-js', '-sd', folder] })
@@ -44,7 +60,7 @@ export async function openOrigin (source: typeof sources[number], protocol: 4 | 
   const messages = async function* () {
     for await (const { seq, subject, data } of readStream(server.url)) yield { position: seq, ingest: 0, topic: subject, payload: Buffer.from(data).toString() }
   }
-  return { from: { jetstream: { servers: server.url, stream: STREAM, subject: 'kill.{device}.{metric}' } }, to: { nats: server.url }, connected: /"msg":"running"/, messages, stop }
+  return { port: server.port, from: port => ({ jetstream: { servers: `nats://127.0.0.1:${port}`, stream: STREAM, subject: 'kill.{device}.{metric}' } }), to: { nats: server.url }, connected: /"msg":"running"/, messages, stop }
 }
 
 /**

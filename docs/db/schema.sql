@@ -33,13 +33,12 @@ CREATE TABLE checkpoint (
   epoch bigint NOT NULL DEFAULT 1,
   version bigint NOT NULL DEFAULT 0,
   position bigint,
-  tick double precision,
-  snapshot bytea,
   ingested_at timestamp with time zone,
+  origin text,
   PRIMARY KEY (pipeline, partition)
 );
-COMMENT ON TABLE checkpoint IS 'How far a pipeline has come. Written in the transaction of the rows; epoch says who owns it, version counts commits.';
-COMMENT ON COLUMN checkpoint.tick IS 'Ingest time, ms since 1970, of a tick that follows position; null: none.';
+COMMENT ON TABLE checkpoint IS 'How far each partition of a pipeline has come. Written in the transaction of the rows, for the partitions that these are of; epoch says who owns it, version is the number of the last commit.';
+COMMENT ON COLUMN checkpoint.origin IS 'What position counts in: a write-ahead log, or a stream.';
 
 CREATE TABLE counts (
   pipeline text NOT NULL,
@@ -68,10 +67,14 @@ CREATE TABLE dead_letters (
   topic text NOT NULL,
   payload bytea NOT NULL,
   ingested_at timestamp with time zone NOT NULL,
-  PRIMARY KEY (pipeline, "position", part)
+  origin text NOT NULL DEFAULT ''::text,
+  requeued_at timestamp with time zone,
+  PRIMARY KEY (pipeline, origin, "position", part)
 );
 CREATE INDEX dead_letters_time ON dead_letters USING btree (pipeline, ingested_at);
 COMMENT ON TABLE dead_letters IS 'What could not become a row: the bytes as they came (the row as JSON when the store refused it), and why.';
+COMMENT ON COLUMN dead_letters.origin IS 'What position counts in, as in checkpoint.';
+COMMENT ON COLUMN dead_letters.requeued_at IS 'When it was given to the source once more.';
 
 CREATE TABLE devices (
   id integer GENERATED ALWAYS AS IDENTITY,
@@ -110,10 +113,23 @@ CREATE TABLE late_readings (
   series integer NOT NULL,
   value double precision,
   position bigint NOT NULL,
-  ingested_at timestamp with time zone NOT NULL
+  ingested_at timestamp with time zone NOT NULL,
+  requeued_at timestamp with time zone
 );
 CREATE INDEX late_readings_time ON late_readings USING btree (pipeline, ingested_at);
 COMMENT ON TABLE late_readings IS 'Readings that came after the window they belong to had closed.';
+
+CREATE TABLE marks (
+  pipeline text NOT NULL,
+  version bigint NOT NULL,
+  part integer NOT NULL,
+  position bigint NOT NULL,
+  kind text NOT NULL,
+  time double precision NOT NULL,
+  PRIMARY KEY (pipeline, version, part),
+  CHECK ((kind = ANY (ARRAY['tick'::text, 'listen'::text])))
+);
+COMMENT ON TABLE marks IS 'Ticks of the ingest clock (ms since 1970) and ends of pauses since the older snapshot, for sources whose log does not have them.';
 
 CREATE TABLE readings (
   time timestamp with time zone NOT NULL,
@@ -140,6 +156,30 @@ CREATE TABLE series (
   FOREIGN KEY (device) REFERENCES devices(id)
 );
 COMMENT ON TABLE series IS 'A metric of a device: the durable id that rows carry, given in the transaction of its first row.';
+
+CREATE TABLE snapshot_pages (
+  pipeline text NOT NULL,
+  partition integer NOT NULL,
+  page integer NOT NULL,
+  generation bigint NOT NULL,
+  digest bytea NOT NULL,
+  data bytea NOT NULL,
+  PRIMARY KEY (pipeline, partition, page, generation)
+);
+COMMENT ON TABLE snapshot_pages IS 'What is remembered about a few devices. A snapshot is the newest version of each page that is not above its generation.';
+
+CREATE TABLE snapshots (
+  pipeline text NOT NULL,
+  generation bigint NOT NULL,
+  position bigint NOT NULL,
+  version bigint NOT NULL,
+  origin text,
+  pages integer NOT NULL,
+  layout jsonb NOT NULL,
+  ingested_at timestamp with time zone NOT NULL,
+  PRIMARY KEY (pipeline, generation)
+);
+COMMENT ON TABLE snapshots IS 'What a pipeline remembered after position, when version commits were done. The newest is recovered from; the one before is for the case that it is damaged.';
 
 CREATE TABLE alert_outbox (
   event text NOT NULL,

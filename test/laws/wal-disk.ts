@@ -138,18 +138,20 @@ function renamed (names: ReadonlyMap<string, number>, changes: readonly Op[]): M
 /** The contents that a file with unsynced operations may have: each done, not done, or of a write some of its bytes. */
 function outcomes (synced: Buffer, ops: readonly Op[]): Buffer[] {
   let all = [synced]
-  for (const op of ops) all = all.flatMap(bytes => [bytes, ...op.do === 'write' ? torn(op.bytes).map(part => applied(bytes, op, part)) : [applied(bytes, op, undefined)]])
+  for (const op of ops) all = all.flatMap(bytes => [bytes, ...op.do === 'write' ? torn(op.bytes, bytes.subarray(op.at)).map(part => applied(bytes, op, part)) : [applied(bytes, op, undefined)]])
   return all
 }
 
-/** A write of which the disk has all, a beginning, an end behind zeros, or only the length. */
-function torn (bytes: Buffer): Buffer[] {
+/** A write of which the disk has all, a beginning, an end behind zeros, or only the length; where something was there before, that instead of zeros. */
+function torn (bytes: Buffer, before: Buffer): Buffer[] {
   const cuts = [1, 21, 22, 23, bytes.length >> 1, bytes.length - 1, bytes.length].filter((n, i, a) => n > 0 && n <= bytes.length && a.indexOf(n) === i)
-  const end = Buffer.from(bytes)
-  end.fill(0, 0, bytes.length >> 1)
-  const middle = Buffer.from(bytes)
-  middle.fill(0, bytes.length >> 2, bytes.length >> 1)
-  return [...cuts.map(n => bytes.subarray(0, n)), end, middle, Buffer.alloc(bytes.length)]
+  const holed = (from: number, to: number) => {
+    const left = Buffer.from(bytes)
+    left.fill(0, from, to)
+    if (from < before.length) before.copy(left, from, from, to)
+    return left
+  }
+  return [...cuts.map(n => bytes.subarray(0, n)), holed(0, bytes.length >> 1), holed(bytes.length >> 2, bytes.length >> 1), holed(0, bytes.length)]
 }
 
 function applied (bytes: Buffer, op: Op, part: Buffer | undefined): Buffer {

@@ -17,8 +17,10 @@ function missing (what: string): string {
 
 export interface Broker {
   readonly port: number
-  /** Ends the process; start() brings it back on the same port, without its sessions. */
-  halt (): Promise<void>
+  /** Of the process, while there is one. */
+  readonly pid: number | undefined
+  /** Ends the process, with SIGTERM unless told otherwise; start() brings it back on the same port, without its sessions. */
+  halt (signal?: NodeJS.Signals): Promise<void>
   start (): Promise<void>
   /** Ends it for good. */
   stop (): Promise<void>
@@ -41,19 +43,19 @@ export async function mosquitto ({ config = '', listener = 'allow_anonymous true
       await new Promise(resolve => { setTimeout(resolve, 20) })
     }
   }
-  const halt = () => new Promise<void>(resolve => {
+  const halt = (signal: NodeJS.Signals = 'SIGTERM') => new Promise<void>(resolve => {
     const running = child
     child = undefined
     if (running === undefined || running.exitCode !== null) return resolve()
     running.once('exit', () => resolve())
-    running.kill('SIGTERM')
+    running.kill(signal)
   })
   await start()
   const stop = async () => {
     await halt()
     rmSync(folder, { recursive: true, force: true })
   }
-  return { port, halt, start, stop }
+  return { port, get pid () { return child?.pid }, halt, start, stop }
 }
 
 /** A port of loopback that nobody listens on. */

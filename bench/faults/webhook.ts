@@ -1,0 +1,70 @@
+/** Alerts on their way to people. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { uniform } from '../kill/readings.ts'
+import { Stage } from '../kill/stage.ts'
+import { query, until } from '../services.ts'
+import { over, preload } from './inside.ts'
+import { figuresOf } from './kills.ts'
+import { exact, unless, type Bench, type Report, type Row } from './row.ts'
+
+const LANES = 4                      // sends that the dispatcher has under way at once: so many may be without a mark at a kill
+
+/**
+ * The engine dies when a receiver has said 2xx and the outbox does not know yet. The lease of what it had in hand, a minute, is
+ * ended by us, so that nobody has to wait for it.
+ */
+async function unmarked ({ rounds, seed, say, signal, closing, server }: Bench): Promise<Report> {
+  const heard = new Map<string, { times: number, readonly body: string }>()
+  let repeats = 0, changed = 0
+  const receiver = createServer((request, response) => {
+    let body = ''
+    request.on('data', piece => { body += piece }).on('end', () => {
+      const id = String(request.headers['webhook-id']), before = heard.get(id)
+      if (before === undefined) heard.set(id, { times: 1, body })
+      else {
+        before.times++
+        repeats++
+        if (before.body !== body) changed++
+      }
+      response.end()
+    })
+  }).listen(0, '127.0.0.1')
+  await new Promise(resolve => receiver.once('listening', resolve))
+  closing.push(() => { receiver.closeAllConnections(); receiver.close() })
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/alerts`
+  const stage = await Stage.open({
+    source: 'mqtt', seed, series: 64, rate: 400, server: await server(),
+    change: pipeline => ({ ...pipeline, alerts: { high: { ...pipeline.alerts.high, to: [{ webhook: { url } }] } } })
+  }, say, signal, closing)
+  let life = await stage.begin()
+  for (let k = 0; k < rounds; k++) {
+    await life.destroy()
+    await query(stage.database, "UPDATE alert_outbox SET due = timestamptz 'epoch' WHERE state = 'due'")
+    life = stage.start({ node: preload('failpoint'), env: { MILLRACE_FAILPOINT: `alert.sent:${1 + Math.floor(8 * uniform(seed, k))}` } })
+    await over(life, 'an alert is delivered', signal)
+    if (life.child.signalCode !== 'SIGKILL') throw life.died()
+  }
+  await query(stage.database, "UPDATE alert_outbox SET due = timestamptz 'epoch' WHERE state = 'due'")
+  await stage.again()
+  const ledger = await stage.publisher.snapshot()
+  say(`${ledger.attempted} messages, ${heard.size} alerts so far`)
+  const outcome = await stage.finish(async () => {
+    await until('every alert is delivered', async () => (await query(stage.database, "SELECT count(*)::int AS due FROM alert_outbox WHERE state = 'due'"))[0].due === 0, 60_000)
+  })
+  const expected = new Set((await query(stage.database, 'SELECT event FROM alert_outbox')).map(row => row.event as string))
+  const missing = [...expected].filter(id => !heard.has(id)).length, strange = [...heard.keys()].filter(id => !expected.has(id)).length
+  return {
+    figures: { kills: rounds, expected: expected.size, distinct: heard.size, missing, strange, repeats, repeats_changed: changed, ...figuresOf(outcome) },
+    wrong: [
+      ...exact(outcome), ...unless(missing === 0, `${missing} alerts were never heard of`), ...unless(strange === 0, `${strange} ids that the database does not know`), ...unless(changed === 0, `${changed} repeats with another body`),
+      ...unless(repeats > 0, 'nothing was repeated: the kills show nothing'), ...unless(repeats <= LANES * rounds, `${repeats} repeats after ${rounds} kills`)
+    ]
+  }
+}
+
+export const webhook: readonly Row[] = [{
+  id: 'N8', name: 'kill -9 between 2xx of a webhook and its mark', fault: 'a failpoint before the outbox is told', expected: 'every alert is heard of; what is repeated has the same id and the same body',
+  tiers: { commit: 4, nightly: 40, release: 200 },
+  run: unmarked
+}]
