@@ -105,7 +105,7 @@ export class Run {
         tick: () => this.tick(signal)
       })
       if (ended) await this.settle(this.flow!.end(this.ingest()), signal)
-      else if (this.recovery === undefined) await this.leave(signal)
+      if (this.recovery === undefined) await this.leave(signal)      // after an end too: started again, it must not close the same windows once more
     } catch (error) {
       this.failure = error
       throw error

@@ -104,6 +104,21 @@ t.test('a stop closes no window, and the next start goes on with what was rememb
   t.strictSame(rowsOf(dir, 'p', 'w').map(r => r.count), [10, 10, 10, 5])
 })
 
+t.test('what has come to its end and is started again writes nothing twice; what has come to it since is read', async t => {
+  const dir = folder(t)
+  const p = () => pipeline('p').pipe(dedupe(), tumbling({ every: '10s', features: ['count'] })).alert('high', { when: { count: { above: 1 } } }).to(file({ table: 'w' }))
+  const time = { lateness: '0s', idle: '1h' }
+  for (const n of [25, 25, 25, 45]) {
+    const run = open(p().from(given(readings(n)).spec, time), dir)
+    await run.run(new AbortController().signal)
+    t.equal(run.imbalance, 0)
+    const rows = rowsOf(dir, 'p', 'w')
+    t.strictSame(rows.slice(0, 3).map(r => r.count), [10, 10, 5])
+    if (n === 25) t.equal(rows.length, 3)
+    else t.strictSame(rows.slice(-1).map(r => r.count), [5])
+  }
+})
+
 t.test('a pipeline that was changed while it was stopped goes on: what is the same remembers, what is new or changed starts anew and is named', async t => {
   const dir = folder(t)
   const seen: string[] = []

@@ -50,6 +50,13 @@ export class Driven {
     return this.intake.take(ingest)
   }
 
+  /** The readings as one message. */
+  message (of: Extract<Step, { do: 'readings' }>['of'], ingest: number): Delivery {
+    this.intake.message('test', new Uint8Array(0), ingest)
+    for (const [device, metric, time, value] of of) this.intake.reading(this.series.id('default', DEVICES[device], `m${metric}`), time, value)
+    return this.intake.take(ingest)
+  }
+
   feed (step: Step): unknown {
     if (step.do === 'readings') return this.plain(this.flow.process(this.delivery(step.of, step.ingest)))
     if (step.do === 'listen') return this.flow.listen(step.time)
