@@ -78,6 +78,12 @@ export class BrokerListener implements Listener {
 
   durable (upTo: Position): void { this.acks.commit(upTo) }
 
+  /** Devices send again what was not acknowledged when they have connected anew. */
+  reset (): void {
+    this.acks.drop()
+    for (const socket of this.sockets) socket.destroy()
+  }
+
   stop (): void {
     this.stopped = true
     this.server?.close()

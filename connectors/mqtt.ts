@@ -81,6 +81,15 @@ export class MqttListener implements Listener {
   trouble (): string | undefined { return this.problem }
   durable (upTo: Position): void { this.link?.durable(upTo) }
 
+  /** A broker sends again what was not acknowledged when there is a new connection. */
+  reset (): void {
+    const { link } = this
+    if (link === undefined || this.stopped) return
+    this.link = undefined
+    this.host.listening(false)
+    void link.close().then(() => { if (!this.stopped) this.dial() })
+  }
+
   stop (): void {
     this.stopped = true
     clearTimeout(this.timer)

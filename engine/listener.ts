@@ -24,6 +24,8 @@ export type Decode = (topic: string, payload: Uint8Array, ingest: number, stamp?
 export interface Listener {
   /** Everything appended up to here is durable: acknowledge it, in the order received. */
   durable (upTo: Position): void
+  /** What was appended and is not durable is gone, with its positions: whoever sent it must send it again. */
+  reset? (): void
   trouble (): string | undefined
   /** The URL that it listens on, once it does. */
   address? (): string | undefined

@@ -42,6 +42,7 @@ export class Redeliveries {
   }
 
   forget (client: string): void { this.clients.delete(client) }
+  clear (): void { this.clients.clear() }
 
   get size (): number {
     let n = 0
