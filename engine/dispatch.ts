@@ -65,10 +65,10 @@ export class Dispatcher {
     this.stopping.abort()
     this.wake()
     const bound = new AbortController()
-    const done = Promise.all([this.loop, ...this.held.values()]).then(() => bound.abort())
+    void Promise.all([this.loop, ...this.held.values()]).then(() => bound.abort())
     await sleep(within, bound.signal)
     this.giveUp.abort()
-    await Promise.race([done, sleep(1000)])
+    await sleep(1000, bound.signal)
     await Promise.all([...this.options.receivers.values()].map(r => r.close()))
   }
 

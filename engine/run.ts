@@ -51,6 +51,7 @@ export class Run {
   inFlight = 0                               // readings received but not settled: enters minus leaves
   position = 0
   failure: unknown
+  private readonly failed = new AbortController()      // with that: nothing is tried again
   source: Source | undefined
   store: Store | undefined
   flow: Flow | undefined
@@ -99,6 +100,7 @@ export class Run {
       else if (this.recovery === undefined) await this.leave(signal)
     } catch (error) {
       this.failure = error
+      this.failed.abort()
       throw error
     } finally {
       await this.source?.close?.()
@@ -270,7 +272,7 @@ export class Run {
     }
   }
 
-  /** Tries again while the failure is transient. Gives up at once on anything else, and 10 s after a stop was asked for, also in the middle of a try. */
+  /** Tries again while the failure is transient. Gives up at once on anything else and when the run has failed, and 10 s after a stop was asked for, also in the middle of a try. */
   private async insist<T> (what: string, signal: AbortSignal, act: () => Promise<T>): Promise<T> {
     const waits = backoff()
     let timer: NodeJS.Timeout | undefined
@@ -284,9 +286,9 @@ export class Run {
         try {
           return await Promise.race([act(), tooLate])
         } catch (error) {
-          if (!(error instanceof Transient) || over) throw error
+          if (!(error instanceof Transient) || over || this.failed.signal.aborted) throw error
           this.log.warn({ err: error.message }, `${what} failed, trying again`)
-          await Promise.race([sleep(waits.next().value), tooLate])
+          await Promise.race([sleep(waits.next().value, this.failed.signal), tooLate])
         }
       }
     } finally {
