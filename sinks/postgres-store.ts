@@ -116,6 +116,10 @@ export class PostgresStore implements Store {
     if (this.closed) throw new Transient('the store is closed')
     if (this.session === undefined || this.session.lost !== undefined) {
       const session = await Session.connect(this.url, this.options.statementTimeout)
+      if (this.closed) {
+        session.destroy()
+        throw new Transient('the store is closed')
+      }
       if (this.session !== undefined) await session.succeed(this.session)
       this.session = session
     }
