@@ -67,10 +67,10 @@ export class Dispatcher {
     this.stopping.abort()
     this.wake()
     const bound = new AbortController()
-    const done = Promise.all([this.loop, ...this.held.values()]).then(() => bound.abort())
+    void Promise.all([this.loop, ...this.held.values()]).then(() => bound.abort())
     await sleep(within, bound.signal, this.options.clock)
     this.giveUp.abort()
-    await Promise.race([done, sleep(1000, undefined, this.options.clock)])
+    await sleep(1000, bound.signal, this.options.clock)
     await Promise.all([...this.options.receivers.values()].map(r => r.close()))
   }
 

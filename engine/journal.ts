@@ -241,7 +241,7 @@ export class Journal implements ListenerHost {
     this.putSenders()
   }
 
-  /** The disk is full: nothing is heard until there is room, and what was not durable is sent again. */
+  /** The disk is full: nothing is heard until there is room, and what was not durable is sent again: its positions will be those of other records. */
   private async reopen (error: MillraceError): Promise<void> {
     this.full = error
     this.log.error({ err: error.message }, 'log: the disk is full, nothing is taken in until there is room')
@@ -251,6 +251,7 @@ export class Journal implements ListenerHost {
       await this.wal.close().catch(() => {})
       await sleep(AGAIN, undefined, this.clock)
       try {
+        this.redeliveries.clear()
         await this.openWal(this.stopping.signal)
         this.full = undefined
         this.log.info('log: there is room on the disk again')

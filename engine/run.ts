@@ -55,6 +55,7 @@ export class Run {
   inFlight = 0                               // readings received but not settled: enters minus leaves
   position = 0
   failure: unknown
+  private readonly failed = new AbortController()      // with that: nothing is tried again
   source: Source | undefined
   store: Store | undefined
   flow: Flow | undefined
@@ -108,6 +109,7 @@ export class Run {
       if (this.recovery === undefined) await this.leave(signal)      // after an end too: started again, it must not close the same windows once more
     } catch (error) {
       this.failure = error
+      this.failed.abort()
       throw error
     } finally {
       await this.source?.close?.()
@@ -303,7 +305,7 @@ export class Run {
     }
   }
 
-  /** Tries again while the failure is transient. Gives up at once on anything else, and 10 s after a stop was asked for, also in the middle of a try. */
+  /** Tries again while the failure is transient. Gives up at once on anything else and when the run has failed, and 10 s after a stop was asked for, also in the middle of a try. */
   private async insist<T> (what: string, signal: AbortSignal, act: () => Promise<T>): Promise<T> {
     const { clock } = this
     const waits = backoff(undefined, undefined, () => clock.random())
@@ -318,9 +320,9 @@ export class Run {
         try {
           return await Promise.race([act(), tooLate])
         } catch (error) {
-          if (!(error instanceof Transient) || over) throw error
+          if (!(error instanceof Transient) || over || this.failed.signal.aborted) throw error
           this.log.warn({ err: error.message }, `${what} failed, trying again`)
-          await Promise.race([sleep(waits.next().value, undefined, clock), tooLate])
+          await Promise.race([sleep(waits.next().value, this.failed.signal, clock), tooLate])
         }
       }
     } finally {

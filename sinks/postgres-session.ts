@@ -3,8 +3,8 @@ import pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
 import { span, Transient } from '#engine'
 
-/** Codes for which the same may work later: connection, read-only after a failover, rollback, resources, locks, operator, system. */
-const TRANSIENT = /^(08|25006|40|53|55|57|58)/
+/** Codes for which the same may work later: connection, read-only after a failover, a session that was silent for too long (this process was stopped), rollback, resources, locks, operator, system. */
+const TRANSIENT = /^(08|25006|25P0[34]|40|53|55|57|58)/
 
 /**
  * One connection with a watchdog. A statement that is not answered within `timeout` ms costs the connection: a dead

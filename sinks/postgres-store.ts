@@ -127,6 +127,10 @@ export class PostgresStore implements Store {
     if (this.closed) throw new Transient('the store is closed')
     if (this.session === undefined || this.session.lost !== undefined) {
       const session = await Session.connect(this.url, this.options.statementTimeout)
+      if (this.closed) {
+        session.destroy()
+        throw new Transient('the store is closed')
+      }
       if (this.session !== undefined) await session.succeed(this.session)
       this.session = session
     }
@@ -136,9 +140,9 @@ export class PostgresStore implements Store {
 
   /** All partitions are ours from here on: a commit of whoever had them before finds another epoch. */
   private async takeOver (session: Session): Promise<Recovered> {
-    const { rows } = await session.query<{ partition: number, epoch: number, version: number, position: number | null, origin: string | null }>(`
+    const { rows } = await this.unblocked(session, session.query<{ partition: number, epoch: number, version: number, position: number | null, origin: string | null }>(`
       INSERT INTO checkpoint (pipeline, partition) SELECT $1, p FROM generate_series(0, $2) AS p ON CONFLICT (pipeline, partition) DO UPDATE SET epoch = checkpoint.epoch + 1
-      RETURNING partition, epoch::float8, version::float8, position::float8, origin`, [this.pipeline, PARTITIONS - 1])
+      RETURNING partition, epoch::float8, version::float8, position::float8, origin`, [this.pipeline, PARTITIONS - 1]))
     for (const { partition, version } of rows) this.versions[partition] = version
     const newest = rows.reduce((a, b) => b.version > a.version ? b : a)
     this.version = newest.version
@@ -151,6 +155,16 @@ export class PostgresStore implements Store {
       counts: Object.fromEntries(counts.map(({ branch, ...rest }) => [branch, rest])),
       ...await snapshotsOf(session, this.pipeline)
     }
+  }
+
+  /**
+   * Whoever holds what `work` waits for and has not said a word for half the timeout is frozen, or out of reach: in the middle of
+   * a COPY the server would wait for it without end. Its connection is ended.
+   */
+  private async unblocked<T> (session: Session, work: Promise<T>): Promise<T> {
+    const silence = this.options.statementTimeout / 2
+    const timer = setInterval(() => { this.aside(side => side.query(FROZEN, [session.backend!.pid, silence])).catch(() => {}) }, silence / 2)
+    try { return await work } finally { clearInterval(timer) }
   }
 
   /** What of the commit may be sent to the database, and what is refused before that. */
@@ -230,6 +244,9 @@ export class PostgresStore implements Store {
     this.failing = `${shown(this.url)}: ${error.message}`
   }
 }
+
+const FROZEN = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+  WHERE pid = ANY (pg_blocking_pids($1)) AND usename = current_user AND wait_event_type = 'Client' AND state_change < now() - $2 * interval '1 millisecond'`
 
 /** Known: not committed. */
 class Undone extends Transient {}

@@ -15,7 +15,9 @@ const here = import.meta.url
 export const preload = (name: string): string[] => ['--import', new URL(`${name}${extname(here)}`, here).href]
 
 /** Resolves when a life has ended by itself. */
-export const over = (life: Life, what: string, signal: AbortSignal) => until(what, () => { signal.throwIfAborted(); return life.over }, 120_000, 10)
+export async function over (life: Life, what: string, signal: AbortSignal, within = 120_000): Promise<void> {
+  await until(what, () => { signal.throwIfAborted(); return life.over }, within, 5).catch((error: Error) => { throw new Error(`${error.message}; the engine said ${life.log.slice(-2000)}`) })
+}
 
 /** Named points of failpoint.ts, with up to how many passings the process lives. */
 const points = {
