@@ -182,7 +182,7 @@ export class Wal implements Tail {
 
   private fits (size: number): boolean { return this.used + size <= this.budget && this.filled + size <= this.most }
 
-  /** Writes group after group until nothing is left. Acknowledges only while the folder is ours: who took it over has read what was durable then. */
+  /** Writes group after group until nothing is left, and acknowledges, only while the folder is ours: who took it over has read what was durable then, and may go on in the same file. */
   private async run (): Promise<void> {
     try {
       while (this.filled > 0) {
@@ -190,6 +190,7 @@ export class Wal implements Tail {
         this.filling = this.writing
         this.writing = bytes
         this.filled = 0
+        this.guard()
         if (this.segments.at(-1)!.bytes >= this.limit) {
           await this.begin()
           this.options.begun?.()
@@ -244,7 +245,7 @@ export class Wal implements Tail {
     const already = this.failure
     try {
       await this.running
-      if (this.failure === undefined && this.segments.at(-1)!.bytes > HEADER) await this.begin().catch(error => this.fail(error))
+      if (this.failure === undefined && this.segments.at(-1)!.bytes > HEADER && this.lock.mineNow()) await this.begin().catch(error => this.fail(error))
       await this.dropping
     } finally {
       this.ended = true
