@@ -124,6 +124,7 @@ export const jetstream = defineSource({
               if (options.onStreamReset === 'stop') throw new MillraceError('source/stream-reset', `jetstream: the stream ${stream} ${fault}`, { help: 'say onStreamReset: restart (from its first message) or continue (what comes from now on)' })
               read = options.onStreamReset === 'restart' ? Math.max(0, first_seq - 1) : last_seq
               pushed = undefined
+              committed = -1
               reached = 0
               restarted = true
               stored = NaN
