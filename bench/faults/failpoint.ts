@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/unbound-method -- methods are put into others here, which call them with their own this */
 /**
  * Preloaded (--import) into an engine that is to die at a named point: MILLRACE_FAILPOINT=<point>:<how-manieth passing>. It wraps
  * methods of the engine from outside, so that the engine knows nothing of it and pays nothing for it. The log's segments are small

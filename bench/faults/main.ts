@@ -93,7 +93,7 @@ async function attempt (row: Row, bench: Bench): Promise<Line> {
   }
 }
 
-function shown ({ row, name, verdict, wrong, tier: _, commit: __, ...figures }: Line): string {
-  const text = Object.entries(figures).map(([key, value]) => `${key} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`).join(', ')
-  return `${String(verdict).padEnd(8)} ${String(row).padEnd(5)} ${String(name)}\n${wrong === undefined ? '' : `         ${(wrong as readonly string[]).join('; ')}\n`}         ${text}\n`
+function shown ({ row, name, verdict, wrong, ...figures }: Line): string {
+  const text = Object.entries(figures).filter(([key]) => key !== 'tier' && key !== 'commit').map(([key, value]) => `${key} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`).join(', ')
+  return `${verdict.padEnd(8)} ${(row as string).padEnd(5)} ${name as string}\n${wrong === undefined ? '' : `         ${(wrong as readonly string[]).join('; ')}\n`}         ${text}\n`
 }

@@ -28,9 +28,9 @@ export interface Bench {
   readonly signal: AbortSignal       // aborted: end
   /** What must be undone when the row has run, in reverse, also after an error. */
   readonly closing: (() => unknown)[]
-  say (line: string): void
+  readonly say: (line: string) => void
   /** A real PostgreSQL that all rows share, one after the other: who breaks it mends it. */
-  server (): Promise<Server>
+  readonly server: () => Promise<Server>
 }
 
 /** A row cannot run here: a program is missing, or the system does not allow what it does. */

@@ -43,7 +43,7 @@ export class Database {
   readonly alerts = new Map<string, AlertEvent>()
   readonly outbox = new Map<string, Outbox>()
   private owner: Transaction | undefined
-  private readonly waiting: { readonly who: Transaction, readonly then: () => void }[] = []
+  private readonly waiting: { readonly who: Transaction, readonly go: () => void }[] = []
 
   constructor (world: World) { this.world = world }
 
@@ -53,7 +53,7 @@ export class Database {
   enter (who: Transaction, then: () => void): void {
     if (who.ended) return
     if (this.owner === undefined || this.owner === who) { this.owner = who; then() }
-    else this.waiting.push({ who, then })
+    else this.waiting.push({ who, go: then })
   }
 
   leave (who: Transaction): void {
@@ -61,7 +61,7 @@ export class Database {
     this.owner = undefined
     while (this.owner === undefined && this.waiting.length > 0) {
       const next = this.waiting.shift()!
-      if (!next.who.ended) this.enter(next.who, next.then)
+      if (!next.who.ended) this.enter(next.who, next.go)
     }
   }
 

@@ -28,7 +28,7 @@ export function work (entries: readonly Entry[]): Truth {
     if (!provisional) { series.open.delete(start); truth.final++ }
   }
   const close = (device: Device, reached: number) => {
-    for (const series of device.series.values()) for (const start of [...series.open.keys()]) if (start + EVERY <= reached) put(series, start, false)
+    for (const series of device.series.values()) for (const start of Array.from(series.open.keys())) if (start + EVERY <= reached) put(series, start, false)
   }
   for (const { position, kind, ingest, topic, body } of entries) {
     if (kind === kinds.start) for (const device of devices.values()) device.heard = ingest
@@ -39,12 +39,12 @@ export function work (entries: readonly Entry[]): Truth {
         if (silence >= TIME.forget) {
           for (const series of device.series.values()) {
             if (series.open.size > 0) series.closed = Math.max(...series.open.keys()) + EVERY
-            for (const start of [...series.open.keys()]) put(series, start, false)
+            for (const start of Array.from(series.open.keys())) put(series, start, false)
           }
           device.silent = 2
         } else if (falls) {
           device.silent = 1
-          for (const series of device.series.values()) for (const start of [...series.open.keys()]) { put(series, start, true); series.open.get(start)!.revision++ }
+          for (const series of device.series.values()) for (const start of Array.from(series.open.keys())) { put(series, start, true); series.open.get(start)!.revision++ }
         }
       }
     }

@@ -39,7 +39,7 @@ export class SimulatedStore implements Store {
 
   async open (signal: AbortSignal): Promise<Recovered> {
     const { process, database } = this
-    for (const wait of backoff(undefined, undefined, process.clock.random)) {
+    for (const wait of backoff(undefined, undefined, () => process.clock.random())) {
       try {
         const taken = await this.alone(() => {
           database.epoch++
@@ -137,7 +137,7 @@ export class SimulatedStore implements Store {
 
   private async settleUnknown (commit: Commit, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
     const { process, database } = this, [partition = 0] = commit.partitions
-    for (const wait of backoff(undefined, undefined, process.clock.random)) {
+    for (const wait of backoff(undefined, undefined, () => process.clock.random())) {
       try {
         const { epoch, version } = await this.alone(() => ({ epoch: database.epoch, version: database.versions[partition] }))
         if (epoch !== commit.epoch) throw this.fenced()
