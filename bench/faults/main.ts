@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util'
 import { commitOf, keep } from '../keep.ts'
 import { brokers } from './brokers.ts'
 import { dataRows } from './data.ts'
+import { damages } from './damage.ts'
 import { database } from './database.ts'
 import { disk } from './disk.ts'
 import { inside } from './inside.ts'
@@ -17,7 +18,7 @@ import { Server } from './server.ts'
 import { twinRows } from './twins.ts'
 import { webhook } from './webhook.ts'
 
-const rows: readonly Row[] = [...kills, ...inside, ...brokers, ...database, ...twinRows, ...disk, ...network, ...webhook, ...dataRows]
+const rows: readonly Row[] = [...kills, ...inside, ...brokers, ...database, ...twinRows, ...disk, ...damages, ...network, ...webhook, ...dataRows]
 
 interface Asked { readonly tier: Tier, readonly rows: readonly Row[], readonly seed: number, readonly rounds: number | undefined, readonly stretch: number, readonly json: boolean, readonly save: boolean }
 type Line = Readonly<Record<string, Value | readonly string[]>> & { readonly verdict: 'pass' | 'fail' | 'skipped' }

@@ -135,7 +135,7 @@ export const network: readonly Row[] = [
   },
   {
     id: 'N3', name: 'connections that are reset', fault: 'both sides get a reset after a random number of bytes', expected: 'connected anew, nothing lost, nothing twice',
-    tiers: { commit: 30, nightly: 500, release: 500 },
+    tiers: { commit: 12, nightly: 500, release: 500 },
     run: reset
   },
   {
