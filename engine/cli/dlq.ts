@@ -32,12 +32,14 @@ export function dlq (program: Command, parts: Parts): void {
     .option('--json', 'one JSON object a line')
 
   command('list', 'a line each: position, part, reason, topic, detail').action(async (file: string, options: Options) => {
-    const { letters } = await find(file, options, parts)
+    const { letters, store } = await find(file, options, parts)
+    await store.close()
     const { out } = streams(program)
     for (const letter of letters) out(options.json ? `${JSON.stringify(shown(letter))}\n` : `${new Date(letter.ingest).toISOString()}  ${letter.position}/${letter.part}  ${letter.reason}  ${letter.topic}  ${letter.detail}\n`)
   })
   command('show', 'one message with its bytes').argument('<position>', 'its position').action(async (file: string, position: string, options: Options) => {
-    const { letters } = await find(file, { ...options, requeued: true }, parts, countOf('position', position))
+    const { letters, store } = await find(file, { ...options, requeued: true }, parts, countOf('position', position))
+    await store.close()
     if (letters.length === 0) throw nothing(position)
     const { out } = streams(program)
     for (const letter of letters) out(options.json ? `${JSON.stringify(shown(letter))}\n` : `${Object.entries(shown(letter)).map(([key, value]) => `${key.padEnd(9)} ${String(value)}`).join('\n')}\n\n`)
