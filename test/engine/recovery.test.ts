@@ -149,8 +149,8 @@ const temporary = (t: { teardown (f: () => unknown): void }): string => {
 /** Snapshots all the time, a page in each commit. */
 const snapshots = { replay: -1, slice: 1 }
 
-/** A source that can be read again and has no marks: the ticks are the engine's. `fails`: it dies before that message. */
-function scripted (events: readonly Event[], hand: Hand, mortal: () => Mortal, fails = Infinity) {
+/** A source that can be read again and has no marks: the ticks are the engine's. `fails`: it dies before that message. `together`: messages in a delivery, where no tick stands between. */
+function scripted (events: readonly Event[], hand: Hand, mortal: () => Mortal, { fails = Infinity, together = 1 }: Life) {
   const script = { over: false, spec: none }
   script.spec = defineSource({
     name: 'scripted', summary: 'What a test has written down.', options: Type.Object({}),
@@ -168,7 +168,7 @@ function scripted (events: readonly Event[], hand: Hand, mortal: () => Mortal, f
             }
             void (async () => {
               let position = 0
-              for (const event of events) {
+              for (const [i, event] of events.entries()) {
                 if (stopped) return
                 if (event.do === 'readings') {
                   if (++position <= (from ?? 0)) continue
@@ -177,6 +177,7 @@ function scripted (events: readonly Event[], hand: Hand, mortal: () => Mortal, f
                   intake.message('test', new Uint8Array(10), time)
                   for (const [device, metric, at, value] of event.of) intake.reading(host.series.id('default', DEVICES[device], `m${metric}`), at, value)
                   g.pushed()
+                  if (position % together !== 0 && events[i + 1]?.do === 'readings' && position + 1 !== fails) continue
                 } else if (position >= (from ?? 0)) {
                   time = event.time
                   hand.tick()
@@ -187,7 +188,7 @@ function scripted (events: readonly Event[], hand: Hand, mortal: () => Mortal, f
               script.over = true
             })()
             return () => { stopped = true }
-          }, { linger: 0, rows: 1 })
+          }, { linger: 0, rows: 1000 })
         }
       }
     }
@@ -195,16 +196,17 @@ function scripted (events: readonly Event[], hand: Hand, mortal: () => Mortal, f
   return script
 }
 
-interface Life { readonly crash?: Crash | undefined, readonly fails?: number | undefined }
+interface Life { readonly crash?: Crash | undefined, readonly fails?: number | undefined, readonly together?: number }
 
 /** Lives one after the other; the last one comes to the end. Returns what is stored, and what of the ticks became marks. */
 async function live (t: { teardown (f: () => unknown): void }, events: readonly Event[], lives: readonly Life[]): Promise<{ readonly result: Result, readonly happened: Event[], readonly died: boolean }> {
   const folder = temporary(t)
   const committed: Mortal['committed'][number][] = []
   let died = false
-  for (const { crash, fails } of [...lives, {} as Life]) {
+  for (const life of [...lives, { together: 3 } as Life]) {
+    const { crash } = life
     const hand = new Hand(), mortal = new Mortal(folder, crash), stop = new AbortController()
-    const script = scripted(events, hand, () => mortal, fails)
+    const script = scripted(events, hand, () => mortal, life)
     const run = new Run(work(script.spec, mortal.make), { log, folder, fallback: fileStore, clock: hand.clock, snapshots, maxSeries: 100 })
     let over = false
     const running = run.run(stop.signal).finally(() => { over = true })
