@@ -20,7 +20,7 @@ export function checkAll ({ ledger, database, sent, follower, receipts, scenario
   }
   const last = messages.at(-1)?.position ?? 0
   if ((database.position ?? 0) < last) fail(`the store stands at ${database.position}, the last message is ${last}`)
-  const truth = work(entries.filter(e => e.position <= database.position!))
+  const truth = work(entries.filter(e => e.position <= database.position!), scenario.dedupe)
   same('row', truth.rows, database.rows, (a, b) => Object.is(a.value, b.value) && Object.is(a.ewma, b.ewma))
   same('window', truth.windows, database.windows, sameWindow)
   same('dead letter', truth.dead, database.dead, (a, b) => a === b)

@@ -28,6 +28,7 @@ export class Transaction {
 export class Database {
   readonly world: World
   epoch = 0
+  readonly owners: string[] = []     // processes that took it over, in order
   readonly versions = new Float64Array(PARTITIONS)
   version = 0
   position: number | undefined

@@ -188,7 +188,7 @@ function torn (world: World, { at, bytes }: { readonly at: number, readonly byte
   const holed = Buffer.from(bytes)
   const hole = how < 0.9 ? cut : bytes.length
   holed.fill(0, 0, hole)
-  kept.all.copy(holed, 0, at, Math.min(at + hole, kept.length))
+  if (at < kept.length) kept.all.copy(holed, 0, at, Math.min(at + hole, kept.length))
   return { at, bytes: holed }
 }
 

@@ -18,7 +18,7 @@ export interface Truth {
   received: number, filtered: number, deduplicated: number, dead_lettered: number, aggregated: number, final: number
 }
 
-export function work (entries: readonly Entry[]): Truth {
+export function work (entries: readonly Entry[], dedupes: boolean): Truth {
   const truth: Truth = { rows: new Map(), windows: new Map(), late: [], dead: new Map(), alerts: new Set(), received: 0, filtered: 0, deduplicated: 0, dead_lettered: 0, aggregated: 0, final: 0 }
   const devices = new Map<string, Device>()
   const put = (series: Series, start: number, provisional: boolean) => {
@@ -72,17 +72,17 @@ export function work (entries: readonly Entry[]): Truth {
       device.heard = ingest
       device.silent = 0
       device.reached = Math.max(device.reached, time - TIME.lateness)
-      row(truth, series, { time, value, arrival, position })
+      row(truth, series, { time, value, arrival, position, dedupes })
       close(device, device.reached)
     }
   }
   return truth
 }
 
-function row (truth: Truth, series: Series, { time, value, arrival, position }: { time: number, value: number, arrival: number, position: number }): void {
+function row (truth: Truth, series: Series, { time, value, arrival, position, dedupes }: { time: number, value: number, arrival: number, position: number, dedupes: boolean }): void {
   if (value > MAX) { truth.filtered++; return }
   const there = series.seen.get(time) ?? []
-  if (there.some(v => Object.is(v, value))) { truth.deduplicated++; return }
+  if (dedupes && there.some(v => Object.is(v, value))) { truth.deduplicated++; return }
   series.seen.set(time, [...there, value])
   series.mean = Number.isNaN(series.mean) ? value : Number.isNaN(value) ? series.mean : series.mean + ALPHA * (value - series.mean)
   const key = `${series.name} ${time}${there.length === 0 ? '' : ` #${there.length}`}`

@@ -6,7 +6,7 @@ import { validate } from '../../operators/validate.ts'
 import { FEATURES } from './database.ts'
 
 /** Times in ms of event time. */
-export const TIME = { lateness: 3000, ahead: 30_000, idle: 12_000, forget: 40_000 } as const
+export const TIME = { lateness: 3000, ahead: 30_000, idle: 8000, forget: 24_000 } as const
 export const EVERY = 10_000, ALPHA = 0.25, MAX = 100, HIGH = 70, FOR = 2000
 export const NAME = 'simulated'
 
@@ -29,7 +29,7 @@ export function readingsOf (payload: string): (readonly [metric: string, time: n
 }
 
 /** A small pipeline of everything that remembers: duplicates, averages, windows with provisional rows, an alert that waits. */
-export function pipelineOf (parts: Parts): Pipeline {
+export function pipelineOf (parts: Parts, dedupes: boolean): Pipeline {
   const source = defineSource({
     name: 'devices',
     summary: 'Simulated devices.',
@@ -46,9 +46,11 @@ export function pipelineOf (parts: Parts): Pipeline {
   const rows = defineSink({ name: 'rows', summary: 'The store.', options: Type.Object({ table: Type.String() }), store: (_, __, host) => parts.store(host.series) })
   const follower = defineSink({ name: 'follower', summary: 'A follower.', options: Type.Object({}), follow: (_, host) => parts.follow(host.series) })
   const people = defineSink({ name: 'people', summary: 'A receiver.', options: Type.Object({}), receive: () => parts.receive() })
-  return pipeline(NAME)
-    .from(source(), { lateness: `${TIME.lateness}ms`, ahead: `${TIME.ahead}ms`, idle: `${TIME.idle}ms`, forget: `${TIME.forget}ms` })
-    .pipe(validate({ max: MAX }), dedupe({ within: '10m' }), ewma({ alpha: ALPHA }))
+  const begun = pipeline(NAME)
+    .from(source(), { lateness: `${TIME.lateness}ms`, ahead: `${TIME.ahead}ms`, idle: `${TIME.idle}ms`, forget: `${TIME.forget}ms`, dedupe: dedupes })
+  const checked = begun.pipe(validate({ max: MAX }))
+  const single: typeof checked = dedupes ? checked.pipe(dedupe({ within: '10m' })) as any : checked
+  return single.pipe(ewma({ alpha: ALPHA }))
     .branch('windows', p => p.pipe(tumbling({ every: `${EVERY}ms`, features: FEATURES })).to(rows({ table: 'windows' })))
     .alert('high', { when: { value: { above: HIGH } }, for: `${FOR}ms` }, people())
     .to(rows({ table: 'readings' }), follower())

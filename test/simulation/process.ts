@@ -18,6 +18,9 @@ export class Process {
   paused = false
   /** Calls and answers until it is killed. */
   fuse = Infinity
+  /** With the next answer to this it is paused. */
+  freezes = ''
+  frozen: () => void = () => {}
   /** Asks it to stop. */
   stop: () => void = () => {}
   died: ((why: string) => void)[] = []
@@ -77,6 +80,13 @@ export class Process {
     if (!this.alive) return
     if (this.paused) { this.waiting.push(() => this.give(act, what)); return }
     if (what !== '') this.burn(what)
+    if (what !== '' && what === this.freezes) {
+      this.freezes = ''
+      this.world.note(`${this.name} is frozen at ${what}`)
+      this.pause()
+      this.frozen()
+      return this.give(act, what)
+    }
     if (this.alive) act()
   }
 

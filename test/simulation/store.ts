@@ -43,6 +43,7 @@ export class SimulatedStore implements Store {
       try {
         const taken = await this.alone(() => {
           database.epoch++
+          database.owners.push(process.name)
           database.world.note(`${process.name} takes over with epoch ${database.epoch}`)
           this.versions = database.versions.slice()
           this.version = database.version

@@ -71,6 +71,7 @@ export class World {
 
   /** Runs until `until` holds, nothing is left, the time has come or something is wrong. Returns whether `until` holds. */
   async run (to: number, until: () => boolean = () => false): Promise<boolean> {
+    await turn()
     while (this.violation === undefined) {
       if (until()) return true
       const next = this.heap[0]
