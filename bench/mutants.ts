@@ -9,9 +9,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { keep } from './keep.ts'
+import { find } from '../test/simulation/find.ts'
+import { plants } from '../test/simulation/plants.ts'
 import { mutants, type Mutant } from './mutants/list.ts'
 
-const SEEDS = 200, CHUNK = 10        // of the simulation, at the most and at once
+const SEEDS = 400                    // of the simulation, at the most
 const WITHIN = 300_000               // ms for a test
 const SOURCES = ['engine', 'connectors', 'operators', 'models', 'sinks', 'migrations', 'data', 'test', 'index.ts', 'package.json', 'tsconfig.json']
 
@@ -21,17 +23,18 @@ const lines: object[] = []
 process.on('exit', () => rmSync(copy, { recursive: true, force: true }))
 symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
 
-const chosen = mutants.filter(m => only === undefined || m.name.includes(only))
+const isAsked = ({ name }: { readonly name: string }) => only === undefined || name.includes(only)
+for (const plant of plants.filter(isAsked)) {
+  const found = await find(plant, SEEDS)
+  tell({ mutant: plant.name, row: 'X1', caught: found !== undefined, seeds: found?.seeds ?? SEEDS, why: found?.why })
+}
+const chosen = mutants.filter(isAsked)
 fresh()
-for (const by of new Set(chosen.map(m => m.by))) if ((by === 'X1' ? simulate(1) : run(by)) !== undefined) throw new Error(`${by} fails without a bug`)
+for (const by of new Set(chosen.map(m => m.by))) if (run(by) !== 0) throw new Error(`${by} fails without a bug`)
 for (const mutant of chosen) {
   fresh()
-  plant(mutant)
-  const found = mutant.by === 'X1' ? simulate() : run(mutant.by)
-  const line = { mutant: mutant.name, row: mutant.row, caught: found !== undefined, ...mutant.by === 'X1' ? { seeds: found ?? SEEDS } : { test: mutant.by, runs: 1 } }
-  lines.push(line)
-  process.stdout.write(json ? `${JSON.stringify(line)}\n` : `${found === undefined ? 'NOT CAUGHT' : 'caught    '}  ${mutant.row.padEnd(5)} ${mutant.name}${mutant.by === 'X1' ? `, after ${found ?? SEEDS} seeds` : `, by ${mutant.by}`}\n`)
-  if (found === undefined) process.exitCode = 1
+  plantIn(mutant)
+  tell({ mutant: mutant.name, row: mutant.row, caught: run(mutant.by) !== 0, runs: 1, why: mutant.by })
 }
 if (save) keep('mutants', lines)
 
@@ -40,22 +43,19 @@ function fresh (): void {
 }
 
 /** Writes the bug into the copy. Throws when the line that it is in is not there any more. */
-function plant ({ name, file, find, replace }: Mutant): void {
+function plantIn ({ name, file, find, replace }: Mutant): void {
   const path = join(copy, file), text = readFileSync(path, 'utf8')
   if (text.split(find).length !== 2) throw new Error(`${name}: ${file} has ${text.split(find).length - 1} times: ${find}`)
   writeFileSync(path, text.replace(find, () => replace))
 }
 
-/** Seeds until the first violation. */
-function simulate (seeds = SEEDS): number | undefined {
-  for (let from = 1; from <= seeds; from += CHUNK) {
-    const { status, stdout } = spawnSync(process.execPath, ['--import', 'tsx', 'test/simulation/main.ts', '--from', String(from), '--seeds', String(CHUNK)], { cwd: copy, encoding: 'utf8', timeout: WITHIN })
-    if (status !== 0) return Number(/^seed (\d+):/m.exec(stdout)?.[1] ?? from)
-  }
-  return undefined
+function run (test: string): number | null {
+  return spawnSync(process.execPath, ['--import', 'tsx', test], { cwd: copy, encoding: 'utf8', timeout: WITHIN }).status
 }
 
-function run (test: string): 1 | undefined {
-  const { status } = spawnSync(process.execPath, ['--import', 'tsx', test], { cwd: copy, encoding: 'utf8', timeout: WITHIN })
-  return status === 0 ? undefined : 1
+function tell (line: { readonly mutant: string, readonly row: string, readonly caught: boolean, readonly seeds?: number, readonly runs?: number, readonly why: string | undefined }): void {
+  lines.push(line)
+  const { mutant, row, caught, seeds, why } = line
+  process.stdout.write(json ? `${JSON.stringify(line)}\n` : `${caught ? 'caught    ' : 'NOT CAUGHT'}  ${row.padEnd(5)} ${mutant}${seeds === undefined ? '' : `, after ${seeds} seeds`}: ${why ?? ''}\n`)
+  if (!caught) process.exitCode = 1
 }

@@ -27,7 +27,10 @@ export const plants: readonly Plant[] = [
   }) },
   { name: 'a store without the guard of the epoch', omit: { epoch: true } },
   { name: 'a commit of unknown outcome is tried again, behind a guard without version', omit: { version: true, unknown: true } },
-  { name: 'what may come again is forgotten at a start', plant: () => instead(Journal, 'readSenders', () => async function () {}) },
+  { name: 'what may come again is forgotten at a start', plant: () => instead(Journal, 'openWal', before => async function (...args) {
+    await before.apply(this, args)
+    this.redeliveries.clear()
+  }) },
   { name: 'a message that comes again is not looked for', plant: () => instead(Redeliveries, 'find', () => () => undefined) },
   { name: 'what was confirmed is never forgotten, and found by packet id alone', plant: () => instead(Redeliveries, 'find', () => function (client, packet) { return this.clients.get(client)?.get(packet)?.position }) },
   { name: 'the record of what may come again is trusted before it is durable', plant: () => instead(Journal, 'putSenders', before => function () {
