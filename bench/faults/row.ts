@@ -28,9 +28,9 @@ export interface Bench {
   readonly signal: AbortSignal       // aborted: end
   /** What must be undone when the row has run, in reverse, also after an error. */
   readonly closing: (() => unknown)[]
-  say (line: string): void
+  readonly say: (line: string) => void
   /** A real PostgreSQL that all rows share, one after the other: who breaks it mends it. */
-  server (): Promise<Server>
+  readonly server: () => Promise<Server>
 }
 
 /** A row cannot run here: a program is missing, or the system does not allow what it does. */
@@ -40,6 +40,9 @@ export class Skipped extends Error {}
 export function exact ({ lost, duplicated, phantom, state_mismatches }: Readonly<Record<'lost' | 'duplicated' | 'phantom' | 'state_mismatches', number>>): string[] {
   return Object.entries({ lost, duplicated, phantom, state_mismatches }).filter(([, n]) => n !== 0).map(([what, n]) => `${n} ${what}`)
 }
+
+/** What a sender sends again is found in the log: no message may stand there twice, even if a step of the pipeline would find it. */
+export const once = ({ repeated }: { readonly repeated: number }): string[] => unless(repeated === 0, `${repeated} messages stand in the log twice`)
 
 /** What is said when `holds` is not. */
 export const unless = (holds: boolean, wrong: string): string[] => holds ? [] : [wrong]
