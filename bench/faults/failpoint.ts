@@ -37,6 +37,9 @@ const after = <A extends unknown[], R>(method: (...args: A) => Promise<R>, here:
   return result
 }
 
+/** Puts `around` in the place of a method. */
+function wrap<T extends object, K extends keyof T> (owner: T, method: K, around: (original: T[K]) => T[K]): void { owner[method] = around(owner[method]) }
+
 // the log
 const open = Wal.open.bind(Wal)
 Wal.open = (folder, options, signal) => open(folder, { ...options, segment: SEGMENT, durable: upTo => { options.durable?.(upTo); pass('log.told') } }, signal)
@@ -59,22 +62,20 @@ files.datasync = after(files.datasync, function (this: FileHandle) { return segm
 
 // the commit
 const isEnd = (sql: string) => sql.endsWith(' COMMIT')
-const { script, copy, query } = Session.prototype
-Session.prototype.script = after(before(function (this: Session, sql: string) {
+wrap(Session.prototype, 'script', script => after(before(function (this: Session, sql: string) {
   const sent = script.call(this, sql)
   if (isEnd(sql)) setImmediate(() => pass('commit.sent'))
   return sent
-}, sql => isEnd(sql) ? 'commit.ready' : undefined), sql => isEnd(sql) ? 'commit.done' : sql.startsWith('BEGIN; UPDATE checkpoint') ? 'commit.begun' : undefined)
-Session.prototype.copy = after(copy, sql => sql.startsWith('COPY snapshot_pages') ? 'commit.pages' : 'commit.copied')
-Session.prototype.query = after(query, sql => sql.includes('INSERT INTO alerts ') ? 'commit.alerts' : sql.startsWith('INSERT INTO snapshots') ? 'commit.snapshot' : undefined) as typeof query
+}, sql => isEnd(sql) ? 'commit.ready' : undefined), sql => isEnd(sql) ? 'commit.done' : sql.startsWith('BEGIN; UPDATE checkpoint') ? 'commit.begun' : undefined))
+wrap(Session.prototype, 'copy', copy => after(copy, sql => sql.startsWith('COPY snapshot_pages') ? 'commit.pages' : 'commit.copied'))
+wrap(Session.prototype, 'query', query => after(query, sql => sql.includes('INSERT INTO alerts ') ? 'commit.alerts' : sql.startsWith('INSERT INTO snapshots') ? 'commit.snapshot' : undefined) as typeof query)
 
 // what becomes of an alert
-PostgresStore.prototype.settle = before(PostgresStore.prototype.settle, (_, { state }) => state === 'delivered' ? 'alert.sent' : undefined)
+wrap(PostgresStore.prototype, 'settle', settle => before(settle, (_, { state }) => state === 'delivered' ? 'alert.sent' : undefined))
 
-const { due } = Checkpoints.prototype
 let last = performance.now()
-Checkpoints.prototype.due = function (crowded) {
+wrap(Checkpoints.prototype, 'due', due => function (this: Checkpoints, crowded) {
   if (this.isUnderWay || performance.now() - last < SNAPSHOTS) return due.call(this, crowded)
   last = performance.now()
   return true
-}
+})

@@ -21,7 +21,8 @@ import { webhook } from './webhook.ts'
 const rows: readonly Row[] = [...kills, ...inside, ...brokers, ...database, ...twinRows, ...disk, ...damages, ...network, ...webhook, ...dataRows]
 
 interface Asked { readonly tier: Tier, readonly rows: readonly Row[], readonly seed: number, readonly rounds: number | undefined, readonly stretch: number, readonly json: boolean, readonly save: boolean }
-type Line = Readonly<Record<string, Value | readonly string[]>> & { readonly verdict: 'pass' | 'fail' | 'skipped' }
+interface Outcome { readonly verdict: 'pass' | 'fail' | 'skipped', readonly wrong?: readonly string[] }
+type Line = Outcome & { readonly row: string, readonly name: string, readonly tier: Tier, readonly commit: string } & Readonly<Record<string, Value | readonly string[]>>
 
 const asked = read()
 if (asked !== undefined) await run(asked)
@@ -80,7 +81,7 @@ async function run ({ tier, rows, seed, rounds, stretch, json, save }: Asked): P
 }
 
 /** Runs a row; what it has not expected is a failure too. */
-async function attempt (row: Row, bench: Bench): Promise<Line> {
+async function attempt (row: Row, bench: Bench): Promise<Outcome> {
   const began = performance.now(), rest = () => ({ seconds: Math.round((performance.now() - began) / 100) / 10, load: Math.round(loadavg()[0] * 10) / 10 })
   try {
     try {

@@ -41,6 +41,9 @@ export function exact ({ lost, duplicated, phantom, state_mismatches }: Readonly
   return Object.entries({ lost, duplicated, phantom, state_mismatches }).filter(([, n]) => n !== 0).map(([what, n]) => `${n} ${what}`)
 }
 
+/** What a sender sends again is found in the log: no message may stand there twice, even if a step of the pipeline would find it. */
+export const once = ({ repeated }: { readonly repeated: number }): string[] => unless(repeated === 0, `${repeated} messages stand in the log twice`)
+
 /** What is said when `holds` is not. */
 export const unless = (holds: boolean, wrong: string): string[] => holds ? [] : [wrong]
 
