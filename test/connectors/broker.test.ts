@@ -41,6 +41,7 @@ for (const qos of [1, 2] as const) {
   t.test(`at QoS ${qos} the acknowledgement goes out when the message is durable in the log and not before`, async t => {
     const disk = new Disk()
     const { reader, url } = await listen(t, {}, { commit: false, log: { fs: disk.fs } })
+    t.teardown(() => disk.release())
     const device = await client(t, url)
     disk.hold()
     let acknowledged = 0
@@ -58,6 +59,7 @@ for (const qos of [1, 2] as const) {
 t.test('a stop makes durable what was heard, and acknowledges it; the next start has it', async t => {
   const disk = new Disk(), log = { folder: folder(t) }
   const { reader, url } = await listen(t, {}, { log: { ...log, fs: disk.fs } })
+  t.teardown(() => disk.release())
   const device = await client(t, url)
   disk.hold()
   const acknowledged: string[] = []

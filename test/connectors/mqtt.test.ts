@@ -67,6 +67,7 @@ t.test('no PUBACK goes out before the sync of the log: after a lost connection t
   let pubacks = 0
   const proxy = await tap(t, running, packet => { if (packet[0] === 0x40) pubacks += packet.length / 4 })
   const reader = source(t, { url: proxy.url, protocolVersion: 4 }, { log: { fs: disk.fs } })
+  t.teardown(() => disk.release())   // else a failure before it would never end
   await ready(reader)
   const journal = (await reader.journal)!, { bytes } = journal.wal
   disk.hold()
@@ -130,6 +131,7 @@ t.test('the contract with mqtt.js 5.16.0: PUBACKs leave by _sendPacket, in order
   const sent: number[] = [], disk = new Disk()
   const proxy = await tap(t, await real(t), packet => { if (packet[0] === 0x40) for (let i = 0; i < packet.length; i += 4) sent.push(packet.readUInt16BE(i + 2)) })
   const reader = source(t, { url: proxy.url, protocolVersion: 4 }, { log: { fs: disk.fs } })
+  t.teardown(() => disk.release())   // else a failure before it would never end
   await ready(reader)
   const device = await publisher(t, proxy.direct)
   const publish = async (from: number, to: number) => { for (let i = from; i < to; i++) await device.publishAsync('acme/p1/flow', say(i), { qos: 1 }) }
