@@ -71,6 +71,7 @@ export class Journal implements ListenerHost {
   private closed = false
   private waiting: (() => void)[] = []
   private full: MillraceError | undefined      // the disk is: opening again
+  private readonly salts = new Set<number>()   // of the segments that this process knows
 
   private constructor (spec: SourceSpec, identity: { readonly id: string, readonly client: string }, options: JournalOptions) {
     const { clock = real, fs = disk } = options
@@ -233,6 +234,9 @@ export class Journal implements ListenerHost {
         else this.fail(error)
       }
     }, signal)
+    const known = this.salts.size === 0 || wal.segments.slice(0, -1).every(({ salt }) => this.salts.has(salt))       // the last one is new
+    if (!known) throw new MillraceError('log/locked', `log: another process has had ${folder} meanwhile`, { help: 'stop one of them' })
+    for (const { salt } of wal.segments) this.salts.add(salt)
     this.saying = 0
     const { position, newest } = await readSenders(wal, this.fs, folder, this.redeliveries)
     this.senders = position

@@ -129,6 +129,7 @@ export class LogSource implements Source {
       await this.reader?.close()
       this.reader = undefined
       await journal.reopened()
+      if (journal.failure !== undefined) throw journal.failure
     }
   }
 

@@ -90,14 +90,20 @@ export function readHeader (bytes: Buffer): { first: number, before: Pick<Segmen
   return { first: bytes.readDoubleLE(8), before: { first: bytes.readDoubleLE(16), bytes: bytes.readDoubleLE(24) }, salt: bytes.readUInt32LE(32) }
 }
 
-/** A new segment after `before`, durable with its name. `again`: one that has no records yet is there and is begun anew. */
-export async function create (fs: FileSystem, folder: string, first: number, before: Segment | undefined, salt: number, again = false): Promise<{ segment: Segment, handle: FileHandle }> {
-  const file = join(folder, nameOf(first))
-  const handle = await fs.open(file, again ? 'r+' : 'wx', 0o600)
+/**
+ * A new segment after `before`, durable with its name. `again`: one that has no records yet is there, and another file takes its
+ * place: a process that was overtaken may still have that one open. `guard` throws unless the folder is ours.
+ */
+export async function create (fs: FileSystem, folder: string, first: number, before: Segment | undefined, salt: number, again: boolean, guard: () => void): Promise<{ segment: Segment, handle: FileHandle }> {
+  const file = join(folder, nameOf(first)), made = again ? `${file}.${salt.toString(36)}` : file
+  const handle = await fs.open(made, 'wx', 0o600)
   try {
-    if (again) await handle.truncate(0)
     await writeAll(handle, header(first, before, salt), HEADER, 0)
     await handle.sync()
+    if (again) {
+      guard()
+      await fs.rename(made, file)
+    }
     await syncFolder(fs, folder)
   } catch (error) {
     await handle.close().catch(() => {})

@@ -193,6 +193,7 @@ export class Wal implements Tail {
         this.guard()
         if (this.segments.at(-1)!.bytes >= this.limit) {
           await this.begin()
+          this.guard()
           this.options.begun?.()
         }
         const segment = this.segments.at(-1)!
@@ -213,7 +214,7 @@ export class Wal implements Tail {
 
   /** A new segment for what comes after the durable records: its presence says that all before it is whole. */
   private async begin (again = false): Promise<void> {
-    const { segment, handle } = await create(this.fs, this.folder, this.durable + 1, this.segments.at(-1), this.salt, again)
+    const { segment, handle } = await create(this.fs, this.folder, this.durable + 1, this.segments.at(-1), this.salt, again, () => this.guard())
     const before = this.handle
     this.handle = handle
     this.segments.push(segment)

@@ -6,6 +6,7 @@ import { disk as files, type FileSystem } from '../../engine/files.ts'
 /** What has been done to one folder. A file is known by a number of its own, whatever its name. */
 type Op =
   | { readonly do: 'create' | 'unlink', readonly file: number, readonly name: string }
+  | { readonly do: 'rename', readonly file: number, readonly from: string, readonly name: string }
   | { readonly do: 'write', readonly file: number, readonly at: number, readonly bytes: Buffer }
   | { readonly do: 'truncate', readonly file: number, readonly length: number }
   | { readonly do: 'sync', readonly file: number }
@@ -43,6 +44,13 @@ export class RecordedDisk {
         }
         const file = this.names.get(name)!
         return this.handle(await disk.open(path, flags), () => ({ do: 'sync', file }), file)
+      },
+      rename: async (from, to) => {
+        const old = basename(String(from)), name = basename(String(to)), file = this.names.get(old)
+        if (file === undefined) return await disk.rename(from, to)      // the lock
+        await this.step({ do: 'rename', file, from: old, name }, () => disk.rename(from, to))
+        this.names.delete(old)
+        this.names.set(name, file)
       },
       unlink: async path => {
         const name = basename(String(path))
@@ -105,7 +113,7 @@ function* variants (ops: readonly Op[]): Generator<Map<string, Buffer>> {
   const content = new Map<number, Buffer>(), pending = new Map<number, Op[]>()
   let names = new Map<string, number>(), changes: Op[] = []
   for (const op of ops) {
-    if (op.do === 'create' || op.do === 'unlink') changes.push(op)
+    if (op.do === 'create' || op.do === 'unlink' || op.do === 'rename') changes.push(op)
     else if (op.do === 'write' || op.do === 'truncate') pending.set(op.file, [...pending.get(op.file) ?? [], op])
     else if (op.do === 'sync') {
       content.set(op.file, (pending.get(op.file) ?? []).reduce((b, o) => applied(b, o, o.do === 'write' ? o.bytes : undefined), content.get(op.file) ?? Buffer.alloc(0)))
@@ -131,6 +139,7 @@ function renamed (names: ReadonlyMap<string, number>, changes: readonly Op[]): M
   for (const op of changes) {
     if (op.do === 'create') after.set(op.name, op.file)
     else if (op.do === 'unlink') after.delete(op.name)
+    else if (op.do === 'rename') { after.delete(op.from); after.set(op.name, op.file) }
   }
   return after
 }

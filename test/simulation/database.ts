@@ -31,6 +31,7 @@ export class Database {
   readonly owners: string[] = []     // processes that took it over, in order
   readonly versions = new Float64Array(PARTITIONS)
   version = 0
+  damages = false                    // before it is opened next
   position: number | undefined
   origin: string | undefined
   counts: Record<string, Counts> = {}
@@ -147,15 +148,16 @@ export class Database {
     return [...newest.values()].map(e => e.page)
   }
 
-  /** A page of the newest snapshot loses a bit. */
-  damage (): boolean {
+  /** If it is to be: a page of the newest snapshot loses a bit. */
+  damage (): void {
     const [newest, older] = this.snapshots
+    if (!this.damages) return
+    this.damages = false
     const at = this.pages.findIndex(p => p.generation === newest?.generation)
-    if (older === undefined || at < 0) return false
+    if (older === undefined || at < 0) return
     const { generation, page } = this.pages[at], data = Buffer.from(page.data)
     data[data.length >> 1] ^= 4
     this.pages[at] = { generation, page: { ...page, data } }
-    return true
   }
 }
 

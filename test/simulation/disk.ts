@@ -155,7 +155,7 @@ export class Disk {
     }
     for (const op of file.dirty) file.kept.apply(op)
     file.dirty = []
-    this.synced(path, file)
+    for (const [name, other] of this.names) if (other === file) this.synced(name, file)      // it may have another name by now
   }
 
   private syncNames (folder: string): void {

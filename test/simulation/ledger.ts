@@ -14,6 +14,8 @@ export interface Entry { readonly position: number, readonly kind: Kind, readonl
 export class Ledger {
   /** Everything up to here is on the disk. */
   durable = 0
+  /** The newest message among that. */
+  message = 0
   private readonly disk: Disk
   private readonly gone = new Map<string, Buffer>()
   private readonly parsed = new WeakMap<File, { at: number, next: number, salt: number }>()
@@ -57,7 +59,9 @@ export class Ledger {
       this.parsed.set(file, place = { at: HEADER, next: header.first, salt: header.salt })
     }
     for (let size = sizeAt(bytes, place.at, bytes.length, place.next, place.salt); size > 0; size = sizeAt(bytes, place.at, bytes.length, place.next, place.salt)) {
-      this.durable = Math.max(this.durable, place.next++)
+      this.durable = Math.max(this.durable, place.next)
+      if (bytes[place.at + 12] === kinds.message) this.message = Math.max(this.message, place.next)
+      place.next++
       place.at += size
     }
   }

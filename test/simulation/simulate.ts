@@ -91,7 +91,7 @@ export class Life {
 
   private rested (): boolean {
     return this.peers.every(p => p.idle) && [...this.database.outbox.values()].every(e => e.state === 'delivered')
-      && (this.database.position ?? 0) > 0 && this.processes.some(p => p.alive) && !this.processes.some(p => p.alive && p.paused)
+      && (this.database.position ?? 0) >= this.ledger.message && this.processes.some(p => p.alive) && !this.processes.some(p => p.alive && p.paused)
   }
 
   private unrest (): string {
@@ -134,7 +134,7 @@ export class Life {
     } else if (kind === 'pause' && someone !== undefined) {
       someone.pause()
       world.at(n * 600, () => { world.note(`${someone.name} goes on`); someone.resume() })
-      world.at(n * 300, () => { if (!this.calm && this.processes.filter(p => p.alive).length < 2) this.start(world.pick(['b', 'c'])) })
+      world.at(n * 300, () => { if (!this.calm && this.processes.filter(p => p.alive).length < 2 && disk.names.has(`${FOLDER}/log.json`)) this.start(world.pick(['b', 'c'])) })
     } else if (kind === 'freeze' && someone !== undefined) {
       someone.freezes = ['store: begin', 'store: update', 'store: rows', 'store: commit'][n % 4]
       someone.frozen = () => {
@@ -157,7 +157,7 @@ export class Life {
     else if (kind === 'receiver down') this.whileDown(this.receipts, n * 300)
     else if (kind === 'damage' && !this.damaged) {
       for (const p of this.processes) p.kill('killed, and a snapshot damaged')
-      this.damaged = this.database.damage()
+      this.damaged = this.database.damages = true
     }
   }
 
@@ -219,7 +219,8 @@ export class Life {
     }
     try { await journal?.close() } catch (error) { failure ??= error }
     if (!p.alive) return
-    const expected = failure === undefined ? asked : failure instanceof Transient ? asked : failure instanceof MillraceError && EXPECTED.includes(failure.code)
+    const errno = (failure as NodeJS.ErrnoException | undefined)?.code ?? ''
+    const expected = failure === undefined ? asked : failure instanceof Transient ? asked : failure instanceof MillraceError && EXPECTED.includes(failure.code) || ['EIO', 'ENOSPC'].includes(errno)
     const { owners } = this.database, overtaken = owners.includes(p.name) && owners.at(-1) !== p.name        // what it says then matters to nobody
     if (!expected && !overtaken) world.violate(failure === undefined ? `${p.name} ends though nobody has asked it to` : new Error(`${p.name} fails: ${(failure as Error).message}`, { cause: failure }))
     if (failure instanceof MillraceError) world.count(failure.code)

@@ -42,6 +42,7 @@ export class SimulatedStore implements Store {
     for (const wait of backoff(undefined, undefined, () => process.clock.random())) {
       try {
         const taken = await this.alone(() => {
+          database.damage()
           database.epoch++
           database.owners.push(process.name)
           database.world.note(`${process.name} takes over with epoch ${database.epoch}`)
