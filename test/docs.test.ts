@@ -213,7 +213,7 @@ function faultOf ([name, ...words]: readonly string[]): string | undefined {
   if (name !== 'millrace' || words.length === 0 || words[0].startsWith('-')) return undefined
   let command = program.commands.find(c => c.name() === words[0] || c.aliases().includes(words[0]))
   if (command === undefined) return `there is no command "${words[0]}"`
-  if (command.commands.length > 0) command = command.commands.find(c => c.name() === words[1])
+  if (command.commands.length > 0 && words.length > 1) command = command.commands.find(c => c.name() === words[1])
   if (command === undefined) return `${words[0]} has no command "${words[1]}"`
   const flag = words.slice(1).find(w => w.startsWith('-') && !command.options.some(o => o.short === w || o.long === w.split('=')[0]))
   return flag === undefined ? undefined : `${words[0]} has no ${flag}`
