@@ -16,7 +16,7 @@ void t.test('a seed that is played again gives the same, event for event', async
   }
 })
 
-void t.test('planted bugs are found', { timeout: 200_000 }, async t => {
+void t.test('planted bugs are found', { timeout: 400_000 }, async t => {
   for (const plant of plants.filter(p => p.quick)) {
     const found = await find(plant, 60)
     t.ok(found, plant.name)
@@ -25,7 +25,7 @@ void t.test('planted bugs are found', { timeout: 200_000 }, async t => {
   t.ok(plants.filter(p => p.quick).length >= 8)
 })
 
-void t.test('through any faults every acknowledged message has one fate, and all that was worked out is right', { timeout: 230_000 }, async t => {
+void t.test('through any faults every acknowledged message has one fate, and all that was worked out is right', { timeout: 500_000 }, async t => {
   const seen: Record<string, number> = {}
   let seeds = 0, seconds = 0
   const began = process.cpuUsage()

@@ -20,13 +20,13 @@ function instead (of: { readonly prototype: any }, method: string, make: (before
 }
 
 export const plants: readonly Plant[] = [
-  { name: 'acknowledged before the sync', plant: () => instead(Journal, 'append', before => function (message) {
+  { name: 'acknowledged before the sync', quick: true, plant: () => instead(Journal, 'append', before => function (message) {
     const position = before.call(this, message)
     if (position !== undefined) this.listener?.durable(position)
     return position
   }) },
   { name: 'a store without the guard of the epoch', omit: { epoch: true } },
-  { name: 'a commit of unknown outcome is tried again, behind a guard without version', omit: { version: true, unknown: true } },
+  { name: 'a commit of unknown outcome is tried again, behind a guard without version', quick: true, omit: { version: true, unknown: true } },
   { name: 'what may come again is forgotten at a start', plant: () => instead(Journal, 'openWal', before => async function (...args) {
     await before.apply(this, args)
     this.redeliveries.clear()
@@ -45,24 +45,24 @@ export const plants: readonly Plant[] = [
     this.touched[this.pages[page].partition] = 1
     this.dirty[page] = true
   }) },
-  { name: 'changed pages are not part of the next snapshot', plant: () => instead(Snapshots, 'change', () => function (page) {
+  { name: 'changed pages are not part of the next snapshot', quick: true, plant: () => instead(Snapshots, 'change', () => function (page) {
     this.touched[this.pages[page].partition] = 1
     if (this.pending[page]) this.copy(page)
   }) },
-  { name: 'silence is not replayed', plant: () => instead(Recovery, 'replay', before => function (flow, delivery, process) {
+  { name: 'silence is not replayed', quick: true, plant: () => instead(Recovery, 'replay', before => function (flow, delivery, process) {
     return before.call(this, flow, delivery, (f: unknown, d: any) => d.mark?.kind === 'tick' ? (f as any).position = d.upTo : process(f, d))
   }) },
-  { name: 'outputs of a replay are written again', plant: () => instead(Recovery, 'replay', () => (_, delivery) => delivery) },
-  { name: 'a replay ends one record too early', plant: () => instead(Recovery, 'caughtUp', before => function (flow) { return before.call(this, flow) || flow.position >= this.upTo - 1 }) },
+  { name: 'outputs of a replay are written again', quick: true, plant: () => instead(Recovery, 'replay', () => (_, delivery) => delivery) },
+  { name: 'a replay ends one record too early', quick: true, plant: () => instead(Recovery, 'caughtUp', before => function (flow) { return before.call(this, flow) || flow.position >= this.upTo - 1 }) },
   { name: 'the place in the log moves to the newest snapshot', plant: () => instead(Checkpoints, 'committed', before => function (part, marks) {
     const done = before.call(this, part, marks)
     return done === undefined ? undefined : this.kept.at(-1)
   }) },
-  { name: 'the place in the log moves before the commit', plant: () => instead(Run, 'settle', before => function (outputs, ...rest) {
+  { name: 'the place in the log moves before the commit', quick: true, plant: () => instead(Run, 'settle', before => function (outputs, ...rest) {
     this.source.done?.(outputs.position)
     return before.call(this, outputs, ...rest)
   }) },
-  { name: 'an alert is sent when it is decided', plant: () => instead(Run, 'settle', before => function (outputs, ...rest) {
+  { name: 'an alert is sent when it is decided', quick: true, plant: () => instead(Run, 'settle', before => function (outputs, ...rest) {
     for (const { event } of outputs.alerts) for (const receiver of this.dispatcher?.options.receivers.values() ?? []) void receiver.send(event, new AbortController().signal).catch(() => {})
     return before.call(this, outputs, ...rest)
   }) },
@@ -70,6 +70,6 @@ export const plants: readonly Plant[] = [
     void this.options.store.settle(entry, { state: 'delivered' }).catch(() => {})
     return before.call(this, entry)
   }) },
-  { name: 'a start says that everybody was listening', plant: () => instead(Watermarks, 'listen', () => () => {}) },
+  { name: 'a start says that everybody was listening', quick: true, plant: () => instead(Watermarks, 'listen', () => () => {}) },
   { name: 'a process writes on after it was overtaken', plant: () => instead(Wal, 'guard', () => () => {}) }
 ]
