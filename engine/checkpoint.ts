@@ -54,7 +54,7 @@ export class Checkpoints {
   hurry (): void { this.urgent = true }
 
   /** Is it time for one? `crowded`: the source has no room for what the older ones keep. */
-  due (crowded: boolean): boolean { return this.underWay === undefined && (this.urgent || this.work > this.sizes.replay || this.marks > MARKS || crowded && this.flow.position > (this.kept.at(-1) ?? 0)) }
+  due (crowded: boolean): boolean { return this.underWay === undefined && (this.urgent || this.work > this.sizes.replay || this.marks > MARKS || crowded && this.flow.position > (this.kept[0] ?? 0)) }
   get isUnderWay (): boolean { return this.underWay !== undefined }
 
   /** Begins one of the state as it is: between two deliveries, when all before is committed. What one under way has is part of it. */
