@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 
@@ -39,13 +39,19 @@ export class Archive {
     for (const name of this.seen.keys()) this.seen.set(name, COPIED)
   }
 
+  /** An empty segment is begun anew as another file of the same name. */
+  private isKept (path: string): boolean {
+    try { return statSync(path).ino === statSync(join(this.folder, basename(path))).ino } catch { return true }      // dropped: what is kept stays
+  }
+
   private look (): void {
     for (const path of segmentsIn(this.log)) {
       const name = basename(path)
       const before = this.seen.get(name)
-      if (before === path || before === COPIED) continue
-      if (before !== undefined) throw new Error(`two logs: ${before} and ${path}`)
+      if (before === COPIED || before === path && this.isKept(path)) continue
+      if (before !== undefined && before !== path) throw new Error(`two logs: ${before} and ${path}`)
       try {
+        if (before === path) rmSync(join(this.folder, name))
         linkSync(path, join(this.folder, name))
         this.seen.set(name, path)
       } catch (error) {

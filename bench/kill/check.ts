@@ -150,7 +150,7 @@ class Checker {
 
   /** A dead letter for each reading on which an operator threw: that is its fate, it is not lost. */
   private async checkDead (): Promise<void> {
-    const rows = await this.query("SELECT topic, (convert_from(payload, 'UTF8')::json ->> 'ts')::float8 AS time FROM dead_letters WHERE reason = 'operator_failed'")
+    const rows = await this.query("SELECT topic, (convert_from(payload, 'UTF8')::json ->> 'time')::float8 AS time FROM dead_letters WHERE reason = 'operator_failed'")
     const there = new Set(rows.map(({ topic, time }) => `${topic.split('/').slice(1).join('/')} ${Math.round(time * 1000)}`))
     for (const { name, micros } of this.truth.dead) {
       if (there.has(`${name} ${micros}`)) this.observed[messageOf(this.plan, { series: seriesOf(name), n: (micros - this.plan.start) / stepOf(this.plan) })] = 1
