@@ -14,18 +14,22 @@ const READINGS: readonly string[] = ['operator_failed', 'rejected_by_store', 'be
 
 /**
  * Leaves requests for the engine that reads the log in `folder`, which takes them up within a second, or when it starts. A message
- * of which several readings were refused is read again as a whole, once. Returns those letters that cannot be read again.
+ * of which several readings were refused is read again as a whole, once: its bytes stand with its first letter. Returns the letters
+ * that cannot be read again, and why.
  */
-export async function leaveRequests (folder: string, letters: readonly Letter[]): Promise<readonly Letter[]> {
+export async function leaveRequests (folder: string, letters: readonly Letter[]): Promise<ReadonlyMap<Letter, string>> {
   const to = join(folder, FOLDER)
   await mkdir(to, { recursive: true, mode: 0o700 })
-  const refused: Letter[] = []
+  const refused = new Map<Letter, string>()
   for (const letter of letters) {
     const { origin, position, part, reason, topic, payload } = letter
     const single = READINGS.includes(reason)
-    if (!single && part > 0) continue
+    if (!single && part > 0) {
+      if (!letters.some(l => l.part === 0 && l.position === position && l.origin === origin)) refused.set(letter, `the bytes of its message stand with ${position}/0: name the position, without a reason`)
+      continue
+    }
     const reading = single ? readingOf(payload) : undefined
-    if (single && reading === undefined) { refused.push(letter); continue }
+    if (single && reading === undefined) { refused.set(letter, 'it is a row of a window'); continue }
     const key = `${reason === 'late' ? 'late' : 'dead'}:${origin}/${position}/${part}`
     const name = Buffer.from(key).toString('base64url')
     await writeFile(join(to, `${name}.new`), JSON.stringify({ key, topic, reading, payload: Buffer.from(payload).toString('base64') }), { flush: true })

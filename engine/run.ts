@@ -166,6 +166,9 @@ export class Run {
     })
   }
 
+  /** Is it looking for the readings that an operator throws on? What still throws then does so on none of them. */
+  get isCareful (): boolean { return this.poison !== undefined }
+
   get journal (): Journal | undefined { return this.options.journal }
 
   /** By how much the accounting identity is off, on the trunk. */

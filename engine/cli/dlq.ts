@@ -52,11 +52,11 @@ export function dlq (program: Command, parts: Parts): void {
       const { letters, store, log } = await find(file, options, parts, undefined, positions.map(p => countOf('position', p)))
       if (log === undefined) throw new MillraceError('usage/command', 'dlq requeue: the source of this pipeline has no log of its own', { help: 'publish them again to what it reads' })
       const refused = await leaveRequests(log, letters)
-      await store.requeued(letters.filter(letter => !refused.includes(letter)))
+      await store.requeued(letters.filter(letter => !refused.has(letter)))
       await store.close()
       const { out, err } = streams(program)
-      for (const { position, part, reason } of refused) err(`${position}/${part} is a row of a window (${reason}): it cannot be read again\n`)
-      out(options.json ? `${JSON.stringify({ requeued: letters.length - refused.length, refused: refused.length })}\n` : `${letters.length - refused.length} requeued\n`)
+      for (const [{ position, part, reason }, why] of refused) err(`${position}/${part} (${reason}) cannot be read again: ${why}\n`)
+      out(options.json ? `${JSON.stringify({ requeued: letters.length - refused.size, refused: refused.size })}\n` : `${letters.length - refused.size} requeued\n`)
     })
 
   async function find (file: string, { late = false, reason, requeued = false, limit, database = process.env.MILLRACE_DATABASE, folder, logLevel, logFormat }: Options, parts: Parts, position?: number, positions: readonly number[] = []): Promise<{ letters: readonly Letter[], store: Store, log: string | undefined }> {

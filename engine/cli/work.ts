@@ -49,7 +49,7 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
     try {
       await runs[k].run(stop.signal)
     } catch (error) {
-      if (!(error instanceof MillraceError) || error.code !== 'engine/operator' || stop.signal.aborted) throw error
+      if (!(error instanceof MillraceError) || error.code !== 'engine/operator' || runs[k].isCareful || stop.signal.aborted) throw error
       log.error({ pipeline: pipelines[k].name, err: error.message }, 'an operator threw: going back to the last commit, to find the readings on which it does')
       runs[k] = open(pipelines[k], true)
       await run(k)
