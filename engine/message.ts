@@ -1,5 +1,5 @@
 import type { Reason } from './errors.ts'
-import type { Message, Sender } from './listener.ts'
+import type { Message } from './listener.ts'
 
 const STAMP = 1, SENDER = 2, REJECTED = 4, READING = 8
 
@@ -67,5 +67,3 @@ export function readMessage (bytes: Buffer, start: number): Read {
   return read
 }
 const read: Read = { topic: '', stamp: undefined, rejected: undefined, reading: undefined, client: undefined, packet: 0, hash: 0n, payload: 0 }
-
-export type { Sender }

@@ -5,6 +5,7 @@ import { feed } from './recovery.ts'
 import type { SeriesTable } from './series.ts'
 import type { Delivery } from './source.ts'
 import { addCounts, type Counts } from './tally.ts'
+import { slice } from './watermark.ts'
 
 const CALM = 1000                    // deliveries without a throw after which nothing is kept any more
 
@@ -50,7 +51,7 @@ export class Poison {
       }
       if (to === from || ++this.inARow > this.most) throw new MillraceError('engine/poison', `${error.message}; so it did on the ${this.most} readings before`, { help: 'mend the operator or its options; what was read stays where it is', cause: error })
       this.isolated++
-      return [flow.process({ ...part, rows: rowsOf(delivery, from, from).rows, dead: [...part.dead, letterOf(delivery, from, series, error)] })]
+      return [flow.process({ ...part, rows: slice(delivery.rows, from, from), dead: [...part.dead, letterOf(delivery, from, series, error)] })]
     }
   }
 }
@@ -58,9 +59,9 @@ export class Poison {
 /** Some rows of a delivery; what it has besides goes with the first of them. */
 function rowsOf (delivery: Delivery, from: number, to: number): Delivery {
   const { rows } = delivery
-  const whole = { time: rows.time.subarray(from, to), series: rows.series.subarray(from, to), value: rows.value.subarray(from, to), position: rows.position.subarray(from, to), ingest: rows.ingest.subarray(from, to) }
-  if (from === 0) return { ...delivery, rows: whole, received: delivery.received - (rows.time.length - to) }
-  return { ...delivery, rows: whole, dead: [], received: to - from }
+  const part = slice(rows, from, to)
+  if (from === 0) return { ...delivery, rows: part, received: delivery.received - (rows.time.length - to) }
+  return { ...delivery, rows: part, dead: [], received: to - from }
 }
 
 function letterOf ({ rows, dead }: Delivery, row: number, series: SeriesTable, error: MillraceError): DeadLetter {

@@ -1,6 +1,7 @@
 import type { Flow, Outputs } from './flow.ts'
 import type { Delivery, Mark, Position } from './source.ts'
 import type { Recovered } from './store.ts'
+import { slice } from './watermark.ts'
 
 /**
  * The way from a snapshot to the last commit: what was committed after the snapshot is processed again, with the marks where they
@@ -56,13 +57,10 @@ export function split (delivery: Delivery, at: Position): [before: Delivery, aft
   const { rows, dead } = delivery
   let n = 0
   while (n < rows.position.length && rows.position[n] <= at) n++
-  const part = (from: number, to: number): Delivery['rows'] => ({
-    time: rows.time.subarray(from, to), series: rows.series.subarray(from, to), value: rows.value.subarray(from, to), position: rows.position.subarray(from, to), ingest: rows.ingest.subarray(from, to)
-  })
   const letters = dead.filter(d => d.position <= at)
   const received = n + letters.reduce((sum, { count = 1 }) => sum + count, 0)
   return [
-    { ...delivery, rows: part(0, n), dead: letters, received, messages: 0, bytes: 0, upTo: at, ended: false },
-    { ...delivery, rows: part(n, rows.position.length), dead: dead.filter(d => d.position > at), received: delivery.received - received }
+    { ...delivery, rows: slice(rows, 0, n), dead: letters, received, messages: 0, bytes: 0, upTo: at, ended: false },
+    { ...delivery, rows: slice(rows, n, rows.position.length), dead: dead.filter(d => d.position > at), received: delivery.received - received }
   ]
 }

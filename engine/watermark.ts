@@ -11,6 +11,10 @@ export interface Readings {
   readonly ingest: Numbers            // when their record arrived, ms on a clock that never goes back
 }
 
+/** The rows from `from` up to, without, `to`: views, no copies. */
+export const slice = ({ time, series, value, position, ingest }: Readings, from: number, to: number): Readings =>
+  ({ time: time.subarray(from, to), series: series.subarray(from, to), value: value.subarray(from, to), position: position.subarray(from, to), ingest: ingest.subarray(from, to) })
+
 export interface TimeOptions {
   readonly lateness: number          // ms that event time of one device may be out of order
   readonly idle: number              // ms of silence after which open windows are written provisionally

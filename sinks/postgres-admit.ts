@@ -1,5 +1,6 @@
 import type { Batch, DeadLetter, Reason, SeriesTable } from '#engine'
-import { micros, type Target } from './postgres-copy.ts'
+import type { Target } from './postgres-copy.ts'
+import { micros } from './postgres-time.ts'
 import { clean } from './postgres-series.ts'
 
 const MAX_NAME = 1024                // bytes: what fits into an index entry with room to spare

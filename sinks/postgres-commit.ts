@@ -1,12 +1,13 @@
 import { MillraceError, noCounts, Transient, type Batch, type Commit, type Counts, type DeadLetter, type LateRows, type Outcome } from '#engine'
 import type { Refusals } from './postgres-admit.ts'
-import { micros, type CopyEncoder } from './postgres-copy.ts'
+import type { CopyEncoder } from './postgres-copy.ts'
 import { postAlerts } from './postgres-outbox.ts'
 import { writeRows } from './postgres-rows.ts'
 import { clean, type DurableSeries, type Named } from './postgres-series.ts'
 import { literal, type Session } from './postgres-session.ts'
 import { advance, movedBy, putMarks, putSnapshot } from './postgres-snapshots.ts'
 import type { Table } from './postgres-tables.ts'
+import { micros, moment } from './postgres-time.ts'
 
 /** A commit as it is sent: `batch` without the rows that were refused before, `refused` of them. */
 export interface Content {
@@ -23,12 +24,12 @@ export interface Written { readonly outcomes: readonly Outcome[], readonly named
 /** One transaction. When it throws, nothing of it is left, here or in the database. */
 export async function commitOnce (session: Session, { pipeline, encoder, series, versions }: Parts, { commit, writes, late, refusals }: Content, careful: boolean): Promise<Written> {
   const { position, ingest } = commit
-  const moment = MOMENT(String(micros(ingest)))
+  const ingested = moment(String(micros(ingest)))
   let named: Named = { series: [], devices: [] }
   const outcomes: Outcome[] = []
   let end: string
   try {
-    const [, advanced] = await session.script(`BEGIN; ${advance(pipeline, commit, versions, moment)}`)
+    const [, advanced] = await session.script(`BEGIN; ${advance(pipeline, commit, versions, ingested)}`)
     if (advanced.rowCount !== movedBy(commit.partitions).length) throw fenced(pipeline)
     const batches = [...writes.flatMap(({ batch }) => batch.provisional === undefined ? [batch] : [batch, batch.provisional]), ...late.map(l => l.batch)]
     named = await series.name(session, batches, position, ingest)
@@ -41,7 +42,7 @@ export async function commitOnce (session: Session, { pipeline, encoder, series,
     await putLate(session, pipeline, late, series.ids, ingest)
     await putDeadLetters(session, pipeline, commit.origin ?? '', [...commit.deadLetters, ...refusals.letters])
     await putMarks(session, pipeline, commit)
-    if (commit.snapshot !== undefined) await putSnapshot(session, pipeline, commit.snapshot, moment)
+    if (commit.snapshot !== undefined) await putSnapshot(session, pipeline, commit.snapshot, ingested)
     end = `${keepCounts(pipeline, commit, outcomes)} COMMIT`
   } catch (error) {
     series.forget(named)
@@ -86,15 +87,14 @@ async function putSlice (session: Session, pipeline: string, origin: string, let
 }
 
 function keepCounts (pipeline: string, { counts, position, ingest }: Commit, outcomes: readonly Outcome[]): string {
-  const rows = Object.entries(counts(outcomes)).map(([branch, count]) => `(${[literal(pipeline), literal(branch), ...TERMS.map(term => count[term]), position, MOMENT(String(micros(ingest)))].join(', ')})`)
+  const rows = Object.entries(counts(outcomes)).map(([branch, count]) => `(${[literal(pipeline), literal(branch), ...TERMS.map(term => count[term]), position, moment(String(micros(ingest)))].join(', ')})`)
   return rows.length === 0 ? '' : `INSERT INTO counts (pipeline, branch, ${TERMS.join(', ')}, position, ingested_at) VALUES ${rows.join(', ')}
     ON CONFLICT (pipeline, branch) DO UPDATE SET ${[...TERMS, 'position', 'ingested_at'].map(t => `${t} = excluded.${t}`).join(', ')};`
 }
 
-const MOMENT = (us: string): string => `timestamptz 'epoch' + ${us}::bigint * interval '1 microsecond'`
 const LATE = `INSERT INTO late_readings (pipeline, branch, step, time, series, value, position, ingested_at)
-  SELECT $1, $2, $3, ${MOMENT('us')}, series, value, position, ${MOMENT('$8')} FROM unnest($4::bigint[], $5::int[], $6::float8[], $7::bigint[]) AS r (us, series, value, position)`
+  SELECT $1, $2, $3, ${moment('us')}, series, value, position, ${moment('$8')} FROM unnest($4::bigint[], $5::int[], $6::float8[], $7::bigint[]) AS r (us, series, value, position)`
 const DEAD = `INSERT INTO dead_letters (pipeline, position, part, reason, detail, topic, payload, ingested_at, origin)
-  SELECT $1, position, part, reason, detail, topic, payload, ${MOMENT('us')}, $9 FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bigint[])
+  SELECT $1, position, part, reason, detail, topic, payload, ${moment('us')}, $9 FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bigint[])
   AS d (position, part, reason, detail, topic, payload, us) ON CONFLICT DO NOTHING`
 const TERMS = Object.keys(noCounts()) as (keyof Counts)[]

@@ -1,15 +1,13 @@
 import type { Batch, Numbers } from '#engine'
 import type { TablePlan } from '#engine'
 import { identifier } from './postgres-session.ts'
+import { micros } from './postgres-time.ts'
 
 /** 2000-01-01, where PostgreSQL counts time from, in microseconds since 1970. */
 const EPOCH = 946_684_800_000_000
 /** What every COPY BINARY begins with. */
 export const HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')
 const HIGH = 2 ** 32
-
-/** Milliseconds with a fraction -> whole microseconds since 1970. Exact until the year 2255. */
-export const micros = (ms: number): number => Math.round(ms * 1000)
 
 /** A table as rows are written to it. */
 export interface Target { readonly name: string, readonly kind: TablePlan['kind'], readonly columns: ReadonlySet<string> }

@@ -1,7 +1,6 @@
 import type { Letter, LetterQuery } from '#engine'
 import type { Session } from './postgres-session.ts'
-
-const MS = (column: string): string => `extract(epoch FROM ${column})::float8 * 1000`
+import { millis } from './postgres-time.ts'
 
 /** Dead letters of a pipeline, or its late rows in the same form, newest first. */
 export async function lettersOf (session: Session, pipeline: string, { late = false, reason, position, requeued = false, limit }: LetterQuery): Promise<Letter[]> {
@@ -17,9 +16,9 @@ export async function markRequeued (session: Session, pipeline: string, letters:
   }
 }
 
-const DEAD = `SELECT * FROM (SELECT origin, position::float8, part, reason, detail, topic, payload, ${MS('ingested_at')} AS ingest, requeued_at IS NOT NULL AS requeued, pipeline FROM dead_letters) AS letters WHERE pipeline = $1`
+const DEAD = `SELECT * FROM (SELECT origin, position::float8, part, reason, detail, topic, payload, ${millis('ingested_at')} AS ingest, requeued_at IS NOT NULL AS requeued, pipeline FROM dead_letters) AS letters WHERE pipeline = $1`
 const LATE = `SELECT * FROM (
   SELECT '' AS origin, l.position::float8, row_number() OVER (PARTITION BY l.position ORDER BY l.series, l.time, l.branch, l.step)::int - 1 AS part, 'late' AS reason, l.branch || '/' || l.step AS detail,
-    n.tenant || '/' || n.device || '/' || n.metric AS topic, convert_to(jsonb_build_object('tenant', n.tenant, 'device', n.device, 'metric', n.metric, 'time', ${MS('l.time')}, 'value', l.value)::text, 'UTF8') AS payload,
-    ${MS('l.ingested_at')} AS ingest, l.requeued_at IS NOT NULL AS requeued, l.pipeline
+    n.tenant || '/' || n.device || '/' || n.metric AS topic, convert_to(jsonb_build_object('tenant', n.tenant, 'device', n.device, 'metric', n.metric, 'time', ${millis('l.time')}, 'value', l.value)::text, 'UTF8') AS payload,
+    ${millis('l.ingested_at')} AS ingest, l.requeued_at IS NOT NULL AS requeued, l.pipeline
   FROM late_readings l JOIN series_named n ON n.series = l.series) AS letters WHERE pipeline = $1`

@@ -1,5 +1,5 @@
 import type { Batch } from '#engine'
-import { micros } from './postgres-copy.ts'
+import { micros } from './postgres-time.ts'
 import { identifier, literal, type Session } from './postgres-session.ts'
 
 const DAY = 864e5

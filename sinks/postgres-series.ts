@@ -1,6 +1,6 @@
 import type { Batch, SeriesTable, Tags } from '#engine'
 import type { Session } from './postgres-session.ts'
-import { micros } from './postgres-copy.ts'
+import { micros } from './postgres-time.ts'
 
 /** What a transaction has named for the first time; forgotten again when it does not commit. */
 export interface Named { readonly series: number[], readonly devices: [device: number, tags: Tags][] }

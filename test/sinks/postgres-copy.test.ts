@@ -1,7 +1,8 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { Batch } from '#engine'
-import { CopyEncoder, micros, type Target } from '../../sinks/postgres-copy.ts'
+import { CopyEncoder, type Target } from '../../sinks/postgres-copy.ts'
+import { micros } from '../../sinks/postgres-time.ts'
 
 /** A plain reader of COPY BINARY, after the PostgreSQL manual. */
 function decode (bytes: Buffer): (Buffer | null)[][] {
