@@ -87,7 +87,7 @@ export class Run {
     this.host = { pipeline: pipeline.name, series: this.series, log: this.log, database: options.database, folder: options.folder }
   }
 
-  /** Works until the source ends or `signal`; then commits what it has, acknowledges and closes. Rejects when it cannot go on. */
+  /** Works until the source ends or `signal`; then commits what it has and closes. Rejects when it cannot go on. */
   async run (signal: AbortSignal): Promise<void> {
     const { pipeline } = this
     const store = this.store = openStore(pipeline, planTables(pipeline), this.host, this.options.fallback)
