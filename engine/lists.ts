@@ -82,6 +82,9 @@ export class Lists<F extends string = string> {
     while (this.head[id] !== 0 && this.time(this.head[id] - 1) < time) this.shift(id)
   }
 
+  /** Frees all entries. */
+  clear (id: number): void { while (this.head[id] !== 0) this.shift(id) }
+
   private take (): number {
     this.used++
     if (this.free !== 0) {
@@ -120,7 +123,7 @@ export class Lists<F extends string = string> {
   load ({ counts, entries }: SavedList, ids: Ids): void {
     let from = 0
     for (let k = 0; k < ids.length; k++) {
-      while (this.head[ids[k]] !== 0) this.shift(ids[k])
+      this.clear(ids[k])
       for (let left = counts[k]; left > 0; left--) {
         const node = this.insert(ids[k], entries[from])
         const page = this.page(node), at = this.offset(node)

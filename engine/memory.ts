@@ -57,6 +57,10 @@ export class Rings {
     this.pushed = new Float64Array(capacity)
   }
   push (id: number, x: number): void { this.data[id * this.length + this.pushed[id]++ % this.length] = x }
+  forget (id: number): void {
+    this.data.fill(0, id * this.length, (id + 1) * this.length)
+    this.pushed[id] = 0
+  }
   /** How many are held: at most `length`. */
   count (id: number): number { return Math.min(this.pushed[id], this.length) }
   /** The number pushed `age` pushes ago; 0 is the newest. Only for age < count(id). */
@@ -94,6 +98,18 @@ export class Memory<S extends Shapes = Shapes> {
     this.appeared = count
   }
 
+  private forget (ids: Ids): void {
+    for (const name in this.shapes) {
+      const cells = this.held[name] as unknown
+      for (const id of ids) {
+        if (cells instanceof Float64Array) cells[id] = this.shapes[name] as number
+        else if (cells instanceof Records) cells.data.set(cells.initial, id * cells.width)
+        else if (cells instanceof Rings) cells.forget(id)
+        else if (cells instanceof Lists) cells.clear(id)
+      }
+    }
+  }
+
   /** A copy of what is remembered about these ids, in their order; about all so far when none are given. */
   save (ids: Ids = upTo(this.appeared)): Saved {
     const saved: Saved = {}
@@ -107,8 +123,14 @@ export class Memory<S extends Shapes = Shapes> {
     return saved
   }
 
-  /** Takes up what save() gave of memory of the same shapes, for as many ids; what was remembered about them is forgotten. */
-  load (saved: Saved, ids: Ids = upTo(countOf(saved, this.held))): void {
+  /**
+   * Takes up what save() gave of memory of the same shapes, for as many ids; what was remembered about them is forgotten. Ids
+   * that follow these are forgotten too: they have their first values again.
+   */
+  load (saved: Saved, all?: Ids): void {
+    const count = countOf(saved, this.held)
+    const ids = all?.subarray(0, count) ?? upTo(count)
+    if (all !== undefined) this.forget(all.subarray(count))
     for (const id of ids) this.appear(id + 1)
     for (const name in this.shapes) {
       const cells = this.held[name] as unknown

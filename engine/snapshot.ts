@@ -107,8 +107,9 @@ export class Snapshots {
   }
 
   /**
-   * Takes up an intact page: of a fresh state, or one kept of this one. `layout` is that of its snapshot: what it says of steps
-   * that are not there any more, or not in the same form, is left out.
+   * Takes up an intact page: of a fresh state, or one kept of this one. Of series that have come since it was kept nothing is
+   * remembered then. `layout` is that of its snapshot: what it says of steps that are not there any more, or not in the same form,
+   * is left out.
    */
   load ({ partition, page: number, data }: SnapshotPage, layout: Layout = this.layout): void {
     const [names, saved] = deserialize(data) as Content
@@ -119,7 +120,8 @@ export class Snapshots {
       return d
     })
     this.place(devices, partition, number)
-    const ids = Int32Array.from(devices), series = Int32Array.from(devices.flatMap((d, i) => names[i][3].map(metric => this.series.find(d, metric))))
+    const then = devices.flatMap((d, i) => names[i][3].map(metric => this.series.find(d, metric)))
+    const ids = Int32Array.from(devices), series = Int32Array.from(new Set([...then, ...devices.flatMap(d => this.seriesOf(d))]))
     layout.forEach(([key, fingerprint], k) => {
       this.parts.find(part => part.key === key && part.fingerprint === fingerprint)?.load(saved[k], series, ids)
     })
@@ -156,7 +158,7 @@ export class Snapshots {
   private encode (page: number): SnapshotPage {
     const { partition, number, devices } = this.pages[page]
     const { series } = this
-    const ofSeries = devices.map(d => { const ids: number[] = []; for (let s = series.firstOf(d); s >= 0; s = series.nextOf(s)) ids.push(s); return ids })
+    const ofSeries = devices.map(d => this.seriesOf(d))
     const ids = Int32Array.from(devices), all = Int32Array.from(ofSeries.flat())
     const content: Content = [
       devices.map((d, i) => { const { tenant, device, tags } = series.deviceName(d); return [tenant, device, tags, ofSeries[i].map(s => series.metric(s))] }),
@@ -164,6 +166,12 @@ export class Snapshots {
     ]
     const data = serialize(content)
     return { partition, page: number, digest: digestOf(data), data }
+  }
+
+  private seriesOf (device: number): number[] {
+    const ids: number[] = []
+    for (let s = this.series.firstOf(device); s >= 0; s = this.series.nextOf(s)) ids.push(s)
+    return ids
   }
 
   /** Gives pages to devices that are new. */

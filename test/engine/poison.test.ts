@@ -2,14 +2,14 @@ import t from 'tap'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { defineOperator, pipeline, Type, type Pipeline } from '#engine'
+import { defineOperator, pipeline, Type, type Operator, type Pipeline } from '#engine'
 import { normalise } from '../../engine/lint.ts'
 import { openLog } from '../../engine/log.ts'
 import { Run } from '../../engine/run.ts'
 import * as components from '../../index.ts'
 import { fileStore } from '../../sinks/file.ts'
 import { given, type Message } from '../support/source.ts'
-const { dedupe, ewma, file, tumbling } = components
+const { dedupe, derive, ewma, file, tumbling, where } = components
 
 const log = openLog({ level: 'silent' })
 const T0 = Date.UTC(2026, 0, 1)
@@ -30,13 +30,13 @@ const throwing = (on: (x: number) => boolean) => defineOperator({
 interface Result { readonly rows: any[], readonly windows: any[], readonly dead: any[], readonly counts: any, readonly restarts: number }
 
 /** Runs as the engine does: when an operator throws, again from the last commit, carefully. */
-async function work (t: any, messages: readonly Message[], on: (x: number) => boolean, maxPoison = 10): Promise<Result> {
+async function work (t: any, messages: readonly Message[], on: (x: number) => boolean, { maxPoison = 10, first = where({ metric: '*' }) as Operator } = {}): Promise<Result> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-poison-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const lines = (name: RegExp) => readdirSync(join(folder, 'store', 'p')).filter(f => name.test(f)).flatMap(f => readFileSync(join(folder, 'store', 'p', f), 'utf8').trim().split('\n')).filter(l => l !== '').map(l => JSON.parse(l))
   let restarts = 0
   for (let careful = false; ; careful = true, restarts++) {
-    const p: Pipeline = pipeline('p').from(given(messages).spec, { lateness: '0s', idle: '1h' }).pipe(dedupe(), ewma(), throwing(on))
+    const p: Pipeline = pipeline('p').from(given(messages).spec, { lateness: '0s', idle: '1h' }).pipe(dedupe(), first, ewma(), throwing(on))
       .branch('tens', b => b.pipe(tumbling({ every: '10s', features: ['count', 'mean'] })).to(file({ table: 'w' }))).to(file({ table: 'r' }))
     const run = new Run(normalise(p, components as any), { log, folder, fallback: fileStore, careful, maxPoison })
     try {
@@ -66,7 +66,18 @@ t.test('only the readings on which an operator throws become dead letters; all e
   t.match(got.counts, { received: 150, written: 146, dead_lettered: 4 })
 })
 
+t.test('nor does anything remain of a metric that a step made from such a reading', async t => {
+  const all: Message[] = Array.from({ length: 6 }, (_, m) => [[T0 + m * 1000, 'a/x', m + 1], [T0 + m * 1000, 'a/y', 100 * (m + 1)]])
+  const first = derive({ metric: 'z', from: ['x', 'y'], by: 'sum' })
+  const poison = (x: number) => x === 101
+  const got = await work(t, all, poison, { first }), clean = await work(t, all.map((m, k) => k === 0 ? [(m as any)[0]] : m), () => false, { first })
+  t.equal(got.restarts, 1)
+  const withoutPosition = ({ rows }: Result) => rows.map(row => ({ ...row, position: undefined }))
+  t.strictSame(withoutPosition(got), withoutPosition(clean))
+  t.match(got.dead.map(d => JSON.parse(Buffer.from(d.payload, 'base64').toString())), [{ metric: 'y', value: 100 }])
+})
+
 t.test('an operator that throws on one reading after the other stops the pipeline', async t => {
   await t.rejects(work(t, messages(30), x => x >= 40), { code: 'engine/poison', message: /step "throwing" threw: not 50; so it did on the 10 readings before/ })
-  await t.rejects(work(t, messages(30), x => x >= 40, 2), { code: 'engine/poison', message: /not 42; so it did on the 2 readings before/ })
+  await t.rejects(work(t, messages(30), x => x >= 40, { maxPoison: 2 }), { code: 'engine/poison', message: /not 42; so it did on the 2 readings before/ })
 })
