@@ -39,7 +39,7 @@ export const kill: Benchmark = {
     if (figures.kills !== 0 && Number(figures.commits_per_kill) < COMMITS) wrong.push(`only ${Number(figures.commits_per_kill)} commits per kill: with fewer than ${COMMITS} the kills show nothing`)
     return wrong.length === 0 ? undefined : `kill: ${wrong.join(', ')}`
   },
-  savedAs: ({ source, protocol }) => source === 'mqtt' ? `kill-mqtt${protocol}` : `kill-${source}`
+  savedAs: ({ source, protocol, sink }) => `kill-${source}${source === 'mqtt' ? protocol : ''}${sink === 'questdb' ? '-questdb' : ''}`
 }
 
 const percentiles = (of: readonly number[]): { p50: number, p99: number } => {
