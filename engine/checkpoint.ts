@@ -5,29 +5,32 @@ import { isIntact, type SnapshotPage } from './snapshot.ts'
 import type { Logger } from './log.ts'
 import { MillraceError } from './errors.ts'
 
-const REPLAY = 2000                  // ms of work after which the next snapshot begins
+/** ms of work after which the next snapshot begins: so many per byte of the last one, that snapshots cost little beside the work, within these bounds. */
+const REPLAY = { perByte: 150 / 2 ** 20, least: 500, most: 2000 }
 const SLICE = 2 ** 20, LAST_SLICE = 8 * 2 ** 20      // bytes of pages in a commit: on the way, and when nothing else is done
 const MARKS = 10_000                 // kept since the last snapshot
-const DECODE = 0.0015                // ms per reading: what reading it again costs beside the flow
+const MESSAGE = 0.008, READING = 0.0015        // ms each: what reading them again costs beside the flow
 
-/** `replay`: ms of work after which the next one begins. `slice`: bytes of pages in a commit, `lastSlice` when nothing else is done. */
+/** `replay`: ms of work after which the next one begins, whatever the last one's size. `slice`: bytes of pages in a commit, `lastSlice` when nothing else is done. */
 export interface SnapshotSizes { readonly replay?: number, readonly slice?: number, readonly lastSlice?: number }
 
 type Whole = NonNullable<NonNullable<Commit['snapshot']>['complete']>
 
 /**
- * When snapshots are taken, and how they get into commits: one begins when what would be done again after a crash has come to 2 s,
- * goes on for as many commits as its pages need, and is the one to recover from when the last of them is committed. The one before
+ * When snapshots are taken, and how they get into commits: one begins when what would be done again after a crash has come to
+ * 0.5 s (2 s when a snapshot is large), goes on for as many commits as its pages need, and is the one to recover from when the last of them is committed. The one before
  * is kept in case this one is found damaged.
  */
 export class Checkpoints {
   private readonly flow: Flow
-  private readonly sizes: Required<SnapshotSizes>
+  private readonly sizes: SnapshotSizes
   private readonly whole: boolean            // the store keeps no pages
   private generation: number
   private work = 0                           // ms since the newest snapshot that is complete
   private since = 0                          // of them, since the one under way began
   private marks = 0
+  private bytes = 0                          // of the newest snapshot that this process has completed
+  private copied = 0                         // of the one under way
   complete = 0                               // taken by this process
   private underWay: Whole | undefined
   private kept: Position[] = []              // positions of the complete ones, oldest first, at most two
@@ -35,7 +38,7 @@ export class Checkpoints {
   private renew: boolean                     // the next one has to be of everything
 
   constructor (flow: Flow, recovered: Recovered, { whole = false, renew = false, ...sizes }: SnapshotSizes & { readonly whole?: boolean, readonly renew?: boolean } = {}) {
-    this.sizes = { replay: REPLAY, slice: SLICE, lastSlice: LAST_SLICE, ...sizes }
+    this.sizes = sizes
     this.flow = flow
     this.whole = whole
     this.renew = renew
@@ -44,8 +47,8 @@ export class Checkpoints {
   }
 
   /** Something was done that would have to be done again. */
-  did (ms: number, readings: number): void {
-    const more = ms + readings * DECODE
+  did (ms: number, messages: number, readings: number): void {
+    const more = ms + messages * MESSAGE + readings * READING
     this.work += more
     this.since += more
   }
@@ -54,7 +57,8 @@ export class Checkpoints {
   hurry (): void { this.urgent = true }
 
   /** Is it time for one? `crowded`: the source has no room for what the older ones keep. */
-  due (crowded: boolean): boolean { return this.underWay === undefined && (this.urgent || this.work > this.sizes.replay || this.marks > MARKS || crowded && this.flow.position > (this.kept[0] ?? 0)) }
+  due (crowded: boolean): boolean { return this.underWay === undefined && (this.urgent || this.work > this.replay || this.marks > MARKS || crowded && this.flow.position > (this.kept[0] ?? 0)) }
+  private get replay (): number { return this.sizes.replay ?? Math.min(REPLAY.most, Math.max(REPLAY.least, this.bytes * REPLAY.perByte)) }
   get isUnderWay (): boolean { return this.underWay !== undefined }
 
   /** Begins one of the state as it is: between two deliveries, when all before is committed. What one under way has is part of it. */
@@ -62,16 +66,18 @@ export class Checkpoints {
     const pages = this.flow.snapshots.begin(this.whole || this.renew)
     this.renew = false
     this.urgent = false
-    this.since = 0
+    this.since = this.copied = 0
     this.underWay = { generation: ++this.generation, position: this.flow.position, version, origin, pages, layout: this.flow.snapshots.layout }
   }
 
   /** What the next commit is to keep of it. `last`: nothing else is done, so as much as fits. */
   part (last = false): Commit['snapshot'] {
-    const { underWay, flow: { snapshots } } = this
+    const { underWay, flow: { snapshots }, sizes: { slice = SLICE, lastSlice = LAST_SLICE } } = this
     if (underWay === undefined) return undefined
-    snapshots.advance(last ? this.sizes.lastSlice : this.sizes.slice)
-    return { generation: underWay.generation, pages: snapshots.take(), ...snapshots.left === 0 ? { complete: underWay } : {} }
+    snapshots.advance(last ? lastSlice : slice)
+    const pages = snapshots.take()
+    for (const { data } of pages) this.copied += data.length
+    return { generation: underWay.generation, pages, ...snapshots.left === 0 ? { complete: underWay } : {} }
   }
 
   /** A commit with this part of a snapshot, and so many marks, is done. Returns up to where nothing will be read again, when that has changed. */
@@ -82,6 +88,7 @@ export class Checkpoints {
     this.complete++
     this.work = this.since
     this.marks = 0
+    this.bytes = this.copied
     this.kept = [...this.kept.slice(-1), part.complete.position]
     return this.kept[0]
   }

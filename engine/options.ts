@@ -41,7 +41,8 @@ type Written<T> = [T] extends [Milliseconds] ? ([Milliseconds] extends [T] ? (ty
 /** One thing that is wrong with options: where (path inside them), what, and what would be right. */
 export interface Problem { readonly code: Code, readonly path: readonly string[], readonly message: string, readonly help?: string | undefined, readonly key?: boolean }
 
-const ajv = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true })
+/** Schemas are TypeBox's: checking them too would cost every start as much as all the rest of this. */
+const ajv = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true, validateSchema: false })
 
 /** Checks options against their declaration and fills in defaults. All problems at once; values only when there are none. */
 export function readOptions<P extends TProperties> (component: string, schema: TObject<P>, given: unknown): { values: Values<P>, problems: Problem[] } {

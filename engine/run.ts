@@ -211,13 +211,13 @@ export class Run {
       this.recovery = undefined
       this.log.info({ position: flow!.position, ms: Math.round(this.clock.monotonic() - this.began) }, 'recovered')
     }
-    if (rest === undefined) checkpoints!.did(this.clock.monotonic() - started, delivery.received)
+    if (rest === undefined) checkpoints!.did(this.clock.monotonic() - started, delivery.messages, delivery.received)
     else {
       this.received += rest.received
       this.inFlight += rest.received
       if (checkpoints!.due(this.source!.crowded?.() === true)) checkpoints!.begin(this.version, this.source!.origin?.())
       const outputs = this.feed(flow!, rest)
-      checkpoints!.did(this.clock.monotonic() - started, delivery.received)
+      checkpoints!.did(this.clock.monotonic() - started, delivery.messages, delivery.received)
       if (outputs !== undefined || checkpoints!.isUnderWay) await this.settle(outputs ?? this.nothing(), signal)
     }
     this.credits.give(delivery.bytes)

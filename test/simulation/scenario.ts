@@ -41,7 +41,7 @@ export const scenarios: fc.Arbitrary<Scenario> = fc.record({
   budget: fc.constantFrom(12_000, 40_000, 200_000),
   dedupe: fc.boolean(),
   whole: fc.boolean(),
-  replay: fc.constantFrom(0.02, 0.1, 2000),
+  replay: fc.constantFrom(0.1, 0.5, 2000),
   slice: fc.constantFrom(1, 2000, 2 ** 20),
   disk: fc.record({ slow: ms(4), sync: ms(40), tail: chance(0.05) }),
   store: fc.record({ slow: ms(200), before: chance(0.1), unknown: chance(0.3), aside: chance(0.1) }),
