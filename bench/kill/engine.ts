@@ -18,6 +18,8 @@ export interface Start {
   /** Options of Node, such as --import. */
   readonly node?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** More options of `millrace run`. */
+  readonly args?: readonly string[]
   /** A command that runs it in its own place, such as unshare: it must `exec`. */
   readonly through?: readonly string[]
 }
@@ -28,19 +30,21 @@ export class Life {
   readonly ended: Promise<void>
   /** What has happened at its source, as of its last metrics. */
   readonly events: Record<string, number> = {}
+  /** Its last metrics, as text. */
+  metrics = ''
   readonly child: ChildProcess
-  private readonly metrics: string
+  private readonly url: string
   private readonly connected: RegExp
   private said = ''
   private readonly lines = new Map<string, number>()     // what it has logged, and how often
   private waiting: { readonly for: RegExp, readonly go: () => void, readonly fail: (error: Error) => void }[] = []
   private scraping: NodeJS.Timeout | undefined
 
-  constructor ({ file, database, folder, http, connected, node = [], env = {}, through = [] }: Start) {
+  constructor ({ file, database, folder, http, connected, node = [], env = {}, args: more = [], through = [] }: Start) {
     const here = import.meta.url, main = fileURLToPath(new URL(`../../engine/main${extname(here)}`, here))
-    this.metrics = `http://127.0.0.1:${http}/metrics`
+    this.url = `http://127.0.0.1:${http}/metrics`
     this.connected = connected
-    const [command, ...args] = [...through, process.execPath, ...process.execArgv, ...node, main, 'run', file, '--database', database, '--folder', folder, '--http', `127.0.0.1:${http}`, '--log-format', 'json']
+    const [command, ...args] = [...through, process.execPath, ...process.execArgv, ...node, main, 'run', file, '--database', database, '--folder', folder, '--http', `127.0.0.1:${http}`, '--log-format', 'json', ...more]
     const child = this.child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...env } })
     let rest = ''
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
@@ -71,6 +75,8 @@ export class Life {
 
   /** How often it has logged a message that begins so. */
   times (begin: string): number { return [...this.lines].reduce((n, [message, times]) => n + (message.startsWith(begin) ? times : 0), 0) }
+  /** The greatest value of a metric, over all its labels, as last read; -Infinity when there is none. */
+  metric (name: string): number { return Math.max(...Array.from(this.metrics.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)`, 'gm')), m => Number(m[1])), -Infinity) }
   /** The end of its log. */
   get log (): string { return this.said }
 
@@ -97,7 +103,8 @@ export class Life {
 
   private async scrape (): Promise<void> {
     try {
-      const text = await (await fetch(this.metrics, { signal: AbortSignal.timeout(2000) })).text()
+      const text = await (await fetch(this.url, { signal: AbortSignal.timeout(2000) })).text()
+      this.metrics = text
       for (const [, event, n] of text.matchAll(EVENT)) this.events[event] = Number(n)
     } catch {}         // it was killed meanwhile, or is busy
     if (!this.over) this.scraping = setTimeout(() => { void this.scrape() }, SCRAPE)

@@ -1,7 +1,7 @@
 /**
  * The publisher, in a process of its own, which nobody kills: publishes what the plan says at its rate until it is told to
  * 'stop', waits until everything is acknowledged or nothing has been for a while, writes its ledger and answers with it. At
- * 'snapshot' it writes the ledger as it is and goes on.
+ * 'snapshot' it writes the ledger as it is and goes on; at a number it goes on at so many times the rate.
  *   node publish.ts <Task as JSON>
  */
 import { writeFileSync } from 'node:fs'
@@ -12,22 +12,26 @@ import { StreamPublisher } from './jetstream.ts'
 import { deviceOf, nameOf, payloadOf, readingOf, type Plan } from './readings.ts'
 
 /** `ledger`: file with a byte for each message that was attempted, 1 when it was acknowledged. */
-export interface Task { readonly plan: Plan, readonly ledger: string, readonly to: { readonly mqtt: number } | { readonly nats: string } | { readonly core: string } }
+export interface Task { readonly plan: Plan, readonly times: number, readonly ledger: string, readonly to: { readonly mqtt: number } | { readonly nats: string } | { readonly core: string } }
 export interface Ledger { readonly attempted: number, readonly acked: number }
 
 const CONNECTIONS = 4                // a device is always on the same one, so that its readings stay in order
 const PATIENCE = 60_000              // ms without any acknowledgement
 
-const { plan, ledger: file, to } = JSON.parse(process.argv[2]) as Task
+const { plan, times, ledger: file, to } = JSON.parse(process.argv[2]) as Task
 const publishers = 'mqtt' in to ? Array.from({ length: CONNECTIONS }, (_, i) => new Device(to.mqtt, `kill-device-${i}`)) : 'core' in to ? [await CorePublisher.connect(to.core)] : [await StreamPublisher.connect(to.nats)]
 const separator = 'mqtt' in to ? '/' : '.'
 
 let ledger = new Uint8Array(1 << 16), attempted = 0, acked = 0, stopping = false
-process.on('message', what => { if (what === 'stop') stopping = true; else answer() }).on('disconnect', () => process.exit())
+let pace = { since: performance.now(), from: 0, times }
+process.on('message', what => {
+  if (what === 'stop') stopping = true
+  else if (typeof what === 'number') pace = { since: performance.now(), from: attempted, times: what }
+  else answer()
+}).on('disconnect', () => process.exit())
 
-const began = performance.now()
 while (!stopping) {
-  const due = Math.floor((performance.now() - began) / 1000 * plan.rate)
+  const due = pace.from + Math.floor((performance.now() - pace.since) / 1000 * plan.rate * pace.times)
   while (attempted < due && send());
   await sleep(5)
 }

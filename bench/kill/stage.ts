@@ -123,10 +123,15 @@ export class Stage {
   async begin (how: Partial<Start> = {}): Promise<Life> {
     const life = this.start(how)
     await life.ready()
-    this.publisher = new Publisher({ plan: this.plan, ledger: this.ledgerFile, to: this.origin.to })
-    this.closing.push(() => { this.publisher.stop() })
+    this.publish()
     await this.progress()
     return life
+  }
+
+  /** Begins to publish, at so many times the plan's rate. */
+  publish (times = 1): void {
+    this.publisher = new Publisher({ plan: this.plan, times, ledger: this.ledgerFile, to: this.origin.to })
+    this.closing.push(() => { this.publisher.stop() })
   }
 
   /** A life after another, ready. */
@@ -197,6 +202,8 @@ export class Publisher {
   finish (): Promise<Ledger> { return this.ask('stop') }
   /** Writes the ledger as it is now. */
   snapshot (): Promise<Ledger> { return this.ask('snapshot') }
+  /** Goes on at so many times the plan's rate. */
+  pace (times: number): void { this.child.send(times) }
   stop (): void { if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill('SIGKILL') }
 
   private ask (what: 'stop' | 'snapshot'): Promise<Ledger> {
