@@ -271,7 +271,7 @@ export class Journal implements ListenerHost {
     if (this.requeueing || !this.open) return
     this.requeueing = true
     try {
-      for (const request of await readRequests(this.fs, this.options.folder)) {
+      for (const request of await readRequests(this.fs, this.options.folder, this.log)) {
         const client = `requeue:${request.key}`
         if (this.append({ ...request.message, sender: { client, packet: 0, again: true } }) === undefined) return
         await this.wal.flush()

@@ -2,6 +2,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FileSystem } from './files.ts'
 import type { Message } from './listener.ts'
+import type { Logger } from './log.ts'
 import type { SeriesName } from './series.ts'
 import type { Letter } from './store.ts'
 
@@ -38,14 +39,21 @@ export async function leaveRequests (folder: string, letters: readonly Letter[])
   return refused
 }
 
-export async function readRequests (fs: FileSystem, folder: string): Promise<Request[]> {
-  const from = join(folder, FOLDER)
-  const names = (await fs.readdir(from).catch(() => [])).filter(name => name.endsWith('.json')).toSorted()
-  return Promise.all(names.map(async name => {
-    const file = join(from, name)
-    const { key, topic, reading, payload } = JSON.parse(await fs.readFile(file, 'utf8'))
-    return { file, key, message: { topic, payload: Buffer.from(payload, 'base64'), ...reading === undefined ? {} : { reading: { ...reading, value: reading.value ?? NaN } } } }
-  }))
+/** What was left. A file that is no request is renamed, so that it is in nobody's way. */
+export async function readRequests (fs: FileSystem, folder: string, log: Pick<Logger, 'error'>): Promise<Request[]> {
+  const from = join(folder, FOLDER), requests: Request[] = []
+  for (const name of (await fs.readdir(from).catch(() => [])).filter(name => name.endsWith('.json')).toSorted()) {
+    const file = join(from, name), text = await fs.readFile(file, 'utf8')
+    try {
+      const { key, topic, reading, payload } = JSON.parse(text) as { key: string, topic: string, reading?: Message['reading'], payload: string }
+      if (typeof key !== 'string' || typeof topic !== 'string') throw new TypeError('it has no key or no topic')
+      requests.push({ file, key, message: { topic, payload: Buffer.from(payload, 'base64'), ...reading === undefined ? {} : { reading: { ...reading, value: reading.value ?? NaN } } } })
+    } catch (error) {
+      log.error({ file, err: (error as Error).message }, 'log: this is no message to be read once more; it is renamed to .bad')
+      await fs.rename(file, `${file}.bad`)
+    }
+  }
+  return requests
 }
 
 export const doneWith = (fs: FileSystem, { file }: Request): Promise<void> => fs.unlink(file)
