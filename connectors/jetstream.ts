@@ -9,6 +9,7 @@ import { linkOptions, linkSettings } from './nats-link.ts'
 import { advice, atLeast, fits, originOf, overlap } from './jetstream-stream.ts'
 
 const MESSAGES = 5000                // of one request
+const STEP = 1000                    // ms that the server's clock may have been set back
 const OURS = 'Millrace: shows how far a pipeline is behind'
 
 /**
@@ -102,11 +103,17 @@ export const jetstream = defineSource({
             gathering.pushed()
           }
 
-          /** Whether the last message read is another one now. What may not be asked for, or is not there any more, is none. */
+          /**
+           * Whether the last message read is another one now; of one that was read before this start: whether what stands there came
+           * after it was committed. What may not be asked for, or is not there any more, is none.
+           */
           const isOther = async (jsm: JetStreamManager) => {
-            if (Number.isNaN(stored)) return false
-            const kept = await jsm.streams.getMessage(stream, { seq: read! }).catch(() => null)
-            return kept !== null && Date.parse(kept.timestamp) !== Math.floor(stored)
+            const fresh = Number.isNaN(stored), seq = fresh ? reached : read!
+            if (seq === 0 || fresh && host.committedAt === undefined) return false
+            const kept = await jsm.streams.getMessage(stream, { seq }).catch(() => null)
+            if (kept === null) return false
+            const at = Date.parse(kept.timestamp)
+            return fresh ? at > host.committedAt! + STEP : at !== Math.floor(stored)
           }
 
           /** Whether the stream is the one that the position counts in; where it is not, what the option says. */
@@ -117,7 +124,7 @@ export const jetstream = defineSource({
             const found = originOf(stream, info.created), { first_seq, last_seq } = info.state
             const fault = origin !== undefined && origin !== found ? `was made anew: this is ${found}, the position ${read ?? 0} counts in ${origin}`
               : Math.max(read ?? 0, origin === undefined ? 0 : reached) > last_seq ? `ends at ${last_seq}, before the position ${Math.max(read ?? 0, reached)}: messages that were read are lost`
-                : await isOther(jsm) ? `has another message at ${read} than was read: its end was lost and written anew` : undefined
+                : await isOther(jsm) ? `has another message at ${Number.isNaN(stored) ? reached : read} than was read: its end was lost and written anew` : undefined
             if (fault !== undefined) {
               while (pushed !== undefined && committed < pushed && !stop.signal.aborted) await woken(() => {})        // belongs to the old one
               if (stop.signal.aborted) return

@@ -129,7 +129,7 @@ export class Run {
     settle(this.counts, recovered.counts)
     this.received = this.counts[''].received
     const { journal } = this.options
-    const sourceHost: SourceHost = { pipeline: pipeline.name, series: host.series, ahead: pipeline.time.ahead, log, now: this.now, origin: recovered.origin, committed: recovered.position }
+    const sourceHost: SourceHost = { pipeline: pipeline.name, series: host.series, ahead: pipeline.time.ahead, log, now: this.now, origin: recovered.origin, committed: recovered.position, committedAt: recovered.ingest }
     const spec = this.options.source ?? pipeline.source!
     const source = this.source = journal === undefined ? spec.definition.open!(spec.options, sourceHost) : journal.source(sourceHost)
     const found = await intactOf(recovered, log)

@@ -69,6 +69,7 @@ export interface SourceHost {
   readonly now: () => number         // the ingest clock
   readonly origin: string | undefined    // what the stored position counts in, as the source said it; undefined at the first run
   readonly committed?: Position | undefined      // the stored position: what comes up to it is read again only to be remembered
+  readonly committedAt?: number | undefined      // ingest clock of its commit, ms: what stands there came before
 }
 
 export interface SourceDefinition<P extends TProperties> {

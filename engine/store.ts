@@ -46,6 +46,7 @@ export interface Recovered {
   readonly epoch: number
   readonly counts: Record<string, Counts>    // branch -> counts; '' is the trunk
   readonly origin?: string | undefined       // as committed with the position
+  readonly ingest?: number | undefined       // ingest clock of the newest commit, ms
   /** Newest first: the next is for the case that one is damaged. What a commit never completed is gone. */
   readonly snapshots: readonly RecoveredSnapshot[]
   /** Since the oldest of the snapshots, in order; `version` of the commit that kept it. */

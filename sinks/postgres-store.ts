@@ -9,6 +9,7 @@ import { DurableSeries } from './postgres-series.ts'
 import { isBadData, isDuplicate, Session, shown, sqlstate } from './postgres-session.ts'
 import { movedBy, snapshotsOf } from './postgres-snapshots.ts'
 import { fault, Table, type TableOptions } from './postgres-tables.ts'
+import { millis } from './postgres-time.ts'
 import { detect } from './postgres-timescale.ts'
 
 export interface PostgresOptions { readonly url: string | undefined, readonly timescale: 'auto' | 'off', readonly statementTimeout: number }
@@ -140,9 +141,9 @@ export class PostgresStore implements Store {
 
   /** All partitions are ours from here on: a commit of whoever had them before finds another epoch. */
   private async takeOver (session: Session): Promise<Recovered> {
-    const { rows } = await this.unblocked(session, session.query<{ partition: number, epoch: number, version: number, position: number | null, origin: string | null }>(`
+    const { rows } = await this.unblocked(session, session.query<{ partition: number, epoch: number, version: number, position: number | null, origin: string | null, ingest: number | null }>(`
       INSERT INTO checkpoint (pipeline, partition) SELECT $1, p FROM generate_series(0, $2) AS p ON CONFLICT (pipeline, partition) DO UPDATE SET epoch = checkpoint.epoch + 1
-      RETURNING partition, epoch::float8, version::float8, position::float8, origin`, [this.pipeline, PARTITIONS - 1]))
+      RETURNING partition, epoch::float8, version::float8, position::float8, origin, ${millis('ingested_at')} AS ingest`, [this.pipeline, PARTITIONS - 1]))
     for (const { partition, version } of rows) this.versions[partition] = version
     const newest = rows.reduce((a, b) => b.version > a.version ? b : a)
     this.version = newest.version
@@ -151,7 +152,7 @@ export class PostgresStore implements Store {
       SELECT branch, received::float8, derived::float8, written::float8, late::float8, filtered::float8, deduplicated::float8, dead_lettered::float8, aggregated::float8, rows::float8
       FROM counts WHERE pipeline = $1`, [this.pipeline])
     return {
-      position: newest.position ?? undefined, origin: newest.origin ?? undefined, version: newest.version, epoch: Math.max(...rows.map(row => row.epoch)),
+      position: newest.position ?? undefined, origin: newest.origin ?? undefined, ingest: newest.ingest ?? undefined, version: newest.version, epoch: Math.max(...rows.map(row => row.epoch)),
       counts: Object.fromEntries(counts.map(({ branch, ...rest }) => [branch, rest])),
       ...await snapshotsOf(session, this.pipeline)
     }

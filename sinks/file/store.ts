@@ -90,9 +90,9 @@ export class FileStore implements Store {
       await this.close()
       throw error
     }
-    const { position, origin, version, epoch, counts, marks, snapshots } = this.state
+    const { position, origin, ingest, version, epoch, counts, marks, snapshots } = this.state
     await this.pages.recover(snapshots.map(s => s.generation))
-    return { position, origin, version, epoch, counts, marks, snapshots: snapshots.map(s => ({ ...s, content: () => this.pages.read(s.generation) })) }
+    return { position, origin, ingest, version, epoch, counts, marks, snapshots: snapshots.map(s => ({ ...s, content: () => this.pages.read(s.generation) })) }
   }
 
   commit (commit: Commit): Promise<readonly Outcome[]> {

@@ -50,10 +50,10 @@ const make = (jsm: JetStreamManager, more: Partial<StreamConfig> = {}) => jsm.st
 const upTo = (n: number, from = 1) => Array.from({ length: n - from + 1 }, (_, i) => from + i)
 
 /** A source at work; every delivery is committed at once unless `hold`. */
-function read (t: Test, options: Options, { from, origin, credits = new Credits(), hold = false }: { from?: number, origin?: string | undefined, credits?: Credits, hold?: boolean } = {}) {
+function read (t: Test, options: Options, { from, origin, committed, credits = new Credits(), hold = false }: { from?: number, origin?: string | undefined, committed?: { readonly position: number, readonly at: number }, credits?: Credits, hold?: boolean } = {}) {
   const series = new SeriesTable(), stop = new AbortController(), { log, lines } = quiet()
   const { definition, options: checked } = jetstream({ stream: 'S', subject: 't.{tenant}.{device}.{metric}', ...options })
-  const source = definition.open!(checked as never, { pipeline: 'test', series, ahead: 300_000, log, now: () => 1, origin })
+  const source = definition.open!(checked as never, { pipeline: 'test', series, ahead: 300_000, log, now: () => 1, origin, committed: committed?.position, committedAt: committed?.at })
   const deliveries: Delivery[] = [], held: Delivery[] = []
   let failure: any
   const settle = (delivery: Delivery) => {
@@ -265,6 +265,32 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
     await until('stopped', () => other.failure !== undefined)
     t.match(other.failure, { code: 'source/stream-reset', message: /has another message at 10/ })
     t.strictSame(other.values, upTo(10))
+  })
+
+  void t.test('the same while nobody read: what stands at the committed position came after its commit', async t => {
+    const server = await serve(t), { jsm, publish } = await server.client()
+    await make(jsm)
+    await publish(upTo(5))
+    await server.kill()
+    server.save()
+    await server.start()
+    await (await server.client()).publish(upTo(10, 6))
+    const before = read(t, { servers: server.url })
+    await until('10', () => before.values.length === 10)
+    const origin = before.source.origin!(), at = before.source.now!()
+    await before.end()
+    const untouched = read(t, { servers: server.url }, { from: 7, origin, committed: { position: 10, at } })
+    await until('10', () => untouched.values.length === 3)
+    await untouched.end()
+    await server.kill()
+    server.restore()
+    await server.start()
+    await sleep(1000)
+    await (await server.client()).publish(upTo(20, 6))
+    const after = read(t, { servers: server.url }, { from: 7, origin, committed: { position: 10, at } })
+    await until('stopped', () => after.failure !== undefined)
+    t.match(after.failure, { code: 'source/stream-reset', message: /has another message at 10/ })
+    t.strictSame(after.values, [])
   })
 
   void t.test('a consumer that is deleted is made again', async t => {
