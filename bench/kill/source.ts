@@ -60,7 +60,7 @@ export async function openOrigin (source: typeof sources[number], protocol: 4 | 
   const messages = async function* () {
     for await (const { seq, subject, data } of readStream(server.url)) yield { position: seq, ingest: 0, topic: subject, payload: Buffer.from(data).toString() }
   }
-  return { port: server.port, from: port => ({ jetstream: { servers: `nats://127.0.0.1:${port}`, stream: STREAM, subject: 'kill.{device}.{metric}' } }), to: { nats: server.url }, connected: /"msg":"running"/, messages, stop }
+  return { port: server.port, from: port => ({ jetstream: { servers: `nats://127.0.0.1:${port}`, stream: STREAM, subject: 'kill.{device}.{metric}' } }), to: { nats: server.url }, connected: /"msg":"jetstream: reading"/, messages, stop }
 }
 
 /**
