@@ -9,7 +9,8 @@ import { MillraceError } from './errors.ts'
 const REPLAY = { perByte: 150 / 2 ** 20, least: 500, most: 2000 }
 const SLICE = 2 ** 20, LAST_SLICE = 8 * 2 ** 20      // bytes of pages in a commit: on the way, and when nothing else is done
 const MARKS = 10_000                 // kept since the last snapshot
-const MESSAGE = 0.008, READING = 0.0015        // ms each: what reading them again costs beside the flow
+const MESSAGE = 0.01, READING = 0.0015         // ms each: what reading them again costs beside the flow, until that has been measured
+const MEASURED = 50                  // ms of work that say how much longer it takes than it is thought to
 
 /** `replay`: ms of work after which the next one begins, whatever the last one's size. `slice`: bytes of pages in a commit, `lastSlice` when nothing else is done. */
 export interface SnapshotSizes { readonly replay?: number, readonly slice?: number, readonly lastSlice?: number }
@@ -29,6 +30,7 @@ export class Checkpoints {
   private work = 0                           // ms since the newest snapshot that is complete
   private since = 0                          // of them, since the one under way began
   private marks = 0
+  private slower = 1                         // how many times longer working out again takes than is thought
   private bytes = 0                          // of the newest snapshot that this process has completed
   private copied = 0                         // of the one under way
   complete = 0                               // taken by this process
@@ -48,9 +50,16 @@ export class Checkpoints {
 
   /** Something was done that would have to be done again. */
   did (ms: number, messages: number, readings: number): void {
-    const more = ms + messages * MESSAGE + readings * READING
+    const more = this.slower * (ms + messages * MESSAGE + readings * READING)
     this.work += more
     this.since += more
+  }
+
+  /** What was to be done again is done, and has taken so many ms: as long as a source takes to be read. */
+  again (ms: number): void {
+    if (this.work < MEASURED || ms < this.work) return
+    this.slower = ms / this.work
+    this.work = ms
   }
 
   /** The next one begins at once: those that there are do not lead to where the flow is. */

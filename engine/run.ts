@@ -73,6 +73,7 @@ export class Run {
   private poison: Poison | undefined         // while rows that an operator throws on are looked for
   private origin: string | undefined         // of what is to be recovered
   private recovery: Recovery | undefined     // while what the store has is processed again
+  private replaying: number | undefined      // since when, on the monotonic clock
   private deaf = false                       // not listening until now; for sources whose log does not say so
 
   constructor (pipeline: Pipeline, options: RunOptions) {
@@ -205,10 +206,12 @@ export class Run {
     this.follow(delivery)
     const { recovery } = this
     const started = this.clock.monotonic()
+    if (recovery !== undefined) this.replaying ??= started
     if (!this.credits.open) this.deaf = true
     const rest = recovery === undefined ? delivery : recovery.replay(flow!, delivery, this.feed)
     if (recovery !== undefined && (rest !== undefined || recovery.caughtUp(flow!))) {
       this.recovery = undefined
+      checkpoints!.again(started - (this.replaying ?? started))
       this.log.info({ position: flow!.position, ms: Math.round(this.clock.monotonic() - this.began) }, 'recovered')
     }
     if (rest === undefined) checkpoints!.did(this.clock.monotonic() - started, delivery.messages, delivery.received)
