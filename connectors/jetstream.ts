@@ -92,7 +92,8 @@ export const jetstream = defineSource({
 
           const take = (message: Msg, place: Place) => {
             if (stop.signal.aborted || place.seq <= read!) return
-            if (place.seq > read! + 1) gaps.jump(read!, place.seq)
+            const known = Math.max(read!, reached)       // what is stored is not lost
+            if (place.seq > known + 1) gaps.jump(known, place.seq)
             read = place.seq
             time = stored = place.time
             runs = place.pending === 0 ? performance.now() : undefined
@@ -140,11 +141,10 @@ export const jetstream = defineSource({
               host.log.error(`jetstream: the stream ${stream} ${fault}; reading on after ${read} (onStreamReset: ${options.onStreamReset})`)
             }
             origin = found
-            if (read === undefined || read === 0) read = Math.max(0, first_seq - 1)      // nothing was read yet: what went before is not missing
-            if (first_seq > read + 1) {
-              gaps.lost(first_seq - read - 1, read, first_seq)
-              read = first_seq - 1
-            }
+            const begin = read ?? 0, known = Math.max(begin, reached)      // in memory, and stored
+            if (known > 0 && first_seq > known + 1) gaps.lost(first_seq - known - 1, known, first_seq)      // at a first run what went before is not missing
+            if (begin < Math.min(known, first_seq - 1)) host.log.error(`jetstream: messages ${begin + 1} to ${Math.min(known, first_seq - 1)} of ${stream} are not there any more: they are stored, but what steps remember of them cannot be worked out again`)
+            read = Math.max(begin, first_seq - 1)
           }
 
           const makeConsumer = async (jsm: JetStreamManager, version: string): Promise<string> => {

@@ -406,6 +406,24 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
     t.match(reader.errors[1], /2000 messages of S between 6000 and 8001/)
   })
 
+  void t.test('what is stored is not lost, and what is lost is counted, also without a snapshot', async t => {
+    const server = await serve(t), { jsm, publish } = await server.client()
+    await make(jsm, { max_msgs: 6000 })
+    await publish(upTo(7000))        // 1,001 to 7,000 are there
+    const fresh = read(t, { servers: server.url })
+    await until('reading', () => fresh.values.length > 0)
+    const origin = fresh.source.origin!(), at = Date.now()
+    await fresh.end()
+    for (const [from, position, lost, forgotten] of [[undefined, 50, 950, 'messages 1 to 50'], [20, 50, 950, 'messages 21 to 50'], [undefined, 1500, 0, 'messages 1 to 1000'], [200, 1500, 0, 'messages 201 to 1000'], [1200, 1500, 0, undefined]] as const) {
+      const reader = read(t, { servers: server.url }, { ...from === undefined ? {} : { from }, origin, committed: { position, at } })
+      await until('7,000', () => reader.values.includes(7000))
+      t.equal(reader.source.events!().record_lost, lost, `${from}, ${position}`)
+      t.equal(reader.errors.some(l => l.includes('cannot be worked out again')), forgotten !== undefined)
+      if (forgotten !== undefined) t.ok(reader.errors.some(l => l.includes(forgotten)), reader.errors.join('\n'))
+      await reader.end()
+    }
+  })
+
   void t.test('deletes within the stream are counted, other subjects are not', async t => {
     const server = await serve(t), { jsm, publish } = await server.client()
     await make(jsm)
