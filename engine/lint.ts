@@ -14,17 +14,17 @@ import { checkTests, COUNTED } from './trial.ts'
 export const lint = (pipeline: Pipeline): Finding[] => check(draftOf(pipeline))
 
 /**
- * The pipeline that runs: with dedupe() before the first step with memory of the trunk, or at its end when only
- * branches or alerts remember. As it is when it has a dedupe of its own, says `dedupe: false`, or remembers nothing.
+ * The pipeline that runs: with dedupe() before the first step with memory of the trunk, or at its end when it has none: without
+ * its numbers two readings of the same series and time would have one key, and only the first would become a row. As it is when
+ * it says `dedupe: false`, or has a dedupe of its own: on the trunk, or in every branch while the trunk has no sinks and alerts.
  */
 export function normalise (pipeline: Pipeline, components: Components): Pipeline {
-  const { dedupe } = components.operators
-  if (!pipeline.dedupe || dedupe === undefined || pipeline.steps.some(isDedupe)) return pipeline
-  const first = pipeline.steps.findIndex(s => s.remembers)
-  const later = pipeline.alerts.length > 0 || Object.values(pipeline.branches).some(b => b.alerts.length > 0 || b.steps.find(s => s.remembers || isDedupe(s))?.remembers === true && !b.steps.some(isDedupe))
-  if (first < 0 && !later) return pipeline
-  const at = first < 0 ? pipeline.steps.length : first
-  return { ...pipeline, steps: [...pipeline.steps.slice(0, at), dedupe(), ...pipeline.steps.slice(at)] }
+  const { dedupe } = components.operators, { steps, sinks, alerts, branches } = pipeline
+  if (!pipeline.dedupe || dedupe === undefined || steps.some(isDedupe)) return pipeline
+  const first = steps.findIndex(s => s.remembers)
+  if (first < 0 && sinks.length === 0 && alerts.length === 0 && Object.values(branches).every(b => b.steps.some(isDedupe))) return pipeline
+  const at = first < 0 ? steps.length : first
+  return { ...pipeline, steps: [...steps.slice(0, at), dedupe(), ...steps.slice(at)] }
 }
 const isDedupe = (step: Operator): boolean => step.name === 'dedupe'
 
@@ -187,8 +187,9 @@ function checkTables (routes: readonly DraftRoute[], add: Add): void {
   }
 }
 
-function checkShared ({ source }: Draft, routes: readonly DraftRoute[], add: Add): void {
+function checkShared ({ source, dedupe }: Draft, routes: readonly DraftRoute[], add: Add): void {
   if (source?.value === undefined || !source.value.definition.shares?.(source.value.options)) return
+  if (dedupe) add('config/shared', source.path, `dedupe is there by default and remembers what it has seen, but the shared subscription of ${source.value.name} gives this process only a part of each device`, { key: true, help: 'say dedupe: false; then of two readings of one series and time only the first becomes a row' })
   const remembering: readonly (Part<Operator> | DraftAlert)[] = routes.flatMap(r => [...r.steps.filter(s => s.value?.remembers), ...r.alerts])
   for (const part of remembering) {
     const what = 'value' in part ? `step "${part.value!.id}"` : `alert "${(part as DraftAlert).name}"`

@@ -29,7 +29,7 @@ export interface Pipeline extends Route {
   readonly name: string
   readonly source: SourceSpec | undefined
   readonly time: { readonly lateness: number, readonly ahead: number, readonly idle: number, readonly forget: number }   // ms
-  readonly dedupe: boolean           // insert dedupe() before the first step with memory when there is none
+  readonly dedupe: boolean           // insert dedupe() when there is none
   readonly branches: Readonly<Record<string, Route>>
   readonly devices?: readonly DeviceTags[] // what is known of devices beforehand: type, site, tags, units
   readonly tests: readonly unknown[] // of a YAML file, see cli/test.ts

@@ -73,7 +73,7 @@ export function jsonSchema (components: Components): Record<string, unknown> {
       from: { description: 'The source.', ...kinds(components.sources) },
       time: { description: 'How event time is judged.', ...written(TimeSchema) },
       devices: { description: 'CSV file (path from this file) with what is known of devices: device, and any of tenant, metric with unit, type, site and further columns as tags.', type: 'string' },
-      dedupe: { description: 'Insert dedupe before the first step with memory when the pipeline has none.', type: 'boolean', default: true },
+      dedupe: { description: 'Insert dedupe, before the first step with memory, when the pipeline has none.', type: 'boolean', default: true },
       ...route,
       branches: { description: 'Routes of their own for the rows that come out of the trunk.', type: 'object', additionalProperties: { type: 'object', additionalProperties: false, properties: route } },
       tests: {
