@@ -4,6 +4,7 @@ import { columnsOf, describe, evaluate, FAILS, faultOf, HOLDS, UNKNOWN, type Con
 import { MillraceError } from './errors.ts'
 import { defineOperator, type Host, type Operator, type Stage } from './operator.ts'
 import { Duration, span, suggest, Type } from './options.ts'
+import { Memory } from './memory.ts'
 import type { AlertOptions, AlertSpec } from './pipeline.ts'
 import type { SeriesName, SeriesTable } from './series.ts'
 
@@ -31,19 +32,40 @@ export interface AlertEvent {
 /** A running alert of one pipeline. */
 export interface Alert {
   readonly name: string
-  /** The transitions that these rows make, in their order. */
-  process (batch: Batch<any>): AlertEvent[]
+  /**
+   * The transitions that these rows make, in their order. `stale`: nobody is to be told, because `late` says so of the firing;
+   * an end is told to whoever was told of the beginning, however late it comes.
+   */
+  process (batch: Batch<any>, late?: (event: AlertEvent) => boolean): { readonly event: AlertEvent, readonly stale: boolean }[]
   readonly stage: Stage              // its memory
 }
 
 export function openAlert (spec: AlertSpec, pipeline: string, host: Host): Alert {
   const operator = alertOperator(spec.options)
   checkMessage(spec)
-  const stage = operator.open(host)
+  const stage = operator.open(host), untold = new Memory({ untold: 0 }, host.series.capacity)       // of the incident that fires
   return {
     name: spec.name,
-    process: batch => toEvents(stage.process(batch), spec, pipeline, host.series),
-    stage
+    process (batch, late = () => false) {
+      const rows = stage.process(batch), { held: { untold: cells } } = untold
+      return toEvents(rows, spec, pipeline, host.series).map((event, i) => {
+        const s = rows.series[i]
+        if (event.state === 'firing') cells[s] = late(event) ? 1 : 0
+        return { event, stale: cells[s] === 1 }
+      })
+    },
+    stage: {
+      ...stage,
+      save (series, devices) {
+        const saved = stage.save(series, devices)
+        untold.appear(host.series.size)
+        return { ...saved, series: { ...saved.series, ...untold.save(series) } }
+      },
+      load ({ series: { untold: told, ...series }, ...rest }, ofSeries, ofDevices) {
+        stage.load({ ...rest, series }, ofSeries, ofDevices)
+        untold.load(told === undefined ? {} : { untold: told }, ofSeries)      // absent in older snapshots
+      }
+    }
   }
 }
 

@@ -130,10 +130,8 @@ class Gathered implements Outputs {
 
   tally (branch: string): Counts { return this.tallies[branch] ??= noCounts() }
 
-  /** Those of a backlog are kept and sent to nobody. */
-  alert (event: AlertEvent, receivers: readonly string[]): void {
-    this.alerts.push(isStale(event, this.rows, this.ingest) ? { event, receivers: [], stale: true } : { event, receivers })
-  }
+  /** Is it an alert of a backlog? Those are kept and sent to nobody. */
+  readonly isOld = (event: AlertEvent): boolean => isStale(event, this.rows, this.ingest)
 
   /** `as`: how the rows count in their branch; undefined when another sink of the branch counts them. */
   write (write: Write, as: 'written' | 'rows' | undefined): void {
@@ -208,7 +206,7 @@ class OpenRoute {
       if (readings && drops !== undefined) tally[drops] += before - batch.length
       if (readings && derives) tally.derived += batch.length - before
     }
-    for (const { open, receivers } of this.alerts) for (const event of open.process(batch)) out.alert(event, receivers)
+    for (const { open, receivers } of this.alerts) for (const { event, stale } of open.process(batch, out.isOld)) out.alerts.push(stale ? { event, receivers: [], stale } : { event, receivers })
     this.hand(batch, out)
     return batch
   }

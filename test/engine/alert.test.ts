@@ -13,7 +13,7 @@ function start (options: AlertOptions, table = new SeriesTable(10)) {
   const give = (rows: readonly (readonly [second: number, value: number, series?: string])[], columns: Record<string, Numbers> = {}): AlertEvent[] => alert.process(new Batch({
     time: Float64Array.from(rows, r => r[0] * 1000), value: Float64Array.from(rows, r => r[1]), columns,
     series: Int32Array.from(rows, r => table.id('t', ...(r[2] ?? 'pump/temp').split('/') as [string, string])), position: Float64Array.from(rows, () => ++position)
-  }))
+  })).map(({ event }) => event)
   return { alert, table, give }
 }
 const said = (events: readonly AlertEvent[]) => events.map(e => `${e.time / 1000} ${e.state} since ${e.since / 1000}`)

@@ -36,3 +36,26 @@ void t.test('alerts of a backlog are committed with the mark and without receive
   const { alerts } = flow.process(intake.take(now))
   t.strictSame(alerts.map(({ event, receivers, stale }) => [event.device, receivers, stale]), [['live', ['hot/stdout'], undefined], ['offline', [], true]])
 })
+
+void t.test('the end of an alert is told to whoever was told of its beginning, however late it comes, and to nobody else', async t => {
+  const plan = () => pipeline('p').alert('hot', { when: { value: { above: 80 } } }, stdout())
+  let series = new SeriesTable(10), flow = new Flow(plan(), series), position = 0
+  const now = Date.UTC(2026, 2, 9, 12), hour = 3_600_000
+  const give = (...rows: readonly (readonly [device: string, time: number, value: number])[]) => (ingest: number) => {
+    const intake = new Intake(series, new Credits(), { ahead: 0, after: position })
+    for (const [device, time, value] of rows) {
+      intake.message(device, new Uint8Array(0), ingest)
+      intake.reading(series.id('acme', device, 'temp'), time, value)
+    }
+    position += rows.length
+    return flow.process(intake.take(ingest)).alerts.map(({ event, receivers, stale = false }) => [event.device, event.state, receivers.length, stale])
+  }
+  t.strictSame(give(['told', now, 90], ['untold', now - hour, 90])(now), [['told', 'firing', 1, false], ['untold', 'firing', 0, true]])
+  flow.snapshots.begin(true)
+  flow.snapshots.advance(Infinity)
+  const pages = flow.snapshots.take()
+  series = new SeriesTable(10)
+  flow = new Flow(plan(), series, position)
+  for (const page of pages) flow.snapshots.load(page)
+  t.strictSame(give(['told', now + 1000, 20], ['untold', now + 1000, 20])(now + hour), [['told', 'resolved', 1, false], ['untold', 'resolved', 0, true]])
+})
