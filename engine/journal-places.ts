@@ -44,6 +44,8 @@ export class Places {
   }
 
   attach (pipeline: string, expel: () => void): void { this.running.set(pipeline, expel) }
+  /** It does not read any more; its place is kept for a while. */
+  detach (pipeline: string): void { this.running.delete(pipeline) }
 
   move (pipeline: string, position: Position): void {
     this.places.set(pipeline, { position, at: this.clock() })
@@ -57,13 +59,13 @@ export class Places {
 
   /**
    * Up to where nobody needs the log, which ends at `newest` and of whose budget `full` is the share in use. Where one that lags
-   * would stop others that do not (they are past the middle of what it keeps), it loses its place, and one that does not run loses
+   * would stop another that does not (that is past the middle of what it keeps), it loses its place, and one that does not run loses
    * it after `retain` too: loudly.
    */
   oldest (full: number, newest: Position): Position {
     for (const [pipeline, { position, at }] of [...this.places].sort(([, a], [, b]) => a.position - b.position)) {
       const others = [...this.places].filter(([other]) => other !== pipeline && this.running.has(other)).map(([, place]) => place.position)
-      const crowded = full > CROWDED && others.length > 0 && Math.min(...others) > (position + newest) / 2
+      const crowded = full > CROWDED && Math.max(...others) > (position + newest) / 2
       const gone = !this.running.has(pipeline) && this.clock() - at >= this.retain
       if (!crowded && !gone) break
       this.places.delete(pipeline)

@@ -47,6 +47,7 @@ export class Journal implements ListenerHost {
   readonly spec: SourceSpec
   suppressed = 0                     // messages that were sent again, and were in the log already
   lost = 0                           // records that a pipeline was too late for
+  forgotten = 0                      // messages that would not be recognised any more if they came again
   wal!: Wal
   failure: unknown
   private readonly options: JournalOptions
@@ -83,7 +84,7 @@ export class Journal implements ListenerHost {
     this.log = options.log
     this.name = identity.client
     this.origin = `log:${identity.id}`
-    this.redeliveries = new Redeliveries(Math.floor(this.largest / 32))
+    this.redeliveries = new Redeliveries(this.reserved - SLACK, (client, entries) => { this.giveUp(client, entries) })
     this.places = new Places(options.folder, { log: options.log, fs, clock: () => clock.now(), ...options.retain === undefined ? {} : { retain: options.retain } })
     this.now = () => this.newest = Math.max(this.newest, this.start + clock.monotonic())
   }
@@ -104,11 +105,12 @@ export class Journal implements ListenerHost {
   private get largest (): number { return Math.min(2 ** 20, this.budget / 8) }
   get budget (): number { return this.options.budget ?? 2 ** 30 }
   /** Bytes of a record that says all that may come again; for one of them there is always room, because older segments wait for it. */
-  private get reserved (): number { return Math.min(4 * 2 ** 20, this.budget / 8) }
+  private get reserved (): number { return Math.min(7 * 2 ** 20, this.budget / 8) }
   private get usable (): number { return this.budget - this.reserved }
 
   /** A pipeline reads; its place stays where it is until it moves it. `expel`: it has lost its place, and lets go of it. */
   attach (pipeline: string, expel: () => void): void { this.places.attach(pipeline, expel) }
+  detach (pipeline: string): void { this.places.detach(pipeline) }
 
   /** The log as a source of one pipeline. */
   source (host: SourceHost): Source { return new LogSource(this, host) }
@@ -127,7 +129,7 @@ export class Journal implements ListenerHost {
   address (): string | undefined { return this.listener?.address?.() }
 
   /** What has happened to messages that should be known. */
-  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, record_lost: this.lost, ...this.listener?.events } }
+  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, record_lost: this.lost, ...this.forgotten > 0 ? { redelivery_forgotten: this.forgotten } : {}, ...this.listener?.events } }
 
   /** Is so much of the log behind what a reader at `position` has read that a snapshot would make room? */
   crowdedAt (position: Position): boolean {
@@ -178,6 +180,12 @@ export class Journal implements ListenerHost {
   }
 
   forget (client: string): void { this.confirm(client, Infinity) }
+
+  /** There is no room for all that may come again: what this client sends again now would be read twice. */
+  private giveUp (client: string, entries: number): void {
+    if (this.forgotten === 0) this.log.error({ client, entries }, 'log: more messages are unconfirmed than there is room for; what the clients that have been silent longest send again is not recognised any more. Give the log a larger budget')
+    this.forgotten += entries
+  }
 
   fail (error: unknown): void {
     if (this.failure === undefined) this.options.failed?.(error)
@@ -283,7 +291,7 @@ export class Journal implements ListenerHost {
 
   private putSenders (): void {
     const bytes = this.redeliveries.save()
-    const fits = bytes.length < this.reserved - SLACK     // else older segments stay until there is less to say
+    const fits = bytes.length <= this.reserved - SLACK    // else older segments stay until there is less to say
     const position = fits ? this.put(kinds.senders, bytes) : undefined
     if (position === undefined) return
     this.saying = position

@@ -43,7 +43,10 @@ export class LogSource implements Source {
     this.placeless = false
     this.journal.move(this.host.pipeline, upTo)
   }
-  async close (): Promise<void> { await this.reader?.close() }
+  async close (): Promise<void> {
+    this.journal.detach(this.host.pipeline)
+    await this.reader?.close()
+  }
 
   open (from: Position | undefined, credits: Credits, signal: AbortSignal): Observable<Delivery> {
     this.position = from ?? this.journal.wal.first - 1

@@ -1,20 +1,28 @@
 import type { Position } from './source.ts'
 
+const NAMED = 6, ENTRY = 18          // bytes of a client beside its name, and of each of its entries, when saved
+
 interface Entry { readonly hash: bigint, readonly position: Position }
 
 /**
  * What senders may send again: (client, packet id) -> hash and position of the message that came under it. It is durable with
  * the records it comes from; a message that is sent again, under the same id and with the same hash, is in the log already.
  * What a sender has certainly been told (confirm) is forgotten. At most 65,535 entries per client, by the protocol. Two equal
- * messages under one id, of which the first was acknowledged and not confirmed, cannot be told apart.
+ * messages under one id, of which the first was acknowledged and not confirmed, cannot be told apart. About 150 bytes an entry.
  */
 export class Redeliveries {
   private readonly clients = new Map<string, Map<number, Entry>>()
   private readonly most: number
+  private readonly givenUp: (client: string, entries: number) => void
+  private newest: string | undefined
   private count = 0
+  private bytes = 0                  // that save() takes
 
-  /** `most`: entries of all clients together; beyond, those of the client that has been known longest are given up. */
-  constructor (most = 100_000) { this.most = most }
+  /** `most`: bytes that save() may take. Beyond, the entries of the client that has been silent longest are given up, and `givenUp` is told. */
+  constructor (most = 2 ** 20, givenUp: (client: string, entries: number) => void = () => {}) {
+    this.most = most
+    this.givenUp = givenUp
+  }
 
   /** The position of the message that this one repeats. */
   find (client: string, packet: number, hash: bigint): Position | undefined {
@@ -23,11 +31,19 @@ export class Redeliveries {
   }
 
   put (client: string, packet: number, hash: bigint, position: Position): void {
-    let entries = this.clients.get(client)
-    if (entries === undefined) this.clients.set(client, entries = new Map())
-    if (!entries.delete(packet)) this.count++          // in the order of positions
+    const known = this.clients.get(client), entries = known ?? new Map<number, Entry>()
+    if (known === undefined) this.bytes += NAMED + Buffer.byteLength(client)
+    if (client !== this.newest) {
+      this.clients.delete(client)
+      this.clients.set(this.newest = client, entries)
+    }
+    if (!entries.delete(packet)) this.counted(1)       // in the order of positions
     entries.set(packet, { hash, position })
-    while (this.count > this.most && this.clients.size > 1) this.forget(this.clients.keys().next().value!)
+    while (this.bytes > this.most && this.clients.size > 1) {
+      const [[oldest, { size }]] = this.clients
+      this.forget(oldest)
+      this.givenUp(oldest, size)
+    }
   }
 
   confirm (client: string, upTo: Position): void {
@@ -36,18 +52,27 @@ export class Redeliveries {
     for (const [packet, { position }] of entries) {
       if (position > upTo) break
       entries.delete(packet)
-      this.count--
+      this.counted(-1)
     }
-    if (entries.size === 0) this.clients.delete(client)
+    if (entries.size === 0) this.forget(client)
   }
 
   clear (): void {
     this.clients.clear()
-    this.count = 0
+    this.newest = undefined
+    this.count = this.bytes = 0
   }
   forget (client: string): void {
-    this.count -= this.clients.get(client)?.size ?? 0
+    const entries = this.clients.get(client)
+    if (entries === undefined) return
+    this.counted(-entries.size)
+    this.bytes -= NAMED + Buffer.byteLength(client)
     this.clients.delete(client)
+    if (client === this.newest) this.newest = undefined
+  }
+  private counted (more: number): void {
+    this.count += more
+    this.bytes += ENTRY * more
   }
 
   get size (): number { return this.count }
@@ -56,7 +81,7 @@ export class Redeliveries {
   save (): Buffer {
     const parts: Buffer[] = []
     for (const [client, entries] of this.clients) {
-      const name = Buffer.from(client), head = Buffer.alloc(6 + name.length), body = Buffer.alloc(18 * entries.size)
+      const name = Buffer.from(client), head = Buffer.alloc(NAMED + name.length), body = Buffer.alloc(ENTRY * entries.size)
       head.writeUInt16LE(name.length, 0)
       name.copy(head, 2)
       head.writeUInt32LE(entries.size, 2 + name.length)
@@ -65,7 +90,7 @@ export class Redeliveries {
         body.writeUInt16LE(packet, at)
         body.writeBigUInt64LE(hash, at + 2)
         body.writeDoubleLE(position, at + 10)
-        at += 18
+        at += ENTRY
       }
       parts.push(head, body)
     }
@@ -73,14 +98,13 @@ export class Redeliveries {
   }
 
   load (bytes: Buffer, start: number, end: number): void {
-    this.clients.clear()
-    this.count = 0
+    this.clear()
     for (let at = start; at < end;) {
       const length = bytes.readUInt16LE(at), client = bytes.toString('utf8', at + 2, at + 2 + length)
       at += 2 + length
       const count = bytes.readUInt32LE(at)
       at += 4
-      for (let i = 0; i < count; i++, at += 18) this.put(client, bytes.readUInt16LE(at), bytes.readBigUInt64LE(at + 2), bytes.readDoubleLE(at + 10))
+      for (let i = 0; i < count; i++, at += ENTRY) this.put(client, bytes.readUInt16LE(at), bytes.readBigUInt64LE(at + 2), bytes.readDoubleLE(at + 10))
     }
   }
 }

@@ -23,6 +23,10 @@ export const mutants: readonly Mutant[] = [
     find: '      if (t > latest) seen.expire(s, t - within)\n', replace: '      while (seen.used > 3) seen.shift(s)\n'
   },
   {
+    name: 'what may come again is forgotten by number', row: 'K3', by: 'test/engine/redelivery.test.ts', file: 'engine/redelivery.ts',
+    find: 'while (this.bytes > this.most && this.clients.size > 1)', replace: 'while (this.count > 32_768 && this.clients.size > 1)'
+  },
+  {
     name: 'memory is not put back after an operator has thrown', row: 'K11', by: 'test/engine/poison.test.ts', file: 'engine/poison.ts',
     find: '      for (const page of kept) flow.snapshots.load(page)\n', replace: ''
   },
