@@ -3,6 +3,8 @@ import { soak, type Given } from './kill/soak.ts'
 import { round, type Benchmark, type Options } from './measure.ts'
 
 const COMMITS = 3                    // per kill, at least: a kill before the first commit shows nothing
+const SEVERAL = 20                   // kills after which something must have been sent again
+const MANY = 10_000, RECOVERED = 3000         // series; ms from a start to its first commit (p99)
 const option = (preset: string) => ({ type: 'string', default: preset }) as const
 
 /**
@@ -35,8 +37,15 @@ export const kill: Benchmark = {
     }
   },
   fault (figures) {
-    const wrong = ['lost', 'duplicated', 'phantom', 'state_mismatches'].filter(f => figures[f] !== 0).map(f => `${Number(figures[f])} ${f}`)
-    if (figures.kills !== 0 && Number(figures.commits_per_kill) < COMMITS) wrong.push(`only ${Number(figures.commits_per_kill)} commits per kill: with fewer than ${COMMITS} the kills show nothing`)
+    const of = (name: string) => Number(figures[name]), wrong = ['lost', 'duplicated', 'phantom', 'state_mismatches'].filter(f => figures[f] !== 0).map(f => `${of(f)} ${f}`)
+    if (!(of('acked') > 0 && of('rows') > 0)) wrong.push('nothing was published, or nothing became a row')
+    if (figures.kills !== 0 && of('commits_per_kill') < COMMITS) wrong.push(`only ${of('commits_per_kill')} commits per kill: with fewer than ${COMMITS} the kills show nothing`)
+    if (figures.source === 'mqtt' || figures.source === 'broker') {      // dedupe would hide what the log has twice
+      if (figures.log_repeats !== 0) wrong.push(`${of('log_repeats')} messages stand in the log twice`)
+      if (of('kills') >= SEVERAL && figures.redeliveries_suppressed === 0) wrong.push('nothing was sent again: the kills show nothing')
+    }
+    const { p99 } = figures.recovery_ms as { readonly p99: number }
+    if (of('series') >= MANY && p99 > RECOVERED) wrong.push(`recovery took ${p99} ms (p99), ${RECOVERED} are allowed`)
     return wrong.length === 0 ? undefined : `kill: ${wrong.join(', ')}`
   },
   savedAs: ({ source, protocol, sink }) => `kill-${source}${source === 'mqtt' ? protocol : ''}${sink === 'questdb' ? '-questdb' : ''}`

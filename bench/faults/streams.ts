@@ -13,13 +13,14 @@ import { over } from './inside.ts'
 import { Skipped, unless, type Bench, type Report, type Row } from './row.ts'
 
 const STREAM = 'faults'
+const BEGAN = Date.now() - 3_600_000
 
 /** A server with a stream in a folder, a database, and lives of an engine that reads the one into the other. Values count up and are never repeated. */
 class Rig {
   life!: Life
   private server: NatsServer | undefined
   private connection: NatsConnection | undefined
-  private value = 0
+  private value = 0                  // of the next reading; its time is one millisecond for each
   private readonly port: number
   private readonly folder: string
   private readonly database: string
@@ -69,7 +70,7 @@ class Rig {
 
   async publish (n: number): Promise<void> {
     const js = (await jetstreamManager(this.connection!)).jetstream()
-    for (let left = n; left > 0; left -= 500) await Promise.all(Array.from({ length: Math.min(500, left) }, () => js.publish(`t.d${this.value % 8}.m`, `{"ts":${Date.now()},"value":${this.value++}}`)))
+    for (let left = n; left > 0; left -= 500) await Promise.all(Array.from({ length: Math.min(500, left) }, () => js.publish(`t.d${this.value % 8}.m`, `{"ts":${BEGAN + this.value},"value":${this.value++}}`)))
   }
 
   /** A copy of the server's folder; with `back` the folder is as it was then. The server is not running. */
