@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto'
-import { dirname, join } from 'node:path'
 import { clock as real, sleep, type Clock } from './clock.ts'
 import { MillraceError } from './errors.ts'
 import { disk, type FileSystem } from './files.ts'
@@ -10,16 +8,18 @@ import type { Logger } from './log.ts'
 import { MessageHead } from './message.ts'
 import { hashOf, Redeliveries } from './redelivery.ts'
 import { barrier, noteSenders, readSenders } from './redelivery-log.ts'
+import { identify } from './journal-identity.ts'
 import { Places } from './journal-places.ts'
 import { doneWith, readRequests } from './requeue.ts'
 import type { Position, Source, SourceHost, SourceSpec } from './source.ts'
-import { kinds, syncFolder, type Kind } from './wal-segment.ts'
+import { kinds, type Kind } from './wal-segment.ts'
 import { Wal } from './wal.ts'
 
 export interface JournalOptions {
   readonly folder: string
   readonly log: Logger
-  readonly client: string            // name that the source is to go by, when this log is new
+  readonly client: string            // name that the source is to go by, when this log is new and no other one goes by it
+  readonly beside?: readonly string[]        // folders of the other logs that this process is to open
   readonly pipelines: readonly string[]      // that are to read it
   readonly tick: number              // ms between ticks
   readonly budget?: number           // bytes on disk
@@ -49,6 +49,7 @@ export class Journal implements ListenerHost {
   lost = 0                           // records that a pipeline was too late for
   forgotten = 0                      // messages that would not be recognised any more if they came again
   wal!: Wal
+  found: Position = 0                // of the newest record when it was opened
   failure: unknown
   private readonly options: JournalOptions
   private readonly fs: FileSystem
@@ -94,6 +95,7 @@ export class Journal implements ListenerHost {
     const journal = new Journal(spec, await identify(options), options)
     await journal.places.open()
     await journal.openWal(signal)
+    journal.found = journal.wal.durable
     for (const pipeline of options.pipelines) journal.places.expect(pipeline, journal.wal.first - 1)
     return journal
   }
@@ -352,31 +354,6 @@ export class Journal implements ListenerHost {
   }
 }
 
-/** Name of the folder of a source's log: the same for equal sources, however they are written. */
-export function logFolder ({ name, options, definition: { tuning = [] } }: SourceSpec): string {
-  const what = Object.fromEntries(Object.entries(options).filter(([option]) => !tuning.includes(option)))
-  return `${name}-${createHash('sha256').update(canonical(what)).digest('hex').slice(0, 12)}`
-}
-/** The same text for the same options, in whatever order they were written. */
-const canonical = (value: unknown): string => JSON.stringify(value, (_, inner) => inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1)) : inner)
-
 /** No codec takes more: its beginning is kept. */
 const tooLarge = (message: Message, most: number): Message =>
   ({ ...message, payload: message.payload.subarray(0, 1024), rejected: { reason: 'too_large', detail: `the payload has ${message.payload.length} bytes, ${most} are possible` } })
-
-/** Who this log is: written once, before its first record. */
-async function identify ({ folder, client, fs = disk, clock = real }: JournalOptions): Promise<{ readonly id: string, readonly client: string }> {
-  const file = join(folder, 'log.json')
-  try {
-    return JSON.parse(await fs.readFile(file, 'utf8'))
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw new MillraceError('log/damaged', `log: ${file} cannot be read: ${(cause as Error).message}`, { help: 'restore the file; it says which log this is', cause })
-  }
-  const identity = { id: clock.id(), client }
-  await fs.mkdir(folder, { recursive: true, mode: 0o700 })
-  await fs.writeFile(`${file}.new`, JSON.stringify(identity), { flush: true })
-  await fs.rename(`${file}.new`, file)
-  await syncFolder(fs, folder)
-  await syncFolder(fs, dirname(folder))
-  return identity
-}

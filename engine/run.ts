@@ -30,6 +30,7 @@ export interface RunOptions {
   readonly fallback: (plan: StorePlan, host: SinkHost) => Store       // the store of a pipeline whose sinks bring none
   readonly source?: SourceSpec               // read this instead of the pipeline's own
   readonly journal?: Journal | undefined     // of the source, when it cannot be read again
+  readonly journals?: Iterable<Journal>      // all that this process has open
   readonly careful?: boolean                 // an operator has thrown: find the readings on which it does
   readonly maxPoison?: number                // how many of them in a row are too many
   readonly acceptLoss?: boolean              // go on although what was read before is not there any more
@@ -158,12 +159,12 @@ export class Run {
     if (origin === undefined) return         // of a time when nothing was acknowledged before it was committed
     const { log, options: { folder, acceptLoss }, pipeline: { name } } = this
     const now = this.source!.origin?.() ?? 'unknown'
-    const left = origin.startsWith('log:') ? await unread(join(folder, 'log'), origin, position, log) : 0
+    const left = origin.startsWith('log:') ? await unread(join(folder, 'log'), origin, position, log, this.options.journals) : 0
     const remembered = header?.origin === origin && header.position === position
     if (remembered && (left ?? 0) === 0) return log.warn({ before: origin, now }, 'reads another log or stream than before; what it remembers is kept')
     if (acceptLoss) return log.error({ before: origin, now, position, remembered: header?.position, unread: left }, 'the log or stream that was read before is given up, with what was not read or not remembered of it')
-    throw new MillraceError('log/missing', `the pipeline "${name}" stands at position ${position} of ${origin}${left === undefined ? ', which is not there' : `, of which it has ${left} messages still to read`}; its source is now ${now}`, {
-      help: `${left === undefined ? 'bring the folder of that log back' : 'run it once more with its former source until it has read them'}; or start with --accept-loss to go on without`
+    throw new MillraceError('log/missing', `the pipeline "${name}" stands at position ${position} of ${origin}${left === undefined ? ', which is not there, or in use by another process' : `, of which it has ${left} messages still to read`}; its source is now ${now}`, {
+      help: `${left === undefined ? 'bring the folder of that log back, or stop that process' : 'run it once more with its former source until it has read them'}; or start with --accept-loss to go on without`
     })
   }
 

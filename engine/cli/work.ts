@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { serve } from '../api/server.ts'
 import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
-import { Journal, logFolder } from '../journal.ts'
+import { Journal } from '../journal.ts'
+import { logFolder } from '../journal-identity.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Run } from '../run.ts'
@@ -38,7 +39,7 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   let failure: unknown
   const journals = source === undefined ? await openJournals(pipelines, { log, folder, budget: logBudget, retain, failed: error => { failure ??= error; stop.abort() } }, signal) : new Map<string, Journal>()
   const open = (pipeline: Pipeline, careful = false) => new Run(pipeline, {
-    log, folder, database, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name),
+    log, folder, database, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name), journals: new Set(journals.values()),
     ...maxSeries === undefined ? {} : { maxSeries },
     ...maxPoison === undefined ? {} : { maxPoison },
     ...source === undefined ? {} : { source }
@@ -85,7 +86,7 @@ async function openJournals (pipelines: readonly Pipeline[], { log, folder, budg
   try {
     for (const [key, members] of groups) {
       const journal = await Journal.open(members[0].source!, {
-        folder: join(folder, 'log', key), log, client: `millrace-${members[0].name}`, pipelines: members.map(p => p.name),
+        folder: join(folder, 'log', key), beside: [...groups.keys()].filter(other => other !== key).map(other => join(folder, 'log', other)), log, client: `millrace-${members[0].name}`, pipelines: members.map(p => p.name),
         failed, tick: Math.min(1000, Math.max(50, Math.min(...members.map(p => p.time.idle)) / 4)),
         ...budget === undefined ? {} : { budget }, ...retain === undefined ? {} : { retain }
       }, signal)

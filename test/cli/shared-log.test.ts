@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { connectAsync } from 'mqtt'
+import { mosquitto, noMosquitto } from '../support/mosquitto.ts'
 import { start, temporary } from '../support/program.ts'
 
 const freePort = () => new Promise<number>(resolve => {
@@ -59,4 +60,34 @@ t.test('a pipeline that fails does not stop the one beside it; /readyz names it,
   t.match(await ready.json(), { trouble: { broken: { pipeline: /stopped: .*but no log/ } } })
   run.child.kill('SIGTERM')
   t.equal(await run.ended, 1, run.err)
+})
+
+t.test('of two pipelines on one broker one gets another topic: two logs, two sessions, and each has what is for it', { skip: noMosquitto }, async t => {
+  const folder = temporary(t), broker = await mosquitto()
+  t.teardown(() => broker.stop())
+  const write = (name: string, topic: string) => { writeFileSync(join(folder, `${name}.yaml`), `name: ${name}\nfrom: { mqtt: { url: "mqtt://127.0.0.1:${broker.port}", topic: "${topic}/{device}/{metric}" } }\nto: [ file: { table: r } ]\n`) }
+  const publish = async (from: number, to: number, ...topics: string[]) => {
+    const device = await connectAsync(`mqtt://127.0.0.1:${broker.port}`)
+    for (let n = from; n < to; n++) for (const topic of topics) await device.publishAsync(`${topic}/d/m`, JSON.stringify({ ts: Date.now(), value: n }), { qos: 1 })
+    await device.endAsync()
+  }
+  const args = ['run', join(folder, 'p1.yaml'), join(folder, 'p2.yaml'), '--folder', folder, '--http', 'off']
+  write('p1', 'a')
+  write('p2', 'a')
+  const first = start(t, args)
+  await first.until(/subscribed/)
+  await publish(0, 20, 'a')
+  await first.until(() => ['p1', 'p2'].every(name => valuesOf(folder, name).length === 20))
+  first.child.kill('SIGTERM')
+  t.equal(await first.ended, 143, first.err)
+  write('p1', 'b')
+  const second = start(t, args)
+  await second.until(() => (second.err.match(/subscribed/g) ?? []).length === 2)
+  await publish(20, 60, 'a', 'b')
+  await second.until(() => valuesOf(folder, 'p1').length === 60 && valuesOf(folder, 'p2').length === 60)
+  for (const name of ['p1', 'p2']) t.strictSame(valuesOf(folder, name), numbers(60), name)
+  t.notMatch(second.err, /not connected to the broker/)
+  t.equal(new Set(readdirSync(join(folder, 'log')).map(name => JSON.parse(readFileSync(join(folder, 'log', name, 'log.json'), 'utf8')).client)).size, 2)
+  second.child.kill('SIGTERM')
+  t.equal(await second.ended, 143, second.err)
 })

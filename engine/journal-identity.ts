@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto'
+import { basename, dirname, join } from 'node:path'
+import { clock as real, type Clock } from './clock.ts'
+import { MillraceError } from './errors.ts'
+import { disk, type FileSystem } from './files.ts'
+import { Lock } from './lock.ts'
+import type { SourceSpec } from './source.ts'
+import { syncFolder } from './wal-segment.ts'
+
+/** What a log is: written once, before its first record. `client`: the name that its source goes by, such as the client id of MQTT. */
+export interface Identity { readonly id: string, readonly client: string }
+
+/** Name of the folder of a source's log: the same for equal sources, however they are written. */
+export function logFolder ({ name, options, definition: { tuning = [] } }: SourceSpec): string {
+  const what = Object.fromEntries(Object.entries(options).filter(([option]) => !tuning.includes(option)))
+  return `${name}-${createHash('sha256').update(canonical(what)).digest('hex').slice(0, 12)}`
+}
+/** The same text for the same options, in whatever order they were written. */
+const canonical = (value: unknown): string => JSON.stringify(value, (_, inner) => inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1)) : inner)
+
+export interface IdentityOptions { readonly folder: string, readonly client: string, readonly beside?: readonly string[], readonly fs?: FileSystem, readonly clock?: Clock }
+
+/**
+ * The identity of the log in a folder. A new one goes by the name that is asked for, also when a log beside it that nobody uses any
+ * more has gone by it: what a broker still holds for that name arrives here and is seen. Where that log is in use it gets another
+ * one: two connections of one name would throw each other out.
+ */
+export async function identify ({ folder, client, beside = [], fs = disk, clock = real }: IdentityOptions): Promise<Identity> {
+  const known = await identityOf(folder, fs)
+  if (known !== undefined) return known
+  const parent = dirname(folder)
+  let taken = false
+  for (const name of await fs.readdir(parent).catch(() => [])) {
+    const other = join(parent, name)
+    if (other === folder || (await identityOf(other, fs).catch(() => undefined))?.client !== client) continue
+    taken ||= beside.includes(other) || await Lock.isHeld(join(other, 'lock'), { fs, clock })
+  }
+  const identity = { id: clock.id(), client: taken ? `${client}-${basename(folder).split('-').at(-1)}` : client }
+  const file = join(folder, FILE)
+  await fs.mkdir(folder, { recursive: true, mode: 0o700 })
+  await fs.writeFile(`${file}.new`, JSON.stringify(identity), { flush: true })
+  await fs.rename(`${file}.new`, file)
+  await syncFolder(fs, folder)
+  await syncFolder(fs, parent)
+  return identity
+}
+
+const FILE = 'log.json'
+
+/** Undefined when there is no log yet. */
+export async function identityOf (folder: string, fs: FileSystem = disk): Promise<Identity | undefined> {
+  const file = join(folder, FILE)
+  try {
+    return JSON.parse(await fs.readFile(file, 'utf8'))
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined
+    throw new MillraceError('log/damaged', `log: ${file} cannot be read: ${(cause as Error).message}`, { help: 'restore the file; it says which log this is', cause })
+  }
+}
