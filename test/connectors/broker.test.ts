@@ -122,6 +122,31 @@ t.test('a device that sends again what it had no PUBACK for is acknowledged, and
   t.equal((await reader.journal)!.suppressed, 1, 'what does not say that it comes again is another message')
 })
 
+t.test('what a device sends after it has taken leave of a clean session is new, whatever it says', async t => {
+  const { reader, port } = await listen(t)
+  const session = async (clean: boolean, goodbye: boolean, dup: number) => {
+    const socket = await raw(port), connect = Buffer.from(CONNECT)
+    connect[9] = clean ? 2 : 0
+    socket.write(connect)
+    await heard(socket)
+    socket.write(Buffer.concat([Buffer.from([0x32 | dup << 3, 17, 0, 12]), Buffer.from('acme/p1/flow'), Buffer.from([0, 1]), Buffer.from('7')]))
+    await heard(socket)
+    if (goodbye) socket.end(Buffer.from([0xe0, 0]))
+    else socket.destroy()
+    await pause(50)
+  }
+  const journal = (await reader.journal)!
+  await session(true, true, 0)
+  await session(true, true, 1)
+  t.equal(journal.suppressed, 0, 'a clean session that ended well')
+  await session(true, false, 0)
+  await session(true, false, 1)
+  t.equal(journal.suppressed, 1, 'a connection that was lost')
+  await session(false, true, 1)
+  t.equal(journal.suppressed, 2, 'a session that is kept')
+  await reader.until(() => reader.received === 3)
+})
+
 t.test('every kind of bad input is a dead letter with its bytes, its reason and its position, and is acknowledged', async t => {
   const { reader, url } = await listen(t, { maxPayload: 3000 })
   const device = await client(t, url)
