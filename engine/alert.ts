@@ -89,6 +89,7 @@ const alertStep = defineOperator({
   }),
   needs: reads,
   adds: ['firing', 'since', 'ordinal'],
+  tuning: ['when', 'clear', 'for'],
   perSeries: { incident: { phase: IDLE, since: NaN, ordinal: 0, seen: -Infinity, last: NaN } },
   drops: 'filtered',
   check: ({ when, clear }) => faultOf(when) ?? (clear === undefined ? undefined : faultOf(clear)),

@@ -44,6 +44,7 @@ export const errors = {
   'sink/failed': { title: 'A sink cannot take what it is given.', status: 502, exit: 1 },
   'engine/operator': { title: 'An operator threw: a bug, in it or in its options.', status: 500, exit: 1 },
   'engine/poison': { title: 'An operator threw on one reading after the other.', status: 500, exit: 1 },
+  'engine/changed': { title: 'A step has other options than those its memory was kept under.', status: 409, exit: 78 },
   'engine/snapshot': { title: 'A snapshot that does not fit the operator it is for.', status: 500, exit: 1 },
   'test/failed': { title: 'Tests of a pipeline did not give what they expect.', status: 422, exit: 1 }
 } as const

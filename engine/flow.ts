@@ -228,7 +228,7 @@ class OpenRoute {
 
   get parts (): Part[] {
     const part = (key: string, stage: Stage): Part => ({
-      key: `${this.name}/${key}`, fingerprint: stage.fingerprint, remembers: stage.operator.remembers,
+      key: `${this.name}/${key}`, fingerprint: stage.fingerprint, fits: stage.fits, remembers: stage.operator.remembers,
       save: (series, devices) => stage.save(series, devices),
       load: (saved, series, devices) => { stage.load({ fingerprint: stage.fingerprint, ...saved }, series, devices) }
     })
@@ -237,7 +237,7 @@ class OpenRoute {
 }
 
 const progressOf = (time: Watermarks): Part => ({
-  key: 'time', fingerprint: 'time', remembers: true,
+  key: 'time', fingerprint: 'time', fits: other => other === 'time', remembers: true,
   save: (_, devices) => ({ series: {}, devices: time.save(devices) }),
   load: (saved, _, devices) => { time.load(saved.devices, devices) }
 })

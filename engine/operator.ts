@@ -21,6 +21,7 @@ export interface Definition<P extends TProperties, N extends string, A extends s
   readonly windows?: true            // it takes readings in and returns rows of windows
   readonly crosses?: true            // a series sees others of its device: such an operator must say so
   readonly version?: number          // raised when the meaning of its memory changes; 1 when absent
+  readonly tuning?: readonly (keyof P & string)[]      // options that may change from one run to the next: its memory means the same under any of them
   readonly check?: (options: Values<P>) => string | undefined              // what a schema cannot say: a sentence when the options do not fit together
   process (batch: Batch<N>, options: Values<P>, memory: Held<S> & Held<D>, host: Host): Batch<any>
 }
@@ -55,7 +56,9 @@ export interface Operator<Needs extends string = any, Adds extends string = any>
 export interface Stage {
   readonly operator: Operator
   process (batch: Batch<any>): Batch<any>
-  readonly fingerprint: string       // of its operator's version and options: memory of another one does not fit
+  readonly fingerprint: string       // of its operator's version and the options that shape its memory
+  /** Does memory that was kept under this fingerprint mean the same to it? */
+  fits (fingerprint: string): boolean
   /** A copy of its memory of these series and devices; of all when none are given. */
   save (series?: Ids, devices?: Ids): StageSnapshot
   /** Takes up such a copy; throws engine/snapshot when another step made it. */
@@ -76,7 +79,14 @@ export function defineOperator<const P extends TProperties, const N extends stri
     const perSeries = resolve(definition.perSeries, options) ?? {} as S
     const perDevice = resolve(definition.perDevice, options) ?? {} as D
     const remembers = anything(perSeries) || anything(perDevice)
-    const fingerprint = JSON.stringify([definition.name, definition.version ?? 1, options])
+    const fingerprint = fingerprintOf(definition.name, definition.version ?? 1, options, definition.tuning)
+    const fits = (other: string): boolean => {
+      if (other === fingerprint) return true
+      try {
+        const [name, version, options] = JSON.parse(other)
+        return fingerprintOf(name, version, options, definition.tuning) === fingerprint
+      } catch { return false }
+    }
     const operator: Operator<N, A> = {
       id, name: definition.name, definition, options: options as Readonly<Record<string, unknown>>, given: rest, needs, adds, remembers,
       open (host) {
@@ -86,6 +96,7 @@ export function defineOperator<const P extends TProperties, const N extends stri
         return {
           operator,
           fingerprint,
+          fits,
           process (batch) {
             series.appear(host.series.size)
             devices.appear(host.series.devices)
@@ -102,7 +113,7 @@ export function defineOperator<const P extends TProperties, const N extends stri
             return { fingerprint, series: series.save(ofSeries), devices: devices.save(ofDevices) }
           },
           load (snapshot, ofSeries, ofDevices) {
-            if (snapshot.fingerprint !== fingerprint) throw new MillraceError('engine/snapshot', `step "${id}": the snapshot was made by ${snapshot.fingerprint}, this step is ${fingerprint}`)
+            if (!fits(snapshot.fingerprint)) throw new MillraceError('engine/snapshot', `step "${id}": the snapshot was made by ${snapshot.fingerprint}, this step is ${fingerprint}`)
             series.load(snapshot.series, ofSeries)
             devices.load(snapshot.devices, ofDevices)
           }
@@ -113,6 +124,9 @@ export function defineOperator<const P extends TProperties, const N extends stri
   }
   return Object.assign(make, { definition })
 }
+
+const fingerprintOf = (name: string, version: number, options: object, tuning: readonly string[] = []): string =>
+  JSON.stringify([name, version, Object.fromEntries(Object.entries(options).filter(([option]) => !tuning.includes(option)))])
 
 const resolve = <T, O>(value: T | ((options: O) => T) | undefined, options: O): T | undefined =>
   typeof value === 'function' ? (value as (options: O) => T)(options) : value

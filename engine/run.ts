@@ -142,8 +142,9 @@ export class Run {
     const flow = this.flow = new Flow(pipeline, this.series, sameLog ? found.header.position : 0)
     if (found !== undefined) {
       for (const page of found.content) flow.snapshots.load(page, found.header.layout)
-      const anew = flow.snapshots.loaded(found.header.layout)
-      if (anew.length > 0) log.warn({ steps: anew }, 'new or changed since the last stop: these start without memory')
+      const { fresh, changed } = flow.snapshots.loaded(found.header.layout)
+      if (fresh.length > 0) log.info({ steps: fresh }, 'new since the last stop: these start without memory')
+      if (changed.length > 0) this.checkChanged(changed)
     }
     this.deaf = recovered.position !== undefined
     this.checkpoints = new Checkpoints(flow, recovered, { whole: this.store!.whole === true, renew: found?.older === true, ...this.options.snapshots })
@@ -165,6 +166,15 @@ export class Run {
     if (acceptLoss) return log.error({ before: origin, now, position, remembered: header?.position, unread: left }, 'the log or stream that was read before is given up, with what was not read or not remembered of it')
     throw new MillraceError('log/missing', `the pipeline "${name}" stands at position ${position} of ${origin}${left === undefined ? ', which is not there, or in use by another process' : `, of which it has ${left} messages still to read`}; its source is now ${now}`, {
       help: `${left === undefined ? 'bring the folder of that log back, or stop that process' : 'run it once more with its former source until it has read them'}; or start with --accept-loss to go on without`
+    })
+  }
+
+  /** The memory of these steps was kept under options that give it another meaning: windows and alerts that are open in it would end in silence. */
+  private checkChanged (steps: readonly string[]): void {
+    const { log, options: { acceptLoss }, pipeline: { name } } = this
+    if (acceptLoss) return log.error({ steps }, 'these steps were changed since the last stop: what they remembered is given up')
+    throw new MillraceError('engine/changed', `the pipeline "${name}": ${steps.map(step => `"${step}"`).join(', ')} ${steps.length === 1 ? 'was' : 'were'} changed since the last stop, and what ${steps.length === 1 ? 'it remembers' : 'they remember'} does not fit`, {
+      help: 'give back the former options; or an id of its own, to begin without that memory; or start with --accept-loss'
     })
   }
 

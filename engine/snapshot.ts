@@ -9,7 +9,8 @@ import type { SeriesTable, Tags } from './series.ts'
 /** Something that remembers: a step, an alert, the progress of devices. */
 export interface Part {
   readonly key: string               // branch/step or branch/alert:name
-  readonly fingerprint: string       // memory with another one does not fit
+  readonly fingerprint: string
+  fits (fingerprint: string): boolean        // can it take up memory that was kept under this one?
   readonly remembers: boolean
   save (series: Ids, devices: Ids): { readonly series: Saved, readonly devices: Saved }
   load (saved: { readonly series: Saved, readonly devices: Saved }, series: Ids, devices: Ids): void
@@ -123,14 +124,21 @@ export class Snapshots {
     const then = devices.flatMap((d, i) => names[i][3].map(metric => this.series.find(d, metric)))
     const ids = Int32Array.from(devices), series = Int32Array.from(new Set([...then, ...devices.flatMap(d => this.seriesOf(d))]))
     layout.forEach(([key, fingerprint], k) => {
-      this.parts.find(part => part.key === key && part.fingerprint === fingerprint)?.load(saved[k], series, ids)
+      this.parts.find(part => part.key === key && part.fits(fingerprint))?.load(saved[k], series, ids)
     })
   }
 
-  /** After all pages: what the snapshot did not have is remembered anew and stands in the next one. Returns the steps that begin without memory. */
-  loaded (layout: Layout): readonly string[] {
+  /**
+   * After all pages: what the snapshot did not have is remembered anew and stands in the next one. Returns the steps that begin
+   * without memory: those that it does not know, and those whose memory in it means something else.
+   */
+  loaded (layout: Layout): { readonly fresh: readonly string[], readonly changed: readonly string[] } {
     if (JSON.stringify(layout) !== JSON.stringify(this.layout)) this.touchAll()
-    return this.parts.filter(part => part.remembers && !layout.some(([key, fingerprint]) => key === part.key && fingerprint === part.fingerprint)).map(part => part.key)
+    const before = new Map(layout), parts = this.parts.filter(part => part.remembers)
+    return {
+      fresh: parts.filter(part => !before.has(part.key)).map(part => part.key),
+      changed: parts.filter(part => before.has(part.key) && !part.fits(before.get(part.key)!)).map(part => part.key)
+    }
   }
 
   /** The partitions of what was touched since the last call. */

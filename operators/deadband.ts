@@ -13,6 +13,7 @@ export const deadband = defineOperator({
     percent: Type.Optional(Type.Number({ description: 'Least difference, in percent of the last kept value; must be exceeded.', minimum: 0 })),
     max: Type.Optional(Duration({ description: 'Event time after which a reading is kept even if nothing has moved.' }))
   }),
+  tuning: ['by', 'percent', 'max'],
   perSeries: { kept: { value: NaN, time: -Infinity } },
   drops: 'filtered',
   check: ({ by, percent }) => by === undefined && percent === undefined ? 'say how far a value must move: by or percent' : undefined,

@@ -11,6 +11,7 @@ export const dedupe = defineOperator({
   summary: 'Drops repeated readings and numbers different ones of the same time.',
   options: Type.Object({ within: Duration({ description: 'How far back in event time a repetition is recognised.', default: '10m' }) }),
   adds: ['seq'],
+  tuning: ['within'],
   perSeries: { seen: list('value') },
   drops: 'deduplicated',
 

@@ -29,6 +29,7 @@ export const derive = defineOperator({
     by: Type.Union([way('product'), way('sum'), way('difference'), way('ratio'), way('mean'), way('min'), way('max')], { description: 'How: difference and ratio take the first minus, or over, all others.' }),
     within: Duration({ description: 'How much older than the newest value another may be.', default: '10s' })
   }),
+  tuning: ['by', 'within'],
   perSeries: { role: note },             // 0: not looked at; 1: no source; else 2 + the place among the sources
   perDevice: ({ from }) => ({
     made: note,                          // the new series + 1

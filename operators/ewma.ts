@@ -6,6 +6,7 @@ export const ewma = defineOperator({
   summary: 'Exponentially weighted moving average of each series.',
   options: Type.Object({ alpha: Type.Number({ description: 'Weight of the newest reading.', minimum: 0, maximum: 1, default: 0.1 }) }),
   adds: ['ewma'],
+  tuning: ['alpha'],
   perSeries: { mean: NaN },
 
   process (batch, { alpha }, { mean }) {

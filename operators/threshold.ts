@@ -13,6 +13,7 @@ export const threshold = defineOperator({
     clear: Type.Optional(Type.Number({ description: '0 again at this value or on its good side; the limit itself when absent.' }))
   }),
   adds: ['threshold'],
+  tuning: ['above', 'below', 'clear'],
   perSeries: { beyond: NaN },
   check: ({ above, below, clear }) =>
     (above === undefined) === (below === undefined)

@@ -19,6 +19,7 @@ export const validate = defineOperator({
     rate: Type.Optional(Type.Number({ description: 'Greatest change per second of event time, in the unit of the value.', exclusiveMinimum: 0 })),
     missing: Type.Boolean({ description: 'Keep readings without a value?', default: true })
   }),
+  tuning: ['min', 'max', 'missing'],
   perSeries: ({ rate }): Shapes => rate === undefined ? {} : rated,
   drops: 'filtered',
   check: ({ min, max }) => min !== undefined && max !== undefined && min > max ? `min ${min} is above max ${max}` : undefined,

@@ -16,6 +16,7 @@ export const zscore = defineOperator({
     floor: Type.Number({ description: 'Least scale, in the unit of the value: the resolution of the sensor.', minimum: 0, default: 0 })
   }),
   adds: ['zscore'],
+  tuning: ['over', 'floor'],
   perSeries: { level: robust, learning: list() },      // learning: values in ascending order
 
   process (batch, options, { level, learning }) {

@@ -119,14 +119,14 @@ t.test('what has come to its end and is started again writes nothing twice; what
   }
 })
 
-t.test('a pipeline that was changed while it was stopped goes on: what is the same remembers, what is new or changed starts anew and is named', async t => {
+t.test('a pipeline that was changed while it was stopped goes on: what is the same remembers, what is new starts anew, what does not fit is refused by name', async t => {
   const dir = folder(t)
   const seen: string[] = []
   const note = (fields: { steps?: string[] }) => { seen.push(...fields.steps ?? []) }
-  const noting: any = { ...log, info () {}, warn: note, child: () => noting }
-  const stopped = async (p: Pipeline, source: ReturnType<typeof given>, at: number) => {
+  const noting: any = { ...log, info: note, error: note, child: () => noting }
+  const stopped = async (p: Pipeline, source: ReturnType<typeof given>, at: number, more: Partial<RunOptions> = {}) => {
     const stop = new AbortController()
-    const running = open(p, dir, { log: noting }).run(stop.signal)
+    const running = open(p, dir, { log: noting, ...more }).run(stop.signal)
     while (source.committed.at(-1) !== at) await new Promise(resolve => setTimeout(resolve, 5))
     stop.abort()
     await running
@@ -138,8 +138,14 @@ t.test('a pipeline that was changed while it was stopped goes on: what is the sa
   t.strictSame(rowsOf(dir, 'p', 'r').map(r => r.ewma), [0, 0.5, 1.25, 2.125, 3.0625, 4.03125], 'the mean goes on')
   const third = given(readings(7), { stay: true })
   await stopped(pipeline('p').from(third.spec).pipe(dedupe(), ewma({ alpha: 0.1 })).to(file({ table: 'r' })), third, 7)
-  t.strictSame(seen, ['/alert:high', '/ewma'])
-  t.equal(rowsOf(dir, 'p', 'r').at(-1).ewma, 6, 'another mean begins at its first value')
+  t.strictSame(seen, ['/alert:high'], 'a tuned one goes on')
+  t.equal(rowsOf(dir, 'p', 'r').at(-1).ewma, 4.03125 + 0.1 * (6 - 4.03125))
+  const windows = (every: string, source: ReturnType<typeof given>) => pipeline('p').from(source.spec).pipe(dedupe(), ewma({ alpha: 0.1 })).branch('b', b => b.pipe(tumbling({ every })).to(file({ table: 'w' }))).to(file({ table: 'r' }))
+  const fourth = given(readings(8), { stay: true }), fifth = given(readings(9), { stay: true })
+  await stopped(windows('1m', fourth), fourth, 8)
+  await t.rejects(open(windows('2m', fifth), dir, { log: noting }).run(new AbortController().signal), { code: 'engine/changed', message: /"p": "b\/tumbling" was changed since the last stop/, help: /--accept-loss/ })
+  await stopped(windows('2m', fifth), fifth, 9, { acceptLoss: true })
+  t.strictSame(seen, ['/alert:high', 'b/tumbling', 'b/tumbling'], 'new, then given up')
 })
 
 t.test('what had been read when the stop came is committed, though every slot was taken', async t => {

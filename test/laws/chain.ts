@@ -16,6 +16,7 @@ export function chain (...steps: Operator[]): Operator {
       return {
         operator: this as Operator,
         fingerprint: 'chain',
+        fits: other => other === 'chain',
         process (batch) {
           let out = batch
           stages.forEach((stage, k) => {

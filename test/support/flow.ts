@@ -24,9 +24,9 @@ export type Step =
   | { readonly do: 'tick' | 'listen', readonly time: number }
 
 /** All kinds of memory: by series and by device, numbers, rings, lists, windows, alerts, in a trunk and a branch. */
-export const remembering = ({ alpha = 0.5 } = {}): Pipeline => normalise(pipeline('p')
+export const remembering = ({ alpha = 0.5, samples = 3 } = {}): Pipeline => normalise(pipeline('p')
   .from(given([]).spec, { lateness: '2s', idle: '30s', forget: '5m' })
-  .pipe(dedupe({ within: '20s' }), ewma({ alpha }), zscore({ over: '1m', samples: 3 }))
+  .pipe(dedupe({ within: '20s' }), ewma({ alpha }), zscore({ over: '1m', samples }))
   .alert('high', { when: { value: { above: 6 } }, for: '2s' })
   .branch('tens', b => b.pipe(tumbling({ every: '10s', features: ['mean', 'count', 'last'] })).to(file({ table: 'w' })))
   .to(file({ table: 'r' })), components as any)
