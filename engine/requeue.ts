@@ -16,14 +16,15 @@ const READINGS: readonly string[] = ['operator_failed', 'rejected_by_store', 'be
 /**
  * Leaves requests for the engine that reads the log in `folder`, which takes them up within a second, or when it starts. A message
  * of which several readings were refused is read again as a whole, once: its bytes stand with its first letter. Returns the letters
- * that cannot be read again, and why.
+ * that cannot be read again, and why. A message without a time of its own has that of its first arrival (also when it had one in a
+ * property or header, which is not kept).
  */
 export async function leaveRequests (folder: string, letters: readonly Letter[]): Promise<ReadonlyMap<Letter, string>> {
   const to = join(folder, FOLDER)
   await mkdir(to, { recursive: true, mode: 0o700 })
   const refused = new Map<Letter, string>()
   for (const letter of letters) {
-    const { origin, position, part, reason, topic, payload } = letter
+    const { origin, position, part, reason, topic, payload, ingest } = letter
     const single = READINGS.includes(reason)
     if (!single && part > 0) {
       if (!letters.some(l => l.part === 0 && l.position === position && l.origin === origin)) refused.set(letter, `the bytes of its message stand with ${position}/0: name the position, without a reason`)
@@ -33,7 +34,7 @@ export async function leaveRequests (folder: string, letters: readonly Letter[])
     if (single && reading === undefined) { refused.set(letter, 'it is a row of a window'); continue }
     const key = `${reason === 'late' ? 'late' : 'dead'}:${origin}/${position}/${part}`
     const name = Buffer.from(key).toString('base64url')
-    await writeFile(join(to, `${name}.new`), JSON.stringify({ key, topic, reading, payload: Buffer.from(payload).toString('base64') }), { flush: true })
+    await writeFile(join(to, `${name}.new`), JSON.stringify({ key, topic, reading, payload: Buffer.from(payload).toString('base64'), stamp: isoOf(ingest) }), { flush: true })
     await rename(join(to, `${name}.new`), join(to, `${name}.json`))
   }
   return refused
@@ -45,9 +46,9 @@ export async function readRequests (fs: FileSystem, folder: string, log: Pick<Lo
   for (const name of (await fs.readdir(from).catch(() => [])).filter(name => name.endsWith('.json')).toSorted()) {
     const file = join(from, name), text = await fs.readFile(file, 'utf8')
     try {
-      const { key, topic, reading, payload } = JSON.parse(text) as { key: string, topic: string, reading?: Message['reading'], payload: string }
+      const { key, topic, reading, payload, stamp } = JSON.parse(text) as { key: string, topic: string, reading?: Message['reading'], payload: string, stamp: string }
       if (typeof key !== 'string' || typeof topic !== 'string') throw new TypeError('it has no key or no topic')
-      requests.push({ file, key, message: { topic, payload: Buffer.from(payload, 'base64'), ...reading === undefined ? {} : { reading: { ...reading, value: reading.value ?? NaN } } } })
+      requests.push({ file, key, message: { topic, payload: Buffer.from(payload, 'base64'), stamp, ...reading === undefined ? {} : { reading: { ...reading, value: reading.value ?? NaN } } } })
     } catch (error) {
       log.error({ file, err: (error as Error).message }, 'log: this is no message to be read once more; it is renamed to .bad')
       await fs.rename(file, `${file}.bad`)
@@ -57,6 +58,12 @@ export async function readRequests (fs: FileSystem, folder: string, log: Pick<Lo
 }
 
 export const doneWith = (fs: FileSystem, { file }: Request): Promise<void> => fs.unlink(file)
+
+/** ms since 1970, to the microsecond. */
+function isoOf (ms: number): string {
+  const micros = Math.round(ms * 1000)
+  return `${new Date(Math.floor(micros / 1000)).toISOString().slice(0, -1)}${String(micros % 1000).padStart(3, '0')}Z`
+}
 
 /** The reading that a letter stands for; undefined when it stands for a row of a window. */
 function readingOf (payload: Uint8Array): (SeriesName & { readonly time: number, readonly value: number | null }) | undefined {

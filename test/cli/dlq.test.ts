@@ -24,8 +24,8 @@ time: { ahead: 2s, lateness: 0s, idle: 1h }
 branches: { w: { pipe: [ tumbling: { every: 10s } ], to: [ file: { table: w } ] } }
 to: [ file: { table: r } ]
 `)
-  const run = async (): Promise<Started> => {
-    const engine = start(t, ['run', file, '--folder', folder, '--http', 'off'])
+  const run = async (...args: readonly string[]): Promise<Started> => {
+    const engine = start(t, ['run', file, '--folder', folder, '--http', 'off', ...args])
     await engine.until(/broker listening/)
     return engine
   }
@@ -104,4 +104,19 @@ t.test('late rows are given back too: what the trunk has of them already is not 
   t.equal(await engine.ended, 143)
   t.match(await letters('--late', '--requeued'), [{ position, requeued: true }])
   t.strictSame(values(), [1, 2, 3])
+})
+
+t.test('a message without a time of its own keeps that of its arrival', async t => {
+  const { folder, run, ask, letters, publish, until } = await setUp(t), small = await run('--max-series', '1')
+  await publish(['t/d/m', '{"value":1}'], ['t/e/m', '{"value":2}'])
+  await until('one is too many', async () => (await letters('--reason', 'series_limit')).length === 1)
+  const [{ ingest }] = await letters('--reason', 'series_limit')
+  small.child.kill('SIGTERM')
+  t.equal(await small.ended, 143)
+  t.match(await ask('requeue', '--reason', 'series_limit'), { out: '1 requeued\n' })
+  await sleep(100)
+  await run()
+  const rows = () => readFileSync(join(folder, 'store', 'p', 'r.ndjson'), 'utf8').trim().split('\n').map(l => JSON.parse(l))
+  await until('it is a row', () => rows().length === 2)
+  t.equal(Date.parse(rows()[1].time), Date.parse(ingest))
 })
