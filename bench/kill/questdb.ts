@@ -1,11 +1,13 @@
 import type { Follower, Found } from './check.ts'
 
-/** A table of the QuestDB that QUESTDB_URL names, as a follower of the pipeline. */
+/** A table of the QuestDB that QUESTDB_URL names, else of one of its own, as a follower of the pipeline. */
 export interface Table { readonly sink: unknown, readonly read: Follower, stop (): Promise<void> }
 
-export function openTable (): Table {
-  const url = process.env.QUESTDB_URL, table = `kill_${process.pid}`
-  if (url === undefined) throw new Error('--sink questdb: QUESTDB_URL must name a QuestDB, such as http://127.0.0.1:9000')
+export async function openTable (): Promise<Table> {
+  const { startQuestdb, withoutQuestdb } = await import('../../test/support/questdb.ts')
+  if (process.env.QUESTDB_URL === undefined && withoutQuestdb !== false) throw new Error(`--sink questdb: ${withoutQuestdb}; or let QUESTDB_URL name one, such as http://127.0.0.1:9000`)
+  const own = process.env.QUESTDB_URL === undefined ? await startQuestdb() : undefined
+  const url = process.env.QUESTDB_URL ?? own!.url, table = `kill_${process.pid}`
   return {
     sink: { questdb: { url, table } },
     async read (names) {
@@ -13,7 +15,10 @@ export function openTable (): Table {
       const rows = await exec(url, `SELECT device, metric, cast(ts AS long), seq, value, ewma, zscore FROM ${table} WHERE ${where}`)
       return rows.map(([device, metric, micros, seq, value, ewma, zscore]): Found => ({ name: `${String(device)}/${String(metric)}`, micros: Number(micros), seq: Number(seq), value: number(value), ewma: number(ewma), zscore: number(zscore) }))
     },
-    stop: async () => { await exec(url, `DROP TABLE IF EXISTS ${table}`) }
+    async stop () {
+      await exec(url, `DROP TABLE IF EXISTS ${table}`)
+      await own?.stop()
+    }
   }
 }
 

@@ -103,7 +103,7 @@ export class Stage {
     closing.push(() => database.stop())
     const origin = await openOrigin(setting.source, setting.protocol ?? 5)
     closing.push(() => origin.stop())
-    const follower = setting.sink === 'questdb' ? openTable() : undefined
+    const follower = setting.sink === 'questdb' ? await openTable() : undefined
     closing.push(() => follower?.stop())
     const direct = { broker: origin.port, database: database.url }
     const commits = new Commits(database.url)

@@ -3,12 +3,13 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { packageRoot } from '../../engine/version.ts'
 import { freePort } from './nats.ts'
 
 /** The jar, or why there is none. With CI=true none is an error. */
 function find (): { readonly jar: string, readonly why: false } | { readonly jar: undefined, readonly why: string } {
   const java = spawnSync('java', ['-version'], { encoding: 'utf8' })
-  const fetched = java.error === undefined ? spawnSync(join(import.meta.dirname, 'questdb.sh'), { encoding: 'utf8' }) : undefined
+  const fetched = java.error === undefined ? spawnSync(join(packageRoot, 'test/support/questdb.sh'), { encoding: 'utf8' }) : undefined
   if (fetched?.status === 0) return { jar: fetched.stdout.trim(), why: false }
   const why = fetched === undefined ? 'QuestDB needs Java 17; on Debian: apt install default-jre-headless' : `QuestDB is not here: ${fetched.stderr.trim().slice(-500)}`
   if (process.env.CI === 'true') throw new Error(why)
