@@ -42,6 +42,7 @@ export const jetstream = defineSource({
     let trouble: string | undefined = 'jetstream is not connected yet'
     let connection: NatsConnection | undefined
     let origin = host.origin, restarted = false
+    let begun = host.committed !== undefined || host.origin !== undefined      // what is missing is missing since then; what went before the first run is not
     let stored = NaN                           // when the server stored the last message read, ms
     let time = NaN, runs: number | undefined   // the same, and how long nothing newer was there; since when, on the monotonic clock
     let committed: Position = -1, wake = () => {}
@@ -142,9 +143,10 @@ export const jetstream = defineSource({
             }
             origin = found
             const begin = read ?? 0, known = Math.max(begin, reached)      // in memory, and stored
-            if (known > 0 && first_seq > known + 1) gaps.lost(first_seq - known - 1, known, first_seq)      // at a first run what went before is not missing
-            if (begin < Math.min(known, first_seq - 1)) host.log.error(`jetstream: messages ${begin + 1} to ${Math.min(known, first_seq - 1)} of ${stream} are not there any more: they are stored, but what steps remember of them cannot be worked out again`)
+            if (begun && first_seq > known + 1) gaps.lost(first_seq - known - 1, known, first_seq)
+            if (begin < Math.min(known, first_seq - 1)) host.log.error(`jetstream: messages ${begin + 1} to ${Math.min(known, first_seq - 1)} of ${stream} are not there any more: what was read of them is stored, but what steps remember of it cannot be worked out again`)
             read = Math.max(begin, first_seq - 1)
+            begun = true
           }
 
           const makeConsumer = async (jsm: JetStreamManager, version: string): Promise<string> => {

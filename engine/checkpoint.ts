@@ -10,7 +10,8 @@ const REPLAY = { perByte: 150 / 2 ** 20, least: 500, most: 2000 }
 const SLICE = 2 ** 20, LAST_SLICE = 8 * 2 ** 20      // bytes of pages in a commit: on the way, and when nothing else is done
 const MARKS = 10_000                 // kept since the last snapshot
 const MESSAGE = 0.01, READING = 0.0015         // ms each: what reading them again costs beside the flow, until that has been measured
-const MEASURED = 50                  // ms of work that say how much longer it takes than it is thought to
+const MEASURED = 50                  // ms of work that say how much longer it takes than it is thought to,
+const SLOWEST = 5                    // but no more than so many times: some of it may have been waiting
 
 /** `replay`: ms of work after which the next one begins, whatever the last one's size. `slice`: bytes of pages in a commit, `lastSlice` when nothing else is done. */
 export interface SnapshotSizes { readonly replay?: number, readonly slice?: number, readonly lastSlice?: number }
@@ -57,9 +58,9 @@ export class Checkpoints {
 
   /** What was to be done again is done, and has taken so many ms: as long as a source takes to be read. */
   again (ms: number): void {
-    if (this.work < MEASURED || ms < this.work) return
-    this.slower = ms / this.work
-    this.work = ms
+    if (this.work < MEASURED) return
+    this.slower = Math.min(SLOWEST, Math.max(1, ms / this.work))
+    this.work *= this.slower
   }
 
   /** The next one begins at once: those that there are do not lead to where the flow is. */

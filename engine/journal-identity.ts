@@ -3,7 +3,6 @@ import { basename, dirname, join } from 'node:path'
 import { clock as real, type Clock } from './clock.ts'
 import { MillraceError } from './errors.ts'
 import { disk, type FileSystem } from './files.ts'
-import { Lock } from './lock.ts'
 import type { SourceSpec } from './source.ts'
 import { syncFolder } from './wal-segment.ts'
 
@@ -16,25 +15,20 @@ export function logFolder ({ name, options, definition: { tuning = [] } }: Sourc
   return `${name}-${createHash('sha256').update(canonical(what)).digest('hex').slice(0, 12)}`
 }
 /** The same text for the same options, in whatever order they were written. */
-const canonical = (value: unknown): string => JSON.stringify(value, (_, inner) => inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1)) : inner)
+export const canonical = (value: unknown): string => JSON.stringify(value, (_, inner) => inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1)) : inner)
 
-export interface IdentityOptions { readonly folder: string, readonly client: string, readonly beside?: readonly string[], readonly fs?: FileSystem, readonly clock?: Clock }
+export interface IdentityOptions { readonly folder: string, readonly client: string, readonly fs?: FileSystem, readonly clock?: Clock }
 
 /**
- * The identity of the log in a folder. A new one goes by the name that is asked for, also when a log beside it that nobody uses any
- * more has gone by it: what a broker still holds for that name arrives here and is seen. Where that log is in use it gets another
- * one: two connections of one name would throw each other out.
+ * The identity of the log in a folder. A new one goes by the name that is asked for, unless a log beside it does: a name stays with
+ * its log, since a broker keeps messages for that name, and two connections of one name throw each other out.
  */
-export async function identify ({ folder, client, beside = [], fs = disk, clock = real }: IdentityOptions): Promise<Identity> {
+export async function identify ({ folder, client, fs = disk, clock = real }: IdentityOptions): Promise<Identity> {
   const known = await identityOf(folder, fs)
   if (known !== undefined) return known
   const parent = dirname(folder)
   let taken = false
-  for (const name of await fs.readdir(parent).catch(() => [])) {
-    const other = join(parent, name)
-    if (other === folder || (await identityOf(other, fs).catch(() => undefined))?.client !== client) continue
-    taken ||= beside.includes(other) || await Lock.isHeld(join(other, 'lock'), { fs, clock })
-  }
+  for (const name of await fs.readdir(parent).catch(() => [])) taken ||= (await identityOf(join(parent, name), fs).catch(() => undefined))?.client === client
   const identity = { id: clock.id(), client: taken ? `${client}-${basename(folder).split('-').at(-1)}` : client }
   const file = join(folder, FILE)
   await fs.mkdir(folder, { recursive: true, mode: 0o700 })

@@ -44,8 +44,12 @@ export class Places {
   }
 
   attach (pipeline: string, expel: () => void): void { this.running.set(pipeline, expel) }
-  /** It does not read any more; its place is kept for a while. */
-  detach (pipeline: string): void { this.running.delete(pipeline) }
+  /** It does not read any more; from now on its place is kept for a while. */
+  detach (pipeline: string): void {
+    this.running.delete(pipeline)
+    const place = this.places.get(pipeline)
+    if (place !== undefined) this.move(pipeline, place.position)
+  }
 
   move (pipeline: string, position: Position): void {
     this.places.set(pipeline, { position, at: this.clock() })

@@ -18,8 +18,7 @@ import { Wal } from './wal.ts'
 export interface JournalOptions {
   readonly folder: string
   readonly log: Logger
-  readonly client: string            // name that the source is to go by, when this log is new and no other one goes by it
-  readonly beside?: readonly string[]        // folders of the other logs that this process is to open
+  readonly client: string            // name that the source is to go by, when this log is new and no other one beside it goes by it
   readonly pipelines: readonly string[]      // that are to read it
   readonly tick: number              // ms between ticks
   readonly budget?: number           // bytes on disk
@@ -350,7 +349,10 @@ export class Journal implements ListenerHost {
     const second = wal.segments[1]?.first ?? Infinity
     if (needless >= second - 1 && upTo < second - 1 && this.saying === 0) this.putSenders()      // it alone is in the way
     const { first } = wal
-    if (Number.isFinite(upTo) && upTo >= first) await wal.drop(upTo).then(() => { if (wal.first > first) this.wake() }, error => { this.log.warn({ err: error }, 'log: an old segment could not be removed') })
+    if (Number.isFinite(upTo) && upTo >= first) await wal.drop(upTo).then(() => { if (wal.first > first) this.wake() }, error => {
+      if (error instanceof MillraceError && error.code === 'log/locked') this.fail(error)      // without room nothing would be appended, and nobody would find out
+      else this.log.warn({ err: error }, 'log: an old segment could not be removed')
+    })
   }
 }
 

@@ -62,14 +62,6 @@ export class Lock {
     throw new MillraceError(code, `${name}: another process took ${dirname(file)} at the same moment`)
   }
 
-  /** Does a living process have it? */
-  static async isHeld (file: string, { fs = disk, clock = real, self }: LockOptions = {}): Promise<boolean> {
-    const holder = await read(fs, file)
-    if (holder === undefined) return false
-    if (holder.host === (self?.host ?? hostname())) return (self?.alive ?? alive)(holder)
-    return clock.now() - (await fs.stat(file)).mtimeMs < DEAD
-  }
-
   /** `mine` at once, about 10 us on a local disk. */
   mineNow (): boolean { try { return this.fs.readFileSync(this.file, 'utf8') === this.text } catch { return false } }
 

@@ -162,10 +162,10 @@ export class Run {
     const now = this.source!.origin?.() ?? 'unknown'
     const left = origin.startsWith('log:') ? await unread(join(folder, 'log'), origin, position, log, this.options.journals) : 0
     const remembered = header?.origin === origin && header.position === position
-    if (remembered && (left ?? 0) === 0) return log.warn({ before: origin, now }, 'reads another log or stream than before; what it remembers is kept')
+    if (remembered && (left === 0 || left === 'gone')) return log.warn({ before: origin, now }, 'reads another log or stream than before; what it remembers is kept')
     if (acceptLoss) return log.error({ before: origin, now, position, remembered: header?.position, unread: left }, 'the log or stream that was read before is given up, with what was not read or not remembered of it')
-    throw new MillraceError('log/missing', `the pipeline "${name}" stands at position ${position} of ${origin}${left === undefined ? ', which is not there, or in use by another process' : `, of which it has ${left} messages still to read`}; its source is now ${now}`, {
-      help: `${left === undefined ? 'bring the folder of that log back, or stop that process' : 'run it once more with its former source until it has read them'}; or start with --accept-loss to go on without`
+    throw new MillraceError('log/missing', `the pipeline "${name}" stands at position ${position} of ${origin}${left === 'gone' ? ', which is not there' : left === 'in use' ? ', which another process has in use, with what it may still have for this pipeline' : `, of which it has ${left} messages still to read`}; its source is now ${now}`, {
+      help: `${left === 'gone' ? 'bring the folder of that log back' : left === 'in use' ? 'stop that process' : 'run it once more with its former source until it has read them'}; or start with --accept-loss to go on without`
     })
   }
 

@@ -86,7 +86,7 @@ async function openJournals (pipelines: readonly Pipeline[], { log, folder, budg
   try {
     for (const [key, members] of groups) {
       const journal = await Journal.open(members[0].source!, {
-        folder: join(folder, 'log', key), beside: [...groups.keys()].filter(other => other !== key).map(other => join(folder, 'log', other)), log, client: `millrace-${members[0].name}`, pipelines: members.map(p => p.name),
+        folder: join(folder, 'log', key), log, client: `millrace-${members[0].name}`, pipelines: members.map(p => p.name),
         failed, tick: Math.min(1000, Math.max(50, Math.min(...members.map(p => p.time.idle)) / 4)),
         ...budget === undefined ? {} : { budget }, ...retain === undefined ? {} : { retain }
       }, signal)

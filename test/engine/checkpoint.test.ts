@@ -41,6 +41,11 @@ t.test('how long it has taken once is what the next estimate goes by', async t =
   t.notOk(checkpoints.due(false), '480 ms')
   checkpoints.did(6, 0, 0)
   t.ok(checkpoints.due(false), '504 ms')
+  const held = after(0)
+  held.did(60, 0, 0)
+  held.again(300_000)                // the server was away meanwhile
+  held.did(30, 0, 0)
+  t.notOk(held.due(false), '450 ms')
   const quick = after(0)
   quick.did(100, 0, 0)
   quick.again(60)

@@ -37,11 +37,13 @@ t.test('all that are stuck together keep their places: nobody else is stopped', 
 
 t.test('one that has stopped by itself keeps its place for 24 hours', async t => {
   const { places, clock, lost } = open(t, { a: 1000, b: 2000 })
-  places.detach('a')
-  clock.now = 23 * HOUR
+  clock.now = 30 * HOUR
   places.move('b', 3000)
+  t.equal(places.oldest(0.1, 4000), 1000, 'while it runs, however long it has been stuck')
+  places.detach('a')
+  clock.now = 53 * HOUR
   t.equal(places.oldest(0.1, 4000), 1000)
-  clock.now = 24 * HOUR
+  clock.now = 54 * HOUR
   t.equal(places.oldest(0.1, 4000), 3000)
   t.strictSame(lost(), ['a'])
 })

@@ -16,6 +16,7 @@ export class Connection {
   peerLost: () => void = () => {}
   private readonly world: World
   private readonly last = { engine: 0, peer: 0 }
+  private readonly way: { readonly [to in 'engine' | 'peer']: Packet[] } = { engine: [], peer: [] }       // what is under way, in order: the world shuffles what happens at one time
 
   constructor (world: World) { this.world = world }
 
@@ -24,7 +25,11 @@ export class Connection {
     const { world, last } = this
     const at = Math.max(last[to], world.now + (world.chance(0.02) ? world.between(50, 2000) : world.between(0.1, 5)))
     last[to] = at
-    world.at(at - world.now, () => { if (this.open) (to === 'engine' ? this.toEngine : this.toPeer)(packet) })
+    this.way[to].push(packet)
+    world.at(at - world.now, () => {
+      const next = this.way[to].shift()!
+      if (this.open) (to === 'engine' ? this.toEngine : this.toPeer)(next)
+    })
   }
 
   cut (): void {
@@ -194,16 +199,11 @@ class Link {
     this.blocked = false
     this.given = this.told = 0
     connection.engineLost = () => process.give(() => this.lost(connection))
-    connection.toEngine = packet => process.give(() => {
-      if (this.connection !== connection || this.stopped && packet.type === 'publish') return
-      if (packet.type === 'publish') {
-        this.queue.push(packet)
-        this.take(connection, acks)
-      } else if (packet.type === 'pingresp') {
-        const upTo = this.asked.shift() ?? 0
-        if (upTo > this.told) host.confirm(peer.name, this.told = upTo)
-      }
-    })
+    const received: Packet[] = []      // in order, also when it is given on after a pause
+    connection.toEngine = packet => {
+      received.push(packet)
+      process.give(() => this.receive(connection, acks, received.shift()!))
+    }
     process.world.at(process.world.between(0.5, 20), () => {
       if (!process.alive || !connection.open) return
       const resumed = peer.accept(connection)
@@ -215,6 +215,17 @@ class Link {
         peer.subscribed(connection)
       })
     })
+  }
+
+  private receive (connection: Connection, acks: NonNullable<Link['acks']>, packet: Packet): void {
+    if (this.connection !== connection || this.stopped && packet.type === 'publish') return
+    if (packet.type === 'publish') {
+      this.queue.push(packet)
+      this.take(connection, acks)
+    } else if (packet.type === 'pingresp') {
+      const upTo = this.asked.shift() ?? 0
+      if (upTo > this.told) this.host.confirm(this.peer.name, this.told = upTo)
+    }
   }
 
   private take (connection: Connection, acks: Acks<{ readonly at: Position, readonly id: number }>): void {
