@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Batch, type Numbers } from './batch.ts'
 import { columnsOf, describe, evaluate, FAILS, faultOf, HOLDS, UNKNOWN, type Condition } from './condition.ts'
 import { MillraceError } from './errors.ts'
+import { canonical } from './fingerprint.ts'
 import { defineOperator, type Host, type Operator, type Stage } from './operator.ts'
 import { Duration, span, suggest, Type } from './options.ts'
 import { Memory } from './memory.ts'
@@ -90,6 +91,9 @@ const alertStep = defineOperator({
   needs: reads,
   adds: ['firing', 'since', 'ordinal'],
   tuning: ['when', 'clear', 'for'],
+  tuned (before, now, { incident: { data, width, field } }, series) {      // what was pending was pending for something else
+    if (canonical(before.when) !== canonical(now.when)) for (const s of series) if (data[s * width + field.phase] === PENDING) data[s * width + field.phase] = IDLE
+  },
   perSeries: { incident: { phase: IDLE, since: NaN, ordinal: 0, seen: -Infinity, last: NaN } },
   drops: 'filtered',
   check: ({ when, clear }) => faultOf(when) ?? (clear === undefined ? undefined : faultOf(clear)),

@@ -228,16 +228,16 @@ class OpenRoute {
 
   get parts (): Part[] {
     const part = (key: string, stage: Stage): Part => ({
-      key: `${this.name}/${key}`, fingerprint: stage.fingerprint, fits: stage.fits, remembers: stage.operator.remembers,
+      key: `${this.name}/${key}`, fingerprint: stage.fingerprint, match: fingerprint => stage.match(fingerprint), remembers: stage.operator.remembers,
       save: (series, devices) => stage.save(series, devices),
-      load: (saved, series, devices) => { stage.load({ fingerprint: stage.fingerprint, ...saved }, series, devices) }
+      load: (saved, series, devices, fingerprint) => { stage.load({ fingerprint, ...saved }, series, devices) }
     })
     return [...this.stages.map(({ stage }) => part(stage.operator.id, stage)), ...this.alerts.map(({ name, open }) => part(`alert:${name}`, open.stage))]
   }
 }
 
 const progressOf = (time: Watermarks): Part => ({
-  key: 'time', fingerprint: 'time', fits: other => other === 'time', remembers: true,
+  key: 'time', fingerprint: 'time', match: other => other === 'time' ? 'same' : 'other', remembers: true,
   save: (_, devices) => ({ series: {}, devices: time.save(devices) }),
   load: (saved, _, devices) => { time.load(saved.devices, devices) }
 })

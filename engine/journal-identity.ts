@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import { clock as real, type Clock } from './clock.ts'
 import { MillraceError } from './errors.ts'
 import { disk, type FileSystem } from './files.ts'
+import { canonical } from './fingerprint.ts'
 import type { SourceSpec } from './source.ts'
 import { syncFolder } from './wal-segment.ts'
 
@@ -14,8 +15,6 @@ export function logFolder ({ name, options, definition: { tuning = [] } }: Sourc
   const what = Object.fromEntries(Object.entries(options).filter(([option]) => !tuning.includes(option)))
   return `${name}-${createHash('sha256').update(canonical(what)).digest('hex').slice(0, 12)}`
 }
-/** The same text for the same options, in whatever order they were written. */
-export const canonical = (value: unknown): string => JSON.stringify(value, (_, inner) => inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1)) : inner)
 
 export interface IdentityOptions { readonly folder: string, readonly client: string, readonly fs?: FileSystem, readonly clock?: Clock }
 

@@ -2,6 +2,7 @@ import { Batch, type Ids } from './batch.ts'
 import type { SeriesTable } from './series.ts'
 import { Memory, remembers as anything, type Held, type Saved, type Shapes } from './memory.ts'
 import { MillraceError } from './errors.ts'
+import { equalBut, fingerprintOf, optionsOf } from './fingerprint.ts'
 import { options as checked, type Given, type TObject, type TProperties, type Values } from './options.ts'
 
 /** Where a reading can end on its way, apart from being written: see the accounting identity (tally.ts). */
@@ -21,7 +22,9 @@ export interface Definition<P extends TProperties, N extends string, A extends s
   readonly windows?: true            // it takes readings in and returns rows of windows
   readonly crosses?: true            // a series sees others of its device: such an operator must say so
   readonly version?: number          // raised when the meaning of its memory changes; 1 when absent
-  readonly tuning?: readonly (keyof P & string)[]      // options that may change from one run to the next: its memory means the same under any of them
+  readonly tuning?: readonly (keyof P & string)[]      // options that may change from one run to the next, and its memory is kept
+  /** What of the memory of these series does not hold any more when `tuning` options were others before. */
+  readonly tuned?: (before: Values<P>, now: Values<P>, memory: Held<S> & Held<D>, series: Ids) => void
   readonly check?: (options: Values<P>) => string | undefined              // what a schema cannot say: a sentence when the options do not fit together
   process (batch: Batch<N>, options: Values<P>, memory: Held<S> & Held<D>, host: Host): Batch<any>
 }
@@ -56,14 +59,15 @@ export interface Operator<Needs extends string = any, Adds extends string = any>
 export interface Stage {
   readonly operator: Operator
   process (batch: Batch<any>): Batch<any>
-  readonly fingerprint: string       // of its operator's version and the options that shape its memory
-  /** Does memory that was kept under this fingerprint mean the same to it? */
-  fits (fingerprint: string): boolean
+  readonly fingerprint: string       // what its memory is kept under
+  /** What memory that was kept under this fingerprint is to it: its own, its own under other values of `tuning`, another one, or none at all. */
+  match (fingerprint: string): Match
   /** A copy of its memory of these series and devices; of all when none are given. */
   save (series?: Ids, devices?: Ids): StageSnapshot
   /** Takes up such a copy; throws engine/snapshot when another step made it. */
   load (snapshot: StageSnapshot, series?: Ids, devices?: Ids): void
 }
+export type Match = 'same' | 'tuned' | 'other' | 'none'
 export interface StageSnapshot { readonly fingerprint: string, readonly series: Saved, readonly devices: Saved }
 
 type Make<P extends TProperties, N extends string, A extends string> =
@@ -79,16 +83,16 @@ export function defineOperator<const P extends TProperties, const N extends stri
     const perSeries = resolve(definition.perSeries, options) ?? {} as S
     const perDevice = resolve(definition.perDevice, options) ?? {} as D
     const remembers = anything(perSeries) || anything(perDevice)
-    const fingerprint = fingerprintOf(definition.name, definition.version ?? 1, options, definition.tuning)
-    const fits = (other: string): boolean => {
-      if (other === fingerprint) return true
-      try {
-        const [name, version, options] = JSON.parse(other)
-        return fingerprintOf(name, version, options, definition.tuning) === fingerprint
-      } catch { return false }
+    const { name, version = 1 } = definition, fingerprint = fingerprintOf(name, version, options)
+    const match = (other: string): Match => {
+      const before = optionsOf(other, name, version)
+      if (before === undefined) return 'other'
+      if (fingerprintOf(name, version, before) === fingerprint) return 'same'
+      if (equalBut(definition.tuning ?? [], before, options)) return 'tuned'
+      return anything(resolve(definition.perSeries, before as Values<P>) ?? {}) || anything(resolve(definition.perDevice, before as Values<P>) ?? {}) ? 'other' : 'none'
     }
     const operator: Operator<N, A> = {
-      id, name: definition.name, definition, options: options as Readonly<Record<string, unknown>>, given: rest, needs, adds, remembers,
+      id, name, definition, options: options as Readonly<Record<string, unknown>>, given: rest, needs, adds, remembers,
       open (host) {
         const series = new Memory(perSeries, host.series.capacity)
         const devices = new Memory(perDevice, host.series.capacity)
@@ -96,7 +100,7 @@ export function defineOperator<const P extends TProperties, const N extends stri
         return {
           operator,
           fingerprint,
-          fits,
+          match,
           process (batch) {
             series.appear(host.series.size)
             devices.appear(host.series.devices)
@@ -113,9 +117,11 @@ export function defineOperator<const P extends TProperties, const N extends stri
             return { fingerprint, series: series.save(ofSeries), devices: devices.save(ofDevices) }
           },
           load (snapshot, ofSeries, ofDevices) {
-            if (!fits(snapshot.fingerprint)) throw new MillraceError('engine/snapshot', `step "${id}": the snapshot was made by ${snapshot.fingerprint}, this step is ${fingerprint}`)
+            const found = match(snapshot.fingerprint)
+            if (found !== 'same' && found !== 'tuned') throw new MillraceError('engine/snapshot', `step "${id}": the snapshot was made by ${snapshot.fingerprint}, this step is ${fingerprint}`)
             series.load(snapshot.series, ofSeries)
             devices.load(snapshot.devices, ofDevices)
+            if (found === 'tuned') definition.tuned?.(optionsOf(snapshot.fingerprint, name, version) as Values<P>, options, held, ofSeries ?? Int32Array.from({ length: host.series.size }, (_, s) => s))
           }
         }
       }
@@ -124,9 +130,6 @@ export function defineOperator<const P extends TProperties, const N extends stri
   }
   return Object.assign(make, { definition })
 }
-
-const fingerprintOf = (name: string, version: number, options: object, tuning: readonly string[] = []): string =>
-  JSON.stringify([name, version, Object.fromEntries(Object.entries(options).filter(([option]) => !tuning.includes(option)))])
 
 const resolve = <T, O>(value: T | ((options: O) => T) | undefined, options: O): T | undefined =>
   typeof value === 'function' ? (value as (options: O) => T)(options) : value

@@ -142,9 +142,10 @@ export class Run {
     const flow = this.flow = new Flow(pipeline, this.series, sameLog ? found.header.position : 0)
     if (found !== undefined) {
       for (const page of found.content) flow.snapshots.load(page, found.header.layout)
-      const { fresh, changed } = flow.snapshots.loaded(found.header.layout)
+      const { fresh, tuned, changed } = flow.snapshots.loaded(found.header.layout)
       if (fresh.length > 0) log.info({ steps: fresh }, 'new since the last stop: these start without memory')
-      if (changed.length > 0) this.checkChanged(changed)
+      if (changed.length > 0) this.checkChanged(changed, 'what it remembers does not fit', 'give back the former options; or an id of its own, to begin without that memory')
+      if (sameLog && found.header.position < (recovered.position ?? 0) && fresh.length + tuned.length > 0) this.checkChanged([...fresh, ...tuned], `what came after the last snapshot (${recovered.position! - found.header.position} messages) is to be worked out again as it was then`, 'start it once as it was and stop it')
     }
     this.deaf = recovered.position !== undefined
     this.checkpoints = new Checkpoints(flow, recovered, { whole: this.store!.whole === true, renew: found?.older === true, ...this.options.snapshots })
@@ -169,13 +170,11 @@ export class Run {
     })
   }
 
-  /** The memory of these steps was kept under options that give it another meaning: windows and alerts that are open in it would end in silence. */
-  private checkChanged (steps: readonly string[]): void {
+  /** Steps that are not as they were, where that would end windows and alerts in silence, or leave out what they would have said. */
+  private checkChanged (steps: readonly string[], why: string, help: string): void {
     const { log, options: { acceptLoss }, pipeline: { name } } = this
-    if (acceptLoss) return log.error({ steps }, 'these steps were changed since the last stop: what they remembered is given up')
-    throw new MillraceError('engine/changed', `the pipeline "${name}": ${steps.map(step => `"${step}"`).join(', ')} ${steps.length === 1 ? 'was' : 'were'} changed since the last stop, and what ${steps.length === 1 ? 'it remembers' : 'they remember'} does not fit`, {
-      help: 'give back the former options; or an id of its own, to begin without that memory; or start with --accept-loss'
-    })
+    if (acceptLoss) return log.error({ steps }, `these steps are not as they were, and ${why}: accepted`)
+    throw new MillraceError('engine/changed', `the pipeline "${name}": ${steps.map(step => `"${step}"`).join(', ')} ${steps.length === 1 ? 'is' : 'are'} not as at the last stop, and ${why}`, { help: `${help}; or start with --accept-loss` })
   }
 
   /** Is it looking for the readings that an operator throws on? What still throws then does so on none of them. */

@@ -3,6 +3,7 @@ import { deserialize, serialize } from 'node:v8'
 import type { Ids } from './batch.ts'
 import { MillraceError } from './errors.ts'
 import type { Saved } from './memory.ts'
+import type { Match } from './operator.ts'
 import { PARTITIONS } from './partition.ts'
 import type { SeriesTable, Tags } from './series.ts'
 
@@ -10,10 +11,10 @@ import type { SeriesTable, Tags } from './series.ts'
 export interface Part {
   readonly key: string               // branch/step or branch/alert:name
   readonly fingerprint: string
-  fits (fingerprint: string): boolean        // can it take up memory that was kept under this one?
+  match (fingerprint: string): Match         // see Stage
   readonly remembers: boolean
   save (series: Ids, devices: Ids): { readonly series: Saved, readonly devices: Saved }
-  load (saved: { readonly series: Saved, readonly devices: Saved }, series: Ids, devices: Ids): void
+  load (saved: { readonly series: Saved, readonly devices: Saved }, series: Ids, devices: Ids, fingerprint: string): void
 }
 export type Layout = readonly (readonly [key: string, fingerprint: string])[]
 
@@ -28,6 +29,7 @@ type Content = readonly [
 ]
 
 const DEVICES = 8                    // of a page
+const FITS: readonly Match[] = ['same', 'tuned']
 
 /**
  * Snapshots of all memory while the flow goes on. A snapshot is begun between two batches; each page that has changed since the
@@ -124,21 +126,20 @@ export class Snapshots {
     const then = devices.flatMap((d, i) => names[i][3].map(metric => this.series.find(d, metric)))
     const ids = Int32Array.from(devices), series = Int32Array.from(new Set([...then, ...devices.flatMap(d => this.seriesOf(d))]))
     layout.forEach(([key, fingerprint], k) => {
-      this.parts.find(part => part.key === key && part.fits(fingerprint))?.load(saved[k], series, ids)
+      this.parts.find(part => part.key === key && FITS.includes(part.match(fingerprint)))?.load(saved[k], series, ids, fingerprint)
     })
   }
 
   /**
-   * After all pages: what the snapshot did not have is remembered anew and stands in the next one. Returns the steps that begin
-   * without memory: those that it does not know, and those whose memory in it means something else.
+   * After all pages: what the snapshot did not have is remembered anew and stands in the next one. Returns the steps that are not
+   * as they were: those that begin without memory because it knows none of theirs, those that have other values of `tuning`, and
+   * those whose memory in it means something else and was left out.
    */
-  loaded (layout: Layout): { readonly fresh: readonly string[], readonly changed: readonly string[] } {
+  loaded (layout: Layout): { readonly fresh: readonly string[], readonly tuned: readonly string[], readonly changed: readonly string[] } {
     if (JSON.stringify(layout) !== JSON.stringify(this.layout)) this.touchAll()
-    const before = new Map(layout), parts = this.parts.filter(part => part.remembers)
-    return {
-      fresh: parts.filter(part => !before.has(part.key)).map(part => part.key),
-      changed: parts.filter(part => before.has(part.key) && !part.fits(before.get(part.key)!)).map(part => part.key)
-    }
+    const before = new Map(layout)
+    const those = (...matches: readonly Match[]) => this.parts.filter(part => part.remembers && matches.includes(before.has(part.key) ? part.match(before.get(part.key)!) : 'none')).map(part => part.key)
+    return { fresh: those('none'), tuned: those('tuned'), changed: those('other') }
   }
 
   /** The partitions of what was touched since the last call. */

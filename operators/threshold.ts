@@ -14,6 +14,9 @@ export const threshold = defineOperator({
   }),
   adds: ['threshold'],
   tuning: ['above', 'below', 'clear'],
+  tuned (before, now, { beyond }, series) {
+    if ((before.above === undefined) !== (now.above === undefined)) for (const s of series) beyond[s] = NaN
+  },
   perSeries: { beyond: NaN },
   check: ({ above, below, clear }) =>
     (above === undefined) === (below === undefined)

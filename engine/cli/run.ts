@@ -21,7 +21,7 @@ export function run (program: Command, parts: Parts): void {
     .option('--log-budget <size>', 'how large the write-ahead log of a source may become; then the source is not read any more', '1GiB')
     .option('--retain <span>', 'how long the log keeps the place of a pipeline that does not run', '24h')
     .option('--max-poison <n>', 'how many readings in a row an operator may throw on before the pipeline stops', '10')
-    .option('--accept-loss', 'go on although the log or stream that a pipeline had read is not there any more, or what a changed step remembers does not fit')
+    .option('--accept-loss', 'go on although the log or stream that a pipeline had read is not there any more, or a step is not as it was and what it remembers does not fit')
     .option('--for <span>', 'stop after this time, such as 20s')
     .option('--json', 'print the counts as JSON when stopped')
     .action(async (files: string[], options: Options) => {

@@ -143,9 +143,20 @@ t.test('a pipeline that was changed while it was stopped goes on: what is the sa
   const windows = (every: string, source: ReturnType<typeof given>) => pipeline('p').from(source.spec).pipe(dedupe(), ewma({ alpha: 0.1 })).branch('b', b => b.pipe(tumbling({ every })).to(file({ table: 'w' }))).to(file({ table: 'r' }))
   const fourth = given(readings(8), { stay: true }), fifth = given(readings(9), { stay: true })
   await stopped(windows('1m', fourth), fourth, 8)
-  await t.rejects(open(windows('2m', fifth), dir, { log: noting }).run(new AbortController().signal), { code: 'engine/changed', message: /"p": "b\/tumbling" was changed since the last stop/, help: /--accept-loss/ })
+  await t.rejects(open(windows('2m', fifth), dir, { log: noting }).run(new AbortController().signal), { code: 'engine/changed', message: /"p": "b\/tumbling" is not as at the last stop, and what it remembers does not fit/, help: /--accept-loss/ })
   await stopped(windows('2m', fifth), fifth, 9, { acceptLoss: true })
   t.strictSame(seen, ['/alert:high', 'b/tumbling', 'b/tumbling'], 'new, then given up')
+})
+
+t.test('after a crash a pipeline starts as it was: what is to be worked out again would be worked out otherwise', async t => {
+  const dir = folder(t), source = given([...readings(3), CRASH, ...readings(6).slice(3)])
+  const plan = (alpha: number, from: ReturnType<typeof given>) => pipeline('p').from(from.spec).pipe(dedupe(), ewma({ alpha })).to(file({ table: 'r' }))
+  await t.rejects(open(plan(0.5, source), dir, { snapshots: { replay: -1 } }).run(new AbortController().signal))
+  const again = () => given(readings(6))
+  await t.rejects(open(plan(0.1, again()), dir).run(new AbortController().signal), { code: 'engine/changed', message: /"\/ewma" is not as at the last stop, and what came after the last snapshot \(\d+ messages\)/, help: /start it once as it was and stop it/ })
+  await open(plan(0.5, again()), dir).run(new AbortController().signal)
+  t.strictSame(rowsOf(dir, 'p', 'r').map(r => r.ewma), [0, 0.5, 1.25, 2.125, 3.0625, 4.03125])
+  await open(plan(0.1, again()), dir).run(new AbortController().signal)
 })
 
 t.test('what had been read when the stop came is committed, though every slot was taken', async t => {

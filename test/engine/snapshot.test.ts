@@ -1,9 +1,12 @@
 import t from 'tap'
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
+import { Batch, SeriesTable } from '#engine'
+import { alertOperator } from '../../engine/alert.ts'
 import { isIntact, type SnapshotPage } from '../../engine/snapshot.ts'
 import { partitionOf } from '../../engine/partition.ts'
 import { deserialize } from 'node:v8'
+import { threshold, tumbling, validate } from '../../index.ts'
 import { DEVICES, Driven, remembering, START, type Step } from '../support/flow.ts'
 
 const reading = fc.record({ device: fc.nat(DEVICES.length - 1), metric: fc.nat(1), behind: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(15) }), value: fc.integer({ min: 0, max: 9 }) })
@@ -150,7 +153,7 @@ t.test('a step with an option that gives its memory another meaning begins witho
   const { layout } = driven.flow.snapshots
   const other = new Driven(remembering({ alpha: 0.25, samples: 4 }), driven.flow.position)
   for (const page of driven.pages) other.flow.snapshots.load(page, layout)
-  t.strictSame(other.flow.snapshots.loaded(layout), { fresh: [], changed: ['/zscore'] })
+  t.strictSame(other.flow.snapshots.loaded(layout), { fresh: [], tuned: ['/ewma'], changed: ['/zscore'] })
   t.ok(other.flow.snapshots.begin() > 0)
   t.equal(other.flow.snapshots.left, other.pages.length, 'the next snapshot is of all')
   const columns = (out: any) => Object.fromEntries(out.rows.find(([table]: [string]) => table === 'r')[1][0].slice(6))
@@ -161,7 +164,7 @@ t.test('a step with an option that gives its memory another meaning begins witho
 
   const same = new Driven(remembering(), driven.flow.position)
   for (const page of driven.pages) same.flow.snapshots.load(page, layout)
-  t.strictSame(same.flow.snapshots.loaded(layout), { fresh: [], changed: [] })
+  t.strictSame(same.flow.snapshots.loaded(layout), { fresh: [], tuned: [], changed: [] })
   same.flow.snapshots.begin()
   t.equal(same.flow.snapshots.left, 0, 'what was taken up as it was need not be written again')
 })
@@ -176,4 +179,33 @@ t.test('a page that is not as it was written is found out', async t => {
     data[at] ^= 1
     t.notOk(isIntact({ ...page, data }))
   }
+})
+
+t.test('options in another order, or one that nothing was remembered for, are no change', async t => {
+  const host = { series: new SeriesTable(10), late () {}, aggregated () {} }
+  const stage = (o: any) => o.open(host)
+  t.equal(stage(tumbling({ every: '1m', features: ['mean'] })).match(stage(tumbling({ features: ['mean'], every: '1m' })).fingerprint), 'same')
+  t.equal(stage(tumbling({ every: '1m', features: ['mean'] })).match(JSON.stringify(['tumbling', 1, { features: ['mean'], every: 60_000, offset: 0 }])), 'same', 'as it was written before')
+  t.equal(stage(tumbling({ every: '1m', features: ['mean'] })).match(stage(tumbling({ every: '2m', features: ['mean'] })).fingerprint), 'other')
+  t.equal(stage(validate({ min: 0, rate: 5 })).match(stage(validate({ min: 0 })).fingerprint), 'none')
+  t.equal(stage(validate({ min: 0, rate: 5 })).match(stage(validate({ min: 1, rate: 5 })).fingerprint), 'tuned')
+  t.equal(stage(validate({ min: 0, rate: 5 })).match('nonsense'), 'other')
+})
+
+t.test('what does not hold under new values is forgotten: what was pending for another condition, a state of another direction', async t => {
+  const series = new SeriesTable(10), host = { series, late () {}, aggregated () {} }, s = series.id('t', 'd', 'm')
+  const rows = (...of: [second: number, value: number][]) => new Batch({ time: Float64Array.from(of, r => r[0] * 1000), series: new Int32Array(of.length).fill(s), value: Float64Array.from(of, r => r[1]) })
+  const alert = (when: any) => alertOperator({ when, for: '30s' }).open(host)
+  const before = alert({ value: { above: 80 } })
+  before.process(rows([0, 90], [29, 90]))
+  const other = alert({ value: { below: 10 } }), longer = alertOperator({ when: { value: { above: 80 } }, for: '40s' }).open(host)
+  other.load(before.save())
+  t.equal(other.process(rows([31, 5])).length, 0)
+  t.equal(other.process(rows([61, 5])).length, 1)
+  longer.load(before.save())
+  t.equal(longer.process(rows([41, 90])).length, 1, 'goes on waiting when it only has to wait longer')
+  const high = threshold({ above: 80, clear: 70 }).open(host), low = threshold({ below: 10, clear: 20 }).open(host)
+  high.process(rows([0, 90]))
+  low.load(high.save())
+  t.equal((low.process(rows([1, 15])).columns as any).threshold[0], 0)
 })

@@ -16,7 +16,7 @@ export function chain (...steps: Operator[]): Operator {
       return {
         operator: this as Operator,
         fingerprint: 'chain',
-        fits: other => other === 'chain',
+        match: other => other === 'chain' ? 'same' : 'other',
         process (batch) {
           let out = batch
           stages.forEach((stage, k) => {
