@@ -1,9 +1,11 @@
 import type { Condition, Operator } from '#engine'
 import { alertOperator } from '../../engine/alert.ts'
 import * as operators from '../../operators/index.ts'
-import { features } from '../../models/features.ts'
+import { features } from '../../operators/windows/features.ts'
 
 const { where, scale, derive, deadband, validate, dedupe, ewma, zscore, tumbling, threshold } = operators
+
+const everything = { features: [...features], above: 1, bands: [[0, 0.1], [0.1, 1]], envelope: [[0, 0.2]] } as const
 
 /** Options that bring an operator to do what it does on the streams of the laws. One that does it without options need not stand here. */
 export const samples: Partial<Record<keyof typeof operators, (() => Operator)[]>> = {
@@ -15,7 +17,7 @@ export const samples: Partial<Record<keyof typeof operators, (() => Operator)[]>
   dedupe: [() => dedupe(), () => dedupe({ within: '5s' })],
   ewma: [() => ewma(), () => ewma({ alpha: 0.5 })],
   zscore: [() => zscore({ over: '10s', samples: 3 }), () => zscore({ over: '1m', samples: 2, floor: 0.5 })],
-  tumbling: [() => tumbling({ every: '10s' }), () => tumbling({ every: '7s', features: [...features], offset: '2s' }), () => tumbling({ every: '1m', features: ['last'] })],
+  tumbling: [() => tumbling({ every: '10s' }), () => tumbling({ every: '7s', ...everything, offset: '2s' }), () => tumbling({ every: '40s', features: ['spectral_entropy', 'autocorrelation', 'mad'] }), () => tumbling({ every: '1m', features: ['last'] })],
   threshold: [() => threshold({ above: 2 }), () => threshold({ below: 0, clear: 10 })]
 }
 
