@@ -24,7 +24,8 @@ export interface Kind {
   late (series: number, time: number, reached: number): boolean
   /** The node of `memory.windows` that takes in a reading that is not late, new where there is none. */
   take (series: number, time: number, reached: number): number
-  /** The earliest end of a window that the node last taken is part of. */
+  /** Was the node last taken a new one? Then `end` is the earliest end of a window that it is part of. */
+  readonly opened: boolean
   readonly end: number
   /**
    * Shows the windows of a series that start after `after` and end at or before `reached`, in ascending order, with the
@@ -53,8 +54,7 @@ export function assign (batch: Batch, kind: Kind, { closed, due }: WindowMemory,
     if (kind.late(s, t, reached)) late.push(i)
     else if (value[i] === value[i]) {
       add(kind.take(s, t, reached), i)
-      const d = deviceOf[s]
-      if (kind.end < due[d]) due[d] = kind.end
+      if (kind.opened) due[deviceOf[s]] = Math.min(due[deviceOf[s]], kind.end)
     }
   }
   host.aggregated(batch.length - late.length)
@@ -131,12 +131,19 @@ class Selection {
   }
 
   closing (): Closing {
-    const { chosen, kind } = this
-    const column = (of: (one: typeof chosen[number]) => number) => Float64Array.from(chosen, of)
-    return {
-      series: Int32Array.from(chosen, w => w.series), node: Int32Array.from(chosen, w => w.node), start: column(w => w.start), end: column(w => w.end),
-      position: column(w => w.position), revision: column(w => kind.revision(w.node, w.start, w.end)), final: this.final
+    const { chosen, kind, final } = this, n = chosen.length
+    const series = new Int32Array(n), node = new Int32Array(n)
+    const start = new Float64Array(n), end = new Float64Array(n), position = new Float64Array(n), revision = new Float64Array(n)
+    for (let k = 0; k < n; k++) {
+      const w = chosen[k]
+      series[k] = w.series
+      node[k] = w.node
+      start[k] = w.start
+      end[k] = w.end
+      position[k] = w.position
+      revision[k] = kind.revision(w.node, w.start, w.end)
     }
+    return { series, node, start, end, position, revision, final }
   }
 
   /** Forgets the chosen windows. */

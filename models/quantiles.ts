@@ -20,7 +20,9 @@ export function byRank (feature: RankFeature, sorted: Float64Array): number {
     case 'iqr': return quantile(sorted, 0.75, middle) - quantile(sorted, 0.25, middle)
     case 'mad': {
       const centre = quantile(sorted, 0.5, middle)
-      return quantile(sorted.map(x => Math.abs(x - middle - centre)).sort(), 0.5)
+      const off = new Float64Array(sorted.length)
+      for (let i = 0; i < off.length; i++) off[i] = Math.abs(sorted[i] - middle - centre)
+      return quantile(off.sort(), 0.5)
     }
     default: return quantile(sorted, quantiles[feature])
   }

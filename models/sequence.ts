@@ -44,9 +44,10 @@ const factorial = (n: number): number => n <= 1 ? 1 : n * factorial(n - 1)
 
 /** Distances to the mean, by way of those to the first value, so that a large offset costs no digits. */
 export function centred (values: Float64Array): Float64Array {
-  const off = values.map(x => x - values[0])
+  const n = values.length, off = new Float64Array(n)
   let sum = 0
-  for (let i = 0; i < off.length; i++) sum += off[i]
-  const mean = sum / off.length
-  return off.map(x => x - mean)
+  for (let i = 0; i < n; i++) sum += off[i] = values[i] - values[0]
+  const mean = sum / n
+  for (let i = 0; i < n; i++) off[i] -= mean
+  return off
 }

@@ -17,6 +17,7 @@ export const hopFields = ['from'] as const
  */
 export class Hop implements Kind {
   end = NaN
+  opened = false
   private pane = NaN                 // of the row before
   private paneEnd = NaN
   private first = NaN                // the first window that has this pane, and its end
@@ -51,6 +52,7 @@ export class Hop implements Kind {
   take (series: number, _: number, reached: number): number {
     const { windows } = this.memory
     let from = this.first
+    this.opened = false
     this.end = this.firstEnd
     while (this.end <= reached) {
       from = this.hops.starts.end(from)
@@ -59,6 +61,7 @@ export class Hop implements Kind {
     for (let w = windows.newest(series); w >= 0 && windows.time(w) >= this.pane; w = windows.older(w)) {
       if (windows.time(w) === this.pane && this.from(w) === from) return w
     }
+    this.opened = true
     const w = windows.insert(series, this.pane)
     windows.page(w)[windows.offset(w) + windows.field.from] = from
     return w

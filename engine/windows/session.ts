@@ -10,6 +10,7 @@ export const sessionFields = ['until', 'joined'] as const
  */
 export class Sessions implements Kind {
   end = NaN
+  opened = false
   private readonly gap: number
   private readonly memory: WindowMemory
   private readonly fold: (series: number, to: number, from: number) => void
@@ -37,6 +38,7 @@ export class Sessions implements Kind {
 
   take (series: number, time: number): number {
     const { windows } = this.memory
+    this.opened = this.before < 0
     const node = this.before >= 0 ? this.before : windows.insert(series, time)
     if (this.behind >= 0) this.join(series, node, this.behind)
     this.set(node, 'until', Math.max(this.at(node, 'until'), time + this.gap))

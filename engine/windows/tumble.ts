@@ -4,6 +4,7 @@ import type { Grid } from './grid.ts'
 /** Windows that follow one another: one node each. */
 export class Tumble implements Kind {
   end = NaN
+  opened = false
   private start = NaN                // of the row before: most rows lie in the same window
   private readonly grid: Grid
   protected readonly memory: WindowMemory
@@ -22,9 +23,12 @@ export class Tumble implements Kind {
 
   take (series: number): number {
     const { windows } = this.memory, w = windows.newest(series)
+    this.opened = false
     if (w >= 0 && windows.time(w) === this.start) return w
     const there = windows.find(series, this.start)
-    return there >= 0 ? there : windows.insert(series, this.start)
+    if (there >= 0) return there
+    this.opened = true
+    return windows.insert(series, this.start)
   }
 
   each (series: number, after: number, reached: number, _: boolean, show: (start: number, end: number, node: number) => void): number {

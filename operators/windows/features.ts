@@ -1,7 +1,7 @@
 /** What operators that make windows of features share: their options, their memory, their rows. */
 import { Batch, list, Type, windowMemory, type Closing, type Lists, type Shapes, type WindowMemory } from '#engine'
 import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
-import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type SequenceFeature } from '../../models/samples.ts'
+import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
 import * as sketch from '../../models/sketch.ts'
 
 export type Feature = Running | SampleFeature
@@ -67,20 +67,26 @@ export interface FeatureMemory extends WindowMemory { readonly samples?: Lists<'
 class Features {
   readonly columns: readonly string[]
   readonly accumulator: Accumulator
-  private readonly chosen: readonly Feature[]
+  private readonly running: readonly (readonly [Running, column: number])[]
   private readonly ranks: readonly RankFeature[]
+  private readonly rankColumns: readonly number[]
   private readonly sequences: readonly SequenceFeature[]
+  private readonly sequenceColumns: readonly number[]
   private readonly held: number          // most readings of a window that are held
   private readonly options: SampleOptions
   private readonly scratch: Float64Array
 
   constructor ({ features: chosen, above, lag = 1, order = 3, bands = [], carrier = [0, 1e300], envelope = [] }: Values) {
     this.options = { lag, order, bands, carrier, envelope } as unknown as SampleOptions
-    this.chosen = chosen
     this.columns = chosen.flatMap(f => columnsOf(f, this.options))
-    this.accumulator = new Accumulator(chosen.filter(f => !isRank(f) && !isSequence(f)) as Running[], above === undefined ? {} : { above })
+    const columns = (of: readonly Feature[]) => of.flatMap(f => columnsOf(f, this.options)).map(name => this.columns.indexOf(name))
+    const sums = chosen.filter(f => !isRank(f) && !isSequence(f)) as Running[]
+    this.running = sums.map(f => [f, this.columns.indexOf(f)])
+    this.accumulator = new Accumulator(sums, above === undefined ? {} : { above })
     this.ranks = chosen.filter(isRank)
+    this.rankColumns = columns(this.ranks)
     this.sequences = chosen.filter(isSequence)
+    this.sequenceColumns = columns(this.sequences)
     this.held = this.sequences.length > 0 ? LONGEST : this.ranks.length > 0 ? EXACT : 0
     this.scratch = new Float64Array(this.accumulator.fields.length)
   }
@@ -149,35 +155,41 @@ class Features {
   /** Rows of windows. What is held for final ones is let go, up to where `needed` says that a later window begins. */
   rows (batch: Batch<any>, closing: Closing, memory: FeatureMemory, needed?: (start: number) => number): Batch<any> {
     const { series, start, end, position, revision, final } = closing
-    const columns = Object.fromEntries(this.columns.map(name => [name, new Float64Array(series.length)]))
+    const cells = this.columns.map(() => new Float64Array(series.length))
     for (let k = 0; k < series.length; k++) {
-      this.row(memory, closing, k, columns)
+      this.row(memory, closing, k, cells)
       const before = needed === undefined ? end[k] : needed(start[k])
       if (final) {
         memory.samples?.expire(series[k], before)
         memory.sketches?.expire(series[k], before)
       }
     }
-    return new Batch({ time: start, series, value: columns[this.columns[0]], columns: { ...columns, revision }, arrival: start, position, progress: batch.progress, watermark: batch.watermark })
+    const columns = Object.fromEntries(this.columns.map((name, c) => [name, cells[c]]))
+    return new Batch({ time: start, series, value: cells[0], columns: { ...columns, revision }, arrival: start, position, progress: batch.progress, watermark: batch.watermark })
   }
 
-  private row (memory: FeatureMemory, closing: Closing, k: number, columns: Record<string, Float64Array>): void {
-    const { windows } = memory, parts = partsOf(memory, closing, k), s = closing.series[k]
-    let page = windows.page(parts[0]), at = windows.offset(parts[0]) + windows.field.n
-    if (parts.length > 1) {
+  private row (memory: FeatureMemory, closing: Closing, k: number, cells: readonly Float64Array[]): void {
+    const { windows } = memory, node = closing.node[k], parts = windows.field.from === undefined ? undefined : partsOf(memory, closing, k)
+    let page = windows.page(node), at = windows.offset(node) + windows.field.n
+    if (parts !== undefined) {
       this.scratch.fill(0)
       for (const part of parts) this.accumulator.merge(this.scratch, 0, windows.page(part), windows.offset(part) + windows.field.n)
       page = this.scratch
       at = 0
     }
-    const n = page[at]
-    const held = this.held === 0 || n > this.held ? NOTHING : readings(memory, s, closing.start[k], closing.end[k], -Infinity, closing.start[k])
-    const ranks = this.ranks.length === 0 ? [] : n <= EXACT ? ranked(this.ranks, held.values) : this.rankedFrom(memory, s, parts)
-    const sequences = this.sequences.length === 0 ? [] : n > LONGEST ? this.columns.map(() => NaN) : sequenced(this.sequences, held, this.options)
-    let rank = 0, sequence = 0, column = 0
-    for (const feature of this.chosen) {
-      const width = columnsOf(feature, this.options).length
-      for (let j = 0; j < width; j++) columns[this.columns[column++]][k] = isRank(feature) ? ranks[rank++] : isSequence(feature) ? sequences[sequence++] : this.accumulator.value(feature, page, at)
+    for (const [feature, column] of this.running) cells[column][k] = this.accumulator.value(feature, page, at)
+    if (this.held > 0) this.fromSamples(memory, closing, k, page[at], parts ?? [node], cells)
+  }
+
+  private fromSamples (memory: FeatureMemory, { series, start, end }: Closing, k: number, n: number, parts: readonly number[], cells: readonly Float64Array[]): void {
+    const held = n > this.held ? NOTHING : readings(memory, series[k], start[k], end[k], -Infinity, start[k])
+    if (this.ranks.length > 0) {
+      const ranks = n <= EXACT ? ranked(this.ranks, held.values) : this.rankedFrom(memory, series[k], parts)
+      this.rankColumns.forEach((column, j) => { cells[column][k] = ranks[j] })
+    }
+    if (this.sequences.length > 0) {
+      const values = n > LONGEST ? undefined : sequenced(this.sequences, held, this.options)
+      this.sequenceColumns.forEach((column, j) => { cells[column][k] = values?.[j] ?? NaN })
     }
   }
 
@@ -192,14 +204,13 @@ class Features {
 }
 
 const BINS = 2                         // where the sketch begins in a node: behind time and `from`
-const NOTHING = { times: new Float64Array(0), values: new Float64Array(0) }
+const NOTHING: Samples = { times: new Float64Array(0), values: new Float64Array(0) }
 
 /** Where windows overlap: the first of them that a node is part of. */
 const fromOf = (windows: Lists<any>, node: number): number => windows.field.from === undefined ? -Infinity : windows.page(node)[windows.offset(node) + windows.field.from]
 
-/** The nodes of a window, in the order of time. */
+/** The nodes of a window that is made of several, in the order of time. */
 function partsOf ({ windows }: FeatureMemory, { node, start, end }: Closing, k: number): number[] {
-  if (windows.field.from === undefined) return [node[k]]
   const parts: number[] = []
   for (let w = node[k]; w >= 0 && windows.time(w) < end[k]; w = windows.newer(w)) if (fromOf(windows, w) <= start[k]) parts.push(w)
   return parts
@@ -213,7 +224,7 @@ function sketchOf ({ windows, sketches }: FeatureMemory, series: number, node: n
 }
 
 /** The readings that are held of one node: up to where the next one begins. */
-function ofNode (memory: FeatureMemory, series: number, node: number): typeof NOTHING {
+function ofNode (memory: FeatureMemory, series: number, node: number): Samples {
   const { windows } = memory, start = windows.time(node), from = fromOf(windows, node)
   let next = windows.newer(node)
   while (next >= 0 && (windows.time(next) === start || windows.page(next)[windows.offset(next) + windows.field.n] === 0)) next = windows.newer(next)
@@ -221,13 +232,26 @@ function ofNode (memory: FeatureMemory, series: number, node: number): typeof NO
 }
 
 /** The readings that are held of a time, oldest first, which are part of windows that begin from `least` to `most`. */
-function readings ({ samples }: FeatureMemory, series: number, start: number, end: number, least: number, most: number): typeof NOTHING {
-  const times: number[] = [], values: number[] = []
-  for (let k = samples!.newest(series); k >= 0 && samples!.time(k) >= start; k = samples!.older(k)) {
-    const page = samples!.page(k), at = samples!.offset(k), from = page[at + samples!.field.from]
-    if (page[at] >= end || from < least || from > most) continue
-    times.push(page[at])
-    values.push(page[at + samples!.field.value])
+function readings ({ samples }: FeatureMemory, series: number, start: number, end: number, least: number, most: number): Samples {
+  let to = room.times.length
+  for (let k = samples!.newest(series); k >= 0; k = samples!.older(k)) {
+    const page = samples!.page(k), at = samples!.offset(k), time = page[at], from = page[at + 2]
+    if (time < start) break
+    if (time >= end || from < least || from > most) continue
+    if (to === 0) to = grow()
+    room.times[--to] = time
+    room.values[to] = page[at + 1]
   }
-  return { times: Float64Array.from(times).reverse(), values: Float64Array.from(values).reverse() }
+  return { times: room.times.slice(to), values: room.values.slice(to) }
+}
+
+const room = { times: new Float64Array(EXACT), values: new Float64Array(EXACT) }
+/** Twice the room, what is there at its end. Returns how much is free. */
+function grow (): number {
+  for (const key of ['times', 'values'] as const) {
+    const old = room[key]
+    room[key] = new Float64Array(2 * old.length)
+    room[key].set(old, old.length)
+  }
+  return room.times.length / 2
 }
