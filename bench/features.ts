@@ -49,7 +49,7 @@ export const features: Benchmark = {
       ns_per_reading_spread: [round(own.low), round(own.high)], ns_per_reading_samples_spread: [round(more.low), round(more.high)], floor_ns_per_reading_spread: [round(bare.low), round(bare.high)]
     }]
   },
-  fault: ({ max_relative_error: e, max_relative_error_offset: o }) => (e as number) <= 1e-12 && (o as number) <= 1e-9 ? undefined : `features are off by more than 1e-12, or 1e-9 on a large offset: ${e}, ${o}`
+  fault: ({ max_relative_error: error, max_relative_error_offset: offset }) => Number(error) <= 1e-12 && Number(offset) <= 1e-9 ? undefined : `features are off by more than 1e-12, or 1e-9 on a large offset: ${Number(error)}, ${Number(offset)}`
 }
 
 /** The feature that is off most, over windows of such data taken every second. */

@@ -16,8 +16,8 @@ const groups = {
   var: ['mean', 'square'], peak: ['min', 'max'], crest: ['mean', 'square', 'min', 'max'], shape: ['mean', 'square', 'absolute'], impulse: ['min', 'max', 'absolute'],
   skewness: ['mean', 'square', 'higher'], kurtosis: ['mean', 'square', 'higher'],
   intercept: ['mean', 'trend', 'first'], r2: ['mean', 'square', 'trend'], delta: ['first', 'last'], rate: ['first', 'last'],
-  mean_held: ['last', 'from', 'span', 'held'], mean_linear: ['last', 'from', 'span', 'linear'],
-  time_above: ['last', 'from', 'span', 'above'], duty_cycle: ['last', 'from', 'span', 'above'], zero_crossings: ['last', 'from', 'crossings']
+  mean_held: ['last', 'begin', 'span', 'held'], mean_linear: ['last', 'begin', 'span', 'linear'],
+  time_above: ['last', 'begin', 'span', 'above'], duty_cycle: ['last', 'begin', 'span', 'above'], zero_crossings: ['last', 'begin', 'crossings']
 } as const satisfies Readonly<Record<string, readonly Group[]>>
 export type Feature = keyof typeof groups
 export const features = Object.keys(groups) as Feature[]
@@ -55,7 +55,7 @@ export class Accumulator {
     const path = new Path(wanted as ReadonlySet<PathGroup>, 1 + moments.fields.length + own.length, above)
     this.fields = ['n', ...moments.fields, ...own, ...path.fields]
     this.moments = wanted.has('mean') ? moments : undefined
-    this.path = wanted.has('from') ? path : undefined
+    this.path = wanted.has('begin') ? path : undefined
     this.min = this.fields.indexOf('min')
     this.max = this.fields.indexOf('max')
     this.absolute = this.fields.indexOf('sumAbsolute')

@@ -7,7 +7,7 @@
  * is not newer than a's.
  */
 const fieldsOf = {
-  from: ['pathTime', 'pathValue'],       // the oldest reading
+  begin: ['pathTime', 'pathValue'],      // the oldest reading
   span: ['span'],                        // seconds between the readings that were joined
   held: ['held'],                        // area under v = value - pathValue, each value holding until the next: in seconds
   linear: ['linear'],                    // the same with straight lines between them
@@ -20,19 +20,19 @@ export type PathField = typeof fieldsOf[PathGroup][number]
 export class Path {
   readonly fields: readonly PathField[]
   private readonly level: number
-  private readonly from: number          // offsets; -1 when not needed
+  private readonly first: number          // offsets; -1 when not needed
   private readonly span: number
   private readonly held: number
   private readonly linear: number
   private readonly over: number
   private readonly zero: number
 
-  /** All groups need `from`; all but `crossings` need `span`. `level`: what `above` compares with. */
+  /** All groups need `begin`; all but `crossings` need `span`. `level`: what `above` compares with. */
   constructor (wanted: ReadonlySet<PathGroup>, at: number, level: number) {
     this.fields = (Object.keys(fieldsOf) as PathGroup[]).filter(g => wanted.has(g)).flatMap(g => [...fieldsOf[g]])
     const offset = (field: PathField) => this.fields.includes(field) ? at + this.fields.indexOf(field) : -1
     this.level = level
-    this.from = offset('pathTime')
+    this.first = offset('pathTime')
     this.span = offset('span')
     this.held = offset('held')
     this.linear = offset('linear')
@@ -41,14 +41,14 @@ export class Path {
   }
 
   begin (a: Float64Array, at: number, time: number, value: number): void {
-    a[at + this.from] = time
-    a[at + this.from + 1] = value
+    a[at + this.first] = time
+    a[at + this.first + 1] = value
   }
 
   /** Goes on from the reading (lastTime, last) to (time, value), which is not older. */
   add (a: Float64Array, at: number, lastTime: number, last: number, time: number, value: number): void {
     if (this.span >= 0) {
-      const seconds = (time - lastTime) / 1000, v = last - a[at + this.from + 1]
+      const seconds = (time - lastTime) / 1000, v = last - a[at + this.first + 1]
       a[at + this.span] += seconds
       if (this.held >= 0) a[at + this.held] += v * seconds
       if (this.linear >= 0) a[at + this.linear] += (v + (value - last) / 2) * seconds
@@ -59,10 +59,10 @@ export class Path {
 
   /** Adds b's path behind a's, whose newest reading is (lastTime, last). */
   merge (a: Float64Array, at: number, lastTime: number, last: number, b: Float64Array, bt: number): void {
-    if (b[bt + this.from] < lastTime) return
-    this.add(a, at, lastTime, last, b[bt + this.from], b[bt + this.from + 1])
+    if (b[bt + this.first] < lastTime) return
+    this.add(a, at, lastTime, last, b[bt + this.first], b[bt + this.first + 1])
     if (this.span >= 0) {
-      const seconds = b[bt + this.span], apart = b[bt + this.from + 1] - a[at + this.from + 1]
+      const seconds = b[bt + this.span], apart = b[bt + this.first + 1] - a[at + this.first + 1]
       a[at + this.span] += seconds
       if (this.held >= 0) a[at + this.held] += b[bt + this.held] + apart * seconds
       if (this.linear >= 0) a[at + this.linear] += b[bt + this.linear] + apart * seconds
@@ -76,7 +76,7 @@ export class Path {
   /** Mean over time with straight lines between readings. */
   meanLinear (a: Float64Array, at: number): number { return this.mean(a, at, this.linear) }
   private mean (a: Float64Array, at: number, area: number): number {
-    return a[at + this.span] > 0 ? a[at + this.from + 1] + a[at + area] / a[at + this.span] : NaN
+    return a[at + this.span] > 0 ? a[at + this.first + 1] + a[at + area] / a[at + this.span] : NaN
   }
   /** Seconds. */
   above (a: Float64Array, at: number): number { return a[at + this.over] }

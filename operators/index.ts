@@ -1,9 +1,13 @@
 /** Every operator, by the name that YAML uses: a line each. */
+export { count } from './count.ts'
 export { deadband } from './deadband.ts'
 export { dedupe } from './dedupe.ts'
 export { derive } from './derive.ts'
 export { ewma } from './ewma.ts'
+export { hopping } from './hopping.ts'
 export { scale } from './scale.ts'
+export { session } from './session.ts'
+export { sliding } from './sliding.ts'
 export { threshold } from './threshold.ts'
 export { tumbling } from './tumbling.ts'
 export { validate } from './validate.ts'

@@ -10,12 +10,15 @@ export const countFields = ['until', 'settled'] as const
  * its own until the progress of its device has passed it; then `fold(to, from)` adds it to the window. `count` says how many
  * readings a node holds. What is there at the end of the stream, or when a device is forgotten, is the last window.
  */
-export class Counted extends Tumble implements Kind {
+export class Counted implements Kind {
+  private readonly waiting: Tumble
+  private readonly memory: WindowMemory
   private readonly readings: number
   private readonly count: (node: number) => number
   private readonly fold: (series: number, to: number, from: number) => void
   constructor (readings: number, memory: WindowMemory, count: (node: number) => number, fold: (series: number, to: number, from: number) => void) {
-    super(instants, memory)
+    this.waiting = new Tumble(instants, memory)
+    this.memory = memory
     this.readings = readings
     this.count = count
     this.fold = fold
@@ -24,7 +27,14 @@ export class Counted extends Tumble implements Kind {
   private at (node: number, field: string): number { return this.memory.windows.page(node)[this.memory.windows.offset(node) + this.memory.windows.field[field]] }
   private set (node: number, field: string, value: number): void { this.memory.windows.page(node)[this.memory.windows.offset(node) + this.memory.windows.field[field]] = value }
 
-  override each (series: number, after: number, reached: number, settled: boolean, show: (start: number, end: number, node: number) => void): number {
+  get opened (): boolean { return this.waiting.opened }
+  get end (): number { return this.waiting.end }
+  late (series: number, time: number, reached: number): boolean { return this.waiting.late(series, time, reached) }
+  take (series: number): number { return this.waiting.take(series) }
+  revision (node: number): number { return this.at(node, 'revision') }
+  free (series: number, start: number): void { this.waiting.free(series, start) }
+
+  each (series: number, after: number, reached: number, settled: boolean, show: (start: number, end: number, node: number) => void): number {
     const { windows } = this.memory
     let w = windows.oldest(series)
     while (w >= 0 && windows.time(w) <= after) w = windows.newer(w)

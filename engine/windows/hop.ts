@@ -8,7 +8,7 @@ export interface Hops {
 }
 
 /** What a node of such windows needs beside its data: the first window that it is part of. */
-export const hopFields = ['from'] as const
+export const hopFields = ['since'] as const
 
 /**
  * Windows that overlap, from panes: a reading is taken in once, and panes are merged when a window is written. A straggler
@@ -51,23 +51,23 @@ export class Hop implements Kind {
 
   take (series: number, _: number, reached: number): number {
     const { windows } = this.memory
-    let from = this.first
+    let since = this.first
     this.opened = false
     this.end = this.firstEnd
     while (this.end <= reached) {
-      from = this.hops.starts.end(from)
-      this.end = this.hops.endOf(from)
+      since = this.hops.starts.end(since)
+      this.end = this.hops.endOf(since)
     }
     for (let w = windows.newest(series); w >= 0 && windows.time(w) >= this.pane; w = windows.older(w)) {
-      if (windows.time(w) === this.pane && this.from(w) === from) return w
+      if (windows.time(w) === this.pane && this.since(w) === since) return w
     }
     this.opened = true
     const w = windows.insert(series, this.pane)
-    windows.page(w)[windows.offset(w) + windows.field.from] = from
+    windows.page(w)[windows.offset(w) + windows.field.since] = since
     return w
   }
 
-  private from (node: number): number { return this.memory.windows.page(node)[this.memory.windows.offset(node) + this.memory.windows.field.from] }
+  private since (node: number): number { return this.memory.windows.page(node)[this.memory.windows.offset(node) + this.memory.windows.field.since] }
 
   each (series: number, after: number, reached: number, _: boolean, show: (start: number, end: number, node: number) => void): number {
     const { windows, closed } = this.memory, { starts, endOf } = this.hops
@@ -89,7 +89,7 @@ export class Hop implements Kind {
   /** The first node from `node` on that is part of the window; -1 when none is. */
   private part (node: number, start: number, end: number): number {
     const { windows } = this.memory
-    for (let w = node; w >= 0 && windows.time(w) < end; w = windows.newer(w)) if (this.from(w) <= start) return w
+    for (let w = node; w >= 0 && windows.time(w) < end; w = windows.newer(w)) if (this.since(w) <= start) return w
     return -1
   }
 

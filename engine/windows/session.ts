@@ -27,13 +27,14 @@ export class Sessions implements Kind {
 
   late (series: number, time: number, reached: number): boolean {
     const { windows, closed } = this.memory
+    if (time < closed[series]) return true
     let w = windows.newest(series), behind = -1
     for (; w >= 0 && (windows.time(w) > time || this.at(w, 'joined') === 1); w = windows.older(w)) if (this.at(w, 'joined') === 0) behind = w
     this.before = w >= 0 && time < this.at(w, 'until') ? w : -1
     this.behind = behind >= 0 && time + this.gap > windows.time(behind) ? behind : -1
     if (this.before >= 0) return this.at(this.before, 'until') <= reached
     if (this.behind >= 0) return this.at(this.behind, 'until') <= reached
-    return time + this.gap <= reached || time < closed[series]
+    return time + this.gap <= reached
   }
 
   take (series: number, time: number): number {

@@ -7,7 +7,7 @@ export class Tumble implements Kind {
   opened = false
   private start = NaN                // of the row before: most rows lie in the same window
   private readonly grid: Grid
-  protected readonly memory: WindowMemory
+  private readonly memory: WindowMemory
   constructor (grid: Grid, memory: WindowMemory) {
     this.grid = grid
     this.memory = memory

@@ -58,7 +58,7 @@ export function featuresOf (options: Values): Features {
   return plan
 }
 
-export interface FeatureMemory extends WindowMemory { readonly samples?: Lists<'value' | 'from'>, readonly sketches?: Lists<any> }
+export interface FeatureMemory extends WindowMemory { readonly samples?: Lists<'value' | 'since'>, readonly sketches?: Lists<any> }
 
 /**
  * Features of windows. Each window has a record of sums in `memory.windows`. Features by rank also hold up to EXACT readings
@@ -95,8 +95,8 @@ class Features {
   perSeries (...more: readonly string[]): Shapes {
     return {
       ...windowMemory.perSeries(...more, ...this.accumulator.fields),
-      ...this.held > 0 && { samples: list('value', 'from') },
-      ...this.ranks.length > 0 && { sketches: list('from', ...Array.from({ length: sketch.WIDTH }, (_, k) => `bin${k}`)) }
+      ...this.held > 0 && { samples: list('value', 'since') },
+      ...this.ranks.length > 0 && { sketches: list('since', ...Array.from({ length: sketch.WIDTH }, (_, k) => `bin${k}`)) }
     }
   }
 
@@ -116,7 +116,7 @@ class Features {
     if (n > this.held) return
     const k = samples.insert(series, time), to = samples.page(k), offset = samples.offset(k)
     to[offset + samples.field.value] = value
-    to[offset + samples.field.from] = fromOf(windows, node)
+    to[offset + samples.field.since] = sinceOf(windows, node)
   }
 
   /** Adds to a node what a later one of its series holds, and leaves that one empty. */
@@ -140,7 +140,7 @@ class Features {
     const sketches = memory.sketches!, known = sketchOf(memory, series, node)
     if (known >= 0) return known
     const k = sketches.insert(series, memory.windows.time(node)), at = sketches.offset(k)
-    sketches.page(k)[at + sketches.field.from] = fromOf(memory.windows, node)
+    sketches.page(k)[at + sketches.field.since] = sinceOf(memory.windows, node)
     sketched(ofNode(memory, series, node).values, sketches.page(k), at + BINS)
     return k
   }
@@ -169,7 +169,7 @@ class Features {
   }
 
   private row (memory: FeatureMemory, closing: Closing, k: number, cells: readonly Float64Array[]): void {
-    const { windows } = memory, node = closing.node[k], parts = windows.field.from === undefined ? undefined : partsOf(memory, closing, k)
+    const { windows } = memory, node = closing.node[k], parts = windows.field.since === undefined ? undefined : partsOf(memory, closing, k)
     let page = windows.page(node), at = windows.offset(node) + windows.field.n
     if (parts !== undefined) {
       this.scratch.fill(0)
@@ -203,41 +203,41 @@ class Features {
   }
 }
 
-const BINS = 2                         // where the sketch begins in a node: behind time and `from`
+const BINS = 2                         // where the sketch begins in a node: behind time and `since`
 const NOTHING: Samples = { times: new Float64Array(0), values: new Float64Array(0) }
 
 /** Where windows overlap: the first of them that a node is part of. */
-const fromOf = (windows: Lists<any>, node: number): number => windows.field.from === undefined ? -Infinity : windows.page(node)[windows.offset(node) + windows.field.from]
+const sinceOf = (windows: Lists<any>, node: number): number => windows.field.since === undefined ? -Infinity : windows.page(node)[windows.offset(node) + windows.field.since]
 
 /** The nodes of a window that is made of several, in the order of time. */
 function partsOf ({ windows }: FeatureMemory, { node, start, end }: Closing, k: number): number[] {
   const parts: number[] = []
-  for (let w = node[k]; w >= 0 && windows.time(w) < end[k]; w = windows.newer(w)) if (fromOf(windows, w) <= start[k]) parts.push(w)
+  for (let w = node[k]; w >= 0 && windows.time(w) < end[k]; w = windows.newer(w)) if (sinceOf(windows, w) <= start[k]) parts.push(w)
   return parts
 }
 
 function sketchOf ({ windows, sketches }: FeatureMemory, series: number, node: number): number {
-  const start = windows.time(node), from = fromOf(windows, node)
+  const start = windows.time(node), since = sinceOf(windows, node)
   let k = sketches!.newest(series)
-  while (k >= 0 && !(sketches!.time(k) === start && sketches!.page(k)[sketches!.offset(k) + sketches!.field.from] === from)) k = sketches!.older(k)
+  while (k >= 0 && !(sketches!.time(k) === start && sketches!.page(k)[sketches!.offset(k) + sketches!.field.since] === since)) k = sketches!.older(k)
   return k
 }
 
 /** The readings that are held of one node: up to where the next one begins. */
 function ofNode (memory: FeatureMemory, series: number, node: number): Samples {
-  const { windows } = memory, start = windows.time(node), from = fromOf(windows, node)
+  const { windows } = memory, start = windows.time(node), since = sinceOf(windows, node)
   let next = windows.newer(node)
   while (next >= 0 && (windows.time(next) === start || windows.page(next)[windows.offset(next) + windows.field.n] === 0)) next = windows.newer(next)
-  return readings(memory, series, start, next < 0 ? Infinity : windows.time(next), from, from)
+  return readings(memory, series, start, next < 0 ? Infinity : windows.time(next), since, since)
 }
 
 /** The readings that are held of a time, oldest first, which are part of windows that begin from `least` to `most`. */
 function readings ({ samples }: FeatureMemory, series: number, start: number, end: number, least: number, most: number): Samples {
   let to = room.times.length
   for (let k = samples!.newest(series); k >= 0; k = samples!.older(k)) {
-    const page = samples!.page(k), at = samples!.offset(k), time = page[at], from = page[at + 2]
+    const page = samples!.page(k), at = samples!.offset(k), time = page[at], since = page[at + 2]
     if (time < start) break
-    if (time >= end || from < least || from > most) continue
+    if (time >= end || since < least || since > most) continue
     if (to === 0) to = grow()
     room.times[--to] = time
     room.values[to] = page[at + 1]
