@@ -1,5 +1,5 @@
-import { assign, close, defineOperator, Duration, evenGrid, Hop, hopFields, Type, windowMemory, type Operator } from '#engine'
-import { checkFeatures, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, type usual } from './windows/features.ts'
+import { assign, close, defineOperator, Duration, gridOf, Hop, hopFields, Type, windowMemory, type Operator } from '#engine'
+import { checkFeatures, checkZone, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, gridOptions, type usual } from './windows/features.ts'
 
 const step = defineOperator({
   name: 'hopping',
@@ -7,20 +7,20 @@ const step = defineOperator({
   options: Type.Object({
     size: Duration({ description: 'Length of a window.' }),
     every: Duration({ description: 'From the begin of a window to that of the next.' }),
-    offset: Duration({ description: 'How much later than midnight UTC (1970-01-01) windows begin.', default: '0s' }),
+    ...gridOptions,
     ...featureOptions
   }),
   adds: (options): string[] => [...featuresOf(options).columns, 'revision'],
   perSeries: options => featuresOf(options).perSeries(...hopFields),
   perDevice: windowMemory.perDevice,
   windows: true,
-  check: options => !(options.every > 0) ? 'every must be longer than nothing' : options.size < options.every ? 'size must not be shorter than every: readings between windows would be lost' : checkFeatures(options),
+  check: options => !(options.every > 0) ? 'every must be longer than nothing' : options.size < options.every ? 'size must not be shorter than every: readings between windows would be lost' : checkZone(options) ?? checkFeatures(options),
 
   process (batch, options, held, host) {
     const memory = held as unknown as FeatureMemory, features = featuresOf(options)
-    const { size, every, offset } = options
-    const starts = evenGrid(every, offset)
-    const kind = new Hop({ starts, panes: evenGrid(divisor(size, every), offset), endOf: start => start + size }, memory)
+    const { size, every, offset, zone } = options
+    const starts = gridOf(every, offset, zone)
+    const kind = new Hop({ starts, panes: gridOf(divisor(size, every), offset, zone), endOf: start => starts.plus(start, size) }, memory)
     assign(batch, kind, memory, host, (node, i) => { features.add(memory, batch.series[i], node, batch.time[i], batch.value[i]) })
     return close(batch, kind, memory, host, closing => features.rows(batch, closing, memory, start => starts.end(start)))
   }
@@ -29,7 +29,7 @@ const step = defineOperator({
 /** The greatest common divisor. */
 const divisor = (a: number, b: number): number => b === 0 ? a : divisor(b, a % b)
 
-export interface Hopping<F extends Feature> extends FeatureOptions<F> { readonly size: string, readonly every: string, readonly offset?: string }
+export interface Hopping<F extends Feature> extends FeatureOptions<F> { readonly size: string, readonly every: string, readonly offset?: string, readonly zone?: string }
 
 /**
  * Features of each series over windows [start, start + size) of event time that begin every `every`. A reading is taken in

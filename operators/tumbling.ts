@@ -1,32 +1,32 @@
-import { assign, close, defineOperator, Duration, evenGrid, Tumble, Type, windowMemory, type Operator } from '#engine'
-import { checkFeatures, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, type usual } from './windows/features.ts'
+import { assign, close, defineOperator, Duration, gridOf, Tumble, Type, windowMemory, type Operator } from '#engine'
+import { checkFeatures, checkZone, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, gridOptions, type usual } from './windows/features.ts'
 
 const step = defineOperator({
   name: 'tumbling',
   summary: 'Features of each series over windows of event time that follow one another.',
   options: Type.Object({
     every: Duration({ description: 'Length of a window.' }),
-    offset: Duration({ description: 'How much later than midnight UTC (1970-01-01) windows begin.', default: '0s' }),
+    ...gridOptions,
     ...featureOptions
   }),
   adds: (options): string[] => [...featuresOf(options).columns, 'revision'],
   perSeries: options => featuresOf(options).perSeries(),
   perDevice: windowMemory.perDevice,
   windows: true,
-  check: options => options.every > 0 ? checkFeatures(options) : 'every must be longer than nothing',
+  check: options => options.every > 0 ? checkZone(options) ?? checkFeatures(options) : 'every must be longer than nothing',
 
   process (batch, options, held, host) {
     const memory = held as unknown as FeatureMemory, features = featuresOf(options)
-    const kind = new Tumble(evenGrid(options.every, options.offset), memory)
+    const kind = new Tumble(gridOf(options.every, options.offset, options.zone), memory)
     assign(batch, kind, memory, host, (node, i) => { features.add(memory, batch.series[i], node, batch.time[i], batch.value[i]) })
     return close(batch, kind, memory, host, closing => features.rows(batch, closing, memory))
   }
 })
 
-export interface Tumbling<F extends Feature> extends FeatureOptions<F> { readonly every: string, readonly offset?: string }
+export interface Tumbling<F extends Feature> extends FeatureOptions<F> { readonly every: string, readonly offset?: string, readonly zone?: string }
 
 /**
- * Features of each series over windows [start, start + every) of event time. A window is written, stamped with its start,
+ * Features of each series over windows [start, start + every) of event time, in `zone` by local clocks. A window is written, stamped with its start,
  * when the progress of its device reaches its end; a reading that arrives after that is late. Its `value` is the first
  * feature, `revision` says how often the window was written provisionally before (see `idle`). Windows without a value
  * are not written. One record of about 30 to 300 bytes per open window; features by rank, order or frequency hold readings

@@ -1,5 +1,5 @@
 /** What operators that make windows of features share: their options, their memory, their rows. */
-import { Batch, list, Type, windowMemory, type Closing, type Lists, type Shapes, type WindowMemory } from '#engine'
+import { Batch, Duration, isZone, list, Type, windowMemory, type Closing, type Lists, type Shapes, type WindowMemory } from '#engine'
 import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
 import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
 import * as sketch from '../../models/sketch.ts'
@@ -26,6 +26,13 @@ export const featureOptions = {
   carrier: Type.Array(Type.Number({ minimum: 0 }), { description: 'Band [from, to] of which the envelope is taken, in Hz.', minItems: 2, maxItems: 2, default: [0, 1e300] }),
   envelope: bands('Bands [from, to] of `envelope_energy`, in Hz of the envelope: a column each.')
 }
+
+/** Where windows begin, and the local time that they go by. */
+export const gridOptions = {
+  offset: Duration({ description: 'How much later than midnight (1970-01-01) windows begin.', default: '0s' }),
+  zone: Type.Optional(Type.String({ description: 'IANA time zone whose clocks windows go by, such as Europe/Berlin; UTC when absent.' }))
+}
+export const checkZone = ({ zone }: { readonly zone?: string }): string | undefined => zone === undefined || isZone(zone) ? undefined : `there is no time zone "${zone}"`
 
 /** As written. */
 export interface FeatureOptions<F extends string> {
