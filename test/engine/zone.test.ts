@@ -30,7 +30,7 @@ for (const [length, zones] of Object.entries(hours)) {
 }
 
 t.test('windows tile the time, in every zone and length', async t => {
-  const time = fc.oneof(fc.double({ min: 0, max: 2e12, noNaN: true }), ...[1711846800000, 1729990800000, 1710054000000, 1730613600000].map(near => fc.double({ min: near - 3 * HOUR, max: near + 3 * HOUR, noNaN: true })))
+  const time = fc.oneof(fc.double({ min: 0, max: 2e12, noNaN: true }), ...[1711846800000, 1729990800000, 1710054000000, 1730613600000, 1289097060000].map(near => fc.double({ min: near - 3 * HOUR, max: near + 3 * HOUR, noNaN: true })))
   fc.assert(fc.property(fc.constantFrom(...names), fc.constantFrom(0.25, 0.5, 1, 2, 3, 6, 24, 168), fc.constantFrom(0, 0.5, 6), time, (name, length, offset, time) => {
     const grid = gridOf(length * HOUR, offset * HOUR, name), start = grid.start(time), end = grid.end(start)
     assert.ok(start <= time && time < end, `${name} ${length}h: ${time} in [${start}, ${end})`)
@@ -53,6 +53,13 @@ t.test('an hour that comes again is a window of its own; a day of 25 hours is on
   t.strictSame(lengths(1, '2024-10-26T23:00Z', 4), [1, 1, 1, 1])
   t.strictSame(lengths(6, '2024-10-26T22:00Z', 3), [7, 6, 6])
   t.strictSame(lengths(6, '2024-03-30T23:00Z', 3), [5, 6, 6])
+})
+
+t.test('a day that has begun does not end when clocks go back before midnight', async t => {
+  const grid = gridOf(24 * HOUR, 0, 'America/St_Johns'), midnight = Date.parse('2010-11-07T02:30Z')
+  t.equal(grid.start(midnight + 30_000), midnight)
+  t.equal(grid.start(midnight + 90_000), midnight, 'a minute after midnight it is 23:01 again')
+  t.equal(grid.end(midnight), midnight + 25 * HOUR)
 })
 
 t.test('days of a plant are local days, in windows that follow one another and in those that overlap', async t => {
