@@ -1,6 +1,7 @@
 /** npm run bench -- <name> [its options] [--json] [--save]: one benchmark; without a name the list of them. */
 import { parseArgs } from 'node:util'
 import { continuousAggregate } from './continuous-aggregate.ts'
+import { features } from './features.ts'
 import { ingest } from './ingest.ts'
 import { keep } from './keep.ts'
 import { kill } from './kill.ts'
@@ -8,7 +9,7 @@ import type { Benchmark, Figures, Options } from './measure.ts'
 import { operators } from './operators.ts'
 import { wal } from './wal.ts'
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { operators, ingest, 'continuous-aggregate': continuousAggregate, wal, kill }
+const benchmarks: Readonly<Record<string, Benchmark>> = { operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill }
 
 const args = process.argv.slice(2), name = args.find(a => !a.startsWith('-'))
 const given = read(name)

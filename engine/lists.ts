@@ -77,6 +77,18 @@ export class Lists<F extends string = string> {
     this.used--
   }
 
+  /** Frees an entry, wherever it stands. */
+  remove (id: number, node: number): void {
+    const older = this.older(node), newer = this.newer(node)
+    if (older < 0) return this.shift(id)
+    this.after[older >>> BITS][older & MASK] = newer + 1
+    if (newer < 0) this.tail[id] = older + 1
+    else this.before[newer >>> BITS][newer & MASK] = older + 1
+    this.after[node >>> BITS][node & MASK] = this.free
+    this.free = node + 1
+    this.used--
+  }
+
   /** Frees every entry older than `time`. */
   expire (id: number, time: number): void {
     while (this.head[id] !== 0 && this.time(this.head[id] - 1) < time) this.shift(id)

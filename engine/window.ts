@@ -1,150 +1,151 @@
 import { Batch, type Ids } from './batch.ts'
-import { list } from './memory.ts'
 import type { Lists } from './lists.ts'
+import { list } from './memory.ts'
 import type { Host } from './operator.ts'
 import type { SeriesTable } from './series.ts'
 
 /**
- * Windows of event time: assign, accumulate, close. The only code that knows lateness.
+ * Windows of event time: assign, accumulate, close. The only code that knows lateness, with the kinds of windows in windows/.
  *
- * A window [start, start + every) of a series is open from its first reading until its device's progress reaches its
+ * A window [start, end) of a series is open from its first reading until its device's progress reaches its
  * end. A reading is late for its window when that progress had been reached as the reading arrived (batch.arrival),
  * which does not depend on how the stream is cut. Windows come out in the order of the records that closed them,
  * those of one record by start and metric. A silent device's windows come out provisionally and stay open.
  */
 export const windowMemory = {
   perSeries: <F extends string>(...fields: F[]) => ({ windows: list<'revision' | F>('revision', ...fields), closed: -Infinity }),
-  perDevice: { due: Infinity }       // the earliest end of any open window of the device
+  perDevice: { due: Infinity }       // no open window of the device ends before
 }
-interface Memory { readonly windows: Lists<any>, readonly closed: Float64Array, readonly due: Float64Array }
+export interface WindowMemory { readonly windows: Lists<any>, readonly closed: Float64Array, readonly due: Float64Array }
 
-/** A window that is to be written: `at` stands in windows.page(node) from windows.offset(node). */
-export interface Closing { readonly series: Ids, readonly node: Ids, readonly start: Float64Array, readonly position: Float64Array, readonly revision: Float64Array }
+/** One kind of windows at work on its memory. `reached`: up to where windows of the series are closed as a reading arrives. */
+export interface Kind {
+  /** Is a reading of this time too late for every window that it belongs to? */
+  late (series: number, time: number, reached: number): boolean
+  /** The node of `memory.windows` that takes in a reading that is not late, new where there is none. */
+  take (series: number, time: number, reached: number): number
+  /** Was the node last taken a new one? Then `end` is the earliest end of a window that it is part of. */
+  readonly opened: boolean
+  readonly end: number
+  /**
+   * Shows the windows of a series that start after `after` and end at or before `reached`, in ascending order, with the
+   * first of their nodes. Returns the earliest end of those that stay open. `settled`: nothing older can come any more.
+   */
+  each (series: number, after: number, reached: number, settled: boolean, show: (start: number, end: number, node: number) => void): number
+  /** How often the window has been written provisionally. */
+  revision (node: number, start: number, end: number): number
+  /** Forgets what belongs only to windows that start at or before `start`. */
+  free (series: number, start: number): void
+}
 
-/** Start of the tumbling window that holds `time`. Exact for any span and for times before 1970: doubles are nowhere denser than their quotients. */
-export const startOf = (time: number, every: number, offset = 0): number => Math.floor((time - offset) / every) * every + offset
+/** Windows that are to be written: each has its data in memory.windows, from page(node) at offset(node). */
+export interface Closing { readonly series: Ids, readonly node: Ids, readonly start: Float64Array, readonly end: Float64Array, readonly position: Float64Array, readonly revision: Float64Array, readonly final: boolean }
 
 /**
- * The open window of each row as a node of `memory.windows`, new where there was none; -1 for a row without a value
- * and for a late one, which is reported. O(1) per row for readings in order.
+ * The node of each row; -1 for a row without a value and for a late one, which is reported. Rows are taken in by `add` one
+ * by one, as a kind may join windows. O(1) per row for readings in order.
  */
-export function assign (batch: Batch, every: number, memory: Memory, host: Host, offset = 0): Ids {
-  const { windows, closed, due } = memory
+export function assign (batch: Batch, kind: Kind, { closed, due }: WindowMemory, host: Host, add: (node: number, row: number) => void): void {
   const { time, series, value, arrival } = batch
   const { deviceOf } = host.series
-  const node = new Int32Array(batch.length)
   const late: number[] = []
-  let start = NaN, end = NaN         // of the row before: most rows lie in the same window
   for (let i = 0; i < batch.length; i++) {
-    const s = series[i], t = time[i]
-    if (!(t >= start && t < end)) {
-      start = startOf(t, every, offset)
-      end = start + every
+    const s = series[i], t = time[i], reached = arrival[i] > closed[s] ? arrival[i] : closed[s]
+    if (kind.late(s, t, reached)) late.push(i)
+    else if (value[i] === value[i]) {
+      add(kind.take(s, t, reached), i)
+      if (kind.opened) due[deviceOf[s]] = Math.min(due[deviceOf[s]], kind.end)
     }
-    if (end <= arrival[i] || end <= closed[s]) { late.push(i); node[i] = -1; continue }
-    if (Number.isNaN(value[i])) { node[i] = -1; continue }
-    let w = windows.newest(s)
-    if (w < 0 || windows.time(w) !== start) {
-      w = windows.find(s, start)
-      if (w < 0) {
-        w = windows.insert(s, start)
-        const d = deviceOf[s]
-        if (end < due[d]) due[d] = end
-      }
-    }
-    node[i] = w
   }
   host.aggregated(batch.length - late.length)
   if (late.length > 0) host.late(batch.take(Int32Array.from(late)))
-  return node
 }
 
 /**
  * Closes what this batch's progress closes. `write` turns windows into a batch of rows (it must read their nodes at once:
  * they are freed when it returns). Call it after the rows of the batch are accumulated.
  */
-export function close (batch: Batch, every: number, memory: Memory, host: Host, write: (closing: Closing) => Batch<any>): Batch<any> {
+export function close (batch: Batch, kind: Kind, memory: WindowMemory, host: Host, write: (closing: Closing) => Batch<any>): Batch<any> {
   const { windows, closed, due } = memory
   const { device, time, position, silent, forgotten, tick } = batch.progress
-  const final = new Selection(windows, every, host.series)
+  const final = new Selection(kind, host.series, true)
   for (let k = 0; k < device.length; k++) {
     const d = device[k]
     if (time[k] >= due[d]) due[d] = final.add(d, time[k], position[k])
   }
   for (const d of forgotten) {
     due[d] = final.add(d, Infinity, tick)
-    for (let s = host.series.firstOf(d); s >= 0; s = host.series.nextOf(s)) if (windows.newest(s) >= 0) closed[s] = windows.time(windows.newest(s)) + every
+    for (let s = host.series.firstOf(d); s >= 0; s = host.series.nextOf(s)) closed[s] = Math.max(closed[s], final.ends.get(s) ?? -Infinity)
   }
   const out = write(final.closing())
   final.free()
   if (silent.length === 0) return out
-  const open = new Selection(windows, every, host.series)
+  const open = new Selection(kind, host.series, false)
   for (const d of silent) open.add(d, Infinity, tick)
-  const closing = open.closing()
-  const provisional = write(closing)
-  for (const w of closing.node) windows.page(w)[windows.offset(w) + windows.field.revision]++
+  const provisional = write(open.closing())
+  for (const d of silent) {
+    for (let s = host.series.firstOf(d); s >= 0; s = host.series.nextOf(s)) {
+      const end = open.ends.get(s) ?? -Infinity
+      for (let w = windows.oldest(s); w >= 0 && windows.time(w) < end; w = windows.newer(w)) windows.page(w)[windows.offset(w) + windows.field.revision]++
+    }
+  }
   return new Batch({ ...out, provisional })
 }
 
 /** Windows chosen for writing, each at most once, in the order of writing. */
 class Selection {
-  private readonly windows: Lists<any>
-  private readonly every: number
-  private readonly table: SeriesTable
+  readonly ends = new Map<number, number>()               // series -> end of its newest chosen window
   private readonly upTo = new Map<number, number>()       // series -> start of its newest chosen window
-  private readonly series: number[] = []
-  private readonly node: number[] = []
-  private readonly position: number[] = []
-  constructor (windows: Lists<any>, every: number, table: SeriesTable) {
-    this.windows = windows
-    this.every = every
+  private readonly kind: Kind
+  private readonly table: SeriesTable
+  private readonly final: boolean
+  private readonly chosen: { series: number, node: number, start: number, end: number, position: number }[] = []
+  constructor (kind: Kind, table: SeriesTable, final: boolean) {
+    this.kind = kind
     this.table = table
+    this.final = final
   }
 
   /** Chooses every open window of the device that ends at or before `reached`. Returns the earliest end of those that stay open. */
   add (device: number, reached: number, position: number): number {
-    const { windows, every, table } = this
-    const from = this.node.length
+    const { kind, table, chosen, upTo, ends } = this
+    const from = chosen.length
     let next = Infinity
     for (let s = table.firstOf(device); s >= 0; s = table.nextOf(s)) {
-      const after = this.upTo.get(s) ?? -Infinity
-      for (let w = windows.oldest(s); w >= 0; w = windows.newer(w)) {
-        const start = windows.time(w)
-        if (start <= after) continue
-        if (start + every > reached) { next = Math.min(next, start + every); break }
-        this.series.push(s)
-        this.node.push(w)
-        this.position.push(position)
-        this.upTo.set(s, start)
-      }
+      const open = kind.each(s, upTo.get(s) ?? -Infinity, reached, this.final, (start, end, node) => {
+        chosen.push({ series: s, node, start, end, position })
+        upTo.set(s, start)
+        ends.set(s, end)
+      })
+      if (open < next) next = open
     }
-    if (this.node.length - from > 1) this.arrange(from)
+    if (chosen.length - from > 1) this.arrange(from)
     return next
   }
 
   /** By start and metric: the names, because ids are given as series appear, which may depend on how the stream is cut. */
   private arrange (from: number): void {
-    const { windows, table } = this
-    const order = this.node.slice(from).map((node, i) => ({ node, series: this.series[from + i], start: windows.time(node) }))
-    order.sort((a, b) => a.start - b.start || (table.metric(a.series) < table.metric(b.series) ? -1 : 1))
-    for (let i = 0; i < order.length; i++) {
-      this.series[from + i] = order[i].series
-      this.node[from + i] = order[i].node
-    }
+    const { chosen, table } = this
+    const order = chosen.splice(from).sort((a, b) => a.start - b.start || (table.metric(a.series) < table.metric(b.series) ? -1 : 1))
+    for (const one of order) chosen.push(one)
   }
 
   closing (): Closing {
-    const { windows, node } = this
-    const start = new Float64Array(node.length), revision = new Float64Array(node.length)
-    for (let k = 0; k < node.length; k++) {
-      start[k] = windows.time(node[k])
-      revision[k] = windows.page(node[k])[windows.offset(node[k]) + windows.field.revision]
+    const { chosen, kind, final } = this, n = chosen.length
+    const series = new Int32Array(n), node = new Int32Array(n)
+    const start = new Float64Array(n), end = new Float64Array(n), position = new Float64Array(n), revision = new Float64Array(n)
+    for (let k = 0; k < n; k++) {
+      const w = chosen[k]
+      series[k] = w.series
+      node[k] = w.node
+      start[k] = w.start
+      end[k] = w.end
+      position[k] = w.position
+      revision[k] = kind.revision(w.node, w.start, w.end)
     }
-    return { series: new Int32Array(this.series), node: new Int32Array(node), start, position: new Float64Array(this.position), revision }
+    return { series, node, start, end, position, revision, final }
   }
 
   /** Forgets the chosen windows. */
-  free (): void {
-    for (const [s, start] of this.upTo) while (this.windows.oldest(s) >= 0 && this.windows.time(this.windows.oldest(s)) <= start) this.windows.shift(s)
-  }
+  free (): void { for (const [s, start] of this.upTo) this.kind.free(s, start) }
 }

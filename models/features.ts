@@ -1,156 +1,172 @@
 /**
  * Features of a set of readings as mergeable accumulators: plain numbers side by side in an array, so that a window is a
- * record of memory. merge(a, b) equals adding b's readings after a's: exactly for count, min, max, range, first and last,
- * up to rounding for the others.
+ * record of memory. merge(a, b) equals adding b's readings after a's: exactly for counts, extremes, first, last and what
+ * follows from them, up to rounding for the others.
  *
- * Sums are taken of differences to the first reading of the set (Chan, Golub, LeVeque 1983: shifted data), so that a
- * large common offset costs no digits: the standard deviation of 1e9 + N(0, 1e-3) comes out right to the resolution of its input.
+ * The moments are in moments.ts, what goes by the order of readings in path.ts. Features that need the readings themselves:
+ * samples.ts.
  */
-export const features = ['count', 'mean', 'std', 'min', 'max', 'rms', 'range', 'slope', 'first', 'last'] as const
-export type Feature = typeof features[number]
+import { Moments, type MomentField, type MomentGroup } from './moments.ts'
+import { Path, type PathField, type PathGroup } from './path.ts'
 
 /** What each feature needs to be summed up. */
-const groups: Readonly<Record<Feature, readonly Group[]>> = {
-  count: [], mean: ['mean'], std: ['mean', 'square'], rms: ['mean', 'square'], slope: ['mean', 'trend'],
-  min: ['min'], max: ['max'], range: ['min', 'max'], first: ['first'], last: ['last']
-}
-const fieldsOf = {
-  mean: ['value0', 'sum'],                       // of v = value - value0
-  square: ['sumSquare'],                         // of v * v
-  trend: ['time0', 'sumT', 'sumTT', 'sumTV'],    // of t = time - time0 in seconds
+const groups = {
+  count: [], mean: ['mean'], std: ['mean', 'square'], min: ['min'], max: ['max'], rms: ['mean', 'square'], range: ['min', 'max'], slope: ['mean', 'trend'],
+  first: ['first'], last: ['last'],
+  var: ['mean', 'square'], peak: ['min', 'max'], crest: ['mean', 'square', 'min', 'max'], shape: ['mean', 'square', 'absolute'], impulse: ['min', 'max', 'absolute'],
+  skewness: ['mean', 'square', 'higher'], kurtosis: ['mean', 'square', 'higher'],
+  intercept: ['mean', 'trend', 'first'], r2: ['mean', 'square', 'trend'], delta: ['first', 'last'], rate: ['first', 'last'],
+  mean_held: ['last', 'begin', 'span', 'held'], mean_linear: ['last', 'begin', 'span', 'linear'],
+  time_above: ['last', 'begin', 'span', 'above'], duty_cycle: ['last', 'begin', 'span', 'above'], zero_crossings: ['last', 'begin', 'crossings']
+} as const satisfies Readonly<Record<string, readonly Group[]>>
+export type Feature = keyof typeof groups
+export const features = Object.keys(groups) as Feature[]
+
+const ownFields = {
   min: ['min'],
   max: ['max'],
+  absolute: ['sumAbsolute'],             // of |value|
   first: ['firstTime', 'first'],
   last: ['lastTime', 'last']
 } as const
-type Group = keyof typeof fieldsOf
-export type Field = 'n' | typeof fieldsOf[Group][number]
+type OwnGroup = keyof typeof ownFields
+type Group = MomentGroup | OwnGroup | PathGroup
+export type Field = 'n' | MomentField | typeof ownFields[OwnGroup][number] | PathField
 
 /** The fields that an accumulator of these features has, in order. All of them zero: no readings. */
-export function fields (chosen: readonly Feature[]): Field[] {
-  const wanted = new Set(chosen.flatMap(f => groups[f]))
-  return ['n', ...(Object.keys(fieldsOf) as Group[]).filter(g => wanted.has(g)).flatMap(g => [...fieldsOf[g]])]
-}
+export const fields = (chosen: readonly Feature[]): readonly Field[] => new Accumulator(chosen).fields
 
 /** Adds, merges and reads accumulators of the chosen features. They stand in any array at any offset; n is at `at`. */
 export class Accumulator {
   readonly fields: readonly Field[]
-  private readonly value0: number        // offsets; -1 when not needed
-  private readonly sum: number
-  private readonly sumSquare: number
-  private readonly time0: number
-  private readonly min: number
+  private readonly moments: Moments | undefined
+  private readonly path: Path | undefined
+  private readonly min: number           // offsets; -1 when not needed
   private readonly max: number
+  private readonly absolute: number
   private readonly first: number
   private readonly last: number
 
-  constructor (chosen: readonly Feature[]) {
-    this.fields = fields(chosen)
-    this.value0 = this.fields.indexOf('value0')
-    this.sum = this.fields.indexOf('sum')
-    this.sumSquare = this.fields.indexOf('sumSquare')
-    this.time0 = this.fields.indexOf('time0')
+  /** `above`: the level of `time_above` and `duty_cycle`. */
+  constructor (chosen: readonly Feature[], { above = 0 }: { readonly above?: number } = {}) {
+    const wanted = new Set<Group>(chosen.flatMap(f => [...groups[f]]))
+    const moments = new Moments(wanted as ReadonlySet<MomentGroup>, 1)
+    const own = (Object.keys(ownFields) as OwnGroup[]).filter(g => wanted.has(g)).flatMap(g => [...ownFields[g]])
+    const path = new Path(wanted as ReadonlySet<PathGroup>, 1 + moments.fields.length + own.length, above)
+    this.fields = ['n', ...moments.fields, ...own, ...path.fields]
+    this.moments = wanted.has('mean') ? moments : undefined
+    this.path = wanted.has('begin') ? path : undefined
     this.min = this.fields.indexOf('min')
     this.max = this.fields.indexOf('max')
+    this.absolute = this.fields.indexOf('sumAbsolute')
     this.first = this.fields.indexOf('firstTime')
     this.last = this.fields.indexOf('lastTime')
   }
 
   /** Adds one reading. `time` in ms; `value` must be a number. */
   add (a: Float64Array, at: number, time: number, value: number): void {
-    if (a[at]++ === 0) return this.begin(a, at, time, value)
-    if (this.sum >= 0) {
-      const v = value - a[at + this.value0]
-      a[at + this.sum] += v
-      if (this.sumSquare >= 0) a[at + this.sumSquare] += v * v
-      if (this.time0 >= 0) {
-        const i = at + this.time0, t = (time - a[i]) / 1000
-        a[i + 1] += t
-        a[i + 2] += t * t
-        a[i + 3] += t * v
-      }
-    }
+    const n = ++a[at]
+    if (n === 1) return this.begin(a, at, time, value)
+    if (this.moments !== undefined) this.moments.add(a, at, n, time, value)
     if (this.min >= 0 && value < a[at + this.min]) a[at + this.min] = value
     if (this.max >= 0 && value > a[at + this.max]) a[at + this.max] = value
+    if (this.absolute >= 0) a[at + this.absolute] += Math.abs(value)
     if (this.first >= 0 && time < a[at + this.first]) {
       a[at + this.first] = time
       a[at + this.first + 1] = value
     }
     if (this.last >= 0 && time >= a[at + this.last]) {
+      if (this.path !== undefined) this.path.add(a, at, a[at + this.last], a[at + this.last + 1], time, value)
       a[at + this.last] = time
       a[at + this.last + 1] = value
     }
   }
 
   private begin (a: Float64Array, at: number, time: number, value: number): void {
-    if (this.value0 >= 0) a[at + this.value0] = value
-    if (this.time0 >= 0) a[at + this.time0] = time
+    this.moments?.begin(a, at, time, value)
+    this.path?.begin(a, at, time, value)
     if (this.min >= 0) a[at + this.min] = value
     if (this.max >= 0) a[at + this.max] = value
+    if (this.absolute >= 0) a[at + this.absolute] = Math.abs(value)
     if (this.first >= 0) { a[at + this.first] = time; a[at + this.first + 1] = value }
     if (this.last >= 0) { a[at + this.last] = time; a[at + this.last + 1] = value }
   }
 
   /** Adds to a what b holds, as if b's readings had come after a's. */
   merge (a: Float64Array, at: number, b: Float64Array, bt: number): void {
-    const n = b[bt]
-    if (n === 0) return
-    if (a[at] === 0) {
+    const na = a[at], nb = b[bt]
+    if (nb === 0) return
+    if (na === 0) {
       for (let k = 0; k < this.fields.length; k++) a[at + k] = b[bt + k]
       return
     }
-    a[at] += n
-    if (this.sum >= 0) {
-      const v = b[bt + this.value0] - a[at + this.value0], sum = b[bt + this.sum]
-      a[at + this.sum] += sum + n * v
-      if (this.sumSquare >= 0) a[at + this.sumSquare] += b[bt + this.sumSquare] + 2 * v * sum + n * v * v
-      if (this.time0 >= 0) {
-        const i = at + this.time0, j = bt + this.time0, t = (b[j] - a[i]) / 1000
-        a[i + 1] += b[j + 1] + n * t
-        a[i + 2] += b[j + 2] + 2 * t * b[j + 1] + n * t * t
-        a[i + 3] += b[j + 3] + v * b[j + 1] + t * sum + n * t * v
-      }
-    }
+    this.moments?.merge(a, at, na, b, bt, nb)
+    a[at] = na + nb
     if (this.min >= 0) a[at + this.min] = Math.min(a[at + this.min], b[bt + this.min])
     if (this.max >= 0) a[at + this.max] = Math.max(a[at + this.max], b[bt + this.max])
+    if (this.absolute >= 0) a[at + this.absolute] += b[bt + this.absolute]
     if (this.first >= 0 && b[bt + this.first] < a[at + this.first]) {
       a[at + this.first] = b[bt + this.first]
       a[at + this.first + 1] = b[bt + this.first + 1]
     }
-    if (this.last >= 0 && b[bt + this.last] >= a[at + this.last]) {
+    if (this.last >= 0) {
+      this.path?.merge(a, at, a[at + this.last], a[at + this.last + 1], b, bt)
+      if (b[bt + this.last] < a[at + this.last]) return
       a[at + this.last] = b[bt + this.last]
       a[at + this.last + 1] = b[bt + this.last + 1]
     }
   }
 
   /**
-   * One of the chosen features; NaN when there are no readings. `std` is that of the population (0 for one reading), `slope`
-   * the least-squares line in units per second of event time (NaN when all readings have the same time),
-   * `first` and `last` go by event time: among equal times the first and the last that were added.
+   * One of the chosen features; NaN when there are no readings, or as said here. Moments are those of the population (ddof 0
+   * of numpy, bias=True of scipy; kurtosis is 3 for a normal distribution).
+   *
+   * - `rms`, `peak` (largest |value|), `crest` = peak / rms, `shape` = rms / mean |value|, `impulse` = peak / mean |value|: NaN
+   *   where that is 0.
+   * - `slope` of the least-squares line in units per second of event time, `intercept` its place at the earliest reading, `r2`
+   *   the part of the variance that it explains. NaN when all readings have the same time; r2 also when all values are equal.
+   * - `first` and `last` go by event time: among equal times the first and the last that were added. `delta` = last - first,
+   *   `rate` = delta per second.
+   * - Over the time from the first to the last reading: `mean_held` (each value holds until the next) and `mean_linear`
+   *   (straight lines between them), `time_above` in seconds and `duty_cycle`, 0 to 1, with values that hold.
+   * - `zero_crossings` count changes between above zero and not above.
    */
   value (feature: Feature, a: Float64Array, at: number): number {
-    const n = a[at]
+    const n = a[at], moments = this.moments!, path = this.path!
     if (feature === 'count') return n
     if (n === 0) return NaN
-    const mean = a[at + this.sum] / n                            // of v
     switch (feature) {
-      case 'mean': return a[at + this.value0] + mean
-      case 'std': return Math.sqrt(this.variance(a, at))
-      case 'rms': return Math.sqrt((a[at + this.value0] + mean) ** 2 + this.variance(a, at))
+      case 'mean': return moments.mean(a, at)
+      case 'var': return moments.variance(a, at)
+      case 'std': return Math.sqrt(moments.variance(a, at))
+      case 'rms': return this.rms(a, at)
+      case 'skewness': return moments.skewness(a, at)
+      case 'kurtosis': return moments.kurtosis(a, at)
+      case 'slope': return moments.slope(a, at)
+      case 'intercept': return moments.lineAt(a, at, a[at + this.first])
+      case 'r2': return moments.explained(a, at)
       case 'min': return a[at + this.min]
       case 'max': return a[at + this.max]
       case 'range': return a[at + this.max] - a[at + this.min]
-      case 'slope': {
-        const i = at + this.time0, spread = a[i + 2] - a[i + 1] * a[i + 1] / n
-        return spread > 0 ? (a[i + 3] - a[i + 1] * mean) / spread : NaN
-      }
+      case 'peak': return this.peak(a, at)
+      case 'crest': return this.peak(a, at) / this.rms(a, at)
+      case 'shape': return this.rms(a, at) / (a[at + this.absolute] / n)
+      case 'impulse': return this.peak(a, at) / (a[at + this.absolute] / n)
       case 'first': return a[at + this.first + 1]
       case 'last': return a[at + this.last + 1]
+      case 'delta': return a[at + this.last + 1] - a[at + this.first + 1]
+      case 'rate': {
+        const seconds = (a[at + this.last] - a[at + this.first]) / 1000
+        return seconds > 0 ? (a[at + this.last + 1] - a[at + this.first + 1]) / seconds : NaN
+      }
+      case 'mean_held': return path.meanHeld(a, at)
+      case 'mean_linear': return path.meanLinear(a, at)
+      case 'time_above': return path.above(a, at)
+      case 'duty_cycle': return path.duty(a, at)
+      case 'zero_crossings': return path.crossings(a, at)
     }
   }
 
-  private variance (a: Float64Array, at: number): number {
-    const n = a[at], mean = a[at + this.sum] / n
-    return Math.max(0, a[at + this.sumSquare] / n - mean * mean)
-  }
+  private rms (a: Float64Array, at: number): number { return Math.sqrt(this.moments!.mean(a, at) ** 2 + this.moments!.variance(a, at)) }
+  private peak (a: Float64Array, at: number): number { return Math.max(Math.abs(a[at + this.min]), Math.abs(a[at + this.max])) }
 }

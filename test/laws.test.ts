@@ -5,10 +5,11 @@ import { chain } from './laws/chain.ts'
 import { laws } from './laws/operator.ts'
 import { alerts, samples } from './laws/samples.ts'
 
-const { dedupe, derive, ewma, tumbling, where, zscore } = operators
+const { across, dedupe, derive, ewma, tumbling, where, zscore } = operators
 const chains = [
   () => chain(dedupe({ within: '20s' }), derive({ metric: 'ahead', from: ['m1', 'm0'], by: 'difference' }), tumbling({ every: '10s', features: ['mean', 'slope'] }), ewma()),
-  () => chain(where({ metric: ['m0', 'm1'] }), zscore({ over: '20s', samples: 2 }), tumbling({ every: '5s' }), tumbling({ every: '20s', id: 'coarse' }))
+  () => chain(where({ metric: ['m0', 'm1'] }), zscore({ over: '20s', samples: 2 }), tumbling({ every: '5s' }), tumbling({ every: '20s', id: 'coarse' })),
+  () => chain(tumbling({ every: '10s', features: ['mean', 'count'] }), across({ metrics: ['m0', 'm1', 'm2'], columns: ['mean', 'count'] }))
 ]
 
 const known: Components['operators'] = operators

@@ -1,4 +1,4 @@
-import { assign, Batch, close, defineOperator, defineSink, defineSource, Duration, Lists, Observable, Type, windowMemory, type Components } from '#engine'
+import { assign, Batch, close, evenGrid, Tumble, defineOperator, defineSink, defineSource, Duration, Lists, Observable, Type, windowMemory, type Components } from '#engine'
 import { ewma } from '../../operators/ewma.ts'
 
 /** A few small components to read, check and test pipelines with: one of each kind that the rules tell apart. */
@@ -68,8 +68,9 @@ export const sums = defineOperator({
   perDevice: windowMemory.perDevice,
   process (batch, { every }, memory, host) {
     const { windows } = memory as unknown as { windows: Lists<'sum' | 'revision'> }
-    assign(batch, every, memory as any, host).forEach((w, i) => { if (w >= 0) windows.page(w)[windows.offset(w) + windows.field.sum] += batch.value[i] })
-    return close(batch, every, memory as any, host, ({ series, node, start, position, revision }) => {
+    const kind = new Tumble(evenGrid(every), memory as any)
+    assign(batch, kind, memory as any, host, (w, i) => { windows.page(w)[windows.offset(w) + windows.field.sum] += batch.value[i] })
+    return close(batch, kind, memory as any, host, ({ series, node, start, position, revision }) => {
       const sum = Float64Array.from(node, w => windows.page(w)[windows.offset(w) + windows.field.sum])
       return new Batch({ time: start, series, value: sum, columns: { sum, revision }, position, progress: batch.progress, watermark: batch.watermark })
     })

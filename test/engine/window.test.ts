@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Batch, SeriesTable, Watermarks, assign, close, startOf, windowMemory, type Closing, type Lists } from '#engine'
+import { assign, Batch, close, evenGrid, SeriesTable, startOf, Tumble, Watermarks, windowMemory, type Closing, type Lists } from '#engine'
 import { Memory } from '../../engine/memory.ts'
 
 const EVERY = 10
@@ -16,8 +16,9 @@ function start () {
     series.appear(table.size)
     devices.appear(table.devices)
     const windows: Lists<any> = memory.windows
-    for (const w of assign(batch, EVERY, memory, host)) if (w >= 0) windows.page(w)[windows.offset(w) + windows.field.n]++
-    return close(batch, EVERY, memory, host, ({ series, node, start, position, revision }: Closing) => new Batch({
+    const kind = new Tumble(evenGrid(EVERY), memory)
+    assign(batch, kind, memory, host, w => { windows.page(w)[windows.offset(w) + windows.field.n]++ })
+    return close(batch, kind, memory, host, ({ series, node, start, position, revision }: Closing) => new Batch({
       time: start, series, value: Float64Array.from(node, w => windows.page(w)[windows.offset(w) + windows.field.n]), position, columns: { revision }, progress: batch.progress
     }))
   }

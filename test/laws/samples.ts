@@ -1,9 +1,12 @@
 import type { Condition, Operator } from '#engine'
 import { alertOperator } from '../../engine/alert.ts'
 import * as operators from '../../operators/index.ts'
-import { features } from '../../models/features.ts'
+import { features as running } from '../../models/features.ts'
+import { features } from '../../operators/windows/features.ts'
 
-const { where, scale, derive, deadband, validate, dedupe, ewma, zscore, tumbling, threshold } = operators
+const { across, count, hopping, session, sliding, where, scale, derive, deadband, validate, dedupe, ewma, zscore, tumbling, threshold } = operators
+
+const everything = { features: [...features], above: 1, bands: [[0, 0.1], [0.1, 1]], envelope: [[0, 0.2]] } as const
 
 /** Options that bring an operator to do what it does on the streams of the laws. One that does it without options need not stand here. */
 export const samples: Partial<Record<keyof typeof operators, (() => Operator)[]>> = {
@@ -15,7 +18,12 @@ export const samples: Partial<Record<keyof typeof operators, (() => Operator)[]>
   dedupe: [() => dedupe(), () => dedupe({ within: '5s' })],
   ewma: [() => ewma(), () => ewma({ alpha: 0.5 })],
   zscore: [() => zscore({ over: '10s', samples: 3 }), () => zscore({ over: '1m', samples: 2, floor: 0.5 })],
-  tumbling: [() => tumbling({ every: '10s' }), () => tumbling({ every: '7s', features: [...features], offset: '2s' }), () => tumbling({ every: '1m', features: ['last'] })],
+  tumbling: [() => tumbling({ every: '10s' }), () => tumbling({ every: '7s', ...everything, offset: '2s' }), () => tumbling({ every: '40s', features: ['spectral_entropy', 'autocorrelation', 'mad'] }), () => tumbling({ every: '1m', features: ['last'], zone: 'Asia/Kolkata' })],
+  hopping: [() => hopping({ size: '10s', every: '4s' }), () => hopping({ size: '9s', every: '3s', ...everything, offset: '1s' }), () => hopping({ size: '1m', every: '20s', zone: 'America/St_Johns', features: ['slope', 'mean_linear', 'p90'] })],
+  session: [() => session({ gap: '4s' }), () => session({ gap: '9s', ...everything }), () => session({ gap: '40s', features: ['count', 'mean_held', 'mad', 'autocorrelation'] })],
+  count: [() => count({ readings: 3 }), () => count({ readings: 4, ...everything }), () => count({ readings: 1, features: ['last', 'median'] })],
+  sliding: [() => sliding({ over: '10s' }), () => sliding({ over: '4s', features: [...running], above: 1 })],
+  across: [() => across({ metrics: ['m0', 'm1'] }), () => across({ metrics: ['m2', 'm0'], columns: ['given', 'value'], metric: 'both' })],
   threshold: [() => threshold({ above: 2 }), () => threshold({ below: 0, clear: 10 })]
 }
 

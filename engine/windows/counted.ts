@@ -1,0 +1,69 @@
+import type { Kind, WindowMemory } from '../window.ts'
+import { instants } from './grid.ts'
+import { Tumble } from './tumble.ts'
+
+/** What a node of such windows needs beside its data: its end, and whether nothing older can come any more. */
+export const countFields = ['until', 'settled'] as const
+
+/**
+ * Windows of so many readings in the order of their times; those of one time stay together. A reading waits as an instant of
+ * its own until the progress of its device has passed it; then `fold(to, from)` adds it to the window. `count` says how many
+ * readings a node holds. What is there at the end of the stream, or when a device is forgotten, is the last window.
+ */
+export class Counted implements Kind {
+  private readonly waiting: Tumble
+  private readonly memory: WindowMemory
+  private readonly readings: number
+  private readonly count: (node: number) => number
+  private readonly fold: (series: number, to: number, from: number) => void
+  constructor (readings: number, memory: WindowMemory, count: (node: number) => number, fold: (series: number, to: number, from: number) => void) {
+    this.waiting = new Tumble(instants, memory)
+    this.memory = memory
+    this.readings = readings
+    this.count = count
+    this.fold = fold
+  }
+
+  private at (node: number, field: string): number { return this.memory.windows.page(node)[this.memory.windows.offset(node) + this.memory.windows.field[field]] }
+  private set (node: number, field: string, value: number): void { this.memory.windows.page(node)[this.memory.windows.offset(node) + this.memory.windows.field[field]] = value }
+
+  get opened (): boolean { return this.waiting.opened }
+  get end (): number { return this.waiting.end }
+  late (series: number, time: number, reached: number): boolean { return this.waiting.late(series, time, reached) }
+  take (series: number): number { return this.waiting.take(series) }
+  revision (node: number): number { return this.at(node, 'revision') }
+  free (series: number, start: number): void { this.waiting.free(series, start) }
+
+  each (series: number, after: number, reached: number, settled: boolean, show: (start: number, end: number, node: number) => void): number {
+    const { windows } = this.memory
+    let w = windows.oldest(series)
+    while (w >= 0 && windows.time(w) <= after) w = windows.newer(w)
+    for (; w >= 0; w = windows.newer(w)) {
+      if (settled && !this.settle(series, w, reached)) return instants.end(windows.time(w))
+      if (this.at(w, 'settled') === 0) return Infinity
+      if (this.count(w) < this.readings && reached < Infinity) break
+      show(windows.time(w), this.at(w, 'until'), w)
+    }
+    const waiting = w < 0 ? -1 : windows.newer(w)
+    return waiting < 0 ? Infinity : instants.end(windows.time(waiting))
+  }
+
+  /** Takes into the window what can be followed by nothing older any more. False: not even its first reading. */
+  private settle (series: number, node: number, reached: number): boolean {
+    const { windows } = this.memory
+    if (this.at(node, 'settled') === 0) {
+      const end = instants.end(windows.time(node))
+      if (end > reached) return false
+      this.set(node, 'settled', 1)
+      this.set(node, 'until', end)
+    }
+    for (let next = windows.newer(node); next >= 0 && this.count(node) < this.readings; next = windows.newer(node)) {
+      const end = instants.end(windows.time(next))
+      if (end > reached) break
+      this.set(node, 'until', end)
+      this.fold(series, node, next)
+      windows.remove(series, next)
+    }
+    return true
+  }
+}

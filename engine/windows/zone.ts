@@ -1,0 +1,100 @@
+import type { Grid } from './grid.ts'
+
+const DAY = 86_400_000
+const FAR = 400                        // days, after which a stretch without a change of the clocks is taken in two
+
+/** Times [from, to) with one offset of local time from UTC, in ms. `back`: by how much clocks went back at its begin, at least 0. */
+interface Stretch { readonly from: number, readonly to: number, readonly offset: number, readonly back: number }
+
+/** The local time of an IANA zone, as far as Intl knows it. Stretches are kept: a change of the clocks is looked for once. */
+class Zone {
+  private readonly format: Intl.DateTimeFormat
+  private readonly known: Stretch[] = []
+  private recent: Stretch = { from: 0, to: 0, offset: 0, back: 0 }
+  constructor (zone: string) {
+    this.format = new Intl.DateTimeFormat('en-US', { timeZone: zone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric' })
+  }
+
+  at (time: number): Stretch {
+    if (time >= this.recent.from && time < this.recent.to) return this.recent
+    let found = this.known.find(s => time >= s.from && time < s.to)
+    if (found === undefined) this.known.push(found = this.explore(time))
+    return this.recent = found
+  }
+
+  private offset (time: number): number {
+    const second = Math.floor(time / 1000) * 1000, part: Record<string, number> = {}
+    for (const { type, value } of this.format.formatToParts(second)) part[type] = Number(value)
+    return Date.UTC(part.year, part.month - 1, part.day, part.hour, part.minute, part.second) - second
+  }
+
+  private explore (time: number): Stretch {
+    const whole = Math.floor(time / 1000) * 1000, offset = this.offset(whole)
+    let from = whole, to = whole
+    while (whole - from < FAR * DAY && this.offset(from - DAY) === offset) from -= DAY
+    while (to - whole < FAR * DAY && this.offset(to + DAY) === offset) to += DAY
+    const before = this.offset(from - DAY)
+    return {
+      from: before === offset ? from : this.change(from - DAY, from), to: this.offset(to + DAY) === offset ? to + DAY : this.change(to, to + DAY),
+      offset, back: Math.max(0, before - offset)
+    }
+  }
+
+  /** The second at which the offset changes: once between these. */
+  private change (before: number, after: number): number {
+    const old = this.offset(before)
+    while (after - before > 1000) {
+      const middle = before + Math.floor((after - before) / 2000) * 1000
+      if (this.offset(middle) === old) before = middle
+      else after = middle
+    }
+    return after
+  }
+}
+
+const zones = new Map<string, Zone>()
+function zoneOf (name: string): Zone {
+  let zone = zones.get(name)
+  if (zone === undefined) zones.set(name, zone = new Zone(name))
+  return zone
+}
+
+/** Does Intl know such a zone? */
+export function isZone (name: string): boolean {
+  try { return zoneOf(name) instanceof Zone } catch { return false }
+}
+
+/**
+ * Windows that begin when local clocks read a multiple of `every` (and `offset`), so that those of a day have 23 or 25 hours
+ * when clocks change. A begin that is skipped is where the clocks jump. Where clocks go back, a window goes on, unless the
+ * whole of it would come again: then it is one of its own.
+ */
+export function zonedGrid (every: number, offset: number, name: string): Grid {
+  const zone = zoneOf(name)
+  const label = (local: number) => Math.floor((local - offset) / every) * every + offset
+  const begin = (read: number, s: Stretch): number => {
+    const start = read - s.offset
+    if (start >= s.from + s.back || (start >= s.from && every <= s.back)) return start
+    if (s.back > 0 && every <= s.back) return s.from
+    const before = zone.at(s.from - 1)
+    return read - before.offset >= s.from ? s.from : begin(read, before)
+  }
+  const start = (time: number): number => {
+    const s = zone.at(time)
+    let read = label(time + s.offset)
+    if (every > s.back && time < s.from + s.back) read = Math.max(read, label(s.from - 1 + s.offset + s.back))
+    return begin(read, s)
+  }
+  const readAt = (time: number): number => label(time + zone.at(time).offset)
+  const after = (from: number, read: number, stops: (time: number) => boolean): number => {
+    for (let s = zone.at(from); ;s = zone.at(s.to)) {
+      if (s.from > from && stops(s.from)) return s.from
+      if (read - s.offset < s.to) return read - s.offset
+    }
+  }
+  return {
+    start,
+    end: from => after(from, readAt(from) + every, time => start(time) > from),
+    plus: (from, span) => after(from, readAt(from) + span, time => time + zone.at(time).offset >= readAt(from) + span)
+  }
+}

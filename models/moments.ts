@@ -1,0 +1,112 @@
+/**
+ * Central moments of values, and their line over time, as a mergeable accumulator: numbers side by side in an array.
+ *
+ * Values are taken relative to the first one of the set, so that a large common offset costs no digits. Adding is Welford's
+ * recursion, merging that of Chan, Golub and LeVeque (1983), both to the fourth order after Pebay (2008, SAND2008-6212):
+ * sums of powers of differences to the mean, so that a first value far from the others costs none either.
+ */
+const fieldsOf = {
+  mean: ['value0', 'sum'],                       // of v = value - value0
+  square: ['squares'],                           // of v - mean
+  higher: ['cubes', 'fourths'],
+  trend: ['time0', 'sumT', 'squaresT', 'products']     // of t = time - time0 in seconds
+} as const
+export type MomentGroup = keyof typeof fieldsOf
+export type MomentField = typeof fieldsOf[MomentGroup][number]
+
+export class Moments {
+  readonly fields: readonly MomentField[]
+  private readonly at: number            // where value0 stands, from the begin of the accumulator
+  private readonly squares: number       // offsets; -1 when not needed
+  private readonly cubes: number
+  private readonly time0: number
+
+  /** `higher` needs `square`, and all of them `mean`. */
+  constructor (wanted: ReadonlySet<MomentGroup>, at: number) {
+    this.fields = (Object.keys(fieldsOf) as MomentGroup[]).filter(g => wanted.has(g)).flatMap(g => [...fieldsOf[g]])
+    const offset = (field: MomentField) => this.fields.includes(field) ? at + this.fields.indexOf(field) : -1
+    this.at = at
+    this.squares = offset('squares')
+    this.cubes = offset('cubes')
+    this.time0 = offset('time0')
+  }
+
+  begin (a: Float64Array, at: number, time: number, value: number): void {
+    a[at + this.at] = value
+    if (this.time0 >= 0) a[at + this.time0] = time
+  }
+
+  /** Adds the nth reading, n >= 2. */
+  add (a: Float64Array, at: number, n: number, time: number, value: number): void {
+    const i = at + this.at, sum = a[i + 1], v = value - a[i]
+    a[i + 1] = sum + v
+    if (this.squares < 0 && this.time0 < 0) return
+    const off = v - sum / (n - 1), step = off / n
+    if (this.squares >= 0) {
+      const s = at + this.squares, square = off * step * (n - 1)
+      if (this.cubes >= 0) {
+        const c = at + this.cubes
+        a[c + 1] += square * step * step * (n * n - 3 * n + 3) + 6 * step * step * a[s] - 4 * step * a[c]
+        a[c] += square * step * (n - 2) - 3 * step * a[s]
+      }
+      a[s] += square
+    }
+    if (this.time0 >= 0) {
+      const j = at + this.time0, t = (time - a[j]) / 1000, offT = t - a[j + 1] / (n - 1)
+      a[j + 1] += t
+      a[j + 2] += offT * (offT / n) * (n - 1)
+      a[j + 3] += offT * step * (n - 1)
+    }
+  }
+
+  /** Adds nb readings of b to na of a, both at least 1. */
+  merge (a: Float64Array, at: number, na: number, b: Float64Array, bt: number, nb: number): void {
+    const n = na + nb, i = at + this.at, j = bt + this.at
+    const apart = b[j] - a[i], off = b[j + 1] / nb + apart - a[i + 1] / na
+    a[i + 1] += b[j + 1] + nb * apart
+    if (this.squares >= 0) {
+      const s = at + this.squares, r = bt + this.squares, step = off / n, square = off * step * na * nb
+      if (this.cubes >= 0) {
+        const c = at + this.cubes, d = bt + this.cubes
+        a[c + 1] += b[d + 1] + square * step * step * (na * na - na * nb + nb * nb) + 6 * step * step * (na * na * b[r] + nb * nb * a[s]) + 4 * step * (na * b[d] - nb * a[c])
+        a[c] += b[d] + square * step * (na - nb) + 3 * step * (na * b[r] - nb * a[s])
+      }
+      a[s] += b[r] + square
+    }
+    if (this.time0 >= 0) {
+      const t = at + this.time0, u = bt + this.time0, apartT = (b[u] - a[t]) / 1000, offT = b[u + 1] / nb + apartT - a[t + 1] / na
+      a[t + 1] += b[u + 1] + nb * apartT
+      a[t + 2] += b[u + 2] + offT * (offT / n) * na * nb
+      a[t + 3] += b[u + 3] + offT * (off / n) * na * nb
+    }
+  }
+
+  mean (a: Float64Array, at: number): number { return a[at + this.at] + a[at + this.at + 1] / a[at] }
+  /** Of the population. */
+  variance (a: Float64Array, at: number): number { return a[at + this.squares] / a[at] }
+  /** m3 / m2^1.5 of the population: NaN when all values are equal. */
+  skewness (a: Float64Array, at: number): number {
+    const s = a[at + this.squares]
+    return s > 0 ? Math.sqrt(a[at] / s) * (a[at + this.cubes] / s) : NaN
+  }
+  /** m4 / m2^2 of the population, 3 for a normal distribution: NaN when all values are equal. */
+  kurtosis (a: Float64Array, at: number): number {
+    const s = a[at + this.squares]
+    return s > 0 ? a[at] / s * (a[at + this.cubes + 1] / s) : NaN
+  }
+  /** Of the least-squares line, per second: NaN when all times are equal. */
+  slope (a: Float64Array, at: number): number {
+    const j = at + this.time0
+    return a[j + 2] > 0 ? a[j + 3] / a[j + 2] : NaN
+  }
+  /** Where the line stands at `time`, in ms. */
+  lineAt (a: Float64Array, at: number, time: number): number {
+    const j = at + this.time0, i = at + this.at
+    return a[i] + (a[i + 1] / a[at] + this.slope(a, at) * ((time - a[j]) / 1000 - a[j + 1] / a[at]))
+  }
+  /** The part of the variance that the line explains, 0 to 1: NaN when all times or all values are equal. */
+  explained (a: Float64Array, at: number): number {
+    const j = at + this.time0, s = a[at + this.squares]
+    return a[j + 2] > 0 && s > 0 ? a[j + 3] / a[j + 2] * (a[j + 3] / s) : NaN
+  }
+}

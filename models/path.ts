@@ -1,0 +1,86 @@
+/**
+ * What lies between readings that follow one another in time, as a mergeable accumulator: areas under the signal, time
+ * above a level, crossings. It needs the newest reading (`lastTime`, `last`), kept by whoever holds it beside it.
+ *
+ * Order counts: merge(a, b) joins a's newest reading and b's oldest one, so it is associative but not commutative. A reading
+ * older than the newest is not on the path: the neighbours that it should stand between are gone. So it is with a set that
+ * is not newer than a's.
+ */
+const fieldsOf = {
+  begin: ['pathTime', 'pathValue'],      // the oldest reading
+  span: ['span'],                        // seconds between the readings that were joined
+  held: ['held'],                        // area under v = value - pathValue, each value holding until the next: in seconds
+  linear: ['linear'],                    // the same with straight lines between them
+  above: ['above'],                      // seconds that a value above the level held
+  crossings: ['crossings']               // changes between above zero and not above
+} as const
+export type PathGroup = keyof typeof fieldsOf
+export type PathField = typeof fieldsOf[PathGroup][number]
+
+export class Path {
+  readonly fields: readonly PathField[]
+  private readonly level: number
+  private readonly first: number          // offsets; -1 when not needed
+  private readonly span: number
+  private readonly held: number
+  private readonly linear: number
+  private readonly over: number
+  private readonly zero: number
+
+  /** All groups need `begin`; all but `crossings` need `span`. `level`: what `above` compares with. */
+  constructor (wanted: ReadonlySet<PathGroup>, at: number, level: number) {
+    this.fields = (Object.keys(fieldsOf) as PathGroup[]).filter(g => wanted.has(g)).flatMap(g => [...fieldsOf[g]])
+    const offset = (field: PathField) => this.fields.includes(field) ? at + this.fields.indexOf(field) : -1
+    this.level = level
+    this.first = offset('pathTime')
+    this.span = offset('span')
+    this.held = offset('held')
+    this.linear = offset('linear')
+    this.over = offset('above')
+    this.zero = offset('crossings')
+  }
+
+  begin (a: Float64Array, at: number, time: number, value: number): void {
+    a[at + this.first] = time
+    a[at + this.first + 1] = value
+  }
+
+  /** Goes on from the reading (lastTime, last) to (time, value), which is not older. */
+  add (a: Float64Array, at: number, lastTime: number, last: number, time: number, value: number): void {
+    if (this.span >= 0) {
+      const seconds = (time - lastTime) / 1000, v = last - a[at + this.first + 1]
+      a[at + this.span] += seconds
+      if (this.held >= 0) a[at + this.held] += v * seconds
+      if (this.linear >= 0) a[at + this.linear] += (v + (value - last) / 2) * seconds
+      if (this.over >= 0 && last > this.level) a[at + this.over] += seconds
+    }
+    if (this.zero >= 0 && last > 0 !== value > 0) a[at + this.zero]++
+  }
+
+  /** Adds b's path behind a's, whose newest reading is (lastTime, last). */
+  merge (a: Float64Array, at: number, lastTime: number, last: number, b: Float64Array, bt: number): void {
+    if (b[bt + this.first] < lastTime) return
+    this.add(a, at, lastTime, last, b[bt + this.first], b[bt + this.first + 1])
+    if (this.span >= 0) {
+      const seconds = b[bt + this.span], apart = b[bt + this.first + 1] - a[at + this.first + 1]
+      a[at + this.span] += seconds
+      if (this.held >= 0) a[at + this.held] += b[bt + this.held] + apart * seconds
+      if (this.linear >= 0) a[at + this.linear] += b[bt + this.linear] + apart * seconds
+      if (this.over >= 0) a[at + this.over] += b[bt + this.over]
+    }
+    if (this.zero >= 0) a[at + this.zero] += b[bt + this.zero]
+  }
+
+  /** Mean over time, each value holding until the next; NaN when no time has passed. */
+  meanHeld (a: Float64Array, at: number): number { return this.mean(a, at, this.held) }
+  /** Mean over time with straight lines between readings. */
+  meanLinear (a: Float64Array, at: number): number { return this.mean(a, at, this.linear) }
+  private mean (a: Float64Array, at: number, area: number): number {
+    return a[at + this.span] > 0 ? a[at + this.first + 1] + a[at + area] / a[at + this.span] : NaN
+  }
+  /** Seconds. */
+  above (a: Float64Array, at: number): number { return a[at + this.over] }
+  /** The part of the time, 0 to 1; NaN when none has passed. */
+  duty (a: Float64Array, at: number): number { return a[at + this.span] > 0 ? a[at + this.over] / a[at + this.span] : NaN }
+  crossings (a: Float64Array, at: number): number { return a[at + this.zero] }
+}

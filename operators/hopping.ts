@@ -1,0 +1,42 @@
+import { assign, close, defineOperator, Duration, gridOf, Hop, hopFields, Type, windowMemory, type Operator } from '#engine'
+import { checkFeatures, checkZone, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, gridOptions, type usual } from './windows/features.ts'
+
+const step = defineOperator({
+  name: 'hopping',
+  summary: 'Features of each series over windows of event time that overlap.',
+  options: Type.Object({
+    size: Duration({ description: 'Length of a window.' }),
+    every: Duration({ description: 'From the begin of a window to that of the next.' }),
+    ...gridOptions,
+    ...featureOptions
+  }),
+  adds: (options): string[] => [...featuresOf(options).columns, 'revision'],
+  perSeries: options => featuresOf(options).perSeries(...hopFields),
+  perDevice: windowMemory.perDevice,
+  windows: true,
+  check: options => !(options.every > 0) ? 'every must be longer than nothing' : options.size < options.every ? 'size must not be shorter than every: readings between windows would be lost' : checkZone(options) ?? checkFeatures(options),
+
+  process (batch, options, held, host) {
+    const memory = held as unknown as FeatureMemory, features = featuresOf(options)
+    const { size, every, offset, zone } = options
+    const starts = gridOf(every, offset, zone)
+    const kind = new Hop({ starts, panes: gridOf(divisor(size, every), offset, zone), endOf: start => starts.plus(start, size) }, memory)
+    assign(batch, kind, memory, host, (node, i) => { features.add(memory, batch.series[i], node, batch.time[i], batch.value[i]) })
+    return close(batch, kind, memory, host, closing => features.rows(batch, closing, memory, start => starts.end(start)))
+  }
+})
+
+/** The greatest common divisor. */
+const divisor = (a: number, b: number): number => b === 0 ? a : divisor(b, a % b)
+
+export interface Hopping<F extends Feature> extends FeatureOptions<F> { readonly size: string, readonly every: string, readonly offset?: string, readonly zone?: string }
+
+/**
+ * Features of each series over windows [start, start + size) of event time that begin every `every`. A reading is taken in
+ * once, into a pane as long as the greatest common divisor of both; a window merges its panes when the progress of its device
+ * reaches its end. A reading is late when all its windows have been written; one that comes too late for some of them counts
+ * in the others. Rows, provisional ones and memory as with `tumbling`; a record for each pane of the open windows.
+ */
+export const hopping = Object.assign(
+  <const F extends Feature = typeof usual[number]>(given: Hopping<F>) => step(given as object) as Operator<never, ColumnOf<F> | 'revision'>,
+  { definition: step.definition })

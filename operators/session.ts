@@ -1,0 +1,39 @@
+import { assign, close, defineOperator, Duration, Sessions, sessionFields, Type, windowMemory, type Operator } from '#engine'
+import { checkFeatures, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, type usual } from './windows/features.ts'
+
+const step = defineOperator({
+  name: 'session',
+  summary: 'Features of each series over stretches of readings between pauses.',
+  options: Type.Object({
+    gap: Duration({ description: 'A pause as long as this ends a session.' }),
+    ...featureOptions
+  }),
+  adds: (options): string[] => [...featuresOf(options).columns, 'duration', 'revision'],
+  perSeries: options => featuresOf(options).perSeries(...sessionFields),
+  perDevice: windowMemory.perDevice,
+  windows: true,
+  check: options => options.gap > 0 ? checkFeatures(options) : 'gap must be longer than nothing',
+
+  process (batch, options, held, host) {
+    const memory = held as unknown as FeatureMemory, features = featuresOf(options)
+    const kind = new Sessions(options.gap, memory, (series, to, from) => { features.fold(memory, series, to, from) })
+    assign(batch, kind, memory, host, (node, i) => { features.add(memory, batch.series[i], node, batch.time[i], batch.value[i]) })
+    return close(batch, kind, memory, host, closing => {
+      const duration = closing.end.map((end, k) => (end - options.gap - closing.start[k]) / 1000)
+      return features.rows(batch, closing, memory).with({ duration })
+    })
+  }
+})
+
+export interface Session<F extends Feature> extends FeatureOptions<F> { readonly gap: string }
+
+/**
+ * Features of each series over sessions: readings with less than `gap` from one to the next. A session is written, stamped
+ * with its first reading, when the progress of its device is `gap` beyond its last; `duration` is from the first to the last
+ * reading, in seconds. A reading that would have belonged to a session that has been written is late, and so is one that
+ * would have been one of its own. A reading can join two sessions that are open: where one of them has been written
+ * provisionally, its row is replaced by one with a `count` of 0. One record of about 50 to 300 bytes per open session.
+ */
+export const session = Object.assign(
+  <const F extends Feature = typeof usual[number]>(given: Session<F>) => step(given as object) as Operator<never, ColumnOf<F> | 'duration' | 'revision'>,
+  { definition: step.definition })

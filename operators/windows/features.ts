@@ -1,0 +1,264 @@
+/** What operators that make windows of features share: their options, their memory, their rows. */
+import { Batch, Duration, isZone, list, Type, windowMemory, type Closing, type Lists, type Shapes, type WindowMemory } from '#engine'
+import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
+import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
+import * as sketch from '../../models/sketch.ts'
+
+export type Feature = Running | SampleFeature
+export const features: readonly Feature[] = [...running, ...sampleFeatures]
+export const usual = ['mean', 'min', 'max', 'count'] as const satisfies readonly Feature[]
+
+/** The columns of a feature: for each band one, numbered from 1, or one of its name. */
+export type ColumnOf<F extends string> = F extends 'band_energy' | 'envelope_energy' ? `${F}_${number}` : F
+
+const band = Type.Array(Type.Number({ minimum: 0 }), { minItems: 2, maxItems: 2 })
+const bands = (description: string) => Type.Array(band, { description, default: [] })
+const choice = <F extends string>(of: readonly F[]) => Type.Array(Type.Union(of.map(f => Type.Literal(f))), { description: 'What to work out; the first one becomes the value.', minItems: 1, uniqueItems: true, default: [...usual] })
+const level = Type.Optional(Type.Number({ description: 'Level of `time_above` and `duty_cycle`.' }))
+
+export const runningOptions = { features: choice(running), above: level }
+export const featureOptions = {
+  features: choice(features),
+  above: level,
+  lag: Type.Integer({ description: 'Lag of `autocorrelation`, in readings.', minimum: 1, maximum: LONGEST, default: 1 }),
+  order: Type.Integer({ description: 'Length of the patterns of `permutation_entropy`.', minimum: 2, maximum: 6, default: 3 }),
+  bands: bands('Bands [from, to] of `band_energy`, in Hz: a column each.'),
+  carrier: Type.Array(Type.Number({ minimum: 0 }), { description: 'Band [from, to] of which the envelope is taken, in Hz.', minItems: 2, maxItems: 2, default: [0, 1e300] }),
+  envelope: bands('Bands [from, to] of `envelope_energy`, in Hz of the envelope: a column each.')
+}
+
+/** Where windows begin, and the local time that they go by. */
+export const gridOptions = {
+  offset: Duration({ description: 'How much later than midnight (1970-01-01) windows begin.', default: '0s' }),
+  zone: Type.Optional(Type.String({ description: 'IANA time zone whose clocks windows go by, such as Europe/Berlin; UTC when absent.' }))
+}
+export const checkZone = ({ zone }: { readonly zone?: string }): string | undefined => zone === undefined || isZone(zone) ? undefined : `there is no time zone "${zone}"`
+
+/** As written. */
+export interface FeatureOptions<F extends string> {
+  readonly features?: readonly F[]
+  readonly above?: number
+  readonly lag?: number
+  readonly order?: number
+  readonly bands?: readonly (readonly [from: number, to: number])[]
+  readonly carrier?: readonly [from: number, to: number]
+  readonly envelope?: readonly (readonly [from: number, to: number])[]
+  readonly id?: string
+}
+interface Values { readonly features: readonly Feature[], readonly above?: number, readonly lag?: number, readonly order?: number, readonly bands?: readonly number[][], readonly carrier?: number[], readonly envelope?: readonly number[][] }
+
+/** What is missing or cannot be meant. */
+export function checkFeatures ({ features, above, bands = [], carrier = [0, 1], envelope = [] }: Values): string | undefined {
+  const has = (feature: Feature) => features.includes(feature)
+  if ((has('time_above') || has('duty_cycle')) && above === undefined) return '"time_above" and "duty_cycle" need `above`'
+  if (has('band_energy') && bands.length === 0) return '"band_energy" needs `bands`'
+  if (has('envelope_energy') && envelope.length === 0) return '"envelope_energy" needs bands in `envelope`'
+  const empty = [...bands, carrier, ...envelope].find(([from, to]) => !(from < to))
+  return empty === undefined ? undefined : `the band [${empty.join(', ')}] is empty`
+}
+
+const plans = new WeakMap<Values, Features>()
+/** Worked out once for the options of a step. */
+export function featuresOf (options: Values): Features {
+  let plan = plans.get(options)
+  if (plan === undefined) plans.set(options, plan = new Features(options))
+  return plan
+}
+
+export interface FeatureMemory extends WindowMemory { readonly samples?: Lists<'value' | 'since'>, readonly sketches?: Lists<any> }
+
+/**
+ * Features of windows. Each window has a record of sums in `memory.windows`. Features by rank also hold up to EXACT readings
+ * of a window, and a sketch beyond; those by order and frequency up to LONGEST readings: 40 bytes each.
+ */
+class Features {
+  readonly columns: readonly string[]
+  readonly accumulator: Accumulator
+  private readonly running: readonly (readonly [Running, column: number])[]
+  private readonly ranks: readonly RankFeature[]
+  private readonly rankColumns: readonly number[]
+  private readonly sequences: readonly SequenceFeature[]
+  private readonly sequenceColumns: readonly number[]
+  private readonly held: number          // most readings of a window that are held
+  private readonly options: SampleOptions
+  private readonly scratch: Float64Array
+
+  constructor ({ features: chosen, above, lag = 1, order = 3, bands = [], carrier = [0, 1e300], envelope = [] }: Values) {
+    this.options = { lag, order, bands, carrier, envelope } as unknown as SampleOptions
+    this.columns = chosen.flatMap(f => columnsOf(f, this.options))
+    const columns = (of: readonly Feature[]) => of.flatMap(f => columnsOf(f, this.options)).map(name => this.columns.indexOf(name))
+    const sums = chosen.filter(f => !isRank(f) && !isSequence(f)) as Running[]
+    this.running = sums.map(f => [f, this.columns.indexOf(f)])
+    this.accumulator = new Accumulator(sums, above === undefined ? {} : { above })
+    this.ranks = chosen.filter(isRank)
+    this.rankColumns = columns(this.ranks)
+    this.sequences = chosen.filter(isSequence)
+    this.sequenceColumns = columns(this.sequences)
+    this.held = this.sequences.length > 0 ? LONGEST : this.ranks.length > 0 ? EXACT : 0
+    this.scratch = new Float64Array(this.accumulator.fields.length)
+  }
+
+  /** Memory, with fields that the kind of window needs. */
+  perSeries (...more: readonly string[]): Shapes {
+    return {
+      ...windowMemory.perSeries(...more, ...this.accumulator.fields),
+      ...this.held > 0 && { samples: list('value', 'since') },
+      ...this.ranks.length > 0 && { sketches: list('since', ...Array.from({ length: sketch.WIDTH }, (_, k) => `bin${k}`)) }
+    }
+  }
+
+  count ({ windows }: WindowMemory, node: number): number { return windows.page(node)[windows.offset(node) + windows.field.n] }
+
+  /** Adds a reading to a node. */
+  add (memory: FeatureMemory, series: number, node: number, time: number, value: number): void {
+    const { windows, samples } = memory
+    const page = windows.page(node), at = windows.offset(node) + windows.field.n
+    this.accumulator.add(page, at, time, value)
+    if (samples === undefined) return
+    const n = page[at]
+    if (this.ranks.length > 0 && n > EXACT) {
+      const k = this.sketchFor(memory, series, node)
+      sketch.add(memory.sketches!.page(k), memory.sketches!.offset(k) + BINS, value)
+    }
+    if (n > this.held) return
+    const k = samples.insert(series, time), to = samples.page(k), offset = samples.offset(k)
+    to[offset + samples.field.value] = value
+    to[offset + samples.field.since] = sinceOf(windows, node)
+  }
+
+  /** Adds to a node what a later one of its series holds, and leaves that one empty. */
+  fold (memory: FeatureMemory, series: number, to: number, from: number): void {
+    const { windows, sketches } = memory
+    const n = this.count(memory, to) + this.count(memory, from)
+    if (sketches !== undefined && n > EXACT) {
+      const empty = this.count(memory, to) === 0, k = this.sketchFor(memory, series, empty ? from : to)
+      if (empty) sketches.page(k)[sketches.offset(k)] = windows.time(to)
+      else this.include(memory, series, from, sketches.page(k), sketches.offset(k) + BINS)
+      const other = empty ? -1 : sketchOf(memory, series, from)
+      if (other >= 0) sketches.remove(series, other)
+    }
+    const page = windows.page(from), at = windows.offset(from) + windows.field.n
+    this.accumulator.merge(windows.page(to), windows.offset(to) + windows.field.n, page, at)
+    page.fill(0, at, at + this.accumulator.fields.length)
+  }
+
+  /** The sketch of a node; when there is none yet, one of the readings that are held. */
+  private sketchFor (memory: FeatureMemory, series: number, node: number): number {
+    const sketches = memory.sketches!, known = sketchOf(memory, series, node)
+    if (known >= 0) return known
+    const k = sketches.insert(series, memory.windows.time(node)), at = sketches.offset(k)
+    sketches.page(k)[at + sketches.field.since] = sinceOf(memory.windows, node)
+    sketched(ofNode(memory, series, node).values, sketches.page(k), at + BINS)
+    return k
+  }
+
+  /** Adds the readings of a node to a sketch. */
+  private include (memory: FeatureMemory, series: number, node: number, a: Float64Array, at: number): void {
+    const { sketches } = memory, k = sketchOf(memory, series, node)
+    if (k >= 0) sketch.merge(a, at, sketches!.page(k), sketches!.offset(k) + BINS)
+    else for (const x of ofNode(memory, series, node).values) sketch.add(a, at, x)
+  }
+
+  /** Rows of windows. What is held for final ones is let go, up to where `needed` says that a later window begins. */
+  rows (batch: Batch<any>, closing: Closing, memory: FeatureMemory, needed?: (start: number) => number): Batch<any> {
+    const { series, start, end, position, revision, final } = closing
+    const cells = this.columns.map(() => new Float64Array(series.length))
+    for (let k = 0; k < series.length; k++) {
+      this.row(memory, closing, k, cells)
+      const before = needed === undefined ? end[k] : needed(start[k])
+      if (final) {
+        memory.samples?.expire(series[k], before)
+        memory.sketches?.expire(series[k], before)
+      }
+    }
+    const columns = Object.fromEntries(this.columns.map((name, c) => [name, cells[c]]))
+    return new Batch({ time: start, series, value: cells[0], columns: { ...columns, revision }, arrival: start, position, progress: batch.progress, watermark: batch.watermark })
+  }
+
+  private row (memory: FeatureMemory, closing: Closing, k: number, cells: readonly Float64Array[]): void {
+    const { windows } = memory, node = closing.node[k], parts = windows.field.since === undefined ? undefined : partsOf(memory, closing, k)
+    let page = windows.page(node), at = windows.offset(node) + windows.field.n
+    if (parts !== undefined) {
+      this.scratch.fill(0)
+      for (const part of parts) this.accumulator.merge(this.scratch, 0, windows.page(part), windows.offset(part) + windows.field.n)
+      page = this.scratch
+      at = 0
+    }
+    for (const [feature, column] of this.running) cells[column][k] = this.accumulator.value(feature, page, at)
+    if (this.held > 0) this.fromSamples(memory, closing, k, page[at], parts ?? [node], cells)
+  }
+
+  private fromSamples (memory: FeatureMemory, { series, start, end }: Closing, k: number, n: number, parts: readonly number[], cells: readonly Float64Array[]): void {
+    const held = n > this.held ? NOTHING : readings(memory, series[k], start[k], end[k], -Infinity, start[k])
+    if (this.ranks.length > 0) {
+      const ranks = n <= EXACT ? ranked(this.ranks, held.values) : this.rankedFrom(memory, series[k], parts)
+      this.rankColumns.forEach((column, j) => { cells[column][k] = ranks[j] })
+    }
+    if (this.sequences.length > 0) {
+      const values = n > LONGEST ? undefined : sequenced(this.sequences, held, this.options)
+      this.sequenceColumns.forEach((column, j) => { cells[column][k] = values?.[j] ?? NaN })
+    }
+  }
+
+  private rankedFrom (memory: FeatureMemory, series: number, parts: readonly number[]): number[] {
+    const [first] = parts
+    const known = sketchOf(memory, series, first)
+    if (parts.length === 1) return rankedFrom(this.ranks, memory.sketches!.page(known), memory.sketches!.offset(known) + BINS)
+    const a = known >= 0 ? memory.sketches!.page(known).slice(memory.sketches!.offset(known) + BINS, memory.sketches!.offset(known) + BINS + sketch.WIDTH) : sketched(ofNode(memory, series, first).values)
+    for (const part of parts.slice(1)) this.include(memory, series, part, a, 0)
+    return rankedFrom(this.ranks, a, 0)
+  }
+}
+
+const BINS = 2                         // where the sketch begins in a node: behind time and `since`
+const NOTHING: Samples = { times: new Float64Array(0), values: new Float64Array(0) }
+
+/** Where windows overlap: the first of them that a node is part of. */
+const sinceOf = (windows: Lists<any>, node: number): number => windows.field.since === undefined ? -Infinity : windows.page(node)[windows.offset(node) + windows.field.since]
+
+/** The nodes of a window that is made of several, in the order of time. */
+function partsOf ({ windows }: FeatureMemory, { node, start, end }: Closing, k: number): number[] {
+  const parts: number[] = []
+  for (let w = node[k]; w >= 0 && windows.time(w) < end[k]; w = windows.newer(w)) if (sinceOf(windows, w) <= start[k]) parts.push(w)
+  return parts
+}
+
+function sketchOf ({ windows, sketches }: FeatureMemory, series: number, node: number): number {
+  const start = windows.time(node), since = sinceOf(windows, node)
+  let k = sketches!.newest(series)
+  while (k >= 0 && !(sketches!.time(k) === start && sketches!.page(k)[sketches!.offset(k) + sketches!.field.since] === since)) k = sketches!.older(k)
+  return k
+}
+
+/** The readings that are held of one node: up to where the next one begins. */
+function ofNode (memory: FeatureMemory, series: number, node: number): Samples {
+  const { windows } = memory, start = windows.time(node), since = sinceOf(windows, node)
+  let next = windows.newer(node)
+  while (next >= 0 && (windows.time(next) === start || windows.page(next)[windows.offset(next) + windows.field.n] === 0)) next = windows.newer(next)
+  return readings(memory, series, start, next < 0 ? Infinity : windows.time(next), since, since)
+}
+
+/** The readings that are held of a time, oldest first, which are part of windows that begin from `least` to `most`. */
+function readings ({ samples }: FeatureMemory, series: number, start: number, end: number, least: number, most: number): Samples {
+  let to = room.times.length
+  for (let k = samples!.newest(series); k >= 0; k = samples!.older(k)) {
+    const page = samples!.page(k), at = samples!.offset(k), time = page[at], since = page[at + 2]
+    if (time < start) break
+    if (time >= end || since < least || since > most) continue
+    if (to === 0) to = grow()
+    room.times[--to] = time
+    room.values[to] = page[at + 1]
+  }
+  return { times: room.times.slice(to), values: room.values.slice(to) }
+}
+
+const room = { times: new Float64Array(EXACT), values: new Float64Array(EXACT) }
+/** Twice the room, what is there at its end. Returns how much is free. */
+function grow (): number {
+  for (const key of ['times', 'values'] as const) {
+    const old = room[key]
+    room[key] = new Float64Array(2 * old.length)
+    room[key].set(old, old.length)
+  }
+  return room.times.length / 2
+}

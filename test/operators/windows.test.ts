@@ -1,0 +1,167 @@
+/** All kinds of windows against what they are by definition, worked out from all readings at once. */
+import assert from 'node:assert/strict'
+import t from 'tap'
+import fc from 'fast-check'
+import type { Operator } from '#engine'
+import { count, hopping, session, sliding, tumbling } from '../../operators/index.ts'
+import { bench, type Given, type Got } from './table.ts'
+
+const LATENESS = 10
+const features = ['count', 'mean', 'min', 'max', 'median', 'mad'] as const
+const sums = ['count', 'mean', 'min', 'max'] as const
+interface Reading { readonly time: number, readonly value: number, readonly arrival: number }
+
+const stream = fc.array(fc.record({ step: fc.integer({ min: 0, max: 5 }), behind: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.integer({ min: 0, max: 25 }) }), value: fc.integer({ min: -20, max: 20 }) }), { maxLength: 60, size: 'max' })
+  .map(steps => { let clock = 1000; return steps.map(({ step, behind, value }): Given => [(clock += step) - behind, 'a/x', value]) })
+
+/** With the progress of the device as each of them arrived. */
+function arrivals (given: readonly Given[], lateness = LATENESS): Reading[] {
+  let reached = -Infinity
+  return given.map(([time, , value]) => {
+    const reading = { time, value, arrival: reached }
+    reached = Math.max(reached, time - lateness)
+    return reading
+  })
+}
+
+const quantile = (sorted: readonly number[]) => (sorted[sorted.length - 1 >> 1] + sorted[sorted.length >> 1]) / 2
+function row (at: number, readings: readonly Reading[]): Record<string, number> {
+  const x = readings.map(r => r.value).sort((a, b) => a - b), median = quantile(x)
+  return { at, count: x.length, mean: x.reduce((a, b) => a + b) / x.length, min: x[0], max: x[x.length - 1], median, mad: quantile(x.map(v => Math.abs(v - median)).sort((a, b) => a - b)) }
+}
+
+function agree (make: () => Operator, given: readonly Given[], expected: readonly Record<string, number>[], late: readonly Reading[], of: readonly string[], lateness = LATENESS): void {
+  const b = bench(make(), { lateness })
+  const got: Got[] = [...given.flatMap(r => b.give([r])), ...b.end()]
+  assert.equal(got.length, expected.length, JSON.stringify([got.map(r => r.at), expected.map(r => r.at)]))
+  got.forEach((r, i) => { for (const f of ['at', ...of]) assert.ok(Math.abs(r[f] as number - expected[i][f]) < 1e-9, `${f} at ${r.at}: ${r[f]}, not ${expected[i][f]}`) })
+  assert.deepEqual(b.late.map(r => [r.at, r.value]), late.map(r => [r.time, r.value]))
+}
+
+for (const [size, every] of [[10, 10], [10, 4], [12, 3], [7, 5]] as const) {
+  t.test(`windows of ${size} s every ${every} s hold what came before they were written`, async t => {
+    fc.assert(fc.property(stream, given => {
+      const all = arrivals(given), starts = (time: number) => Array.from({ length: Math.ceil(size / every) + 1 }, (_, k) => (Math.floor(time / every) - k) * every).filter(s => s + size > time)
+      const windows = new Map<number, Reading[]>()
+      for (const r of all) for (const s of starts(r.time)) if (s + size > r.arrival) windows.set(s, [...windows.get(s) ?? [], r])
+      const expected = [...windows].sort(([a], [b]) => a - b).map(([at, readings]) => row(at, readings))
+      const late = all.filter(r => starts(r.time).every(s => s + size <= r.arrival))
+      agree(() => hopping({ size: `${size}s`, every: `${every}s`, features }), given, expected, late, features)
+      if (size === every) agree(() => tumbling({ every: `${every}s`, features }), given, expected, late, features)
+    }), { numRuns: 100 })
+    t.ok(true)
+  })
+}
+
+t.test('a sliding window holds what is not older than `over` at each time that has a reading', async t => {
+  fc.assert(fc.property(stream, fc.constantFrom(3, 12, 40), (given, over) => {
+    const all = arrivals(given), on = all.filter(r => r.arrival <= r.time)
+    const expected = [...new Set(on.map(r => r.time))].sort((a, b) => a - b).map(at => row(at, on.filter(r => r.time > at - over && r.time <= at)))
+    agree(() => sliding({ over: `${over}s`, features: sums }), given, expected, all.filter(r => r.arrival > r.time), sums)
+  }), { numRuns: 100 })
+  t.ok(true)
+})
+
+t.test('a window of so many readings is full in the order of their times, and keeps those of one time together', async t => {
+  fc.assert(fc.property(stream, fc.constantFrom(1, 3, 8), (given, readings) => {
+    const all = arrivals(given), on = all.filter(r => r.arrival <= r.time).sort((a, b) => a.time - b.time), windows: Reading[][] = []
+    for (const r of on) {
+      const last = windows.at(-1)
+      if (last === undefined || (last.length >= readings && last.at(-1)!.time < r.time)) windows.push([r])
+      else last.push(r)
+    }
+    agree(() => count({ readings, features }), given, windows.map(w => row(w[0].time, w)), all.filter(r => r.arrival > r.time), features)
+  }), { numRuns: 100 })
+  t.ok(true)
+})
+
+t.test('a session is what lies between pauses, however its readings arrived', async t => {
+  fc.assert(fc.property(stream, fc.constantFrom(2, 4, 9), (given, gap) => {
+    const all = arrivals(given, 1000).sort((a, b) => a.time - b.time), sessions: Reading[][] = []
+    for (const r of all) {
+      if (r.time - (sessions.at(-1)?.at(-1)?.time ?? -Infinity) < gap) sessions.at(-1)!.push(r)
+      else sessions.push([r])
+    }
+    const expected = sessions.map(s => ({ ...row(s[0].time, s), duration: s.at(-1)!.time - s[0].time }))
+    agree(() => session({ gap: `${gap}s`, features }), given, expected, [], [...features, 'duration'], 1000)
+  }), { numRuns: 100 })
+  t.ok(true)
+})
+
+t.test('a reading is late when its session has been written, though it is near the next one too', async t => {
+  const cut = (parts: readonly (readonly Given[])[]) => {
+    const b = bench(session({ gap: '5s', features: ['count'] }))
+    return { rows: [...parts.flatMap(part => b.give(part)), ...b.end()].map(r => [r.at, r.count, r.duration]), late: b.late.map(r => r.at) }
+  }
+  const readings: Given[] = [0, 3, 8, 7, 2, 4, 9].map(s => [s, 'a/x', 1])
+  t.strictSame(cut([readings]), { rows: [[0, 2, 3], [8, 2, 1]], late: [7, 2, 4] })
+  t.strictSame(cut(readings.map(r => [r])), cut([readings]), 'wherever the stream is cut')
+})
+
+t.test('a session that begins earlier than was written provisionally, or is joined to another, replaces those rows', async t => {
+  const b = bench(session({ gap: '5s', features: ['mean', 'count'] }), { lateness: 100 })
+  b.give([[10, 'a/x', 1], [18, 'a/x', 4]])
+  t.strictSame(b.wait(30).provisional.map(r => [r.at, r.count, r.revision]), [[10, 1, 0], [18, 1, 0]])
+  b.give([[14, 'a/x', 1]])
+  t.strictSame(b.wait(30).provisional.map(r => [r.at, r.count, r.revision]), [[10, 3, 1], [18, 0, 1]])
+  b.give([[8, 'a/x', 2]])
+  t.strictSame(b.end().map(r => [r.at, r.count, r.mean, r.revision]), [[8, 4, 2, 0], [10, 0, NaN, 2], [18, 0, NaN, 2]])
+})
+
+t.test('rows of silent devices are provisional, and replaced by the same ones', async t => {
+  const readings: Given[] = [1, 2, 4, 4, 7, 8, 9, 12].map((s, i) => [s, 'a/x', i])
+  const makes = [() => tumbling({ every: '5s', features }), () => hopping({ size: '6s', every: '2s', features }), () => session({ gap: '2s', features }), () => count({ readings: 3, features }), () => sliding({ over: '4s', features: sums })]
+  for (const make of makes) {
+    const online = bench(make(), { lateness: 3 }), silent = bench(make(), { lateness: 3 })
+    const expected = [...online.give(readings), ...online.end()]
+    const first = silent.give(readings.slice(0, 5)), { provisional } = silent.wait(30)
+    t.ok(provisional.length > 0 && provisional.every(r => r.revision === 0), `${make().name}`)
+    const rest = [...silent.give(readings.slice(5)), ...silent.end()], bare = (r: Got) => ({ ...r, revision: 0 })
+    t.strictSame([...first, ...rest].map(bare), expected)
+    t.strictSame(rest.filter(r => r.revision === 1).map(r => r.at), provisional.map(r => r.at), 'each provisional row is replaced')
+  }
+})
+
+t.test('a window of many readings goes on from a snapshot, and its quantiles stay within bounds', async t => {
+  const readings: Given[] = Array.from({ length: 3000 }, (_, i) => [i * 0.01 + (i % 7 === 0 ? -0.2 : 0), 'a/x', 80 + ((i * 7919) % 1000) / 1000])
+  const many = ['median', 'p95', 'iqr', 'mad', 'autocorrelation'] as const
+  const makes = [() => tumbling({ every: '20s', features: many }), () => hopping({ size: '20s', every: '8s', features: many }), () => session({ gap: '1s', features: many }), () => count({ readings: 1500, features: many })]
+  for (const make of makes) {
+    const whole = bench(make(), { lateness: 1 }), first = bench(make(), { lateness: 1 })
+    const expected = [...whole.give(readings), ...whole.end()]
+    const before = first.give(readings.slice(0, 1100)), snapshot = structuredClone(first.stage.save())
+    first.stage.load(snapshot)
+    const got = [...before, ...first.give(readings.slice(1100)), ...first.end()]
+    t.strictSame(got, expected, make().name)
+    t.ok(got.length > 0)
+    for (const r of expected) {
+      if (r.at < 0) continue
+      t.ok(Math.abs(r.median as number - 80.5) < 0.02 && Math.abs(r.p95 as number - 80.95) < 0.02 && Math.abs(r.iqr as number - 0.5) < 0.03 && Math.abs(r.mad as number - 0.25) < 0.02, `${make().name} ${JSON.stringify(r)}`)
+    }
+  }
+})
+
+t.test('memory is let go when windows are written', async t => {
+  const readings: Given[] = Array.from({ length: 4000 }, (_, i) => [i * 0.1, 'a/x', i % 100])
+  for (const make of [() => tumbling({ every: '90s', features: ['mad', 'centroid'] }), () => hopping({ size: '90s', every: '30s', features: ['mad', 'centroid'] }), () => session({ gap: '1s', features: ['mad', 'centroid'] }), () => count({ readings: 900, features: ['mad', 'centroid'] }), () => sliding({ over: '9s' })]) {
+    const b = bench(make())
+    b.give(readings)
+    b.end()
+    const { series } = b.stage.save() as any
+    for (const name of ['windows', 'samples', 'sketches']) if (series[name] !== undefined) t.equal(series[name].entries.length, 0, `${make().name} ${name}`)
+  }
+})
+
+t.test('options that cannot be meant are refused', async t => {
+  t.throws(() => tumbling({ every: '1m', features: ['duty_cycle'] }), { code: 'config/invalid', message: /above/ })
+  t.throws(() => tumbling({ every: '1m', features: ['band_energy'] }), { message: /bands/ })
+  t.throws(() => tumbling({ every: '1m', features: ['band_energy'], bands: [[5, 5]] }), { message: /\[5, 5\] is empty/ })
+  t.throws(() => hopping({ size: '1m', every: '2m' }), { message: /shorter/ })
+  t.throws(() => hopping({ size: '1m', every: '0s' }), { message: /longer than nothing/ })
+  t.throws(() => session({ gap: '0s' }), { message: /longer than nothing/ })
+  t.throws(() => sliding({ over: '0s' }), { message: /longer than nothing/ })
+  // @ts-expect-error a sliding window has no features that need the readings
+  t.throws(() => sliding({ over: '1m', features: ['median'] }), { message: /median/ })
+  t.throws(() => count({ readings: 0 }), { message: /at least 1/ })
+  t.strictSame(tumbling({ every: '1m', features: ['band_energy', 'mean'], bands: [[0, 1], [1, 2]] }).adds, ['band_energy_1', 'band_energy_2', 'mean', 'revision'])
+})
