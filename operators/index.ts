@@ -1,4 +1,5 @@
 /** Every operator, by the name that YAML uses: a line each. */
+export { anomaly } from './anomaly.ts'
 export { deadband } from './deadband.ts'
 export { dedupe } from './dedupe.ts'
 export { derive } from './derive.ts'
