@@ -57,14 +57,14 @@ export class Portfolio {
   private off = 0                    // from the season
   private error = 0                  // of the autoregression
   private seasonal = false
-  private hour = 0
+  private readonly hour = new seasonal.Hour()
 
   /** Judges a finite value of a series that has had one. */
   score (m: Float64Array, at: number, value: number, time: number): void {
     const { x } = this
     const slow = m[at + SLOW_MEAN], middle = m[at + MIDDLE_MEAN], before = m[at + VALUE], changes = m[at + CHANGES]
     const fast = m[at + FAST_MEAN] + (value - m[at + FAST_MEAN]) / FAST
-    const hour = this.hour = seasonal.hourOf(time), usual = seasonal.usual(m, at + SEASON, hour), known = usual === usual
+    const hour = this.hour.to(time), usual = seasonal.usual(m, at + SEASON, hour), known = usual === usual
     const spread = seasonal.spread(m, at + SEASON, hour) || 1, volatility = (m[at + ERROR] + m[at + ERRORS]) / 2 || 1
     const predicted = slow + autoregressive.expected(m, at + AR)
     this.seasonal = known
@@ -89,6 +89,17 @@ export class Portfolio {
     if (known && m[t + SEASONAL * tails.TAIL] * spread < half) { center = usual; half = m[t + SEASONAL * tails.TAIL] * spread }
     this.low = center - half
     this.high = center + half
+  }
+
+  /**
+   * Whether what was scored last is an alarm, when chance may give one in 1 / p readings: as unlikely as that, and news, or the
+   * first of its event that is so unlikely, which makes it news.
+   */
+  alarm (m: Float64Array, at: number, p: number): boolean {
+    const limit = -Math.log10(p), last = m[at + BAR] * FADE / REPEAT
+    if (this.evidence === 0 || this.evidence < limit || !(this.news || last < limit)) return false
+    this.news = true
+    return true
   }
 
   private judge (m: Float64Array, at: number): void {
@@ -117,7 +128,7 @@ export class Portfolio {
     const change = this.x[JUMP], error = Math.abs(this.error), errors = m[at + ERRORS]
     autoregressive.learn(m, at + AR, off, seasonal.size(m, at + SEASON), n > tails.FIRST ? CLIP * errors : Infinity)
     seasonal.learn(m, at + SEASON, this.hour, value, this.off, bySlow)
-    m[at + INTERVAL] += ((time > newest ? time - newest : 0) - m[at + INTERVAL]) * bySlow
+    m[at + INTERVAL] += ((time > newest ? time - newest : 0) - m[at + INTERVAL]) * (n === 2 ? 1 : bySlow)
     if (time > newest) m[at + NEWEST] = time
     m[at + CHANGE] += (change - m[at + CHANGE]) * byFast
     m[at + CHANGES] += (change - m[at + CHANGES]) * bySlow

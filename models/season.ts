@@ -15,22 +15,38 @@ export const season = { began: NaN, hour: NaN, count: 0, sum: 0, off: 0, dayCoun
 export const SEASON = Object.keys(season).length
 const BEGAN = 0, RUNNING = 1, COUNT = 2, SUM = 3, OFF = 4, DAY_COUNT = 5, DAY_OFF = 6, SIZE = 7, MEAN = 8, SPREAD = MEAN + HOURS, WEEKDAY = SPREAD + HOURS
 
-/** Hours since 1970. */
-export const hourOf = (time: number): number => Math.floor(time / HOUR)
-const mod = (a: number, b: number) => { const r = a % b; return r < 0 ? r + b : r }
-const weekday = (hour: number) => WEEKDAY + mod(Math.floor(hour / HOURS), WEEK)
+const mod = (a: number, b: number) => a - Math.floor(a / b) * b
+const weekdayOf = (hour: number) => mod(Math.floor(hour / HOURS), WEEK)
 
-/** What is usual at an hour (since 1970); NaN when nothing is. */
-export const usual = (m: Float64Array, at: number, hour: number): number => m[at + MEAN + mod(hour, HOURS)] + m[at + weekday(hour)]
+/** An hour of history: its number since 1970, its place in the day and that of its day in the week (0 is Thursday). */
+export class Hour {
+  number = NaN
+  ofDay = 0
+  weekday = 0
+  private begin = NaN
+
+  /** Moves to the hour of a time (ms). Mostly it is the same. */
+  to (time: number): this {
+    if (time >= this.begin && time < this.begin + HOUR) return this
+    this.number = Math.floor(time / HOUR)
+    this.begin = this.number * HOUR
+    this.ofDay = mod(this.number, HOURS)
+    this.weekday = weekdayOf(this.number)
+    return this
+  }
+}
+
+/** What is usual at an hour; NaN when nothing is. */
+export const usual = (m: Float64Array, at: number, { ofDay, weekday }: Hour): number => m[at + MEAN + ofDay] + m[at + WEEKDAY + weekday]
 
 /** By how much readings usually differ from it: of this hour and in general, in equal parts, as an hour alone has little to go by. */
-export const spread = (m: Float64Array, at: number, hour: number): number => (m[at + SPREAD + mod(hour, HOURS)] + m[at + SIZE]) / 2
+export const spread = (m: Float64Array, at: number, { ofDay }: Hour): number => (m[at + SPREAD + ofDay] + m[at + SIZE]) / 2
 
 /** By how much readings usually differ from it at any hour. */
 export const size = (m: Float64Array, at: number): number => m[at + SIZE]
 
 /** Takes in a value that was `off` from what was expected; `gain` is its weight in the general size of deviations. A reading that is older than the running hour teaches no season. */
-export function learn (m: Float64Array, at: number, hour: number, value: number, off: number, gain: number): void {
+export function learn (m: Float64Array, at: number, { number: hour, weekday }: Hour, value: number, off: number, gain: number): void {
   const running = m[at + RUNNING], size = Math.abs(off)
   m[at + SIZE] += (size - m[at + SIZE]) * gain
   if (hour < running) return
@@ -40,7 +56,7 @@ export function learn (m: Float64Array, at: number, hour: number, value: number,
     m[at + RUNNING] = hour
   }
   m[at + COUNT]++
-  m[at + SUM] += value - m[at + weekday(hour)]
+  m[at + SUM] += value - m[at + WEEKDAY + weekday]
   m[at + OFF] += size
   m[at + DAY_COUNT]++
   m[at + DAY_OFF] += off
@@ -56,6 +72,6 @@ function close (m: Float64Array, at: number, next: number): void {
   m[at + COUNT] = m[at + SUM] = m[at + OFF] = 0
   if (Math.floor(next / HOURS) === Math.floor(hour / HOURS)) return
   const weeks = Math.floor(days / WEEK)
-  if (weeks > 0) m[at + weekday(hour)] += m[at + DAY_OFF] / m[at + DAY_COUNT] / Math.min(weeks + 1, WEEKS)
+  if (weeks > 0) m[at + WEEKDAY + weekdayOf(hour)] += m[at + DAY_OFF] / m[at + DAY_COUNT] / Math.min(weeks + 1, WEEKS)
   m[at + DAY_COUNT] = m[at + DAY_OFF] = 0
 }

@@ -27,7 +27,7 @@ export function unlikely (m: Float64Array, at: number, x: number): number {
   const excess = x - m[at]
   if (!(excess > 0)) return 0
   const shape = shapeOf(m, at), ratio = excess / m[at + 2]
-  const folds = shape > 0 ? Math.log1p(ratio * shape / (1 - shape)) / shape : (ratio * weibullMean(shape)) ** exponent(shape)
+  const folds = shape > 0 ? Math.log1p(ratio * shape / (1 - shape)) / shape : weibull(ratio, Math.sqrt(1 - 2 * shape))
   const evidence = (folds - Math.log(m[at + 1])) / Math.LN10
   return evidence < LIMIT ? evidence : LIMIT
 }
@@ -39,13 +39,14 @@ function shapeOf (m: Float64Array, at: number): number {
   return shape > 0.5 ? 0.5 : shape < -0.5 ? -0.5 : shape
 }
 
-/** Of the Weibull distribution with the coefficient of variation that belongs to this shape (Justus et al. 1978). */
-const exponent = (shape: number): number => (1 - 2 * shape) ** 0.543
-
-/** Mean of that distribution when its scale is 1: gamma(1 + 1 / exponent), to 5e-5 (Abramowitz and Stegun 6.1.35). */
-function weibullMean (shape: number): number {
-  const r = 1 / exponent(shape)
-  return 1 + r * (-0.5748646 + r * (0.9512363 + r * (-0.6998588 + r * (0.4245549 - r * 0.1010678))))
+/**
+ * -log of the survival of a Weibull distribution at a multiple of its mean. Its exponent is, to 2 %, the reciprocal of its
+ * coefficient of variation; its mean is gamma(1 + 1 / exponent) scales (to 5e-5, Abramowitz and Stegun 6.1.35).
+ */
+function weibull (ratio: number, exponent: number): number {
+  const r = 1 / exponent
+  const mean = 1 + r * (-0.5748646 + r * (0.9512363 + r * (-0.6998588 + r * (0.4245549 - r * 0.1010678))))
+  return (ratio * mean) ** exponent
 }
 
 /** Takes in number `n` of the stream while n <= FIRST; nothing is unlikely yet. */
@@ -65,17 +66,18 @@ export function start (m: Float64Array, at: number, threshold: number, mean: num
 
 /** Takes in a later number. `gain` is the weight of the newest number in threshold and rate; in the moments, which rest on the last `most` excesses, it counts `weight`. */
 export function learn (m: Float64Array, at: number, x: number, gain: number, weight: number, most: number): void {
-  const excess = x - m[at], mean = m[at + 2]
-  const threshold = m[at] - mean * gain
+  if (x > m[at]) return exceed(m, at, x, gain, weight, most)
+  const threshold = m[at] - m[at + 2] * gain
+  m[at] = threshold < 0 ? 0 : threshold
   m[at + 1] -= m[at + 1] * gain
-  if (!(excess > 0)) {
-    m[at] = threshold < 0 ? 0 : threshold
-    return
-  }
-  m[at] = threshold + mean * gain / SHARE
-  m[at + 1] += gain
-  const count = m[at + 4] = Math.min(m[at + 4] + weight, most), by = weight / count
+}
+
+function exceed (m: Float64Array, at: number, x: number, gain: number, weight: number, most: number): void {
+  const mean = m[at + 2], excess = x - m[at]
   const y = mean > 0 ? Math.min(excess, REACH * mean) : excess
+  const count = m[at + 4] = Math.min(m[at + 4] + weight, most), by = weight / count
+  m[at] += mean * (gain / SHARE - gain)
+  m[at + 1] += gain - m[at + 1] * gain
   m[at + 2] += (y - mean) * by
   m[at + 3] += (y * y - m[at + 3]) * by
 }

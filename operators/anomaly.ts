@@ -10,7 +10,7 @@ import { Portfolio, portfolio } from '../models/portfolio.ts'
  *   anomaly_low,high  where 98 % of values are expected here and now, in the unit of the value
  *   anomaly_signal    what spoke: 1 jump, 2 level, 3 shift, 4 drift, 5 season, 6 dynamics, 7 noise; 0 nothing
  *   anomaly_learned   readings learned so far, up to `samples`
- *   anomaly_alarm     1 when the reading is news and so unusual that there are `alarms` such per `per` at the series' own rate, else 0
+ *   anomaly_alarm     1 when the reading is so unusual that chance gives at most `alarms` such in `per` at the series' own rate, and news, else 0
  *
  * Until `samples` readings are learned all but anomaly_learned have no value. 1 KB per series.
  */
@@ -35,13 +35,13 @@ export const anomaly = defineOperator({
       if (!Number.isFinite(x)) continue
       if (n > 0) model.score(data, at, x, batch.time[i])
       if (n >= samples) {
-        const { evidence, news } = model
-        anomaly[i] = news ? evidence : 0
+        const { evidence } = model
+        alarm[i] = evidence > 0 && model.alarm(data, at, alarms * data[at + field.interval] / per) ? 1 : 0
+        anomaly[i] = model.news ? evidence : 0
         p[i] = evidence > 0 ? 10 ** -evidence : 1
         low[i] = model.low
         high[i] = model.high
         signal[i] = evidence > 0 ? model.signal + 1 : 0
-        alarm[i] = news && p[i] * per <= alarms * data[at + field.interval] ? 1 : 0
       }
       model.learn(data, at, x, batch.time[i])
     }
