@@ -3,7 +3,6 @@ import { anomaly } from '../operators/index.ts'
 import { columnsOf, type Series } from './drive.ts'
 import { round, type Benchmark, type Figures } from './measure.ts'
 
-const SERIES = 10, LENGTH = 120_000, LEARNING = 20_000       // readings; what the tails go back twice is not counted
 const LEVELS = [1e-3, 1e-4], MINUTE = 60_000, BEGIN = Date.UTC(2026, 0, 5)
 
 /** Values without any anomaly, a reading every five minutes: number i of the process with this key. */
@@ -49,11 +48,17 @@ export function falseAlarms (all: readonly Series[], levels: readonly number[], 
 export const calibration: Benchmark = {
   summary: 'how often the p-value of anomaly is below 1e-3 and 1e-4 on noise without any anomaly',
   unit: 'process and level',
-  options: { seed: { type: 'string', default: '1' } },
-  check ({ seed }) { if (!Number.isInteger(Number(seed))) throw new Error(`--seed ${seed}: must be a whole number`) },
-  async run (say, { seed }) {
-    say(`${SERIES} series of ${LENGTH} readings for each process, without the first ${LEARNING}; news: what is counted as an alarm of its own`)
+  options: {
+    seed: { type: 'string', default: '1' },
+    series: { type: 'string', default: '10' },
+    length: { type: 'string', default: '120000' },       // readings of each series
+    from: { type: 'string', default: '20000' }           // the first that counts: after what the tails go back, twice
+  },
+  check ({ seed, series, length, from }) { for (const [name, text] of Object.entries({ seed, series, length, from })) if (!/^\d+$/.test(text)) throw new Error(`--${name} ${text}: must be a whole number`) },
+  async run (say, options) {
+    const [seed, series, length, from] = [options.seed, options.series, options.length, options.from].map(Number)
+    say(`${series} series of ${length} readings for each process, without the first ${from}; news: those that are no continuation`)
     return Object.entries(processes).flatMap(([process, make]) =>
-      falseAlarms(seriesOf(make, Number(seed), SERIES, LENGTH), LEVELS, LEARNING).map(({ empirical, news }, i): Figures => ({ process, nominal: LEVELS[i], empirical: round(empirical), news: round(news) })))
+      falseAlarms(seriesOf(make, seed, series, length), LEVELS, from).map(({ empirical, news }, i): Figures => ({ process, nominal: LEVELS[i], empirical: round(empirical), news: round(news) })))
   }
 }
