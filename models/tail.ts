@@ -10,7 +10,7 @@
  * 40 bytes per stream; logarithms for one number in 50 only.
  */
 export const SHARE = 0.02
-export const FIRST = 32              // numbers whose mean gives the first threshold and mean excess, as if exponential
+export const FIRST = 32              // numbers whose mean gives the first threshold and mean excess, as if exponential: rather too large than too small
 export const MEMORY = 10_000         // numbers that threshold and rate go back
 const REACH = 10
 const BELIEF = 4                     // what the first mean excess counts, in excesses
