@@ -1,12 +1,13 @@
-import { defineSink, defineSource, Observable, pipeline, SeriesTable, span, Type, type Batch, type Delivery } from '#engine'
+import { pipeline, SeriesTable, span, type Batch, type Delivery } from '#engine'
 import { openFlow, type Outputs } from '../engine/flow.ts'
 import { Random } from '../models/random.ts'
 import * as all from '../operators/index.ts'
+import { BATCH, deliveryOf, sink, source } from './drive.ts'
 import { FEATURES, HandLoop, noAnswer, type Answer, type Settings } from './hand-loop.ts'
 import { alternate, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
 
 export const large: Settings = { series: 10_000, perDevice: 10, lateness: 5000, min: -100, max: 1000, within: 30_000, over: 3600_000, samples: 30, every: 10_000 }
-const SECONDS = 200, ROUNDS = 7, BATCH = 1024
+const SECONDS = 200, ROUNDS = 7
 
 /**
  * validate, dedupe, zscore and tumbling with 8 features over 10,000 series, from deliveries to the contents of commits, as
@@ -31,9 +32,6 @@ export const operators: Benchmark = {
     return [figures]
   }
 }
-
-const source = defineSource({ name: 'none', summary: '', options: Type.Object({}), open: () => ({ open: () => new Observable<Delivery>(), commit: async () => {}, trouble: () => undefined }) })
-const sink = defineSink({ name: 'none', summary: '', options: Type.Object({}), follow: () => ({ write: async () => {}, close: async () => {} }) })
 
 function throughOperators (settings: Settings, deliveries: readonly Delivery[], row?: Answer['row']): Answer {
   const { validate, dedupe, zscore, tumbling } = all
@@ -145,8 +143,7 @@ export function readings (settings: Settings, seconds: number): Delivery[] {
   const deliveries: Delivery[] = []
   for (let from = 0; from < time.length; from += BATCH) {
     const part = { time: Float64Array.from(time.slice(from, from + BATCH)), series: Int32Array.from(series.slice(from, from + BATCH)), value: Float64Array.from(value.slice(from, from + BATCH)) }
-    const count = part.time.length
-    deliveries.push({ rows: { ...part, position: Float64Array.from({ length: count }, (_, i) => from + i + 1), ingest: new Float64Array(count).fill(begin) }, dead: [], received: count, messages: count, upTo: from + count, ingest: begin, bytes: 0, ended: false })
+    deliveries.push(deliveryOf(part, from, begin))
   }
   return deliveries
 }

@@ -21,9 +21,9 @@ export const readDevices = (folder: string): Device[] => [
 ]
 
 const filesOf = (folder: string, ending: string): string[] => readdirSync(folder).filter(f => f.endsWith(ending)).sort().map(f => join(folder, f))
-const linesOf = (file: string): string[] => readFileSync(file, 'utf8').split(/\r?\n/).filter(line => line.trim() !== '')
+export const linesOf = (file: string): string[] => readFileSync(file, 'utf8').split(/\r?\n/).filter(line => line.trim() !== '')
 /** '2020-03-09 16:16:30', taken as UTC. */
-const micros = (text: string): number => Date.parse(`${text.replace(' ', 'T')}Z`) * 1000
+export const micros = (text: string): number => Date.parse(`${text.replace(' ', 'T')}Z`) * 1000
 
 /** datetime;8 sensors[;anomaly;changepoint], one line per second. */
 function skab (file: string): Device {

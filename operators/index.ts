@@ -1,5 +1,6 @@
 /** Every operator, by the name that YAML uses: a line each. */
 export { across } from './across.ts'
+export { anomaly } from './anomaly.ts'
 export { count } from './count.ts'
 export { deadband } from './deadband.ts'
 export { dedupe } from './dedupe.ts'

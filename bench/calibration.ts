@@ -1,0 +1,64 @@
+import { key, normal, uniform } from '../models/random.ts'
+import { anomaly } from '../operators/index.ts'
+import { columnsOf, type Series } from './drive.ts'
+import { round, type Benchmark, type Figures } from './measure.ts'
+
+const LEVELS = [1e-3, 1e-4], MINUTE = 60_000, BEGIN = Date.UTC(2026, 0, 5)
+
+/** Values without any anomaly, a reading every five minutes: number i of the process with this key. */
+type Process = (key: number) => (i: number) => number
+const FEW = 4
+const processes: Readonly<Record<string, Process>> = {
+  iid: k => i => normal(k, i),
+  'ar(0.9)': k => { let x = 0; return i => x = 0.9 * x + normal(k, i) },
+  seasonal: k => i => 10 * Math.sin(2 * Math.PI * i / 288) + 3 * (i / 288 % 7 > 5 ? 1 : 0) + normal(k, i),
+  heavy: k => i => student3(k, i),
+  uniform: k => i => uniform(k, i),
+  lognormal: k => i => Math.exp(normal(k, i))
+}
+
+/** Student's t with 3 degrees of freedom. */
+function student3 (k: number, i: number): number {
+  const [z, a, b, c] = Array.from({ length: FEW }, (_, j) => normal(k, FEW * i + j))
+  return z / Math.sqrt((a * a + b * b + c * c) / 3)
+}
+
+export const seriesOf = (process: Process, seed: number, count: number, length: number): Series[] => Array.from({ length: count }, (_, s) => {
+  const next = process(key(seed, s))
+  return { name: `${s}`, time: Float64Array.from({ length }, (_, i) => BEGIN + i * 5 * MINUTE), value: Float64Array.from({ length }, (_, i) => next(i)) }
+})
+
+/** The share of readings whose p-value is at most each level, among those from `from` on; and the share of them that are news. */
+export function falseAlarms (all: readonly Series[], levels: readonly number[], from: number): { readonly empirical: number, readonly news: number }[] {
+  const columns = columnsOf(anomaly(), all)
+  return levels.map(level => {
+    let readings = 0, below = 0, news = 0
+    for (const { anomaly, anomaly_p: p } of columns) {
+      for (let i = from; i < p.length; i++) {
+        readings++
+        if (p[i] > level) continue
+        below++
+        if (anomaly[i] > 0) news++
+      }
+    }
+    return { empirical: below / readings, news: news / readings }
+  })
+}
+
+export const calibration: Benchmark = {
+  summary: 'how often the p-value of anomaly is below 1e-3 and 1e-4 on noise without any anomaly',
+  unit: 'process and level',
+  options: {
+    seed: { type: 'string', default: '1' },
+    series: { type: 'string', default: '10' },
+    length: { type: 'string', default: '120000' },       // readings of each series
+    from: { type: 'string', default: '20000' }           // the first that counts: after what the tails go back, twice
+  },
+  check ({ seed, series, length, from }) { for (const [name, text] of Object.entries({ seed, series, length, from })) if (!/^\d+$/.test(text)) throw new Error(`--${name} ${text}: must be a whole number`) },
+  async run (say, options) {
+    const [seed, series, length, from] = [options.seed, options.series, options.length, options.from].map(Number)
+    say(`${series} series of ${length} readings for each process, without the first ${from}; news: those that are no continuation`)
+    return Object.entries(processes).flatMap(([process, make]) =>
+      falseAlarms(seriesOf(make, seed, series, length), LEVELS, from).map(({ empirical, news }, i): Figures => ({ process, nominal: LEVELS[i], empirical: round(empirical), news: round(news) })))
+  }
+}

@@ -1,0 +1,28 @@
+/** The files of the Numenta Anomaly Benchmark: data/<kind>/<name>.csv, labels/combined_windows.json, results/<detector>/<kind>/<detector>_<name>.csv. */
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { linesOf, micros } from './real-data.ts'
+import { windowsOf, type Window } from './nab-score.ts'
+
+export interface NabFile { readonly name: string, readonly time: readonly number[], readonly value: readonly number[], readonly windows: readonly Window[] }      // kind/name.csv, ms, by row
+
+/** All files of a folder, in the order of their names, or the first part of each. */
+export function readNab (folder: string, part = 1): NabFile[] {
+  const labels = JSON.parse(readFileSync(join(folder, 'labels/combined_windows.json'), 'utf8')) as Record<string, [string, string][]>
+  const names = readdirSync(join(folder, 'data'), { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.csv')).sort()
+  return names.map(name => {
+    const [, ...lines] = linesOf(join(folder, 'data', name)).map(line => line.split(','))
+    const rows = lines.slice(0, Math.ceil(lines.length * part)), time = rows.map(([at]) => micros(at) / 1000)
+    return { name, time, value: rows.map(([, x]) => Number(x)), windows: windowsOf(time, (labels[name] ?? []).map(w => [micros(w[0]) / 1000, micros(w[1]) / 1000])) }
+  })
+}
+
+const scoresOf = (results: string, detector: string, name: string) => join(results, detector, dirname(name), `${detector}_${name.slice(dirname(name).length + 1)}`)
+
+export const readScores = (results: string, detector: string, name: string): number[] => linesOf(scoresOf(results, detector, name)).slice(1).map(Number)
+
+export function writeScores (results: string, detector: string, name: string, scores: ArrayLike<number>): void {
+  const file = scoresOf(results, detector, name)
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, `anomaly_score\n${Array.from(scores, s => `${s}\n`).join('')}`)
+}

@@ -1,0 +1,41 @@
+import { resolve } from 'node:path'
+import { anomaly } from '../operators/index.ts'
+import { columnsOf } from './drive.ts'
+import { round, type Benchmark } from './measure.ts'
+import { readNab, writeScores, type NabFile } from './nab-files.ts'
+import { normalised, optimum, profiles, scoreAt, type ProfileName } from './nab-score.ts'
+
+const DETECTOR = 'millrace'
+/** The budget that was fixed in advance: an alarm a day. */
+const BUDGET = { alarms: 1, per: '1d' } as const
+
+/** The operator's columns for every row, scores and alarms; rows that it only learned from have 0. */
+export const detected = (files: readonly NabFile[]): { readonly score: Float64Array, readonly alarm: Float64Array }[] =>
+  columnsOf(anomaly(BUDGET), files).map(columns => ({ score: columns.anomaly.map(orNone), alarm: columns.anomaly_alarm.map(orNone) }))
+const orNone = (x: number) => Number.isNaN(x) ? 0 : x
+
+export const nab: Benchmark = {
+  summary: 'the operator anomaly on the Numenta Anomaly Benchmark: its score by profile, and by its alarms at a budget fixed in advance',
+  unit: 'all files',
+  options: {
+    data: { type: 'string', default: process.env.MILLRACE_DATA === undefined ? '../shared/data/nab' : `${process.env.MILLRACE_DATA}/nab` },
+    scores: { type: 'string', default: '' },       // where each row's score is written
+    truncate: { type: 'string', default: '1' }     // the first part of each file
+  },
+  check ({ truncate }) {
+    if (!(Number(truncate) > 0 && Number(truncate) <= 1)) throw new Error(`--truncate ${truncate}: must be a part of each file, above 0 and up to 1`)
+  },
+  async run (say, { data, scores, truncate }) {
+    const files = readNab(resolve(data), Number(truncate))
+    say(`${files.length} files, ${files.reduce((n, f) => n + f.time.length, 0)} rows, ${files.reduce((n, f) => n + f.windows.length, 0)} windows`)
+    const columns = detected(files), scored = columns.map(({ score }, i) => ({ score, windows: files[i].windows }))
+    if (scores !== '') scored.forEach(({ score }, i) => { writeScores(resolve(scores), DETECTOR, files[i].name, score) })
+    const best = Object.fromEntries(Object.entries(profiles).map(([name, profile]) => [name, optimum(scored, profile)])) as Record<ProfileName, ReturnType<typeof optimum>>
+    const fixed = columns.reduce((sum, { alarm }, i) => sum + scoreAt({ score: alarm, windows: files[i].windows }, 1, profiles.standard).score, 0)
+    const of = (name: ProfileName) => round(normalised(best[name].score, scored, profiles[name]), 4)
+    return [{
+      standard: of('standard'), low_fp: of('low_fp'), low_fn: of('low_fn'), standard_fixed_threshold: round(normalised(fixed, scored, profiles.standard), 4), files: files.length,
+      best_threshold: round(best.standard.threshold)
+    }]
+  }
+}

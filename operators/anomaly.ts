@@ -1,0 +1,50 @@
+import { defineOperator, Duration, Type } from '#engine'
+import { Portfolio, portfolio } from '../models/portfolio.ts'
+
+/**
+ * Whether a reading is unusual for its series: a calibrated p-value from seven signals, see models/portfolio.ts for methods,
+ * sources and limits. A reading is scored first and learned afterwards. One without a finite value teaches nothing.
+ *
+ *   anomaly           -log10 of the p-value when that is news, 0 when it is usual or goes on as before; 0 to 16
+ *   anomaly_p         the p-value: how rarely a reading of this series is as unusual. 1 for the usual 98 %, else mostly below 0.02
+ *   anomaly_low,high  where 98 % of values are expected here and now, in the unit of the value
+ *   anomaly_signal    what spoke: 1 jump, 2 level, 3 shift, 4 drift, 5 season, 6 dynamics, 7 noise; 0 nothing
+ *   anomaly_learned   readings learned so far, up to `samples`
+ *   anomaly_alarm     1 when the reading is so unusual that chance gives at most `alarms` such in `per` at the series' own rate, and news, else 0
+ *
+ * Until `samples` readings are learned all but anomaly_learned have no value. 1 KB per series.
+ */
+export const anomaly = defineOperator({
+  name: 'anomaly',
+  summary: 'How unusual each reading is for its series, as a p-value, with the expected range and alarms by a budget.',
+  options: Type.Object({
+    alarms: Type.Number({ description: 'Budget: so many false alarms are acceptable for each series ...', exclusiveMinimum: 0, default: 1 }),
+    per: Duration({ description: '... in this time, at the rate at which the series comes.', default: '1w' }),
+    samples: Type.Integer({ description: 'Readings to learn from before the first p-value.', minimum: 50, default: 200 })
+  }),
+  adds: ['anomaly', 'anomaly_p', 'anomaly_low', 'anomaly_high', 'anomaly_signal', 'anomaly_learned', 'anomaly_alarm'],
+  perSeries: { memory: portfolio },
+
+  process (batch, { alarms, per, samples }, { memory: { data, width, field } }) {
+    const model = new Portfolio()
+    const column = () => new Float64Array(batch.length).fill(NaN)
+    const anomaly = column(), p = column(), low = column(), high = column(), signal = column(), learned = new Float64Array(batch.length), alarm = column()
+    for (let i = 0; i < batch.length; i++) {
+      const at = batch.series[i] * width, x = batch.value[i], n = data[at + field.n]
+      learned[i] = n < samples ? n : samples
+      if (!Number.isFinite(x)) continue
+      if (n > 0) model.score(data, at, x, batch.time[i])
+      if (n >= samples) {
+        const { evidence } = model
+        alarm[i] = evidence > 0 && model.alarm(data, at, alarms * data[at + field.interval] / per) ? 1 : 0
+        anomaly[i] = model.news ? evidence : 0
+        p[i] = evidence > 0 ? 10 ** -evidence : 1
+        low[i] = model.low
+        high[i] = model.high
+        signal[i] = evidence > 0 ? model.signal + 1 : 0
+      }
+      model.learn(data, at, x, batch.time[i])
+    }
+    return batch.with({ anomaly, anomaly_p: p, anomaly_low: low, anomaly_high: high, anomaly_signal: signal, anomaly_learned: learned, anomaly_alarm: alarm })
+  }
+})
