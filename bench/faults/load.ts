@@ -9,7 +9,8 @@ import { figuresOf } from './kills.ts'
 import { exact, once, percentiles, unless, type Bench, type Report, type Row } from './row.ts'
 
 const WAITING = 'millrace_log_waiting_records'
-const rssOf = ({ child: { pid } }: Life): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024       // MiB
+/** MiB; of a life that is over 0. */
+const rssOf = ({ over, child: { pid } }: Life): number => over ? 0 : Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
 const filesOf = ({ child: { pid } }: Life): number => readdirSync(`/proc/${pid}/fd`).length
 
 /** Looks at something every 100 ms. */
