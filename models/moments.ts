@@ -9,7 +9,7 @@ const fieldsOf = {
   mean: ['value0', 'sum'],                       // of v = value - value0
   square: ['squares'],                           // of v - mean
   higher: ['cubes', 'fourths'],
-  trend: ['time0', 'sumT', 'squaresT', 'products']     // of t = time - time0 in seconds
+  trend: ['time0', 'sumT', 'squaresT', 'products', 'productsLow', 'sumLow']     // of t = time - time0 in ms; what rounding took from `products` and `sum`
 } as const
 export type MomentGroup = keyof typeof fieldsOf
 export type MomentField = typeof fieldsOf[MomentGroup][number]
@@ -52,18 +52,26 @@ export class Moments {
       a[s] += square
     }
     if (this.time0 >= 0) {
-      const j = at + this.time0, t = (time - a[j]) / 1000, offT = t - a[j + 1] / (n - 1)
+      const j = at + this.time0, t = time - a[j], offT = t - a[j + 1] / (n - 1)
       a[j + 1] += t
       a[j + 2] += offT * (offT / n) * (n - 1)
-      a[j + 3] += offT * step * (n - 1)
+      this.product(a, j, offT * ((off - a[j + 5] / (n - 1)) / n) * (n - 1))
+      a[j + 5] += lost(sum, v)
     }
+  }
+
+  /** A line that is hardly there is the small difference of large sums: what rounding takes from them is kept (Neumaier 1974). */
+  private product (a: Float64Array, j: number, x: number): void {
+    const sum = a[j + 3]
+    a[j + 3] = sum + x
+    a[j + 4] += lost(sum, x)
   }
 
   /** Adds nb readings of b to na of a, both at least 1. */
   merge (a: Float64Array, at: number, na: number, b: Float64Array, bt: number, nb: number): void {
     const n = na + nb, i = at + this.at, j = bt + this.at
-    const apart = b[j] - a[i], off = b[j + 1] / nb + apart - a[i + 1] / na
-    a[i + 1] += b[j + 1] + nb * apart
+    const apart = b[j] - a[i], sum = a[i + 1], other = b[j + 1] + nb * apart, off = b[j + 1] / nb + apart - sum / na
+    a[i + 1] = sum + other
     if (this.squares >= 0) {
       const s = at + this.squares, r = bt + this.squares, step = off / n, square = off * step * na * nb
       if (this.cubes >= 0) {
@@ -74,10 +82,13 @@ export class Moments {
       a[s] += b[r] + square
     }
     if (this.time0 >= 0) {
-      const t = at + this.time0, u = bt + this.time0, apartT = (b[u] - a[t]) / 1000, offT = b[u + 1] / nb + apartT - a[t + 1] / na
+      const t = at + this.time0, u = bt + this.time0, apartT = b[u] - a[t], offT = b[u + 1] / nb + apartT - a[t + 1] / na
       a[t + 1] += b[u + 1] + nb * apartT
       a[t + 2] += b[u + 2] + offT * (offT / n) * na * nb
-      a[t + 3] += b[u + 3] + offT * (off / n) * na * nb
+      this.product(a, t, b[u + 3])
+      this.product(a, t, offT * ((off + b[u + 5] / nb - a[t + 5] / na) / n) * na * nb)
+      a[t + 4] += b[u + 4]
+      a[t + 5] += b[u + 5] + lost(sum, other)
     }
   }
 
@@ -97,16 +108,22 @@ export class Moments {
   /** Of the least-squares line, per second: NaN when all times are equal. */
   slope (a: Float64Array, at: number): number {
     const j = at + this.time0
-    return a[j + 2] > 0 ? a[j + 3] / a[j + 2] : NaN
+    return a[j + 2] > 0 ? (a[j + 3] + a[j + 4]) * 1000 / a[j + 2] : NaN
   }
   /** Where the line stands at `time`, in ms. */
   lineAt (a: Float64Array, at: number, time: number): number {
     const j = at + this.time0, i = at + this.at
-    return a[i] + (a[i + 1] / a[at] + this.slope(a, at) * ((time - a[j]) / 1000 - a[j + 1] / a[at]))
+    return a[i] + (a[i + 1] / a[at] + this.slope(a, at) * (time - a[j] - a[j + 1] / a[at]) / 1000)
   }
   /** The part of the variance that the line explains, 0 to 1: NaN when all times or all values are equal. */
   explained (a: Float64Array, at: number): number {
-    const j = at + this.time0, s = a[at + this.squares]
-    return a[j + 2] > 0 && s > 0 ? a[j + 3] / a[j + 2] * (a[j + 3] / s) : NaN
+    const j = at + this.time0, s = a[at + this.squares], products = a[j + 3] + a[j + 4]
+    return a[j + 2] > 0 && s > 0 ? products / a[j + 2] * (products / s) : NaN
   }
+}
+
+/** What rounding takes from x + y, exactly (Knuth, TAOCP 2, 4.2.2). */
+function lost (x: number, y: number): number {
+  const sum = x + y, part = sum - x
+  return (x - (sum - part)) + (y - part)
 }

@@ -77,3 +77,22 @@ t.test('pages are added without moving what is there', async t => {
   t.equal(lists.page(first), page)
   t.ok(lists.data.length > 2)
 })
+
+t.test('an entry is removed wherever it stands, and its room is used again', async t => {
+  fc.assert(fc.property(fc.array(fc.nat(20), { minLength: 1, maxLength: 30 }), fc.infiniteStream(fc.nat(1000)).map(s => [...s.take(30)]), (times, which) => {
+    const lists = new Lists(['x'], 1), left = [...times].sort((a, b) => a - b)
+    for (const time of times) lists.insert(0, time)
+    for (let k = 0; left.length > 0; k++) {
+      const at = which[k] % left.length
+      let node = lists.oldest(0)
+      for (let i = 0; i < at; i++) node = lists.newer(node)
+      lists.remove(0, node)
+      left.splice(at, 1)
+      assert.deepEqual(entries(lists, 0).map(([time]) => time), left)
+      assert.deepEqual(backwards(lists, 0).reverse(), left)
+      assert.equal(lists.used, left.length)
+    }
+    assert.ok(lists.insert(0, 1) < times.length, 'no new room')
+  }))
+  t.ok(true)
+})
