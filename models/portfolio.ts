@@ -104,13 +104,14 @@ export class Portfolio {
 
   private judge (m: Float64Array, at: number): void {
     const { x } = this
-    this.largest = 0
-    this.signal = -1
+    let largest = 0, signal = -1
     for (let k = 0; k < K; k++, at += tails.TAIL) {
       if (!(x[k] > m[at])) continue
       const evidence = tails.unlikely(m, at, x[k])
-      if (evidence > this.largest) { this.largest = evidence; this.signal = k }
+      if (evidence > largest) { largest = evidence; signal = k }
     }
+    this.largest = largest
+    this.signal = signal
   }
 
   /** Takes in the value that was scored last, or the first of a series. A time older than the newest counts as the newest. */
