@@ -46,14 +46,15 @@ async function outage ({ rounds, seed, stretch, say, signal, closing, server }: 
   await database.crash()
   await sleep(rounds * 1000, undefined, { signal })
   const after = await stage.publisher.snapshot(), waiting = life.metric(WAITING)
+  const away = rss.take()
   await database.start()
   const began = performance.now()
   await until('all that waited is committed', () => { signal.throwIfAborted(); return life.metric(WAITING) < RATE / 2 }, 2 * stretch * rounds * 1000 + 60_000)
   const seconds = (performance.now() - began) / 1000, came = (await stage.publisher.snapshot()).acked - after.acked
-  const peak = rss.take(), ingested = (after.acked - before.acked) / rounds, times = (waiting + came) / came
+  const back = rss.take(), peak = Math.max(away, back), ingested = (after.acked - before.acked) / rounds, times = (waiting + came) / came
   const outcome = await stage.finish()
   return {
-    figures: { away_s: rounds, acked_while_away_s: Math.round(ingested), waiting, catch_up_s: Math.round(seconds), catch_up_times_ingest: Math.round(times * 100) / 100, rss_mib: Math.round(peak), rss_steady_mib: Math.round(steady), ...figuresOf(outcome) },
+    figures: { away_s: rounds, acked_while_away_s: Math.round(ingested), waiting, catch_up_s: Math.round(seconds), catch_up_times_ingest: Math.round(times * 100) / 100, rss_away_mib: Math.round(away), rss_catching_up_mib: Math.round(back), rss_steady_mib: Math.round(steady), ...figuresOf(outcome) },
     wrong: [
       ...exact(outcome), ...once(outcome), ...unless(ingested >= 0.95 * RATE, `only ${Math.round(ingested)} messages/s were acknowledged while the database was away`),
       ...unless(peak <= GROWTH * steady, `its memory grew from ${Math.round(steady)} to ${Math.round(peak)} MiB`), ...unless(times >= CATCH_UP, `it caught up at only ${times.toFixed(2)} times the rate of ingest`)
