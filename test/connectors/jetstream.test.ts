@@ -49,6 +49,18 @@ async function serve (t: Test) {
 const make = (jsm: JetStreamManager, more: Partial<StreamConfig> = {}) => jsm.streams.add({ name: 'S', subjects: ['t.>'], storage: StorageType.File, ...more })
 const upTo = (n: number, from = 1) => Array.from({ length: n - from + 1 }, (_, i) => from + i)
 
+/** A server with messages 1 to 10, and what it had on its disk when there were 5. */
+async function saved (t: Test) {
+  const server = await serve(t), { jsm, publish } = await server.client()
+  await make(jsm)
+  await publish(upTo(5))
+  await server.kill()
+  server.save()
+  await server.start()
+  await (await server.client()).publish(upTo(10, 6))
+  return server
+}
+
 /** A source at work; every delivery is committed at once unless `hold`. */
 function read (t: Test, options: Options, { from, origin, committed, credits = new Credits(), hold = false }: { from?: number, origin?: string | undefined, committed?: { readonly position: number, readonly at: number }, credits?: Credits, hold?: boolean } = {}) {
   const series = new SeriesTable(), stop = new AbortController(), { log, lines } = quiet()
@@ -239,13 +251,7 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
   })
 
   void t.test('a server that comes back without the newest messages stops it, also when others stand in their place already', async t => {
-    const server = await serve(t), { jsm, publish } = await server.client()
-    await make(jsm)
-    await publish(upTo(5))
-    await server.kill()
-    server.save()
-    await server.start()
-    await (await server.client()).publish(upTo(10, 6))
+    const server = await saved(t)
     const short = read(t, { servers: server.url })
     await until('10', () => short.values.length === 10)
     await server.kill()
@@ -268,13 +274,7 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
   })
 
   void t.test('the same while nobody read: what stands at the committed position came after its commit', async t => {
-    const server = await serve(t), { jsm, publish } = await server.client()
-    await make(jsm)
-    await publish(upTo(5))
-    await server.kill()
-    server.save()
-    await server.start()
-    await (await server.client()).publish(upTo(10, 6))
+    const server = await saved(t)
     const before = read(t, { servers: server.url })
     await until('10', () => before.values.length === 10)
     const origin = before.source.origin!(), at = before.source.now!()
