@@ -42,7 +42,6 @@ export const jetstream = defineSource({
     let trouble: string | undefined = 'jetstream is not connected yet'
     let connection: NatsConnection | undefined
     let origin = host.origin, restarted = false
-    let begun = host.committed !== undefined || host.origin !== undefined      // what is missing is missing since then; what went before the first run is not
     let stored = NaN                           // when the server stored the last message read, ms
     let time = NaN, runs: number | undefined   // the same, and how long nothing newer was there; since when, on the monotonic clock
     let committed: Position = -1, wake = () => {}
@@ -82,6 +81,7 @@ export const jetstream = defineSource({
           const stop = new AbortController()
           const said = new Set<string>()
           let read: Position | undefined = from        // of the last message read
+          let begun = from !== undefined || host.committed !== undefined || host.origin !== undefined      // what went before the first run is not missing
           let reached = host.committed ?? 0            // what the stream must have
           let pushed: Position | undefined             // of the last one put into the intake
           let puller: Puller | undefined

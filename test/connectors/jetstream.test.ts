@@ -424,6 +424,19 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
     }
   })
 
+  void t.test('a pipeline that has only seen an empty stream has begun: what comes and goes then is missing', async t => {
+    const server = await serve(t), { jsm, publish } = await server.client()
+    await make(jsm, { max_msgs: 60 })
+    const first = read(t, { servers: server.url })
+    await until('reading', () => first.source.trouble() === undefined)
+    const origin = first.source.origin!()
+    await first.end()
+    await publish(upTo(100))
+    const second = read(t, { servers: server.url }, { origin })
+    await until('100', () => second.values.includes(100))
+    t.equal(second.source.events!().record_lost, 40)
+  })
+
   void t.test('deletes within the stream are counted, other subjects are not', async t => {
     const server = await serve(t), { jsm, publish } = await server.client()
     await make(jsm)
