@@ -326,7 +326,7 @@ t.test('after a stop the port is free and nothing is read any more', async t => 
 function folder (t: { teardown (f: () => unknown): void }): string {
   const path = mkdtempSync(join(tmpdir(), 'millrace-broker-'))
   t.teardown(() => rmSync(path, { recursive: true, force: true }))
-  return path
+  return join(path, 'log')
 }
 const CONNECT = Buffer.concat([Buffer.from([0x10, 14, 0, 4]), Buffer.from('MQTT'), Buffer.from([4, 2, 0, 60, 0, 2]), Buffer.from('d1')])
 const raw = (port: number): Promise<Socket> => new Promise((resolve, reject) => {

@@ -36,7 +36,7 @@ async function publisher (t: T, url: string, options: IClientOptions = {}): Prom
 function folder (t: T): string {
   const path = mkdtempSync(join(tmpdir(), 'millrace-mqtt-'))
   t.teardown(() => rmSync(path, { recursive: true, force: true }))
-  return path
+  return join(path, 'log')
 }
 const sessionsLost = (reader: Reader) => reader.lines.filter(l => /no session of ours/.test(l.msg as string)).map(l => l.sessionsLost)
 const ready = (reader: Reader) => reader.until(() => reader.source.trouble() === undefined)

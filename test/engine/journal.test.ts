@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -16,8 +16,9 @@ const never = new AbortController().signal
 const HOUR = 3_600_000
 
 function temporary (t: T): string {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-journal-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const parent = mkdtempSync(join(tmpdir(), 'millrace-journal-')), folder = join(parent, 'log')      // alone: a log looks at those beside it
+  mkdirSync(folder)
+  t.teardown(() => rmSync(parent, { recursive: true, force: true }))
   return folder
 }
 
@@ -188,6 +189,7 @@ t.test('what may come again survives the segments that it came in', async t => {
   one.journal.move('p', one.journal.wal.durable)
   await until(() => one.journal.wal.first > at)
   t.equal(one.ear.hear('a', from('x', 7, true)), at)
+  await one.journal.wal.drop(0)      // what is being dropped is gone
   const crashed = killed(t, folder)
   await one.journal.close()
   for (const place of [folder, crashed]) {

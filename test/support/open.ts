@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Observable, type Source, type SourceHost, type SourceSpec } from '#engine'
 import { clock } from '../../engine/clock.ts'
 import { Journal, type JournalOptions } from '../../engine/journal.ts'
@@ -11,7 +11,7 @@ export interface Opened { readonly source: Source, readonly journal: Promise<Jou
 export function openSource (spec: SourceSpec, host: Omit<SourceHost, 'origin'>, { folder, ...options }: Partial<JournalOptions> = {}): Opened {
   const asked: SourceHost = { ...host, origin: undefined }
   if (!spec.listens) return { source: spec.definition.open!(spec.options, asked), journal: undefined }
-  const place = folder ?? mkdtempSync(join(tmpdir(), 'millrace-log-'))
+  const place = folder ?? join(mkdtempSync(join(tmpdir(), 'millrace-log-')), 'log')
   const stop = new AbortController()
   let journal: Journal | undefined, source: Source | undefined
   let failed: (error: unknown) => void = error => { failure ??= error }
@@ -42,7 +42,7 @@ export function openSource (spec: SourceSpec, host: Omit<SourceHost, 'origin'>, 
         await opened.catch(() => {})
         await source?.close?.()
         await journal?.close()
-        if (folder === undefined) rmSync(place, { recursive: true, force: true })
+        if (folder === undefined) rmSync(dirname(place), { recursive: true, force: true })
       }
     }
   }
