@@ -28,7 +28,7 @@ function suite (kind: Kind) {
     await t.test('a commit leaves rows, position, counts, tags and names, exact to the microsecond', async t => {
       const url = await fresh(t)
       const o = await opened(t, url)
-      t.strictSame({ ...o.recovered }, { position: undefined, origin: undefined, version: 0, epoch: 1, counts: {}, marks: [], snapshots: [] })
+      t.strictSame({ ...o.recovered }, { position: undefined, origin: undefined, ingest: undefined, version: 0, epoch: 1, counts: {}, marks: [], snapshots: [] })
       const batch = batchOf(o.series, [['d1', 'temp', 0.001, 20.5, { zscore: 1.5 }], ['d1', 'temp', 0.002, NaN], ['d1', 'press', 1234.567, -0, { zscore: Infinity, seq: 0 }], ['d2', 'temp', -1e9, 1e300, { seq: 3 }]].map(r => [r[0], r[1], r[2], r[3], { seq: 0, ...r[4] as object }] as any))
       o.series.tag(o.series.device('acme', 'd1'), { unit: '°C', 'unit.press': 'bar', type: 'boiler', site: 'north', floor: '3' })
       t.strictSame(await o.commit({ ...o.write('readings', batch), position: 42, origin: 'log:a' }), [{ written: 4, duplicates: 0, refused: 0 }])
