@@ -189,8 +189,9 @@ export class Journal implements ListenerHost {
   }
 
   fail (error: unknown): void {
-    if (this.failure === undefined) this.options.failed?.(error)
-    this.failure ??= error
+    if (this.failure !== undefined) return
+    this.failure = error
+    this.options.failed?.(error)
     this.places.expelAll()
     this.wake()
   }
@@ -345,6 +346,7 @@ export class Journal implements ListenerHost {
 
   private async makeRoom (): Promise<void> {
     const { wal, places } = this
+    if (this.failure !== undefined) return
     const needless = places.oldest(wal.bytes / this.budget, wal.durable), upTo = Math.min(this.senders - 1, needless)
     const second = wal.segments[1]?.first ?? Infinity
     if (needless >= second - 1 && upTo < second - 1 && this.saying === 0) this.putSenders()      // it alone is in the way
