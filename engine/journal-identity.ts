@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import { clock as real, type Clock } from './clock.ts'
 import { MillraceError } from './errors.ts'
 import { disk, type FileSystem } from './files.ts'
-import { canonical } from './fingerprint.ts'
+import { canonical, without } from './fingerprint.ts'
 import type { SourceSpec } from './source.ts'
 import { syncFolder } from './wal-segment.ts'
 
@@ -12,8 +12,7 @@ export interface Identity { readonly id: string, readonly client: string }
 
 /** Name of the folder of a source's log: the same for equal sources, however they are written. */
 export function logFolder ({ name, options, definition: { tuning = [] } }: SourceSpec): string {
-  const what = Object.fromEntries(Object.entries(options).filter(([option]) => !tuning.includes(option)))
-  return `${name}-${createHash('sha256').update(canonical(what)).digest('hex').slice(0, 12)}`
+  return `${name}-${createHash('sha256').update(canonical(without(tuning, options))).digest('hex').slice(0, 12)}`
 }
 
 export interface IdentityOptions { readonly folder: string, readonly client: string, readonly fs?: FileSystem, readonly clock?: Clock }

@@ -2,7 +2,7 @@ import { Batch, type Ids } from './batch.ts'
 import type { SeriesTable } from './series.ts'
 import { Memory, remembers as anything, type Held, type Saved, type Shapes } from './memory.ts'
 import { MillraceError } from './errors.ts'
-import { equalBut, fingerprintOf, optionsOf } from './fingerprint.ts'
+import { canonical, fingerprintOf, optionsOf, without } from './fingerprint.ts'
 import { options as checked, type Given, type TObject, type TProperties, type Values } from './options.ts'
 
 /** Where a reading can end on its way, apart from being written: see the accounting identity (tally.ts). */
@@ -84,11 +84,13 @@ export function defineOperator<const P extends TProperties, const N extends stri
     const perDevice = resolve(definition.perDevice, options) ?? {} as D
     const remembers = anything(perSeries) || anything(perDevice)
     const { name, version = 1 } = definition, fingerprint = fingerprintOf(name, version, options)
+    const { tuning = [] } = definition
     const match = (other: string): Match => {
-      const before = optionsOf(other, name, version)
+      if (other === fingerprint) return 'same'
+      const before = optionsOf(other, name, version, definition.options)
       if (before === undefined) return 'other'
       if (fingerprintOf(name, version, before) === fingerprint) return 'same'
-      if (equalBut(definition.tuning ?? [], before, options)) return 'tuned'
+      if (canonical(without(tuning, before)) === canonical(without(tuning, options))) return 'tuned'
       return anything(resolve(definition.perSeries, before as Values<P>) ?? {}) || anything(resolve(definition.perDevice, before as Values<P>) ?? {}) ? 'other' : 'none'
     }
     const operator: Operator<N, A> = {
@@ -121,7 +123,7 @@ export function defineOperator<const P extends TProperties, const N extends stri
             if (found !== 'same' && found !== 'tuned') throw new MillraceError('engine/snapshot', `step "${id}": the snapshot was made by ${snapshot.fingerprint}, this step is ${fingerprint}`)
             series.load(snapshot.series, ofSeries)
             devices.load(snapshot.devices, ofDevices)
-            if (found === 'tuned') definition.tuned?.(optionsOf(snapshot.fingerprint, name, version) as Values<P>, options, held, ofSeries ?? Int32Array.from({ length: host.series.size }, (_, s) => s))
+            if (found === 'tuned') definition.tuned?.(optionsOf(snapshot.fingerprint, name, version, definition.options) as Values<P>, options, held, ofSeries ?? Int32Array.from({ length: host.series.size }, (_, s) => s))
           }
         }
       }

@@ -24,6 +24,7 @@ export const anomaly = defineOperator({
   }),
   adds: ['anomaly', 'anomaly_p', 'anomaly_low', 'anomaly_high', 'anomaly_signal', 'anomaly_learned', 'anomaly_alarm'],
   perSeries: { memory: portfolio },
+  tuning: ['alarms', 'per', 'samples'],
 
   process (batch, { alarms, per, samples }, { memory: { data, width, field } }) {
     const model = new Portfolio()

@@ -1,4 +1,4 @@
-import { assign, close, defineOperator, Duration, gridOf, Tumble, Type, windowMemory, type Operator } from '#engine'
+import { defineOperator, Duration, gridOf, Tumble, Type, windowMemory, type Operator } from '#engine'
 import { checkFeatures, checkZone, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, gridOptions, type usual } from './windows/features.ts'
 
 const step = defineOperator({
@@ -13,13 +13,13 @@ const step = defineOperator({
   perSeries: options => featuresOf(options).perSeries(),
   perDevice: windowMemory.perDevice,
   windows: true,
+  version: 2,                            // sums of powers are of differences to the mean
   check: options => options.every > 0 ? checkZone(options) ?? checkFeatures(options) : 'every must be longer than nothing',
 
   process (batch, options, held, host) {
     const memory = held as unknown as FeatureMemory, features = featuresOf(options)
     const kind = new Tumble(gridOf(options.every, options.offset, options.zone), memory)
-    assign(batch, kind, memory, host, (node, i) => { features.add(memory, batch.series[i], node, batch.time[i], batch.value[i]) })
-    return close(batch, kind, memory, host, closing => features.rows(batch, closing, memory))
+    return features.through(batch, kind, memory, host)
   }
 })
 
