@@ -3,6 +3,7 @@ export { Batch, noProgress, type Ids, type Numbers, type Progress } from './batc
 export { SeriesTable, type SeriesName, type Tags } from './series.ts'
 export { list, note, ring, type Held, type Records, type Rings, type Shapes } from './memory.ts'
 export { matcher } from './glob.ts'
+export { isoMicros } from './iso.ts'
 export { Lists } from './lists.ts'
 export { defineOperator, type Definition, type Drop, type Host, type Operator, type Stage, type StageSnapshot } from './operator.ts'
 export { assign, close, windowMemory, type Closing, type Kind, type WindowMemory } from './window.ts'

@@ -1,6 +1,7 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FileSystem } from './files.ts'
+import { isoMicros } from './iso.ts'
 import type { Message } from './listener.ts'
 import type { Logger } from './log.ts'
 import type { SeriesName } from './series.ts'
@@ -34,7 +35,7 @@ export async function leaveRequests (folder: string, letters: readonly Letter[])
     if (single && reading === undefined) { refused.set(letter, 'it is a row of a window'); continue }
     const key = `${reason === 'late' ? 'late' : 'dead'}:${origin}/${position}/${part}`
     const name = Buffer.from(key).toString('base64url')
-    await writeFile(join(to, `${name}.new`), JSON.stringify({ key, topic, reading, payload: Buffer.from(payload).toString('base64'), stamp: isoOf(ingest) }), { flush: true })
+    await writeFile(join(to, `${name}.new`), JSON.stringify({ key, topic, reading, payload: Buffer.from(payload).toString('base64'), stamp: isoMicros(ingest) }), { flush: true })
     await rename(join(to, `${name}.new`), join(to, `${name}.json`))
   }
   return refused
@@ -58,12 +59,6 @@ export async function readRequests (fs: FileSystem, folder: string, log: Pick<Lo
 }
 
 export const doneWith = (fs: FileSystem, { file }: Request): Promise<void> => fs.unlink(file)
-
-/** ms since 1970, to the microsecond. */
-function isoOf (ms: number): string {
-  const micros = Math.round(ms * 1000)
-  return `${new Date(Math.floor(micros / 1000)).toISOString().slice(0, -1)}${String(micros % 1000).padStart(3, '0')}Z`
-}
 
 /** The reading that a letter stands for; undefined when it stands for a row of a window. */
 function readingOf (payload: Uint8Array): (SeriesName & { readonly time: number, readonly value: number | null }) | undefined {

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream'
-import { defineSink, MillraceError, Type, type AlertEvent, type Receiver, type Sink, type SinkHost } from '#engine'
-import { isoMicros, RowText } from './format/rows.ts'
+import { defineSink, isoMicros, MillraceError, Type, type AlertEvent, type Receiver, type Sink, type SinkHost } from '#engine'
+import { RowText } from './format/rows.ts'
 
 /**
  * Rows and alerts on standard output, one per line. At least once: lines printed before a crash may be printed again.

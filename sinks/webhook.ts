@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { defineSink, Duration, isLoopback, Transient, Type, type AlertEvent, type SinkHost } from '#engine'
-import { isoMicros, RowText } from './format/rows.ts'
+import { defineSink, Duration, isLoopback, isoMicros, Transient, Type, type AlertEvent, type SinkHost } from '#engine'
+import { RowText } from './format/rows.ts'
 import { keyOf, Poster, type Target } from './webhook/post.ts'
 
 const OURS = ['content-length', 'content-type', 'transfer-encoding', 'host', 'connection']

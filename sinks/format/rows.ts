@@ -1,4 +1,4 @@
-import type { Batch, SeriesTable } from '#engine'
+import { isoMicros, type Batch, type SeriesTable } from '#engine'
 
 /**
  * Rows as JSON objects, one string per row: `{"tenant","device","metric","time","value", ...columns}`, with
@@ -31,14 +31,6 @@ export class RowText {
   private name (series: number): string {
     return this.names[series] ??= `${JSON.stringify(this.series.name(series)).slice(0, -1)},"time":"`
   }
-}
-
-/** Milliseconds since 1970 as ISO 8601 with six digits of the second. */
-export function isoMicros (time: number): string {
-  let ms = Math.floor(time)
-  let micros = Math.round((time - ms) * 1000)
-  if (micros === 1000) { ms++; micros = 0 }
-  return `${new Date(ms).toISOString().slice(0, -1)}${String(micros).padStart(3, '0')}Z`
 }
 
 const number = (x: number): string => Number.isFinite(x) ? String(x) : 'null'
