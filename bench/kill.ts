@@ -1,8 +1,7 @@
 import { sources } from './kill/source.ts'
-import { soak, type Given } from './kill/soak.ts'
-import { round, type Benchmark, type Options } from './measure.ts'
+import { COMMITS, soak, type Given } from './kill/soak.ts'
+import { percentiles, round, type Benchmark, type Options } from './measure.ts'
 
-const COMMITS = 3                    // per kill, at least: a kill before the first commit shows nothing
 const SEVERAL = 20                   // kills after which something must have been sent again
 const MANY = 10_000, RECOVERED = 3000         // series; ms from a start to its first commit (p99)
 const option = (preset: string) => ({ type: 'string', default: preset }) as const
@@ -49,11 +48,6 @@ export const kill: Benchmark = {
     return wrong.length === 0 ? undefined : `kill: ${wrong.join(', ')}`
   },
   savedAs: ({ source, protocol, sink }) => `kill-${source}${source === 'mqtt' ? protocol : ''}${sink === 'questdb' ? '-questdb' : ''}`
-}
-
-const percentiles = (of: readonly number[]): { p50: number, p99: number } => {
-  const sorted = [...of].sort((a, b) => a - b), at = (p: number) => Math.round(sorted[Math.max(0, Math.ceil(p * sorted.length) - 1)] ?? 0)
-  return { p50: at(0.5), p99: at(0.99) }
 }
 
 function read (options: Options): Given & Required<Pick<Given, 'protocol' | 'sink'>> {

@@ -52,3 +52,8 @@ export function mustEqual (what: string, got: number, expected: number, toleranc
   if (Math.abs(got - expected) <= tolerance * Math.max(Math.abs(got), Math.abs(expected))) return
   throw new Error(`the answer is wrong: ${what} is ${got}, expected ${expected}`)
 }
+
+export function percentiles (of: readonly number[]): { p50: number, p99: number } {
+  const sorted = [...of].sort((a, b) => a - b), at = (p: number) => Math.round(sorted[Math.max(0, Math.ceil(p * sorted.length) - 1)] ?? 0)
+  return { p50: at(0.5), p99: at(0.99) }
+}

@@ -1,11 +1,10 @@
 /** The engine is killed: again and again, while it starts and stops, in bursts, when its memory is full. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { soak } from '../kill/soak.ts'
+import { COMMITS, soak } from '../kill/soak.ts'
 import { uniform } from '../kill/readings.ts'
 import { Stage, type Outcome } from '../kill/stage.ts'
 import { exact, once, percentiles, unless, type Bench, type Report, type Row } from './row.ts'
 
-const COMMITS = 3                    // per kill, at least: a kill before the first commit shows nothing
 
 /** What rows about kills say. */
 export const figuresOf = ({ attempted, acked, unknown, rows, lost, duplicated, phantom, state_mismatches, feature_rows, alerts, commits, repeated, suppressed, ready, recovered }: Outcome) => ({

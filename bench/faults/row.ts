@@ -1,5 +1,6 @@
 /** What every row of the fault matrix is written with. */
 import type { Server } from './server.ts'
+export { percentiles } from '../measure.ts'
 
 export const tiers = ['commit', 'nightly', 'release'] as const
 export type Tier = typeof tiers[number]
@@ -46,8 +47,3 @@ export const once = ({ repeated }: { readonly repeated: number }): string[] => u
 
 /** What is said when `holds` is not. */
 export const unless = (holds: boolean, wrong: string): string[] => holds ? [] : [wrong]
-
-export function percentiles (of: readonly number[]): { p50: number, p99: number } {
-  const sorted = [...of].sort((a, b) => a - b), at = (p: number) => Math.round(sorted[Math.max(0, Math.ceil(p * sorted.length) - 1)] ?? 0)
-  return { p50: at(0.5), p99: at(0.99) }
-}

@@ -8,6 +8,8 @@ export interface Given extends Setting {
   readonly stretch: number           // what waits before kills are multiplied by, for a machine that is slow or busy
 }
 
+/** Per kill, at least: a kill before the first commit shows nothing. */
+export const COMMITS = 3
 const STARTING = 0.1, STOPPING = 0.1           // shares of the kills during start-up and shut-down
 
 /** Publishes, kills, waits until all is committed, checks; `commits` are those until the last kill, or until publishing ends. */
