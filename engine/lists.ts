@@ -34,6 +34,8 @@ export class Lists<F extends string = string> {
 
   page (node: number): Float64Array { return this.data[node >>> BITS] }
   offset (node: number): number { return (node & MASK) * this.width }
+  get (node: number, field: F): number { return this.data[node >>> BITS][(node & MASK) * this.width + this.field[field]] }
+  set (node: number, field: F, x: number): void { this.data[node >>> BITS][(node & MASK) * this.width + this.field[field]] = x }
   time (node: number): number { return this.data[node >>> BITS][(node & MASK) * this.width] }
   oldest (id: number): number { return this.head[id] - 1 }
   newest (id: number): number { return this.tail[id] - 1 }

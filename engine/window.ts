@@ -86,7 +86,7 @@ export function close (batch: Batch, kind: Kind, memory: WindowMemory, host: Hos
   for (const d of silent) {
     for (let s = host.series.firstOf(d); s >= 0; s = host.series.nextOf(s)) {
       const end = open.ends.get(s) ?? -Infinity
-      for (let w = windows.oldest(s); w >= 0 && windows.time(w) < end; w = windows.newer(w)) windows.page(w)[windows.offset(w) + windows.field.revision]++
+      for (let w = windows.oldest(s); w >= 0 && windows.time(w) < end; w = windows.newer(w)) windows.set(w, 'revision', windows.get(w, 'revision') + 1)
     }
   }
   return new Batch({ ...out, provisional })

@@ -1,4 +1,4 @@
-import { assign, close, Counted, countFields, defineOperator, Type, windowMemory, type Operator } from '#engine'
+import { Counted, countFields, defineOperator, Type, windowMemory, type Operator } from '#engine'
 import { checkFeatures, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, type usual } from './windows/features.ts'
 
 const step = defineOperator({
@@ -17,8 +17,7 @@ const step = defineOperator({
   process (batch, options, held, host) {
     const memory = held as unknown as FeatureMemory, features = featuresOf(options)
     const kind = new Counted(options.readings, memory, node => features.count(memory, node), (series, to, from) => { features.fold(memory, series, to, from) })
-    assign(batch, kind, memory, host, (node, i) => { features.add(memory, batch.series[i], node, batch.time[i], batch.value[i]) })
-    return close(batch, kind, memory, host, closing => features.rows(batch, closing, memory))
+    return features.through(batch, kind, memory, host)
   }
 })
 

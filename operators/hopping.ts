@@ -1,4 +1,4 @@
-import { assign, close, defineOperator, Duration, gridOf, Hop, hopFields, Type, windowMemory, type Operator } from '#engine'
+import { defineOperator, Duration, gridOf, Hop, hopFields, Type, windowMemory, type Operator } from '#engine'
 import { checkFeatures, checkZone, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, gridOptions, type usual } from './windows/features.ts'
 
 const step = defineOperator({
@@ -21,8 +21,7 @@ const step = defineOperator({
     const { size, every, offset, zone } = options
     const starts = gridOf(every, offset, zone)
     const kind = new Hop({ starts, panes: gridOf(divisor(size, every), offset, zone), endOf: start => starts.plus(start, size) }, memory)
-    assign(batch, kind, memory, host, (node, i) => { features.add(memory, batch.series[i], node, batch.time[i], batch.value[i]) })
-    return close(batch, kind, memory, host, closing => features.rows(batch, closing, memory, start => starts.end(start)))
+    return features.through(batch, kind, memory, host, start => starts.end(start))
   }
 })
 

@@ -1,4 +1,4 @@
-import { assign, close, defineOperator, Duration, Sessions, sessionFields, Type, windowMemory, type Operator } from '#engine'
+import { defineOperator, Duration, Sessions, sessionFields, Type, windowMemory, type Operator } from '#engine'
 import { checkFeatures, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, type usual } from './windows/features.ts'
 
 const step = defineOperator({
@@ -17,11 +17,7 @@ const step = defineOperator({
   process (batch, options, held, host) {
     const memory = held as unknown as FeatureMemory, features = featuresOf(options)
     const kind = new Sessions(options.gap, memory, (series, to, from) => { features.fold(memory, series, to, from) })
-    assign(batch, kind, memory, host, (node, i) => { features.add(memory, batch.series[i], node, batch.time[i], batch.value[i]) })
-    return close(batch, kind, memory, host, closing => {
-      const duration = closing.end.map((end, k) => (end - options.gap - closing.start[k]) / 1000)
-      return features.rows(batch, closing, memory).with({ duration })
-    })
+    return features.through(batch, kind, memory, host, undefined, ({ start, end }) => ({ duration: end.map((end, k) => (end - options.gap - start[k]) / 1000) }))
   }
 })
 

@@ -24,14 +24,11 @@ export class Counted implements Kind {
     this.fold = fold
   }
 
-  private at (node: number, field: string): number { return this.memory.windows.page(node)[this.memory.windows.offset(node) + this.memory.windows.field[field]] }
-  private set (node: number, field: string, value: number): void { this.memory.windows.page(node)[this.memory.windows.offset(node) + this.memory.windows.field[field]] = value }
-
   get opened (): boolean { return this.waiting.opened }
   get end (): number { return this.waiting.end }
   late (series: number, time: number, reached: number): boolean { return this.waiting.late(series, time, reached) }
   take (series: number): number { return this.waiting.take(series) }
-  revision (node: number): number { return this.at(node, 'revision') }
+  revision (node: number): number { return this.memory.windows.get(node, 'revision') }
   free (series: number, start: number): void { this.waiting.free(series, start) }
 
   each (series: number, after: number, reached: number, settled: boolean, show: (start: number, end: number, node: number) => void): number {
@@ -40,9 +37,9 @@ export class Counted implements Kind {
     while (w >= 0 && windows.time(w) <= after) w = windows.newer(w)
     for (; w >= 0; w = windows.newer(w)) {
       if (settled && !this.settle(series, w, reached)) return instants.end(windows.time(w))
-      if (this.at(w, 'settled') === 0) return Infinity
+      if (windows.get(w, 'settled') === 0) return Infinity
       if (this.count(w) < this.readings && reached < Infinity) break
-      show(windows.time(w), this.at(w, 'until'), w)
+      show(windows.time(w), windows.get(w, 'until'), w)
     }
     const waiting = w < 0 ? -1 : windows.newer(w)
     return waiting < 0 ? Infinity : instants.end(windows.time(waiting))
@@ -51,16 +48,16 @@ export class Counted implements Kind {
   /** Takes into the window what can be followed by nothing older any more. False: not even its first reading. */
   private settle (series: number, node: number, reached: number): boolean {
     const { windows } = this.memory
-    if (this.at(node, 'settled') === 0) {
+    if (windows.get(node, 'settled') === 0) {
       const end = instants.end(windows.time(node))
       if (end > reached) return false
-      this.set(node, 'settled', 1)
-      this.set(node, 'until', end)
+      windows.set(node, 'settled', 1)
+      windows.set(node, 'until', end)
     }
     for (let next = windows.newer(node); next >= 0 && this.count(node) < this.readings; next = windows.newer(node)) {
       const end = instants.end(windows.time(next))
       if (end > reached) break
-      this.set(node, 'until', end)
+      windows.set(node, 'until', end)
       this.fold(series, node, next)
       windows.remove(series, next)
     }

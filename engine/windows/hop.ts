@@ -59,15 +59,13 @@ export class Hop implements Kind {
       this.end = this.hops.endOf(since)
     }
     for (let w = windows.newest(series); w >= 0 && windows.time(w) >= this.pane; w = windows.older(w)) {
-      if (windows.time(w) === this.pane && this.since(w) === since) return w
+      if (windows.time(w) === this.pane && windows.get(w, 'since') === since) return w
     }
     this.opened = true
     const w = windows.insert(series, this.pane)
-    windows.page(w)[windows.offset(w) + windows.field.since] = since
+    windows.set(w, 'since', since)
     return w
   }
-
-  private since (node: number): number { return this.memory.windows.page(node)[this.memory.windows.offset(node) + this.memory.windows.field.since] }
 
   each (series: number, after: number, reached: number, _: boolean, show: (start: number, end: number, node: number) => void): number {
     const { windows, closed } = this.memory, { starts, endOf } = this.hops
@@ -89,7 +87,7 @@ export class Hop implements Kind {
   /** The first node from `node` on that is part of the window; -1 when none is. */
   private part (node: number, start: number, end: number): number {
     const { windows } = this.memory
-    for (let w = node; w >= 0 && windows.time(w) < end; w = windows.newer(w)) if (this.since(w) <= start) return w
+    for (let w = node; w >= 0 && windows.time(w) < end; w = windows.newer(w)) if (windows.get(w, 'since') <= start) return w
     return -1
   }
 
@@ -97,7 +95,7 @@ export class Hop implements Kind {
   revision (node: number, start: number, end: number): number {
     const { windows } = this.memory
     let most = 0
-    for (let w = this.part(node, start, end); w >= 0; w = this.part(windows.newer(w), start, end)) most = Math.max(most, windows.page(w)[windows.offset(w) + windows.field.revision])
+    for (let w = this.part(node, start, end); w >= 0; w = this.part(windows.newer(w), start, end)) most = Math.max(most, windows.get(w, 'revision'))
     return most
   }
 

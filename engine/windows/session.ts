@@ -22,18 +22,15 @@ export class Sessions implements Kind {
     this.fold = fold
   }
 
-  private at (node: number, field: string): number { return this.memory.windows.page(node)[this.memory.windows.offset(node) + this.memory.windows.field[field]] }
-  private set (node: number, field: string, value: number): void { this.memory.windows.page(node)[this.memory.windows.offset(node) + this.memory.windows.field[field]] = value }
-
   late (series: number, time: number, reached: number): boolean {
     const { windows, closed } = this.memory
     if (time < closed[series]) return true
     let w = windows.newest(series), behind = -1
-    for (; w >= 0 && (windows.time(w) > time || this.at(w, 'joined') === 1); w = windows.older(w)) if (this.at(w, 'joined') === 0) behind = w
-    this.before = w >= 0 && time < this.at(w, 'until') ? w : -1
+    for (; w >= 0 && (windows.time(w) > time || windows.get(w, 'joined') === 1); w = windows.older(w)) if (windows.get(w, 'joined') === 0) behind = w
+    this.before = w >= 0 && time < windows.get(w, 'until') ? w : -1
     this.behind = behind >= 0 && time + this.gap > windows.time(behind) ? behind : -1
-    if (this.before >= 0) return this.at(this.before, 'until') <= reached
-    if (this.behind >= 0) return this.at(this.behind, 'until') <= reached
+    if (this.before >= 0) return windows.get(this.before, 'until') <= reached
+    if (this.behind >= 0) return windows.get(this.behind, 'until') <= reached
     return time + this.gap <= reached
   }
 
@@ -42,35 +39,36 @@ export class Sessions implements Kind {
     this.opened = this.before < 0
     const node = this.before >= 0 ? this.before : windows.insert(series, time)
     if (this.behind >= 0) this.join(series, node, this.behind)
-    this.set(node, 'until', Math.max(this.at(node, 'until'), time + this.gap))
-    this.end = this.at(node, 'until')
+    windows.set(node, 'until', Math.max(windows.get(node, 'until'), time + this.gap))
+    this.end = windows.get(node, 'until')
     return node
   }
 
   private join (series: number, node: number, other: number): void {
-    this.set(node, 'until', this.at(other, 'until'))
+    const { windows } = this.memory
+    windows.set(node, 'until', windows.get(other, 'until'))
     this.fold(series, node, other)
-    if (this.at(other, 'revision') === 0) this.memory.windows.remove(series, other)
-    else this.set(other, 'joined', 1)
+    if (windows.get(other, 'revision') === 0) windows.remove(series, other)
+    else windows.set(other, 'joined', 1)
   }
 
   each (series: number, after: number, reached: number, _: boolean, show: (start: number, end: number, node: number) => void): number {
     const { windows } = this.memory
     for (let w = windows.oldest(series); w >= 0; w = windows.newer(w)) {
       if (windows.time(w) <= after) continue
-      const end = this.at(w, 'until')
+      const end = windows.get(w, 'until')
       if (end > reached) return end
       show(windows.time(w), end, w)
     }
     return Infinity
   }
 
-  revision (node: number): number { return this.at(node, 'revision') }
+  revision (node: number): number { return this.memory.windows.get(node, 'revision') }
 
   free (series: number, start: number): void {
     const { windows, closed } = this.memory
     for (let w = windows.oldest(series); w >= 0 && windows.time(w) <= start; w = windows.oldest(series)) {
-      closed[series] = Math.max(closed[series], this.at(w, 'until'))
+      closed[series] = Math.max(closed[series], windows.get(w, 'until'))
       windows.shift(series)
     }
   }

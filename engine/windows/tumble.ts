@@ -43,7 +43,7 @@ export class Tumble implements Kind {
     return Infinity
   }
 
-  revision (node: number): number { return this.memory.windows.page(node)[this.memory.windows.offset(node) + this.memory.windows.field.revision] }
+  revision (node: number): number { return this.memory.windows.get(node, 'revision') }
 
   free (series: number, start: number): void {
     const { windows } = this.memory

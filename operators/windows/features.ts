@@ -1,5 +1,5 @@
 /** What operators that make windows of features share: their options, their memory, their rows. */
-import { Batch, Duration, isZone, list, Type, windowMemory, type Closing, type Lists, type Shapes, type WindowMemory } from '#engine'
+import { assign, Batch, close, Duration, isZone, list, Type, windowMemory, type Closing, type Host, type Kind, type Lists, type Shapes, type WindowMemory } from '#engine'
 import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
 import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
 import * as sketch from '../../models/sketch.ts'
@@ -107,7 +107,13 @@ class Features {
     }
   }
 
-  count ({ windows }: WindowMemory, node: number): number { return windows.page(node)[windows.offset(node) + windows.field.n] }
+  count ({ windows }: WindowMemory, node: number): number { return windows.get(node, 'n') }
+
+  /** Takes in the rows of a batch and gives those of the windows that its progress closes. `needed`: see rows(). */
+  through (batch: Batch<any>, kind: Kind, memory: FeatureMemory, host: Host, needed?: (start: number) => number, more: (closing: Closing) => Record<string, Float64Array> = () => ({})): Batch<any> {
+    assign(batch, kind, memory, host, (node, i) => { this.add(memory, batch.series[i], node, batch.time[i], batch.value[i]) })
+    return close(batch, kind, memory, host, closing => this.rows(batch, closing, memory, needed).with(more(closing)))
+  }
 
   /** Adds a reading to a node. */
   add (memory: FeatureMemory, series: number, node: number, time: number, value: number): void {
@@ -121,9 +127,9 @@ class Features {
       sketch.add(memory.sketches!.page(k), memory.sketches!.offset(k) + BINS, value)
     }
     if (n > this.held) return
-    const k = samples.insert(series, time), to = samples.page(k), offset = samples.offset(k)
-    to[offset + samples.field.value] = value
-    to[offset + samples.field.since] = sinceOf(windows, node)
+    const k = samples.insert(series, time)
+    samples.set(k, 'value', value)
+    samples.set(k, 'since', sinceOf(windows, node))
   }
 
   /** Adds to a node what a later one of its series holds, and leaves that one empty. */
@@ -147,7 +153,7 @@ class Features {
     const sketches = memory.sketches!, known = sketchOf(memory, series, node)
     if (known >= 0) return known
     const k = sketches.insert(series, memory.windows.time(node)), at = sketches.offset(k)
-    sketches.page(k)[at + sketches.field.since] = sinceOf(memory.windows, node)
+    sketches.set(k, 'since', sinceOf(memory.windows, node))
     sketched(ofNode(memory, series, node).values, sketches.page(k), at + BINS)
     return k
   }
@@ -214,7 +220,7 @@ const BINS = 2                         // where the sketch begins in a node: beh
 const NOTHING: Samples = { times: new Float64Array(0), values: new Float64Array(0) }
 
 /** Where windows overlap: the first of them that a node is part of. */
-const sinceOf = (windows: Lists<any>, node: number): number => windows.field.since === undefined ? -Infinity : windows.page(node)[windows.offset(node) + windows.field.since]
+const sinceOf = (windows: Lists<any>, node: number): number => windows.field.since === undefined ? -Infinity : windows.get(node, 'since')
 
 /** The nodes of a window that is made of several, in the order of time. */
 function partsOf ({ windows }: FeatureMemory, { node, start, end }: Closing, k: number): number[] {
@@ -226,7 +232,7 @@ function partsOf ({ windows }: FeatureMemory, { node, start, end }: Closing, k: 
 function sketchOf ({ windows, sketches }: FeatureMemory, series: number, node: number): number {
   const start = windows.time(node), since = sinceOf(windows, node)
   let k = sketches!.newest(series)
-  while (k >= 0 && !(sketches!.time(k) === start && sketches!.page(k)[sketches!.offset(k) + sketches!.field.since] === since)) k = sketches!.older(k)
+  while (k >= 0 && !(sketches!.time(k) === start && sketches!.get(k, 'since') === since)) k = sketches!.older(k)
   return k
 }
 
@@ -234,7 +240,7 @@ function sketchOf ({ windows, sketches }: FeatureMemory, series: number, node: n
 function ofNode (memory: FeatureMemory, series: number, node: number): Samples {
   const { windows } = memory, start = windows.time(node), since = sinceOf(windows, node)
   let next = windows.newer(node)
-  while (next >= 0 && (windows.time(next) === start || windows.page(next)[windows.offset(next) + windows.field.n] === 0)) next = windows.newer(next)
+  while (next >= 0 && (windows.time(next) === start || windows.get(next, 'n') === 0)) next = windows.newer(next)
   return readings(memory, series, start, next < 0 ? Infinity : windows.time(next), since, since)
 }
 
