@@ -130,7 +130,7 @@ export class Journal implements ListenerHost {
   address (): string | undefined { return this.listener?.address?.() }
 
   /** What has happened to messages that should be known. */
-  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, record_lost: this.lost, ...this.forgotten > 0 ? { redelivery_forgotten: this.forgotten } : {}, ...this.listener?.events } }
+  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, redelivery_forgotten: this.forgotten, record_lost: this.lost, ...this.listener?.events } }
 
   /** Is so much of the log behind what a reader at `position` has read that a snapshot would make room? */
   crowdedAt (position: Position): boolean {

@@ -1,26 +1,24 @@
 /** The loop: read, process, commit, acknowledge. One delivery after the other; while one commits the next one grows. */
-import { join } from 'node:path'
 import { createHistogram } from 'node:perf_hooks'
 import { Checkpoints, intactOf, type SnapshotSizes } from './checkpoint.ts'
 import { backoff, clock as real, ingestClock, sleep, type Clock } from './clock.ts'
 import { Credits } from './credits.ts'
 import { Dispatcher } from './dispatch.ts'
-import { MillraceError, Transient } from './errors.ts'
+import { Transient } from './errors.ts'
 import { Flow, receiverKey, settle, type Outputs } from './flow.ts'
 import type { Journal } from './journal.ts'
 import { openStore, planTables, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
 import { apply, feed, Recovery } from './recovery.ts'
+import { checkChanged, checkMoved } from './resume.ts'
 import { SeriesTable } from './series.ts'
 import type { Receiver, Sink, SinkHost, SinkSpec } from './sink.ts'
-import type { SnapshotHeader } from './snapshot.ts'
 import type { Delivery, Mark, Source, SourceHost, SourceSpec } from './source.ts'
 import type { Commit, Outcome, Recovered, Store, StorePlan } from './store.ts'
 import { loop } from './stream.ts'
 import { imbalance, noCounts, type Counts } from './tally.ts'
 import type { Logger } from './log.ts'
-import { unread } from './unread.ts'
 
 export interface RunOptions {
   readonly log: Logger
@@ -137,15 +135,16 @@ export class Run {
     const found = await intactOf(recovered, log)
     const now = source.origin?.()            // undefined: a source that finds out for itself, when it has connected
     const moved = recovered.position !== undefined && now !== undefined && recovered.origin !== now
-    if (moved) await this.checkMoved(recovered, found?.header)
+    const resume = { ...this.options, pipeline: pipeline.name, log }
+    if (moved) await checkMoved(resume, recovered, found?.header, now)
     const sameLog = found !== undefined && !moved && found.header.origin === recovered.origin
     const flow = this.flow = new Flow(pipeline, this.series, sameLog ? found.header.position : 0)
     if (found !== undefined) {
       for (const page of found.content) flow.snapshots.load(page, found.header.layout)
       const { fresh, tuned, changed } = flow.snapshots.loaded(found.header.layout)
       if (fresh.length > 0) log.info({ steps: fresh }, 'new since the last stop: these start without memory')
-      if (changed.length > 0) this.checkChanged(changed, 'what it remembers does not fit', 'give back the former options; or an id of its own, to begin without that memory')
-      if (sameLog && found.header.position < (recovered.position ?? 0) && fresh.length + tuned.length > 0) this.checkChanged([...fresh, ...tuned], `what came after the last snapshot (${recovered.position! - found.header.position} messages) is to be worked out again as it was then`, 'start it once as it was and stop it')
+      if (changed.length > 0) checkChanged(resume, changed, 'what it remembers does not fit', 'give back the former options; or an id of its own, to begin without that memory')
+      if (sameLog && found.header.position < (recovered.position ?? 0) && fresh.length + tuned.length > 0) checkChanged(resume, [...fresh, ...tuned], `what came after the last snapshot (${recovered.position! - found.header.position} messages) is to be worked out again as it was then`, 'start it once as it was and stop it')
     }
     this.deaf = recovered.position !== undefined
     this.checkpoints = new Checkpoints(flow, recovered, { whole: this.store!.whole === true, renew: found?.older === true, ...this.options.snapshots })
@@ -154,27 +153,6 @@ export class Run {
     this.recovery = new Recovery(moved ? 0 : recovered.position ?? 0, recovered.marks, found?.header.version ?? 0)
     if (this.recovery.caughtUp(flow)) this.recovery = undefined
     return sameLog ? found.header.position : undefined
-  }
-
-  /** Its positions count in something else than before: what it had read must be in its memory, and all of it must have been read. */
-  private async checkMoved ({ origin, position = 0 }: Recovered, header: SnapshotHeader | undefined): Promise<void> {
-    if (origin === undefined) return         // of a time when nothing was acknowledged before it was committed
-    const { log, options: { folder, acceptLoss }, pipeline: { name } } = this
-    const now = this.source!.origin?.() ?? 'unknown'
-    const left = origin.startsWith('log:') ? await unread(join(folder, 'log'), origin, position, log, this.options.journals) : 0
-    const remembered = header?.origin === origin && header.position === position
-    if (remembered && (left === 0 || left === 'gone')) return log.warn({ before: origin, now }, 'reads another log or stream than before; what it remembers is kept')
-    if (acceptLoss) return log.error({ before: origin, now, position, remembered: header?.position, unread: left }, 'the log or stream that was read before is given up, with what was not read or not remembered of it')
-    throw new MillraceError('log/missing', `the pipeline "${name}" stands at position ${position} of ${origin}${left === 'gone' ? ', which is not there' : left === 'in use' ? ', which another process has in use, with what it may still have for this pipeline' : `, of which it has ${left} messages still to read`}; its source is now ${now}`, {
-      help: `${left === 'gone' ? 'bring the folder of that log back' : left === 'in use' ? 'stop that process' : 'run it once more with its former source until it has read them'}; or start with --accept-loss to go on without`
-    })
-  }
-
-  /** Steps that are not as they were, where that would end windows and alerts in silence, or leave out what they would have said. */
-  private checkChanged (steps: readonly string[], why: string, help: string): void {
-    const { log, options: { acceptLoss }, pipeline: { name } } = this
-    if (acceptLoss) return log.error({ steps }, `these steps are not as they were, and ${why}: accepted`)
-    throw new MillraceError('engine/changed', `the pipeline "${name}": ${steps.map(step => `"${step}"`).join(', ')} ${steps.length === 1 ? 'is' : 'are'} not as at the last stop, and ${why}`, { help: `${help}; or start with --accept-loss` })
   }
 
   /** Is it looking for the readings that an operator throws on? What still throws then does so on none of them. */

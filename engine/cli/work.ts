@@ -38,8 +38,9 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   if (signal.aborted) forward()
   let failure: unknown
   const journals = source === undefined ? await openJournals(pipelines, { log, folder, budget: logBudget, retain, failed: error => { failure ??= error; stop.abort() } }, signal) : new Map<string, Journal>()
+  const logs = new Set(journals.values())
   const open = (pipeline: Pipeline, careful = false) => new Run(pipeline, {
-    log, folder, database, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name), journals: new Set(journals.values()),
+    log, folder, database, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name), journals: logs,
     ...maxSeries === undefined ? {} : { maxSeries },
     ...maxPoison === undefined ? {} : { maxPoison },
     ...source === undefined ? {} : { source }
@@ -59,7 +60,7 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted }, { ...http, log })
   try {
     started?.(runs, plane?.url)
-    for (const journal of new Set(journals.values())) journal.listen()
+    for (const journal of logs) journal.listen()
     const results = await Promise.allSettled(runs.map((_, k) => run(k).catch(error => { log.error({ pipeline: pipelines[k].name, err: (error as Error).message }, 'this pipeline has stopped'); throw error })))
     if (failure !== undefined) throw failure
     const failed = results.find(r => r.status === 'rejected')
@@ -67,7 +68,7 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
     return runs
   } finally {
     signal.removeEventListener('abort', forward)
-    for (const journal of new Set(journals.values())) await journal.close()
+    for (const journal of logs) await journal.close()
     await plane?.close()
   }
 }
