@@ -10,13 +10,13 @@ import { Observable } from './stream.ts'
 import { kinds, type Kind } from './wal-segment.ts'
 import type { Each, WalReader } from './wal-reader.ts'
 
-const ROWS = 5000                    // of a delivery, about
+const ROWS = 1000                    // of a delivery, about
 const LINGER = 20                    // ms that a delivery may wait for more
 const LAST = 1000                    // ms after a stop in which what is still in the log is read
 
 /**
  * The log of a source as one pipeline reads it, from any position: messages become columns, ticks and pauses become marks. While
- * the engine has no slot free deliveries grow up to 5,000 rows, and then nothing is read: what waits, waits on disk.
+ * the engine has no slot free deliveries grow up to 1,000 rows, and then nothing is read: what waits, waits on disk.
  */
 export class LogSource implements Source {
   readonly marks = true
@@ -56,7 +56,8 @@ export class LogSource implements Source {
       const decode = journal.spec.definition.decode!(journal.spec.options, series, intake)
       const queue: Delivery[] = []
       let timer: (() => void) | undefined, giveUp: (() => void) | undefined      // stop it
-      let reading = false, asked = false, over = false, last = Infinity
+      let reading = false            // for good, when nothing will follow
+      let asked = false, over = false, last = Infinity
 
       const each: Each = (position, kind, ingest, bytes, start, end) => {
         this.position = position
@@ -92,7 +93,7 @@ export class LogSource implements Source {
         }
         if (!reading && queue.length === 0 && intake.readings < ROWS && this.position < last) {
           reading = true
-          this.read(each).then(() => { reading = false; step() }, error => { over = true; subscriber.error(error) })
+          this.read(each).then(more => { reading = !more; step() }, error => { over = true; subscriber.error(error) })
         }
       }
       const finish = () => {
@@ -116,8 +117,8 @@ export class LogSource implements Source {
     })
   }
 
-  /** The next records. After a full disk, and when it has lost its place, it goes on where the log goes on. */
-  private async read (each: Each): Promise<void> {
+  /** The next records; false when the log is closed and none will follow. After a full disk, and when it has lost its place, it goes on where the log goes on. */
+  private async read (each: Each): Promise<boolean> {
     const { journal } = this
     try {
       this.reader ??= this.enter()
@@ -125,7 +126,7 @@ export class LogSource implements Source {
       const more = await reader.read(each)
       if (journal.failure !== undefined && !more) throw journal.failure
       if (this.placeless) this.leave()
-      if (more || this.reader === reader) return
+      return more || this.reader !== reader
     } catch (error) {
       if (journal.failure !== undefined) throw journal.failure
       if (!(error instanceof MillraceError) || error.code !== 'log/full') throw error
@@ -133,6 +134,7 @@ export class LogSource implements Source {
       this.reader = undefined
       await journal.reopened()
       if (journal.failure !== undefined) throw journal.failure
+      return true
     }
   }
 

@@ -31,7 +31,7 @@ class Peak {
   }
 }
 
-const STEADY = 30_000                // ms
+const STEADY = 120_000               // ms of normal work: within the first minute its heap still grows
 const RATE = 5000                    // messages/s
 const GROWTH = 1.3                   // of the memory that it needs while all is well
 const CATCH_UP = 2                   // times the rate at which readings come in
@@ -62,7 +62,7 @@ async function outage ({ rounds, seed, stretch, say, signal, closing, server }: 
   }
 }
 
-const BURST = 10, BUDGET = '64MiB'
+const BURST = 10, BUDGET = '64MiB', CALM = 10_000      // ms before and after
 
 /** Devices send ten times as much as usual for so many seconds, which is more than the engine can take: they have to wait, and nothing else happens. */
 async function burst ({ rounds, seed, say, signal, closing, server }: Bench): Promise<Report> {
@@ -71,14 +71,14 @@ async function burst ({ rounds, seed, say, signal, closing, server }: Bench): Pr
   await life.ready()
   stage.publish(1 / BURST)
   await stage.progress()
-  await sleep(STEADY / 3, undefined, { signal })
+  await sleep(CALM, undefined, { signal })
   const rss = new Peak(() => rssOf(life), closing), log = new Peak(() => life.metric('millrace_log_bytes'), closing), buffer = new Peak(() => life.metric('millrace_buffer_bytes'), closing)
   const before = await stage.publisher.snapshot()
   stage.publisher.pace(1)
   await sleep(rounds * 1000, undefined, { signal })
   const after = await stage.publisher.snapshot(), asked = rounds * 2000 * BURST, sent = after.attempted - before.attempted
   stage.publisher.pace(1 / BURST)
-  await sleep(STEADY / 3, undefined, { signal })
+  await sleep(CALM, undefined, { signal })
   const bounds = { log: life.metric('millrace_log_capacity_bytes'), buffer: life.metric('millrace_buffer_capacity_bytes') }, most = { log: log.take(), buffer: buffer.take() }
   const outcome = await stage.finish()
   return {

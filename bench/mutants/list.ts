@@ -37,5 +37,41 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a damaged snapshot is taken up', row: 'D3', by: 'test/engine/snapshot.test.ts', file: 'engine/snapshot.ts',
     find: 'digestOf(data).equals(digest)', replace: 'digestOf(data).length === digest.length'
+  },
+  {
+    name: 'dedupe stands only before what remembers', row: 'B7', by: 'test/engine/lint.test.ts', file: 'engine/lint.ts',
+    find: 'const at = first < 0 ? steps.length : first', replace: 'if (first < 0) return pipeline\n  const at = first'
+  },
+  {
+    name: 'a stuck pipeline keeps its place while another is behind the newest too', row: 'P3', by: 'test/engine/journal-places.test.ts', file: 'engine/journal-places.ts',
+    find: 'Math.max(...others) > (position + newest) / 2', replace: 'Math.min(...others) > (position + newest) / 2'
+  },
+  {
+    name: 'what retention took before the first snapshot is passed over', row: 'B9', by: 'test/connectors/jetstream-lost.test.ts', file: 'connectors/jetstream.ts',
+    find: 'if (begun && first_seq > known + 1) gaps.lost(', replace: 'if (begun && read !== undefined && first_seq > known + 1) gaps.lost('
+  },
+  {
+    name: 'what is stored is not looked at when the stream has an older end', row: 'B9', by: 'test/connectors/jetstream-lost.test.ts', file: 'connectors/jetstream.ts',
+    find: ' await isOther(jsm) ?', replace: ' false ?'
+  },
+  {
+    name: 'a second log takes the name of the first', row: 'K2', by: 'test/engine/resume.test.ts', file: 'engine/journal-identity.ts',
+    find: 'client: taken ? ', replace: 'client: false ? '
+  },
+  {
+    name: 'a step that was changed works what came after the snapshot out again', row: 'D7', by: 'test/engine/run.test.ts', file: 'engine/run.ts',
+    find: 'fresh.length + tuned.length > 0) checkChanged', replace: 'fresh.length + tuned.length < 0) checkChanged'
+  },
+  {
+    name: 'another log is read although the former one has messages', row: 'K2', by: 'test/engine/resume.test.ts', file: 'engine/resume.ts',
+    find: "if (remembered && (left === 0 || left === 'gone'))", replace: 'if (remembered)'
+  },
+  {
+    name: 'another log is read although what was read is not in the memory', row: 'K2', by: 'test/engine/resume.test.ts', file: 'engine/resume.ts',
+    find: 'header?.origin === origin && header.position === position', replace: 'header?.origin === origin'
+  },
+  {
+    name: 'a log that is closed while it is read goes round for ever', row: 'X1', by: 'test/engine/journal.test.ts', file: 'engine/log-source.ts',
+    find: 'reading = !more; step()', replace: 'reading = false; step()'
   }
 ]

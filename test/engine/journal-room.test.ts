@@ -174,7 +174,7 @@ t.test('a disk that is full, at whatever write: nothing is acknowledged that is 
 t.test('a full log that another process has taken over fails, once', async t => {
   const folder = temporary(t), failures: any[] = []
   const one = await open(t, folder, { budget, pipelines: ['p', 'q'], failed: error => { failures.push(error) } })
-  const readers = ['p', 'q'].map(pipeline => reading(one.journal, pipeline, 0))
+  const readers = ['p', 'q'].map(pipeline => reading(one.journal, pipeline, 0, true))
   await fill(one, 0.7)
   writeFileSync(join(folder, 'lock'), JSON.stringify({ pid: 1, host: 'elsewhere', token: 'another' }))
   for (const pipeline of ['p', 'q']) one.journal.move(pipeline, one.journal.wal.durable)

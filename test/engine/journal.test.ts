@@ -4,7 +4,7 @@ import t from 'tap'
 import { sleep } from '#engine'
 import { clock as real } from '../../engine/clock.ts'
 import { Disk } from '../support/disk.ts'
-import { budget, fill, from, HOUR, killed, messages, open, records, temporary, until } from '../support/journal.ts'
+import { budget, fill, from, HOUR, killed, messages, open, reading, records, temporary, until } from '../support/journal.ts'
 
 t.test('what is heard is acknowledged when it is durable, in the order heard, and not before', async t => {
   const disk = new Disk(), { journal, ear } = await open(t, temporary(t), { fs: disk.fs })
@@ -167,4 +167,14 @@ t.test('having no room is a pause too', async t => {
   ear.hear('2')
   const rest = (await records(journal)).filter(r => r.position > end && r.kind !== 'senders')
   t.equal(rest[0].kind, 'start')
+})
+
+t.test('a log that is closed while it is read is at its end: nothing more is read, and nothing goes round', async t => {
+  const { journal, ear } = await open(t, temporary(t)), reader = reading(journal, 'p', 0)
+  ear.hear('1')
+  await until(() => reader.values.length === 1)
+  await journal.close()
+  await sleep(20)
+  t.equal(reader.failure, undefined)
+  reader.stop()
 })

@@ -1,0 +1,109 @@
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { pipeline } from '#engine'
+import type { Journal } from '../../engine/journal.ts'
+import { normalise } from '../../engine/lint.ts'
+import { Run, type RunOptions } from '../../engine/run.ts'
+import * as components from '../../index.ts'
+import { fileStore } from '../../sinks/file.ts'
+import { quiet } from '../support/collect.ts'
+import { never, open, until } from '../support/journal.ts'
+
+const { dedupe, file } = components
+type T = { teardown (f: () => unknown): void }
+
+function temporary (t: T): string {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-resume-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A pipeline that reads this log; the file store and the logs are in `folder`. */
+function work (folder: string, journal: Journal, more: Partial<RunOptions> = {}) {
+  const { log, lines } = quiet()
+  const run = new Run(normalise(pipeline('p').from(journal.spec).pipe(dedupe()).to(file({ table: 'r' })), components as any), { log, folder, fallback: fileStore, journal, journals: [journal], ...more })
+  return { run, lines }
+}
+
+/** Hears these values in the log `name` of the folder, and reads them. Killed: no snapshot says what was remembered at the end. */
+async function heard (t: T, folder: string, name: string, values: readonly string[], more: Partial<RunOptions> = {}): Promise<string> {
+  const { journal, ear } = await open(t, join(folder, 'log', name)), { run } = work(folder, journal, more), stop = new AbortController()
+  for (const value of values) ear.hear(value)
+  const running = run.run(stop.signal)
+  await until(() => run.counts[''].written + run.counts[''].deduplicated === values.length)
+  stop.abort()
+  await running
+  await journal.close()
+  return journal.origin
+}
+
+t.test('a pipeline that reads another log than before', async t => {
+  await t.test('is refused while the former log has messages that it has not read, and told how many', async t => {
+    const folder = temporary(t), origin = await heard(t, folder, 'a', ['1', '2', '3'])
+    const again = await open(t, join(folder, 'log', 'a'))
+    again.ear.hear('4')
+    again.ear.hear('5')
+    await again.journal.wal.flush()
+    const { journal } = await open(t, join(folder, 'log', 'b'))
+    await t.rejects(work(folder, journal).run.run(never), { code: 'log/missing', message: new RegExp(`^the pipeline "p" stands at position \\d+ of ${origin}, which another process has in use, .*; its source is now ${journal.origin}$`), help: /^stop that process; or/ })
+    await again.journal.close()
+    await t.rejects(work(folder, journal).run.run(never), { code: 'log/missing', message: /, of which it has 2 messages still to read; its source is now /, help: /^run it once more with its former source until it has read them; or start with --accept-loss/ })
+    const { run, lines } = work(folder, journal, { acceptLoss: true }), stop = new AbortController(), running = run.run(stop.signal)
+    await until(() => run.flow !== undefined)
+    stop.abort()
+    await running
+    t.match(lines.filter(line => line.level === 'error'), [{ text: /is given up/ }])
+  })
+
+  await t.test('in one process: what the former log has heard since it was opened does not count', async t => {
+    const folder = temporary(t)
+    await heard(t, folder, 'a', ['1', '2'])
+    const a = await open(t, join(folder, 'log', 'a')), b = await open(t, join(folder, 'log', 'b'))
+    a.ear.hear('3')
+    await a.journal.wal.flush()
+    const { run } = work(folder, b.journal, { journals: [a.journal, b.journal] }), stop = new AbortController(), running = run.run(stop.signal)
+    b.ear.hear('4')
+    await until(() => run.counts[''].written === 3)
+    stop.abort()
+    await running
+  })
+
+  await t.test('goes on, and says so, when it has read and remembers all; also when the former log is gone', async t => {
+    for (const gone of [false, true]) {
+      const folder = temporary(t)
+      await heard(t, folder, 'a', ['1', '2', '3'])
+      if (gone) rmSync(join(folder, 'log', 'a'), { recursive: true })
+      const b = await open(t, join(folder, 'log', 'b')), { run, lines } = work(folder, b.journal), stop = new AbortController(), running = run.run(stop.signal)
+      b.ear.hear('4')
+      await until(() => run.counts[''].written === 4)
+      stop.abort()
+      await running
+      t.match(lines.filter(line => line.level !== 'info'), [{ level: 'warn', text: /reads another log or stream than before; what it remembers is kept/ }])
+      t.equal(run.imbalance, 0)
+    }
+  })
+
+  await t.test('is refused when the former log is gone and its memory is of an earlier position: that cannot be worked out again', async t => {
+    const folder = temporary(t), copy = temporary(t)
+    const { journal, ear } = await open(t, join(folder, 'log', 'a')), { run } = work(folder, journal), stop = new AbortController(), running = run.run(stop.signal)
+    ear.hear('1')
+    ear.hear('2')
+    await until(() => run.counts[''].written === 2)
+    cpSync(join(folder, 'store'), join(copy, 'store'), { recursive: true })        // as a kill leaves it
+    rmSync(join(copy, 'store', 'p', 'lock'), { recursive: true, force: true })
+    stop.abort()
+    await running
+    const b = await open(t, join(copy, 'log', 'b'))
+    await t.rejects(work(copy, b.journal).run.run(never), { code: 'log/missing', message: new RegExp(`of ${journal.origin}, which is not there; its source is now`), help: /^bring the folder of that log back; or/ })
+  })
+})
+
+t.test('a name stays with its log: another log beside it goes by a name of its own', async t => {
+  const folder = temporary(t)
+  const one = await open(t, join(folder, 'log', 'mqtt-aaa')), two = await open(t, join(folder, 'log', 'mqtt-bbb'))
+  t.strictSame([one.journal.name, two.journal.name], ['me', 'me-bbb'])
+  await two.journal.close()
+  t.equal((await open(t, join(folder, 'log', 'mqtt-bbb'))).journal.name, 'me-bbb')
+})
