@@ -41,7 +41,8 @@ export class Life {
   private scraping: NodeJS.Timeout | undefined
 
   constructor ({ file, database, folder, http, connected, node = [], env = {}, args: more = [], through = [] }: Start) {
-    const here = import.meta.url, main = fileURLToPath(new URL(`../../engine/main${extname(here)}`, here))
+    const here = import.meta.url, type = extname(here), packed = type === '.js' && node.length === 0      // what is preloaded has to find the engine's own files
+    const main = fileURLToPath(new URL(packed ? '../../../dist/engine/main.js' : `../../engine/main${type}`, here))
     this.url = `http://127.0.0.1:${http}/metrics`
     this.connected = connected
     const [command, ...args] = [...through, process.execPath, ...process.execArgv, ...node, main, 'run', file, '--database', database, '--folder', folder, '--http', `127.0.0.1:${http}`, '--log-format', 'json', ...more]
