@@ -16,6 +16,7 @@ const SLOWEST = 5                    // but no more than so many times: some of 
 /** `replay`: ms of work after which the next one begins, whatever the last one's size. `slice`: bytes of pages in a commit, `lastSlice` when nothing else is done. */
 export interface SnapshotSizes { readonly replay?: number, readonly slice?: number, readonly lastSlice?: number }
 
+type Place = Pick<RecoveredSnapshot, 'position' | 'origin'>
 type Whole = NonNullable<NonNullable<Commit['snapshot']>['complete']>
 
 /**
@@ -36,7 +37,7 @@ export class Checkpoints {
   private copied = 0                         // of the one under way
   complete = 0                               // taken by this process
   private underWay: Whole | undefined
-  private kept: Position[] = []              // positions of the complete ones, oldest first, at most two
+  private kept: readonly Place[] = []        // of the complete ones, oldest first, at most two
   private urgent = false
   private renew: boolean                     // the next one has to be of everything
 
@@ -46,7 +47,7 @@ export class Checkpoints {
     this.whole = whole
     this.renew = renew
     this.generation = recovered.snapshots[0]?.generation ?? 0
-    this.kept = recovered.snapshots.map(s => s.position).toReversed()
+    this.kept = recovered.snapshots.toReversed()
   }
 
   /** Something was done that would have to be done again. */
@@ -67,8 +68,14 @@ export class Checkpoints {
   hurry (): void { this.urgent = true }
 
   /** Is it time for one? `crowded`: the source has no room for what the older ones keep. */
-  due (crowded: boolean): boolean { return this.underWay === undefined && (this.urgent || this.work > this.replay || this.marks > MARKS || crowded && this.flow.position > (this.kept[0] ?? 0)) }
+  due (crowded: boolean): boolean { return this.underWay === undefined && (this.urgent || this.work > this.replay || this.marks > MARKS || crowded && this.flow.position > this.needless) }
   private get replay (): number { return this.sizes.replay ?? Math.min(REPLAY.most, Math.max(REPLAY.least, this.bytes * REPLAY.perByte)) }
+  /** Up to where neither of the two needs what was read: nowhere while the older one counts in another log than the newer one. */
+  private get needless (): Position {
+    const [older, newer = older] = this.kept
+    return older === undefined || older.origin !== newer.origin ? 0 : older.position
+  }
+
   get isUnderWay (): boolean { return this.underWay !== undefined }
 
   /** Begins one of the state as it is: between two deliveries, when all before is committed. What one under way has is part of it. */
@@ -90,7 +97,7 @@ export class Checkpoints {
     return { generation: underWay.generation, pages, ...snapshots.left === 0 ? { complete: underWay } : {} }
   }
 
-  /** A commit with this part of a snapshot, and so many marks, is done. Returns up to where nothing will be read again, when that has changed. */
+  /** A commit with this part of a snapshot, and so many marks, is done. Returns up to where nothing will be read again, when that is known and has changed. */
   committed (part: Commit['snapshot'], marks: number): Position | undefined {
     this.marks += marks
     if (part?.complete === undefined) return undefined
@@ -99,8 +106,8 @@ export class Checkpoints {
     this.work = this.since
     this.marks = 0
     this.bytes = this.copied
-    this.kept = [...this.kept.slice(-1), part.complete.position]
-    return this.kept[0]
+    this.kept = [...this.kept.slice(-1), part.complete]
+    return this.needless > 0 ? this.needless : undefined
   }
 }
 

@@ -4,6 +4,7 @@ import { clock as real, type Clock } from './clock.ts'
 import { MillraceError } from './errors.ts'
 import { disk, type FileSystem } from './files.ts'
 import { canonical, without } from './fingerprint.ts'
+import type { Logger } from './log.ts'
 import type { SourceSpec } from './source.ts'
 import { syncFolder } from './wal-segment.ts'
 
@@ -15,19 +16,20 @@ export function logFolder ({ name, options, definition: { tuning = [] } }: Sourc
   return `${name}-${createHash('sha256').update(canonical(without(tuning, options))).digest('hex').slice(0, 12)}`
 }
 
-export interface IdentityOptions { readonly folder: string, readonly client: string, readonly fs?: FileSystem, readonly clock?: Clock }
+export interface IdentityOptions { readonly folder: string, readonly client: string, readonly log: Logger, readonly fs?: FileSystem, readonly clock?: Clock }
 
 /**
  * The identity of the log in a folder. A new one goes by the name that is asked for, unless a log beside it does: a name stays with
  * its log, since a broker keeps messages for that name, and two connections of one name throw each other out.
  */
-export async function identify ({ folder, client, fs = disk, clock = real }: IdentityOptions): Promise<Identity> {
+export async function identify ({ folder, client, log, fs = disk, clock = real }: IdentityOptions): Promise<Identity> {
   const known = await identityOf(folder, fs)
   if (known !== undefined) return known
   const parent = dirname(folder)
-  let taken = false
-  for (const name of await fs.readdir(parent).catch(() => [])) taken ||= (await identityOf(join(parent, name), fs).catch(() => undefined))?.client === client
-  const identity = { id: clock.id(), client: taken ? `${client}-${basename(folder).split('-').at(-1)}` : client }
+  let taken: string | undefined
+  for (const name of await fs.readdir(parent).catch(() => [])) if ((await identityOf(join(parent, name), fs).catch(() => undefined))?.client === client) taken = name
+  const identity = { id: clock.id(), client: taken === undefined ? client : `${client}-${basename(folder).split('-').at(-1)}` }
+  if (taken !== undefined) log.warn({ name: identity.client, taken: client, by: taken }, `log: the name "${client}" stays with the log of another source: this one goes by "${identity.client}". What a broker keeps for "${client}" is not read by it; a source that says its clientId keeps its session when its topics change`)
   const file = join(folder, FILE)
   await fs.mkdir(folder, { recursive: true, mode: 0o700 })
   await fs.writeFile(`${file}.new`, JSON.stringify(identity), { flush: true })

@@ -37,6 +37,9 @@ export class Places {
     for (const [pipeline, place] of Object.entries(kept)) this.places.set(pipeline, place)
   }
 
+  /** Up to where this pipeline needs nothing. */
+  of (pipeline: string): Position | undefined { return this.places.get(pipeline)?.position }
+
   /** This pipeline will read: until it says from where, nothing after `first` may go. */
   expect (pipeline: string, first: Position): void {
     this.running.set(pipeline, () => {})

@@ -112,6 +112,8 @@ export class Journal implements ListenerHost {
   /** A pipeline reads; its place stays where it is until it moves it. `expel`: it has lost its place, and lets go of it. */
   attach (pipeline: string, expel: () => void): void { this.places.attach(pipeline, expel) }
   detach (pipeline: string): void { this.places.detach(pipeline) }
+  /** Up to where this pipeline needs nothing of it. */
+  placeOf (pipeline: string): Position | undefined { return this.places.of(pipeline) }
 
   /** The log as a source of one pipeline. */
   source (host: SourceHost): Source { return new LogSource(this, host) }

@@ -16,7 +16,7 @@ const LAST = 1000                    // ms after a stop in which what is still i
 
 /**
  * The log of a source as one pipeline reads it, from any position: messages become columns, ticks and pauses become marks. While
- * the engine has no slot free deliveries grow up to 1,000 rows, and then nothing is read: what waits, waits on disk.
+ * the engine has no slot free deliveries grow up to 1,000 rows or the bytes that it may have in memory, and then nothing is read: what waits, waits on disk.
  */
 export class LogSource implements Source {
   readonly marks = true
@@ -87,11 +87,11 @@ export class LogSource implements Source {
           subscriber.next(delivery)
         }
         if (over) return
-        if (!credits.slot && !asked) {
+        if (!(credits.slot && credits.open) && !asked) {
           asked = true
           credits.next(() => { asked = false; step() })
         }
-        if (!reading && queue.length === 0 && intake.readings < ROWS && this.position < last) {
+        if (!reading && credits.open && queue.length === 0 && intake.readings < ROWS && this.position < last) {
           reading = true
           this.read(each).then(more => { reading = !more; step() }, error => { over = true; subscriber.error(error) })
         }

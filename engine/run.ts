@@ -152,7 +152,7 @@ export class Run {
     if (found !== undefined && !sameLog) this.checkpoints.hurry()
     this.recovery = new Recovery(moved ? 0 : recovered.position ?? 0, recovered.marks, found?.header.version ?? 0)
     if (this.recovery.caughtUp(flow)) this.recovery = undefined
-    return sameLog ? found.header.position : undefined
+    return sameLog ? found.header.position : moved ? journal?.placeOf(pipeline.name) : undefined      // it may have been there before
   }
 
   /** Is it looking for the readings that an operator throws on? What still throws then does so on none of them. */

@@ -56,7 +56,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a second log takes the name of the first', row: 'K2', by: 'test/engine/resume.test.ts', file: 'engine/journal-identity.ts',
-    find: 'client: taken ? ', replace: 'client: false ? '
+    find: 'client: taken === undefined ? client', replace: 'client: true ? client'
   },
   {
     name: 'a step that was changed works what came after the snapshot out again', row: 'D7', by: 'test/engine/run.test.ts', file: 'engine/run.ts',

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { Credits, SeriesTable, sleep } from '#engine'
+import { Credits, SeriesTable, sleep, type Delivery } from '#engine'
 import { clock as real } from '../../engine/clock.ts'
 import { Disk } from '../support/disk.ts'
 import { budget, fill, from, HOUR, killed, never, open, reading, temporary, until } from '../support/journal.ts'
@@ -183,4 +183,23 @@ t.test('a full log that another process has taken over fails, once', async t => 
   t.match(failures, [{ code: 'log/locked' }])
   t.equal(failures.length, 1)
   t.match(readers.map(reader => reader.failure), [{ code: 'log/locked' }, { code: 'log/locked' }], 'and whoever reads it is told')
+})
+
+t.test('while nothing is committed no more is read than the bytes that may be in memory, also of messages that cannot be read', async t => {
+  const { journal } = await open(t, temporary(t), { budget: 2 ** 26 }), credits = new Credits({ bytes: 2 ** 20 }), payload = Buffer.alloc(100_000, 'x')
+  for (let i = 0; i < 60; i++) journal.append({ topic: 'd/m', payload, rejected: { reason: 'unparseable', detail: 'no' } })
+  await journal.wal.flush()
+  const seen: Delivery[] = []
+  const source = journal.source({ pipeline: 'p', series: new SeriesTable(10), ahead: HOUR, log: journal.log, now: Date.now, origin: undefined })
+  const subscription = source.open(0, credits, never).subscribe(delivery => { seen.push(delivery) })
+  await until(() => !credits.open)
+  await sleep(100)
+  t.ok(credits.used < 2 ** 20 + 512 * 1024, `${credits.used} bytes`)
+  for (let dead = 0; dead < 60; dead += seen.shift()?.dead.length ?? 0) {
+    await until(() => seen.length > 0)
+    credits.give(seen[0].bytes)
+  }
+  t.equal(credits.used, 0)
+  subscription.unsubscribe()
+  await source.close!()
 })

@@ -27,12 +27,12 @@ function work (folder: string, journal: Journal, more: Partial<RunOptions> = {})
   return { run, lines }
 }
 
-/** Hears these values in the log `name` of the folder, and reads them. Killed: no snapshot says what was remembered at the end. */
-async function heard (t: T, folder: string, name: string, values: readonly string[], more: Partial<RunOptions> = {}): Promise<string> {
-  const { journal, ear } = await open(t, join(folder, 'log', name)), { run } = work(folder, journal, more), stop = new AbortController()
+/** Hears these values in the log `name` of the folder, and reads them; `before`: as many have been stored. Stops cleanly. Nothing is dropped: q keeps it. */
+async function heard (t: T, folder: string, name: string, values: readonly string[], more: Partial<RunOptions> = {}, before = 0): Promise<string> {
+  const { journal, ear } = await open(t, join(folder, 'log', name), { pipelines: ['p', 'q'] }), { run } = work(folder, journal, more), stop = new AbortController()
   for (const value of values) ear.hear(value)
   const running = run.run(stop.signal)
-  await until(() => run.counts[''].written + run.counts[''].deduplicated === values.length)
+  await until(() => run.counts[''].written + run.counts[''].deduplicated === before + values.length)
   stop.abort()
   await running
   await journal.close()
@@ -100,10 +100,50 @@ t.test('a pipeline that reads another log than before', async t => {
   })
 })
 
+t.test('what is dropped of a log is what no snapshot needs that counts in it', async t => {
+  const folder = temporary(t)
+  await heard(t, folder, 'a', Array.from({ length: 50 }, (_, i) => String(i)))
+  const b = await open(t, join(folder, 'log', 'b')), { run } = work(folder, b.journal), stop = new AbortController(), running = run.run(stop.signal)
+  const first = b.journal.placeOf('p')!
+  b.ear.hear('50')
+  await until(() => run.counts[''].written === 51 && run.checkpoints!.complete > 0)
+  t.equal(b.journal.placeOf('p'), first, 'the snapshot before is of the former log')
+  stop.abort()
+  await running
+  await b.journal.close()
+  await heard(t, folder, 'b', ['51'], {}, 51)
+  await heard(t, folder, 'b', ['52'], {}, 52)
+  const { journal } = await open(t, join(folder, 'log', 'b'))
+  t.ok(journal.placeOf('p')! > first && journal.placeOf('p')! <= journal.wal.durable, 'now both are of this one')
+})
+
+t.test('a pipeline that comes back to a log goes on where it has left it', async t => {
+  for (const together of [false, true]) {
+    const folder = temporary(t)
+    await heard(t, folder, 'a', ['1', '2', '3'])
+    if (together) {
+      const a = await open(t, join(folder, 'log', 'a')), b = await open(t, join(folder, 'log', 'b'))
+      const { run } = work(folder, b.journal, { journals: [a.journal, b.journal] }), stop = new AbortController(), running = run.run(stop.signal)
+      b.ear.hear('4')
+      await until(() => run.counts[''].written === 4)
+      stop.abort()
+      await running
+      await Promise.all([a.journal.close(), b.journal.close()])
+    } else await heard(t, folder, 'b', ['4'], {}, 3)
+    const a = await open(t, join(folder, 'log', 'a')), { run } = work(folder, a.journal), stop = new AbortController(), running = run.run(stop.signal)
+    a.ear.hear('5')
+    await until(() => run.counts[''].written === 5)
+    stop.abort()
+    await running
+    t.match(run.counts[''], { received: 5, written: 5, deduplicated: 0 }, together ? 'both logs are open' : 'one after the other')
+  }
+})
+
 t.test('a name stays with its log: another log beside it goes by a name of its own', async t => {
   const folder = temporary(t)
   const one = await open(t, join(folder, 'log', 'mqtt-aaa')), two = await open(t, join(folder, 'log', 'mqtt-bbb'))
   t.strictSame([one.journal.name, two.journal.name], ['me', 'me-bbb'])
+  t.match(two.lines, [{ level: 'warn', text: /the name "me" stays with the log of another source: this one goes by "me-bbb"/ }])
   await two.journal.close()
   t.equal((await open(t, join(folder, 'log', 'mqtt-bbb'))).journal.name, 'me-bbb')
 })
