@@ -1,6 +1,6 @@
 /**
  * npm run mutants [-- --only name] [--json] [--save]: bugs planted in the safety code, one at a time, in a copy of the sources, and what
- * catches each: seeds of the simulation until the first violation (row X1), or a test that fails. Ends with 1 when one is not caught.
+ * catches each: seeds of the simulation until the first violation (row X1), or a test that fails, or one that does not end. Ends with 1 when one is not caught.
  */
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -14,7 +14,7 @@ import { plants } from '../test/simulation/plants.ts'
 import { mutants, type Mutant } from './mutants/list.ts'
 
 const SEEDS = 400                    // of the simulation, at the most
-const WITHIN = 300_000               // ms for a test
+const WITHIN = 120_000               // ms for a test
 const SOURCES = ['engine', 'connectors', 'operators', 'models', 'sinks', 'migrations', 'data', 'test', 'index.ts', 'package.json', 'tsconfig.json']
 
 const { values: { only, json, save } } = parseArgs({ options: { only: { type: 'string' }, json: { type: 'boolean', default: false }, save: { type: 'boolean', default: false } } })
@@ -30,11 +30,12 @@ for (const plant of plants.filter(isAsked)) {
 }
 const chosen = mutants.filter(isAsked)
 fresh()
-for (const by of new Set(chosen.map(m => m.by))) if (run(by) !== 0) throw new Error(`${by} fails without a bug`)
+for (const by of new Set(chosen.map(m => m.by))) if (failing(by) !== undefined) throw new Error(`${by} fails without a bug`)
 for (const mutant of chosen) {
   fresh()
   plantIn(mutant)
-  tell({ mutant: mutant.name, row: mutant.row, caught: run(mutant.by) !== 0, runs: 1, why: mutant.by })
+  const why = failing(mutant.by)
+  tell({ mutant: mutant.name, row: mutant.row, caught: why !== undefined, runs: 1, why: `${mutant.by}${why === undefined ? '' : `: ${why}`}` })
 }
 if (save) keep('mutants', lines)
 
@@ -49,8 +50,14 @@ function plantIn ({ name, file, find, replace }: Mutant): void {
   writeFileSync(path, text.replace(find, () => replace))
 }
 
-function run (test: string): number | null {
-  return spawnSync(process.execPath, ['--import', 'tsx', test], { cwd: copy, encoding: 'utf8', timeout: WITHIN }).status
+/** The first thing that fails, or that the test does not end; undefined when nothing does. Throws when the test cannot begin, such as for a bug that does not parse. */
+function failing (test: string): string | undefined {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', test], { cwd: copy, encoding: 'utf8', timeout: WITHIN, killSignal: 'SIGKILL' })
+  if (status === 0) return undefined
+  if (status === null) return `does not end within ${WITHIN / 1000} s`
+  const [, what] = /^\s*not ok \d+ - (.*)$/m.exec(stdout) ?? []
+  if (what === undefined) throw new Error(`${test}: ${stderr.slice(-1000)}`)
+  return what
 }
 
 function tell (line: { readonly mutant: string, readonly row: string, readonly caught: boolean, readonly seeds?: number, readonly runs?: number, readonly why: string | undefined }): void {

@@ -1,4 +1,4 @@
-import { chance, difference, hash, inPlace, judge, SECOND, shuffle, type Given, type Message } from './data-rig.ts'
+import { chance, difference, hash, inPlace, judge, SECOND, shuffle, unlike, type Given, type Message } from './data-rig.ts'
 import type { Row } from './data-row.ts'
 
 /** One reading: its second and its value. */
@@ -89,9 +89,9 @@ export const disorder: Row = {
       for (const [name, run] of Object.entries(runs)) settled += await place.publish(run.map(reading => said(`${name}${k}`, reading)))
       await place.settled(settled)
       const [ordered, within, beyond] = await Promise.all(Object.keys(runs).map(name => place.dump('features', `${name}${k}`)))
-      const differ = difference(ordered, within)
+      const differ = unlike(ordered, within)
       for (const row of differ.slice(0, 3)) say(row)
-      if (hash(ordered) !== hash(within) || ordered.length === 0) wrong[`${differ.length} features differ when readings are shuffled within lateness`] = true
+      if (differ.length > 0 || ordered.length === 0) wrong[`${differ.length} features differ when readings are shuffled within lateness`] = true
       const late = lateOf(runs.beyond)
       const counted = await place.query(`SELECT d.tenant, count(*)::int AS late FROM late_readings l JOIN series s ON s.id = l.series JOIN devices d ON d.id = s.device GROUP BY 1`)
       const found = (name: string) => counted.find(c => c.tenant === `${name}${k}`)?.late ?? 0

@@ -158,6 +158,16 @@ export function difference (a: readonly string[], b: readonly string[]): string[
   return [...a.filter(row => !inB.has(row)).map(row => `only in the first: ${row}`), ...b.filter(row => !inA.has(row)).map(row => `only in the second: ${row}`)]
 }
 
+/** The same of dumps whose numbers may differ in their last digits, since sums of floats depend on their order: rows of which one is off by more than 1e-9 of it. */
+export function unlike (a: readonly string[], b: readonly string[]): string[] {
+  if (a.length !== b.length) return difference(a, b)
+  const close = (x: unknown, y: unknown): boolean => typeof x === 'number' && typeof y === 'number' ? Math.abs(x - y) <= 1e-9 * Math.max(1, Math.abs(x)) : JSON.stringify(x) === JSON.stringify(y)
+  return a.filter((row, i) => {
+    const others: readonly [string, unknown][] = JSON.parse(b[i])
+    return row !== b[i] && !(JSON.parse(row) as [string, unknown][]).every(([name, value], c) => others[c][0] === name && close(value, others[c][1]))
+  })
+}
+
 export function percentile (of: readonly number[], p: number): number {
   const sorted = [...of].sort((a, b) => a - b)
   return sorted[Math.max(0, Math.ceil(p / 100 * sorted.length) - 1)] ?? NaN

@@ -73,5 +73,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a log that is closed while it is read goes round for ever', row: 'X1', by: 'test/engine/journal.test.ts', file: 'engine/log-source.ts',
     find: 'reading = !more; step()', replace: 'reading = false; step()'
+  },
+  {
+    name: 'no flush timer: what has gathered waits until a delivery is full', row: 'K1', by: 'test/engine/journal.test.ts', file: 'engine/log-source.ts',
+    find: ' timer ??= journal.clock.timeout(() => { timer = undefined; ripe = true; step() }, LINGER)', replace: ' timer = undefined'
+  },
+  {
+    name: 'a position of the former log is taken for one of this one', row: 'K2', by: 'test/engine/resume.test.ts', file: 'engine/checkpoint.ts',
+    find: 'older === undefined || older.origin !== newer.origin ? 0', replace: 'older === undefined ? 0'
   }
 ]
