@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import t from 'tap'
 import { areaUnderCurve } from '../../bench/forest.ts'
-import { readSkab, scoresOf } from '../../bench/skab.ts'
+import { readSkab } from '../../bench/skab-files.ts'
+import { planted } from '../../bench/skab-planted.ts'
+import { scoresOf } from '../../bench/skab.ts'
 import { normalised, profiles, scoreAt } from '../../bench/nab-score.ts'
 
 const data = process.env.MILLRACE_DATA ?? resolve(import.meta.dirname, '../../../shared/data'), there = existsSync(data)
@@ -19,6 +21,14 @@ t.test('change points of SKAB: a window is a minute from each, or to the next on
   const first = scoresOf({ ...file, device: { ...file.device, micros: file.device.micros.slice(0, half), values: file.device.values.slice(0, half) } })
   t.strictSame(whole.slice(0, half), first)
   t.ok(whole.some(x => x > 0) && whole.slice(0, 400).every(x => x === 0))
+})
+
+t.test('planted changes move two metrics, and nothing else, within the windows', { skip }, async t => {
+  const [one] = planted(join(data, 'skab'), 5), [other] = planted(join(data, 'skab'), 6)
+  const moved = [0, 1, 2, 3, 4, 5, 6, 7].filter(m => Math.abs(one.device.values[700][m] - other.device.values[700][m]) > 1e-9).length
+  t.ok(moved >= 1 && moved <= 4)
+  t.strictSame(one.device.values.slice(0, 570), other.device.values.slice(0, 570))
+  t.strictSame(one.device.values.slice(890), other.device.values.slice(890))
 })
 
 t.test('the first rows do not count when the protocol says so', async t => {

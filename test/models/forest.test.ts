@@ -36,6 +36,14 @@ t.test('a tree holds each vector of its sample once, leaves none empty, and goes
   for (let tree = 0; tree < 20; tree++) t.equal(walk(roots[tree], 0), 100)
 })
 
+t.test('samples come from all vectors, and neighbouring numbers are told apart', async t => {
+  const groups = Float64Array.from({ length: 640 }, (_, i) => i < 64 ? i / 64 : 100 + i / 64)
+  t.ok(score(grow(groups, 1, 640, { trees: 20, sample: 64, seed: 1 }), Float64Array.of(105)) < 0.5)
+  const { feature, cover } = grow(Float64Array.from({ length: 64 }, (_, i) => i % 2 === 0 ? 1 : 1 + Number.EPSILON), 1, 64, { trees: 20, sample: 64, seed: 1 })
+  t.equal(feature.length, 60)
+  t.ok(cover.every(n => n === 64 || n === 32))
+})
+
 t.test('what stands apart scores above a half, what lies in the middle below, and equal vectors are all alike', async t => {
   const forest = grow(vectors(3, 1000, 4), 3, 1000, { trees: 100, sample: 256, seed: 5 })
   t.ok(score(forest, Float64Array.of(0, 0, 0)) < 0.45 && score(forest, Float64Array.of(6, -6, 6)) > 0.7)

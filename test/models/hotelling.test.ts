@@ -37,6 +37,11 @@ t.test('mean and covariance are those of all vectors while these are few, then t
   t.ok(Math.abs(later.p.standard(later.m, AT, 0, 200)) < 0.5 && later.p.standard(later.m, AT, 0, 100) < -5)
 })
 
+t.test('one wild vector of the first hundred does not widen the scale', async t => {
+  const vectors = Array.from({ length: 100 }, source(14)).map((x, i) => i === 20 ? x.map(x => x + 1e6) : x), { p, m } = principal(vectors)
+  t.ok(1 / p.difference(m, AT, 0, 1) < 10 && Math.abs(p.standard(m, AT, 0, 100)) < 0.5, `${1 / p.difference(m, AT, 0, 1)}`)
+})
+
 t.test('when all components are kept, T2 is the distance of Mahalanobis; otherwise the whole is that with one variance for the rest', async t => {
   const z = normal(2), independent = Array.from({ length: 256 }, () => [z(), z(), z(), z()])
   const all = principal(independent), covariance = [0, 1, 2, 3].map(i => [0, 1, 2, 3].map(j => independent.reduce((sum, x) => sum + x[i] * x[j], 0) / 256 - independent.reduce((sum, x) => sum + x[i], 0) * independent.reduce((sum, x) => sum + x[j], 0) / 65536))

@@ -28,13 +28,21 @@ t.test('of normal numbers the score of a row is -log of the shares that the norm
   })
 })
 
-t.test('counts sum to their total, also after all were made smaller', async t => {
-  const { loda, m } = learned(4, rows(4, 6000, 2), 10, 100), from = AT + 3 + 8
-  t.ok(m[AT + 1] < 2 ** 41, 'it was made smaller')
-  for (let line = 0; line < 10; line++) {
-    const sum = m.subarray(from + line * 20, from + line * 20 + 20).reduce((a, b) => a + b)
-    t.ok(Math.abs(sum / m[AT + 2] - 1) < 1e-9)
+t.test('counts sum to their total and fade, and nothing else changes when all are made smaller', async t => {
+  const loda = new Loda(4, { lines: 10, memory: 100, seed: 1 }), m = new Float64Array(AT + loda.fields.length), from = AT + 3 + 8
+  let before = 0, smaller = 0
+  for (const row of rows(4, 6000, 2)) {
+    const x = Float64Array.from(row)
+    loda.score(m, AT, x)
+    loda.learn(m, AT, x)
+    if (m[AT + 1] < before) {
+      smaller++
+      for (let j = 0; j < 4; j++) t.ok(Math.abs(Math.log10(m[AT + 3 + 4 + j]) - 2 * j) < 0.5, 'not the variances')
+      for (let line = 0; line < 10; line++) t.ok(Math.abs(m.subarray(from + line * 20, from + line * 20 + 20).reduce((a, b) => a + b) / m[AT + 2] - 1) < 1e-9)
+    }
+    before = m[AT + 1]
   }
+  t.equal(smaller, 2)
   t.ok(Math.abs(m[AT + 2] / m[AT + 1] / 99 - 1) < 1e-9, 'as many as are remembered, less the one to come')
   t.equal(loda.fields.length, 3 + 8 + 200)
 })

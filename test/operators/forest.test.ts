@@ -75,6 +75,15 @@ t.test('in pieces, from snapshots and beside another device it is the same', asy
   t.strictSame(both.filter(r => r.series === 'pump/temp'), whole)
 })
 
+t.test('a snapshot of another stream that has come as far is taken up in the same running step', async t => {
+  const make = () => forest({ columns, samples: 200, trees: 30 }), b = bench(make()), c = bench(make(), { table: b.table })
+  const give = (of: typeof b, rows: readonly Row[]) => [...of.stage.process(of.batch(rows.map((row, i) => [i, 'pump/temp', row[0]])).with(Object.fromEntries(columns.map((name, j) => [name, Float64Array.from(rows, row => row[j])])))).columns.forest_score]
+  give(b, windows(400, 10))
+  give(c, windows(400, 11).map(row => row.map(x => 3 * x)))
+  b.stage.load(structuredClone(c.stage.save()))
+  t.strictSame(give(b, windows(50, 12)), give(c, windows(50, 12)))
+})
+
 t.test('a row with a missing feature is neither judged nor learned', async t => {
   const rows = windows(400, 9), whole = run(rows), gaps = run(rows.flatMap(row => [[NaN, 1, 1], row, [50, Infinity, 1]]))
   t.strictSame(gaps.filter((_, i) => i % 3 === 1).map(r => r.forest_p), whole.map(r => r.forest_p))
