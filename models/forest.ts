@@ -33,7 +33,8 @@ export interface ForestOptions { readonly trees: number, readonly sample: number
 export function grow (vectors: Float64Array, d: number, count: number, { trees, sample, seed }: ForestOptions): Forest {
   const size = Math.min(sample, count), deepest = Math.ceil(Math.log2(Math.max(size, 2)))
   const nodes = new Nodes(trees * (2 * size - 1)), rows = Int32Array.from({ length: count }, (_, i) => i), roots = new Int32Array(trees + 1)
-  const varying = new Int32Array(d), low = new Float64Array(d), high = new Float64Array(d)
+  const order = Int32Array.from({ length: d }, (_, f) => f)
+  let low = 0, high = 0
   for (let tree = 0; tree < trees; tree++) {
     const random = new Random(key(seed, tree))
     for (let i = 0; i < size; i++) swap(rows, i, i + random.below(count - i))
@@ -41,9 +42,9 @@ export function grow (vectors: Float64Array, d: number, count: number, { trees, 
     roots[tree + 1] = nodes.count
 
     function split (from: number, to: number, depth: number): void {
-      const node = nodes.add(to - from), vary = depth < deepest && to - from > 1 ? varyingOf(from, to) : 0
-      if (vary === 0) return nodes.leaf(node, depth + pathOf(to - from))
-      const f = varying[random.below(vary)], threshold = between(low[f], high[f], random.next())
+      const node = nodes.add(to - from), f = depth < deepest && to - from > 1 ? choose(from, to, random) : -1
+      if (f < 0) return nodes.leaf(node, depth + pathOf(to - from))
+      const threshold = between(low, high, random.next())
       let middle = from
       for (let i = from; i < to; i++) if (vectors[rows[i] * d + f] <= threshold) swap(rows, i, middle++)
       split(from, middle, depth + 1)
@@ -53,21 +54,21 @@ export function grow (vectors: Float64Array, d: number, count: number, { trees, 
   }
   return nodes.forest(d, roots, pathOf(size))
 
-  /** How many numbers vary among these rows; which, and between what, stands in varying, low and high. */
-  function varyingOf (from: number, to: number): number {
-    let found = 0
-    for (let f = 0; f < d; f++) {
-      let least = Infinity, most = -Infinity
+  /** One of the numbers that vary among these rows, each as likely, -1 when none does; between what it varies stands in low and high. */
+  function choose (from: number, to: number, random: Random): number {
+    for (let left = d; left > 0; left--) {
+      const k = random.below(left), f = order[k]
+      low = Infinity
+      high = -Infinity
       for (let i = from; i < to; i++) {
         const x = vectors[rows[i] * d + f]
-        if (x < least) least = x
-        if (x > most) most = x
+        if (x < low) low = x
+        if (x > high) high = x
       }
-      low[f] = least
-      high[f] = most
-      if (most > least) varying[found++] = f
+      if (high > low) return f
+      swap(order, k, left - 1)
     }
-    return found
+    return -1
   }
 }
 
