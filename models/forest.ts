@@ -4,8 +4,8 @@
  * path that n vectors would still need on average. The score is 2^(-mean path / expected path): near 1 anomalous, below 0.5 usual.
  * As in scikit-learn a split takes one of the numbers that vary in its node; so does the expected path, c(n).
  *
- * A tree is flat: node i has its left child at i + 1 and its right child at `right[i]`. About 22 bytes per node and
- * 1.3 nodes per vector in the sample; time per score is that of `trees` paths of about 8 nodes.
+ * A tree is flat: node i has its left child at i + 1 and its right child at `right[i]`. 22 bytes per node and about
+ * half a node per vector in the sample; time per score is that of `trees` paths of about 8 nodes.
  */
 import { key, Random } from './random.ts'
 

@@ -146,7 +146,7 @@ export interface ForestOptions<C extends string> {
  *                     row. Exact Shapley values (models/tree-shap.ts): they sum to the mean path of the forest less that of the row
  *
  * Until `samples` rows are learned all but forest_learned have no value. 16 (d + 1) bytes per series and row of the
- * reservoir, and about 5 KB per tree for the forest, which is not part of a snapshot.
+ * reservoir, and about 3 KB per tree for the forest, which is not part of a snapshot.
  */
 export const forest = Object.assign(
   <const C extends string>(given: ForestOptions<C>) => step(given as object) as Operator<Exclude<C, 'value'>, Own | `forest_${C}_shap`>,
