@@ -23,7 +23,7 @@ export const samples: Partial<Record<keyof typeof operators, (() => Operator)[]>
   hopping: [() => hopping({ size: '10s', every: '4s' }), () => hopping({ size: '9s', every: '3s', ...everything, offset: '1s' }), () => hopping({ size: '1m', every: '20s', zone: 'America/St_Johns', features: ['slope', 'mean_linear', 'p90'] })],
   hotelling: [() => hotelling({ columns: ['value', 'given'] }), () => hotelling({ columns: ['given', 'value', 'flow'], samples: 76, hold: '4s', memory: 100 })],
   forest: [() => forest({ columns: ['value'] }), () => forest({ columns: ['given', 'value', 'flow'], reservoir: 64, trees: 10, sample: 16, seed: 7 })],
-  loda: [() => loda({ columns: ['value'] }), () => loda({ columns: ['given', 'value', 'flow'], lines: 20, memory: 100, seed: 7 })],
+  loda: [() => loda({ columns: ['value'], lines: 10 }), () => loda({ columns: ['given', 'value', 'flow'], lines: 12, memory: 100, seed: 7 })],
   session: [() => session({ gap: '4s' }), () => session({ gap: '9s', ...everything }), () => session({ gap: '40s', features: ['count', 'mean_held', 'mad', 'autocorrelation'] })],
   count: [() => count({ readings: 3 }), () => count({ readings: 4, ...everything }), () => count({ readings: 1, features: ['last', 'median'] })],
   sliding: [() => sliding({ over: '10s' }), () => sliding({ over: '4s', features: [...running], above: 1 })],
