@@ -4,15 +4,19 @@ import { calibration } from './calibration.ts'
 import { continuousAggregate } from './continuous-aggregate.ts'
 import { features } from './features.ts'
 import { detect } from './detect.ts'
+import { device } from './device.ts'
+import { forest } from './forest.ts'
 import { ingest } from './ingest.ts'
 import { keep } from './keep.ts'
 import { kill } from './kill.ts'
 import type { Benchmark, Figures, Options } from './measure.ts'
 import { operators } from './operators.ts'
 import { nab } from './nab.ts'
+import { skab } from './skab.ts'
+import { tep } from './tep.ts'
 import { wal } from './wal.ts'
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect }
+const benchmarks: Readonly<Record<string, Benchmark>> = { operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep }
 
 const args = process.argv.slice(2), name = args.find(a => !a.startsWith('-'))
 const given = read(name)

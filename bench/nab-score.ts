@@ -14,7 +14,8 @@ interface Profile { readonly fp: number, readonly fn: number }
 
 /** The first and the last row of a window. */
 export type Window = readonly [first: number, last: number]
-export interface Scored { readonly score: ArrayLike<number>, readonly windows: readonly Window[] }
+/** `unscored`: the first rows, which do not count; by the benchmark's rule when absent. */
+export interface Scored { readonly score: ArrayLike<number>, readonly windows: readonly Window[], readonly unscored?: number }
 export interface Outcome { readonly score: number, readonly tp: number, readonly tn: number, readonly fp: number, readonly fn: number }
 
 const PROBATION = 0.15, LONGEST = 5000
@@ -27,9 +28,9 @@ export const windowsOf = (time: readonly number[], marked: readonly (readonly [n
   marked.map(([from, to]): Window => [time.indexOf(from), time.indexOf(to)]).filter(([first, last]) => first >= 0 && last >= 0)
 
 /** What each row is worth as a detection, before weights: 1 to 0 in a window, whose number `place` gives, and 0 to -1 outside. */
-function worth ({ score: { length }, windows }: Scored): { readonly value: Float64Array, readonly place: Int32Array } {
+function worth ({ score: { length }, windows, unscored = Math.floor(PROBATION * Math.min(length, LONGEST)) }: Scored): { readonly value: Float64Array, readonly place: Int32Array } {
   const value = new Float64Array(length).fill(-1), place = new Int32Array(length).fill(OUTSIDE)
-  place.fill(UNSCORED, 0, Math.floor(PROBATION * Math.min(length, LONGEST)))
+  place.fill(UNSCORED, 0, unscored)
   windows.forEach(([first, last], w) => {
     const width = last - first + 1, until = windows[w + 1]?.[0] ?? length
     for (let i = first; i <= last; i++) {

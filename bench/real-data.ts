@@ -26,15 +26,22 @@ export const linesOf = (file: string): string[] => readFileSync(file, 'utf8').sp
 export const micros = (text: string): number => Date.parse(`${text.replace(' ', 'T')}Z`) * 1000
 
 /** datetime;8 sensors[;anomaly;changepoint], one line per second. */
-function skab (file: string): Device {
+export function skab (file: string): Device {
   const [head, ...lines] = linesOf(file).map(line => line.split(';'))
   return { name: `skab-${basename(file, '.csv')}`, metrics: head.slice(1, 9), micros: lines.map(([time]) => micros(time)), values: lines.map(line => line.slice(1, 9).map(Number)) }
 }
 
 /** 52 columns, one line every three minutes. */
-function tep (file: string): Device {
-  const values = linesOf(file).map(line => line.trim().split(/\s+/).map(Number))
-  return { name: `tep-${basename(file, '.dat')}`, metrics: values[0].map((_, i) => i < 41 ? `xmeas-${i + 1}` : `xmv-${i - 40}`), micros: values.map((_, i) => TEP_START + i * TEP_STEP), values }
+export const tep = (file: string): Device => tepOf(`tep-${basename(file, '.dat')}`, tepRows(file))
+
+/** The rows of a file, or with `transposed` its columns. */
+export function tepRows (file: string, transposed = false): number[][] {
+  const rows = linesOf(file).map(line => line.trim().split(/\s+/).map(Number))
+  return transposed ? rows[0].map((_, i) => rows.map(row => row[i])) : rows
+}
+
+export function tepOf (name: string, values: readonly (readonly number[])[]): Device {
+  return { name, metrics: values[0].map((_, i) => i < 41 ? `xmeas-${i + 1}` : `xmv-${i - 40}`), micros: values.map((_, i) => TEP_START + i * TEP_STEP), values }
 }
 
 /** timestamp,value */

@@ -4,7 +4,7 @@ import * as operators from '../../operators/index.ts'
 import { features as running } from '../../models/features.ts'
 import { features } from '../../operators/windows/features.ts'
 
-const { across, anomaly, count, hopping, session, sliding, where, scale, derive, deadband, validate, dedupe, ewma, zscore, tumbling, threshold } = operators
+const { across, anomaly, count, hopping, hotelling, session, sliding, where, scale, derive, deadband, validate, dedupe, ewma, forest, loda, zscore, tumbling, threshold } = operators
 
 const everything = { features: [...features], above: 1, bands: [[0, 0.1], [0.1, 1]], envelope: [[0, 0.2]] } as const
 
@@ -21,6 +21,9 @@ export const samples: Partial<Record<keyof typeof operators, (() => Operator)[]>
   zscore: [() => zscore({ over: '10s', samples: 3 }), () => zscore({ over: '1m', samples: 2, floor: 0.5 })],
   tumbling: [() => tumbling({ every: '10s' }), () => tumbling({ every: '7s', ...everything, offset: '2s' }), () => tumbling({ every: '40s', features: ['spectral_entropy', 'autocorrelation', 'mad'] }), () => tumbling({ every: '1m', features: ['last'], zone: 'Asia/Kolkata' })],
   hopping: [() => hopping({ size: '10s', every: '4s' }), () => hopping({ size: '9s', every: '3s', ...everything, offset: '1s' }), () => hopping({ size: '1m', every: '20s', zone: 'America/St_Johns', features: ['slope', 'mean_linear', 'p90'] })],
+  hotelling: [() => hotelling({ columns: ['value', 'given'] }), () => hotelling({ columns: ['given', 'value', 'flow'], samples: 76, hold: '4s', memory: 100 })],
+  forest: [() => forest({ columns: ['value'] }), () => forest({ columns: ['given', 'value', 'flow'], reservoir: 64, trees: 10, sample: 16, seed: 7 })],
+  loda: [() => loda({ columns: ['value'], lines: 10 }), () => loda({ columns: ['given', 'value', 'flow'], lines: 12, memory: 100, seed: 7 })],
   session: [() => session({ gap: '4s' }), () => session({ gap: '9s', ...everything }), () => session({ gap: '40s', features: ['count', 'mean_held', 'mad', 'autocorrelation'] })],
   count: [() => count({ readings: 3 }), () => count({ readings: 4, ...everything }), () => count({ readings: 1, features: ['last', 'median'] })],
   sliding: [() => sliding({ over: '10s' }), () => sliding({ over: '4s', features: [...running], above: 1 })],

@@ -1,0 +1,41 @@
+import { readdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { hotelling } from '../operators/index.ts'
+import { rowsOf } from './device-rows.ts'
+import { round, type Benchmark, type Figures } from './measure.ts'
+import { tepOf, tepRows } from './real-data.ts'
+
+/** Rows of the run d00 to learn from, and the row of a test run at which its fault begins. */
+const LEARNED = 500, ONSET = 160
+/** The budget that was fixed in advance: a false alarm a day, 480 rows. */
+const BUDGET = { alarms: 1, per: '1d' } as const, P = 1 / 480
+
+/** What the operator says of each row of a run that follows the normal one as if the same plant went on. */
+function after (normal: readonly number[][], run: readonly number[][]) {
+  const { columns } = rowsOf(tepOf('plant', [...normal, ...run]), '3m', columns => hotelling({ columns, samples: LEARNED, ...BUDGET }))
+  return { alarm: columns.hotelling_alarm.slice(normal.length), p: columns.hotelling_p.slice(normal.length) }
+}
+
+/** Samples from the onset to a row; -1 for none. */
+const since = (row: number) => row < 0 ? -1 : row - ONSET
+const shareBelow = (p: Float64Array) => round(p.filter(x => x <= P).length / p.length)
+
+export const tep: Benchmark = {
+  summary: 'the operator hotelling on the Tennessee Eastman process: samples from a fault to the alarm, and rows at the alarm level in a normal run',
+  unit: 'fault',
+  options: { data: { type: 'string', default: process.env.MILLRACE_DATA === undefined ? '../shared/data/tep' : `${process.env.MILLRACE_DATA}/tep` } },
+  async run (say, { data }) {
+    const folder = resolve(data), normal = tepRows(join(folder, 'd00.dat'), true)
+    if (normal.length !== LEARNED) throw new Error(`${join(folder, 'd00.dat')}: ${normal.length} columns, expected ${LEARNED}`)
+    const quiet = after(normal, tepRows(join(folder, 'd00_te.dat')))
+    const faults = readdirSync(folder).flatMap(name => /^d(\d\d)_te\.dat$/.exec(name)?.[1] ?? []).filter(fault => fault !== '00').sort()
+    say(`${faults.length} faults; learned from the ${LEARNED} rows of d00, false alarms on the ${quiet.p.length} of d00_te: ${quiet.alarm.filter(a => a === 1).length} alarms`)
+    return faults.map((fault): Figures => {
+      const { alarm, p } = after(normal, tepRows(join(folder, `d${fault}_te.dat`)))
+      return {
+        fault: Number(fault), delay_samples: since(alarm.indexOf(1, ONSET)), false_alarm_rate: shareBelow(quiet.p), false_alarm_rate_before: shareBelow(p.slice(0, ONSET)),
+        first_at_level: since(p.findIndex((x, i) => i >= ONSET && x <= P)), detected_share: shareBelow(p.slice(ONSET))
+      }
+    })
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * Whether the metrics of a device go together as they always did: multivariate statistical process control on a running,
+ * robust mean and covariance (principal.ts). Three signals, of which each has a tail (fusion.ts), so that neither a normal
+ * distribution nor independence in time is needed:
+ *
+ *   t2      distance from the mean within the plane of the principal components: unusual, but as ever in how metrics go together
+ *   spe     squared distance from that plane: they do not go together as ever
+ *   shift   distance of the mean of the last 10 vectors from the mean of the last 100: small and lasting (Lowry et al. 1992)
+ *
+ * Each is taken as -ln of the chance that normal, independent vectors had: of chi-square for t2 and shift, of Box's approximation
+ * for spe. So tails begin where they would be right for those. While vectors are few, T2 is corrected for a covariance that is but an
+ * estimate (Tracy, Young and Mason 1992); shift is taken in units of its mean so far, as it hangs on how slowly things move. Scored
+ * first, then learned; a vector beyond the usual 98 % is drawn to the mean, the more the rarer it is.
+ * A number that does not come is what it was last, for a while; then what is most likely beside the others, and such a vector
+ * teaches nothing.
+ */
+import { surprisal } from './chi-square.ts'
+import { Fusion, fusion } from './fusion.ts'
+import { Principal } from './principal.ts'
+
+export const signals = ['t2', 'spe', 'shift'] as const
+const T2 = 0, SPE = 1, SHIFT = 2
+const FAST = 10, MIDDLE = 100, SLOW = 1000
+const REACH = 5                      // means of shift that teach its mean, at most
+
+/** Vectors that have to be learned before the first distance. */
+const first = (d: number) => 2 * d + 16
+/** Vectors of d numbers that have to be learned before the first p-value, at least. */
+export const least = (d: number) => first(d) + 2 * d + 48
+
+export class Hotelling {
+  evidence = 0                       // see Fusion
+  signal = -1
+  t2 = NaN
+  spe = NaN
+  readonly shares: Float64Array      // of each number in the signal that spoke; 0 when none did
+  readonly fields: readonly string[] // names of the numbers in the memory of one stream
+  private readonly initial: readonly number[]
+  private readonly d: number
+  private readonly fusion = new Fusion(signals.length)
+  private readonly principal: Principal
+  private readonly principalAt: number       // offsets
+  private readonly fast: number
+  private readonly middle: number
+  private readonly usual: number     // mean of shift
+  private readonly held: number
+  private readonly heldAt: number
+  private shift = 0
+  private readonly x: Float64Array
+  private readonly missing: Uint8Array
+
+  /** `d` numbers, at least 2; of `memory` vectors the oldest counts 1/e. */
+  constructor (d: number, memory: number) {
+    const fused = fusion(signals), principal = new Principal(d, memory), own = Object.keys(fused)
+    const each = (name: string) => Array.from({ length: d }, (_, j) => `${name}${j}`)
+    this.d = d
+    this.principal = principal
+    this.principalAt = own.length
+    this.fast = this.principalAt + principal.fields.length
+    this.middle = this.fast + d
+    this.usual = this.middle + d
+    this.held = this.usual + 1
+    this.heldAt = this.held + d
+    this.fields = [...own, ...principal.fields, ...each('fast'), ...each('middle'), 'shift', ...each('held'), ...each('heldAt')]
+    this.initial = [...Object.values(fused), ...principal.fields.map(() => 0), ...each('fast').map(() => 0), ...each('middle').map(() => 0), 0, ...each('held').map(() => NaN), ...each('heldAt').map(() => -Infinity)]
+    this.x = new Float64Array(d)
+    this.missing = new Uint8Array(d)
+    this.shares = new Float64Array(d)
+  }
+
+  begin (m: Float64Array, at: number): void { m.set(this.initial, at) }
+
+  /** Vectors learned. */
+  learned (m: Float64Array, at: number): number { return m[at + this.principalAt] }
+
+  get news (): boolean { return this.fusion.news }
+  alarm (m: Float64Array, at: number, alarms: number, per: number): boolean { return this.fusion.alarm(m, at, alarms, per) }
+
+  /** Number j of the next vector, NaN when there is none: then the last one, when it is at most `hold` ms old. */
+  put (m: Float64Array, at: number, j: number, value: number, time: number, hold: number): void {
+    const held = at + this.held + j, heldAt = at + this.heldAt + j
+    if (Number.isFinite(value) && time >= m[heldAt]) {
+      m[held] = value
+      m[heldAt] = time
+    }
+    this.missing[j] = Number.isFinite(value) || time - m[heldAt] <= hold ? 0 : 1
+    this.x[j] = Number.isFinite(value) ? value : m[held]
+  }
+
+  /** Judges the vector that was put. False when there is nothing to say yet, or no number at all. */
+  score (m: Float64Array, at: number): boolean {
+    const { d, fusion, principal, x, missing, shares } = this, p = at + this.principalAt, n = m[p]
+    const gone = missing.reduce((sum, one) => sum + one, 0)
+    this.evidence = 0
+    this.signal = -1
+    this.t2 = this.spe = NaN
+    shares.fill(0)
+    if (n < first(d) || gone === d) return false
+    const { z } = principal, size = Math.min(n, 2 * principal.memory), fair = size * (size - d) / (size * size - 1)
+    const by = 1 / FAST, shiftOf = (j: number) => m[at + this.fast + j] + by * (x[j] - m[at + this.fast + j]) - m[at + this.middle + j]
+    fusion.x[SHIFT] = 0
+    if (gone === 0) {
+      for (let j = 0; j < d; j++) z[j] = principal.difference(m, p, j, shiftOf(j))
+      principal.score(m, p)
+      this.shift = principal.whole(m, p)
+      const usual = m[at + this.usual]
+      if (usual > 0) fusion.x[SHIFT] = surprisal(d * this.shift / usual, d)
+    }
+    for (let j = 0; j < d; j++) z[j] = principal.standard(m, p, j, x[j])
+    if (gone > 0) principal.complete(m, p, missing)
+    principal.score(m, p)
+    this.t2 = fair * principal.t2
+    this.spe = principal.spe
+    fusion.x[T2] = principal.components(m, p) > 0 ? surprisal(this.t2, principal.components(m, p)) : 0
+    fusion.x[SPE] = principal.unit(m, p) > 0 ? surprisal(this.spe / principal.unit(m, p), principal.freedom(m, p)) : 0
+    fusion.score(m, at)
+    this.evidence = fusion.evidence
+    this.signal = fusion.signal
+    if (fusion.signal === SHIFT) {
+      for (let j = 0; j < d; j++) z[j] = principal.difference(m, p, j, shiftOf(j))
+      principal.score(m, p)
+    }
+    if (fusion.signal >= 0) principal.shares(m, p, fusion.signal !== SPE, fusion.signal !== T2, shares)
+    return true
+  }
+
+  /** Takes in the vector that was scored last, unless a number is missing. */
+  learn (m: Float64Array, at: number, time: number): void {
+    const { d, fusion, principal, x, missing } = this, p = at + this.principalAt, n = m[p], scored = n >= first(d)
+    if (missing.includes(1)) {
+      if (scored && missing.includes(0)) fusion.pass(m, at, time)
+      return
+    }
+    const byFast = 1 / Math.min(n + 1, FAST), byMiddle = 1 / Math.min(n + 1, MIDDLE)
+    const weight = scored ? Math.sqrt(fusion.weight(m, at)) : 1
+    if (scored) {
+      fusion.learn(m, at)
+      fusion.pass(m, at, time)
+      const usual = m[at + this.usual], most = usual > 0 ? REACH * usual : this.shift
+      m[at + this.usual] += (Math.min(this.shift, most) - usual) / Math.min(n - first(d) + 1, SLOW)
+    }
+    principal.learn(m, p, x, weight)
+    for (let j = 0; j < d; j++) {
+      m[at + this.fast + j] += (x[j] - m[at + this.fast + j]) * byFast
+      m[at + this.middle + j] += (x[j] - m[at + this.middle + j]) * byMiddle
+    }
+  }
+}

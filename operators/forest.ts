@@ -1,0 +1,153 @@
+import { defineOperator, Duration, list, Type, type Lists, type Operator } from '#engine'
+import { grow, score, type Forest } from '../models/forest.ts'
+import { Fusion, fusion } from '../models/fusion.ts'
+import { rankOf } from '../models/reservoir.ts'
+import { learnStanding, standing, STANDING, standingOf } from '../models/standing.ts'
+import { treeShap } from '../models/tree-shap.ts'
+
+const FIRST = 64, LEAST = 32, SHARE = 4          // the first forest; rows until the next one: a quarter of what is remembered
+
+const fused = fusion(['score']), fields = [...Object.keys(fused), ...Object.keys(standing), 'learned', 'grown', 'digest']
+const SCORES = Object.keys(fused).length, LEARNED = SCORES + STANDING, GROWN = LEARNED + 1, DIGEST = LEARNED + 2
+const numbers = (d: number) => Array.from({ length: d }, (_, j) => `x${j}`)
+
+const step = defineOperator({
+  name: 'forest',
+  summary: 'How easily a row of several columns is isolated from those before it, by an isolation forest; alarms by a budget say why.',
+  options: Type.Object({
+    columns: Type.Array(Type.String({ minLength: 1 }), { description: 'Columns that are looked at together, such as features of a window or those of `across`.', minItems: 1, maxItems: 64, uniqueItems: true }),
+    alarms: Type.Number({ description: 'Budget: so many false alarms are acceptable for each series of rows ...', exclusiveMinimum: 0, default: 1 }),
+    per: Duration({ description: '... in this time, at the rate at which rows come.', default: '1w' }),
+    samples: Type.Integer({ description: 'Rows to learn from before the first p-value.', minimum: 2 * FIRST, default: 256 }),
+    memory: Type.Integer({ description: 'Rows that the forest goes back: of so many the oldest is kept with a chance of 1/e.', minimum: 100, default: 2000 }),
+    reservoir: Type.Integer({ description: 'Rows that are kept to grow forests from.', minimum: 64, maximum: 8192, default: 512 }),
+    trees: Type.Integer({ description: 'Trees of a forest.', minimum: 10, maximum: 1000, default: 100 }),
+    sample: Type.Integer({ description: 'Rows that each tree is grown on.', minimum: 16, maximum: 8192, default: 256 }),
+    seed: Type.Integer({ description: 'Of all that is random in it.', minimum: 0, default: 1 })
+  }),
+  needs: ({ columns }): string[] => columns.filter(c => c !== 'value'),
+  adds: ({ columns }): string[] => [...own, ...columns.map(shapOf)],
+  perSeries: ({ columns: { length: d } }) => ({ state: list(...fields), reservoir: list(...numbers(d)), sampled: list(...numbers(d)) }),
+  tuning: ['alarms', 'per', 'samples'],
+  check: ({ sample, reservoir }) => sample > reservoir ? `each tree is grown on ${sample} rows, but only ${reservoir} are kept: sample must be at most reservoir` : undefined,
+
+  process (batch, options, held) {
+    const { columns, alarms, per, samples } = options, d = columns.length, memory = held as unknown as Memory
+    const sources = columns.map(c => c === 'value' ? batch.value : (batch.columns as Record<string, Float64Array>)[c])
+    const column = () => new Float64Array(batch.length).fill(NaN)
+    const evidence = column(), p = column(), scores = column(), learned = column(), alarm = column(), shap = columns.map(column)
+    const x = new Float64Array(d), phi = new Float64Array(d), model = new Fusion(1), { state } = memory
+    for (let i = 0; i < batch.length; i++) {
+      const s = batch.series[i], m = stateOf(state, s), at = state.offset(state.oldest(s)) + 1, n = m[at + LEARNED]
+      learned[i] = n < samples ? n : samples
+      for (let j = 0; j < d; j++) x[j] = sources[j][i]
+      if (!x.every(Number.isFinite)) continue
+      if (m[at + GROWN] > 0) {
+        const forest = forestOf(memory, s, m[at + GROWN], m[at + DIGEST], d, options)
+        const strange = score(forest, x)
+        model.x[0] = standingOf(m, at + SCORES, strange)
+        model.score(m, at)
+        if (n >= samples) {
+          alarm[i] = model.alarm(m, at, alarms, per) ? 1 : 0
+          evidence[i] = model.news ? model.evidence : 0
+          p[i] = model.evidence > 0 ? 10 ** -model.evidence : 1
+          scores[i] = strange
+          if (alarm[i] === 1) {
+            treeShap(forest, x, 0, phi)
+            for (let j = 0; j < d; j++) shap[j][i] = -phi[j]
+          }
+        }
+        model.learn(m, at)
+        learnStanding(m, at + SCORES, strange)
+        model.pass(m, at, batch.time[i])
+      }
+      learn(memory, s, m, at, x, options)
+    }
+    return batch.with({ forest: evidence, forest_p: p, forest_score: scores, forest_learned: learned, forest_alarm: alarm, ...Object.fromEntries(columns.map((c, j) => [shapOf(c), shap[j]])) })
+  }
+})
+
+interface Memory { readonly state: Lists<any>, readonly reservoir: Lists<any>, readonly sampled: Lists<any> }
+interface Growth { readonly memory: number, readonly reservoir: number, readonly trees: number, readonly sample: number, readonly seed: number }
+
+/** The page of the one entry of a series. */
+function stateOf (state: Lists<any>, s: number): Float64Array {
+  const known = state.oldest(s), node = known < 0 ? state.insert(s, 0) : known
+  if (known < 0) state.page(node).set(Object.values(fused), state.offset(node) + 1)
+  return state.page(node)
+}
+
+/** Keeps the row if it ranks among the lowest, and lets a new forest be grown when it is time. */
+function learn ({ reservoir, sampled }: Memory, s: number, m: Float64Array, at: number, x: Float64Array, { memory, reservoir: most, seed }: Growth): void {
+  const n = ++m[at + LEARNED], rank = rankOf(seed, n, memory), full = n > most
+  if (!full || rank < reservoir.time(reservoir.newest(s))) {
+    if (full) reservoir.remove(s, reservoir.newest(s))
+    const node = reservoir.insert(s, rank)
+    reservoir.page(node).set(x, reservoir.offset(node) + 1)
+  }
+  if (n < FIRST || n - m[at + GROWN] < Math.max(LEAST, Math.min(n, memory) / SHARE)) return
+  sampled.clear(s)
+  let digest = 0
+  for (let node = reservoir.oldest(s); node >= 0; node = reservoir.newer(node)) {
+    const to = sampled.insert(s, reservoir.time(node)), from = reservoir.offset(node), page = reservoir.page(node)
+    sampled.page(to).set(page.subarray(from, from + reservoir.width), sampled.offset(to))
+    for (let k = 0; k < reservoir.width; k++) digest = (digest * 31 + page[from + k]) % PRIME
+  }
+  m[at + GROWN] = n
+  m[at + DIGEST] = digest
+}
+const PRIME = 2 ** 31 - 1
+
+/**
+ * The forest that is grown from what was sampled, worked out once: it is a function of that memory alone, which says by
+ * `grown` and `digest` whether the forest at hand is its own.
+ */
+const forests = new WeakMap<Lists<any>, Map<number, { readonly grown: number, readonly digest: number, readonly forest: Forest }>>()
+function forestOf ({ sampled }: Memory, s: number, grown: number, digest: number, d: number, options: Growth): Forest {
+  let of = forests.get(sampled)
+  if (of === undefined) forests.set(sampled, of = new Map())
+  const known = of.get(s)
+  if (known?.grown === grown && known.digest === digest) return known.forest
+  const vectors: number[] = []
+  for (let node = sampled.oldest(s); node >= 0; node = sampled.newer(node)) vectors.push(...sampled.page(node).subarray(sampled.offset(node) + 1, sampled.offset(node) + 1 + d))
+  const forest = grow(Float64Array.from(vectors), d, vectors.length / d, options)
+  of.set(s, { grown, digest, forest })
+  return forest
+}
+
+const own = ['forest', 'forest_p', 'forest_score', 'forest_learned', 'forest_alarm'] as const
+type Own = typeof own[number]
+const shapOf = (column: string) => `forest_${column}_shap`
+
+export interface ForestOptions<C extends string> {
+  readonly columns: readonly C[]
+  readonly alarms?: number
+  readonly per?: string
+  readonly samples?: number
+  readonly memory?: number
+  readonly reservoir?: number
+  readonly trees?: number
+  readonly sample?: number
+  readonly seed?: number
+  readonly id?: string
+}
+
+/**
+ * How easily a row is isolated from those before it: an isolation forest, see models/forest.ts, on columns of a row, such as
+ * the features of a window. It is grown anew from a reservoir of past rows whenever a quarter of what is remembered is new. A row
+ * is scored first and learned afterwards; one without a finite value in each of the columns is neither.
+ *
+ *   forest            -log10 of the p-value when that is news, 0 when it is usual or goes on as before; 0 to 16
+ *   forest_p          the p-value: how rarely a row of this series is as easily isolated. 1 for the usual 98 %
+ *   forest_score      the score of the forest, 0 to 1: above 0.5 stranger than the average
+ *   forest_learned    rows learned so far, up to `samples`
+ *   forest_alarm      1 when it is so unusual that chance gives at most `alarms` such in `per`, and news, else 0
+ *   forest_*_shap     on an alarm, else without a value: by how many splits this column makes the row easier to isolate than the average
+ *                     row. Exact Shapley values (models/tree-shap.ts): they sum to the mean path of the forest less that of the row
+ *
+ * Until `samples` rows are learned all but forest_learned have no value. 16 (d + 1) bytes per series and row of the
+ * reservoir, and about 3 KB per tree for the forest, which is not part of a snapshot.
+ */
+export const forest = Object.assign(
+  <const C extends string>(given: ForestOptions<C>) => step(given as object) as Operator<Exclude<C, 'value'>, Own | `forest_${C}_shap`>,
+  { definition: step.definition })

@@ -1,0 +1,95 @@
+import { defineOperator, Duration, list, Type, type Lists, type Operator } from '#engine'
+import { Hotelling, least } from '../models/hotelling.ts'
+
+const step = defineOperator({
+  name: 'hotelling',
+  summary: 'Whether the metrics of a device go together as ever, as a p-value, with the share of each and alarms by a budget.',
+  options: Type.Object({
+    columns: Type.Array(Type.String({ minLength: 1 }), { description: 'Columns that are looked at together, such as those of `across`.', minItems: 2, maxItems: 64, uniqueItems: true }),
+    alarms: Type.Number({ description: 'Budget: so many false alarms are acceptable for each series of rows ...', exclusiveMinimum: 0, default: 1 }),
+    per: Duration({ description: '... in this time, at the rate at which rows come.', default: '1w' }),
+    samples: Type.Integer({ description: 'Rows to learn from before the first p-value.', minimum: 1, default: 200 }),
+    memory: Type.Integer({ description: 'Rows that means and covariances go back: of so many the oldest counts 1/e.', minimum: 100, default: 1000 }),
+    hold: Duration({ description: 'How long a value stands in for one that does not come.', default: '5m' })
+  }),
+  needs: ({ columns }): string[] => columns.filter(c => c !== 'value'),
+  adds: ({ columns }): string[] => [...own, ...columns.map(shareOf)],
+  perSeries: ({ columns, memory }) => ({ memory: list(...modelOf(columns.length, memory).fields) }),
+  tuning: ['alarms', 'per', 'samples', 'memory', 'hold'],
+  check: ({ columns, samples }) => {
+    const few = least(columns.length)
+    return samples < few ? `samples is ${samples}: a covariance of ${columns.length} columns needs at least ${few} rows` : undefined
+  },
+
+  process (batch, { columns, alarms, per, samples, memory: rows, hold }, held) {
+    const memory = held.memory as Lists<any>, model = modelOf(columns.length, rows)
+    const sources = columns.map(c => c === 'value' ? batch.value : (batch.columns as Record<string, Float64Array>)[c])
+    const column = () => new Float64Array(batch.length).fill(NaN)
+    const evidence = column(), p = column(), signal = column(), t2 = column(), spe = column(), learned = column(), alarm = column(), shares = columns.map(column)
+    for (let i = 0; i < batch.length; i++) {
+      const s = batch.series[i], time = batch.time[i]
+      let node = memory.oldest(s)
+      if (node < 0) model.begin(memory.page(node = memory.insert(s, 0)), memory.offset(node) + 1)
+      const m = memory.page(node), at = memory.offset(node) + 1, n = model.learned(m, at)
+      learned[i] = n < samples ? n : samples
+      for (let j = 0; j < columns.length; j++) model.put(m, at, j, sources[j][i], time, hold)
+      if (model.score(m, at) && n >= samples) {
+        alarm[i] = model.alarm(m, at, alarms, per) ? 1 : 0
+        evidence[i] = model.news ? model.evidence : 0
+        p[i] = model.evidence > 0 ? 10 ** -model.evidence : 1
+        signal[i] = model.signal + 1
+        t2[i] = model.t2
+        spe[i] = model.spe
+        for (let j = 0; j < columns.length; j++) shares[j][i] = model.shares[j]
+      }
+      model.learn(m, at, time)
+    }
+    return batch.with({
+      hotelling: evidence, hotelling_p: p, hotelling_signal: signal, hotelling_t2: t2, hotelling_spe: spe, hotelling_learned: learned, hotelling_alarm: alarm,
+      ...Object.fromEntries(columns.map((c, j) => [shareOf(c), shares[j]]))
+    })
+  }
+})
+
+const own = ['hotelling', 'hotelling_p', 'hotelling_signal', 'hotelling_t2', 'hotelling_spe', 'hotelling_learned', 'hotelling_alarm'] as const
+type Own = typeof own[number]
+const shareOf = (column: string) => `hotelling_${column}_share`
+
+const models = new Map<string, Hotelling>()
+/** The model holds room to work in and nothing else: one for all that are of one size. */
+function modelOf (columns: number, memory: number): Hotelling {
+  const key = `${columns} ${memory}`, model = models.get(key) ?? new Hotelling(columns, memory)
+  models.set(key, model)
+  return model
+}
+
+export interface HotellingOptions<C extends string> {
+  readonly columns: readonly C[]
+  readonly alarms?: number
+  readonly per?: string
+  readonly samples?: number
+  readonly memory?: number
+  readonly hold?: string
+  readonly id?: string
+}
+
+/**
+ * Whether the metrics of a device go together as ever: T2 and SPE on a running, robust covariance, and a shift of the mean, as one
+ * calibrated p-value, see models/hotelling.ts. It looks at columns of a row, so `across` stands before it, mostly behind windows. A
+ * row is scored first and learned afterwards.
+ *
+ *   hotelling            -log10 of the p-value when that is news, 0 when it is usual or goes on as before; 0 to 16
+ *   hotelling_p          the p-value: how rarely a row is as unusual. 1 for the usual 98 %
+ *   hotelling_signal     what spoke: 1 T2, 2 SPE, 3 shift; 0 nothing
+ *   hotelling_t2,spe     the two statistics, in units of variances
+ *   hotelling_learned    rows learned so far, up to `samples`
+ *   hotelling_alarm      1 when it is so unusual that chance gives at most `alarms` such in `per`, and news, else 0
+ *   hotelling_*_share    how much of what spoke is due to the column, 0 to 1, together 1; 0 when nothing spoke
+ *
+ * Until `samples` rows are learned all but hotelling_learned have no value. A column without a value is what it was, for `hold`;
+ * then what is most likely beside the others, and the row teaches nothing. 8 (32 + 7 d + d (d + 1) / 2 + d^2) bytes per series with rows
+ * that have d columns.
+ */
+export const hotelling = Object.assign(
+  <const C extends string>(given: HotellingOptions<C>) => step(given as object) as Operator<Exclude<C, 'value'>, Own | `hotelling_${C}_share`>,
+  { definition: step.definition })
