@@ -20,9 +20,9 @@ t.test('while it learns it says how far it is, and nothing else', async t => {
   t.ok(out.slice(200).every(r => !Number.isNaN(r.hygiene)))
 })
 
-t.test('of healthy noise nothing is said: 20 series of 20,000 readings, at one false alarm in 100,000 readings of each', async t => {
-  const alarms = Array.from({ length: 20 }, (_, s) => rows(noise(20_000, 100 + s), { per: '100000s' })).flatMap(out => after(out, 0))
-  t.ok(alarms.length <= 8, `${alarms.length}: ${alarms.map(a => a[1]).join()}`)
+t.test('of healthy noise nothing is said: 6 series of 20,000 readings, at one false alarm in 100,000 readings of each', async t => {
+  const alarms = Array.from({ length: 6 }, (_, s) => rows(noise(20_000, 100 + s), { per: '100000s' })).flatMap(out => after(out, 0))
+  t.ok(alarms.length <= 4, `${alarms.length}: ${alarms.map(a => a[1]).join()}`)
 })
 
 t.test('stuck: a value that comes again and again, until another comes', async t => {
