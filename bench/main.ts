@@ -1,7 +1,9 @@
 /** npm run bench -- <name> [its options] [--json] [--save]: one benchmark; without a name the list of them. */
 import { parseArgs } from 'node:util'
 import { calibration } from './calibration.ts'
+import { cost } from './cost.ts'
 import { continuousAggregate } from './continuous-aggregate.ts'
+import { faultsFound } from './faults-found.ts'
 import { features } from './features.ts'
 import { detect } from './detect.ts'
 import { device } from './device.ts'
@@ -16,7 +18,7 @@ import { skab } from './skab.ts'
 import { tep } from './tep.ts'
 import { wal } from './wal.ts'
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep }
+const benchmarks: Readonly<Record<string, Benchmark>> = { operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep, 'faults-found': faultsFound, cost }
 
 const args = process.argv.slice(2), name = args.find(a => !a.startsWith('-'))
 const given = read(name)

@@ -17,10 +17,13 @@ export interface Progress {
   readonly silent: Ids              // devices that a tick found silent for `idle`: what they have open is written provisionally
   readonly forgotten: Ids           // devices silent for `forget`: what they have open becomes final
   readonly tick: number             // position of the record that the tick followed
+  readonly quiet: Ids               // devices that a tick found unheard for `silence`: told at `idle` and whenever that has doubled
+  readonly silence: Numbers         // ms of the ingest clock, of each of them
+  readonly resumed: boolean         // nobody has listened until now: what may be missing is nobody's silence
 }
 
 const none = new Int32Array(0)
-export const noProgress: Progress = { device: none, time: new Float64Array(0), position: new Float64Array(0), silent: none, forgotten: none, tick: NaN }
+export const noProgress: Progress = { device: none, time: new Float64Array(0), position: new Float64Array(0), silent: none, forgotten: none, tick: NaN, quiet: none, silence: new Float64Array(0), resumed: false }
 
 export interface Rows<C extends string = never> {
   readonly time: Numbers

@@ -63,6 +63,7 @@ export class Flow {
     const gone = this.time.gone(ingest)
     this.snapshots.touch(gone.silent)
     this.snapshots.touch(gone.forgotten)
+    this.snapshots.touch(gone.quiet)
     const batch = this.time.tick(gone, this.position)
     if (batch === undefined) return undefined
     const outputs = new Gathered(this.position, ingest, 0, [])
@@ -78,10 +79,10 @@ export class Flow {
     return outputs
   }
 
-  /** Nobody has been silent until now: see Watermarks.listen. */
+  /** Nobody has been silent until now: see Watermarks.listen. Operators are told, and make no rows of it. */
   listen (ingest: number): void {
     this.snapshots.touchAll()
-    this.time.listen(ingest)
+    this.pass(this.time.listen(ingest), new Gathered(this.position, ingest, 0, []))
   }
 
   private pass (batch: Batch, outputs: Gathered): void {

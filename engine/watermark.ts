@@ -22,15 +22,15 @@ export interface TimeOptions {
 }
 
 /** Devices, see Watermarks.gone. */
-export interface Gone { readonly silent: Ids, readonly forgotten: Ids }
+export interface Gone { readonly silent: Ids, readonly forgotten: Ids, readonly quiet: Ids, readonly silence: Numbers }
 
 const empty: Readings = { time: new Float64Array(0), series: new Int32Array(0), value: new Float64Array(0), position: new Float64Array(0), ingest: new Float64Array(0) }
-const shapes = { reached: -Infinity, heard: -Infinity, silent: 0 }
+const shapes = { reached: -Infinity, heard: -Infinity, silent: 0, told: 0 }      // told: the silence that was told last, ms
 
 /**
  * Event-time progress, per device. A device's progress is its newest event time less `lateness`. Each row gets the
  * progress of its own device as it was just before the row: that, and nothing about batches, decides lateness.
- * One dead device holds nobody's windows open and one wrong clock closes nobody's. 24 bytes per device.
+ * One dead device holds nobody's windows open and one wrong clock closes nobody's. 32 bytes per device.
  */
 export class Watermarks {
   private readonly series: SeriesTable
@@ -47,7 +47,7 @@ export class Watermarks {
   /** Readings become a batch: with arrival, progress and watermark. */
   arrive (rows: Readings): Batch {
     this.memory.appear(this.series.devices)
-    const { reached, heard, silent } = this.memory.held
+    const { reached, heard, silent, told } = this.memory.held
     const { deviceOf } = this.series
     const n = rows.time.length
     const arrival = new Float64Array(n)
@@ -59,6 +59,7 @@ export class Watermarks {
       heard[d] = rows.ingest[i]
       if (d === this.slowest || silent[d] !== 0 || arrival[i] === -Infinity) this.slowest = -1
       silent[d] = 0
+      told[d] = 0
       const t = rows.time[i] - this.options.lateness
       if (t > reached[d]) {
         reached[d] = t
@@ -74,25 +75,27 @@ export class Watermarks {
   /** The devices that a tick of the ingest clock would find to have gone silent, or to be forgotten. Changes nothing. */
   gone (ingest: number): Gone {
     this.memory.appear(this.series.devices)
-    const { heard, silent } = this.memory.held
-    const gone: number[] = [], forgotten: number[] = []
+    const { heard, silent, told } = this.memory.held
+    const gone: number[] = [], forgotten: number[] = [], quiet: number[] = [], silences: number[] = []
     for (let d = 0; d < this.series.devices; d++) {
       if (silent[d] === 2 || heard[d] === -Infinity) continue
       const silence = ingest - heard[d]
       if (silent[d] === 0 && silence >= this.options.idle) gone.push(d)
       if (silence >= this.options.forget && (silent[d] === 1 || silence >= this.options.idle)) forgotten.push(d)
+      if (silence >= this.options.idle && silence >= 2 * told[d]) { quiet.push(d); silences.push(silence) }
     }
-    return { silent: Int32Array.from(gone), forgotten: Int32Array.from(forgotten) }
+    return { silent: Int32Array.from(gone), forgotten: Int32Array.from(forgotten), quiet: Int32Array.from(quiet), silence: Float64Array.from(silences) }
   }
 
   /** The tick that found them, after the record at `position`. Nothing when there are none. */
-  tick ({ silent: gone, forgotten }: Gone, position: number): Batch | undefined {
-    if (gone.length + forgotten.length === 0) return undefined
-    const { silent } = this.memory.held
+  tick ({ silent: gone, forgotten, quiet, silence }: Gone, position: number): Batch | undefined {
+    if (gone.length + forgotten.length + quiet.length === 0) return undefined
+    const { silent, told } = this.memory.held
+    quiet.forEach((d, k) => { told[d] = silence[k] })
     for (const d of gone) silent[d] = 1
     for (const d of forgotten) silent[d] = 2
     this.slowest = -1
-    return new Batch({ ...empty, progress: { ...noProgress, silent: gone, forgotten, tick: position }, watermark: this.least() })
+    return new Batch({ ...empty, progress: { ...noProgress, silent: gone, forgotten, tick: position, quiet, silence }, watermark: this.least() })
   }
 
   /** The stream is over: every device has reached the end of time. */
@@ -102,11 +105,12 @@ export class Watermarks {
     return new Batch({ ...empty, progress, watermark: Infinity })
   }
 
-  /** Starts every device's silence anew: an engine that was not listening counts nobody as silent. */
-  listen (ingest: number): void {
+  /** Starts every device's silence anew: an engine that was not listening counts nobody as silent. A batch without rows that says so. */
+  listen (ingest: number): Batch {
     this.memory.appear(this.series.devices)
     const { heard } = this.memory.held
     for (let d = 0; d < this.series.devices; d++) if (heard[d] !== -Infinity) heard[d] = ingest
+    return new Batch({ ...empty, progress: { ...noProgress, resumed: true }, watermark: this.least() })
   }
 
   /** The least progress of the devices that are not silent. Looks through all of them only after the slowest one has moved. */
@@ -125,7 +129,7 @@ export class Watermarks {
     return this.memory.save(devices)
   }
   load (saved: Saved, devices?: Ids): void {
-    this.memory.load(saved, devices)
+    this.memory.load({ ...saved, told: saved.told ?? new Float64Array((saved.heard as Float64Array).length) }, devices)      // absent in older snapshots
     this.slowest = -1
   }
 }

@@ -32,6 +32,12 @@ export function unlikely (m: Float64Array, at: number, x: number): number {
   return evidence < LIMIT ? evidence : LIMIT
 }
 
+/** What SHARE of the numbers exceed. */
+export const threshold = (m: Float64Array, at: number): number => m[at]
+
+/** How many excesses it rests on, as they count. */
+export const excesses = (m: Float64Array, at: number): number => m[at + 4]
+
 /** Of the generalised Pareto distribution, by moments, with what uncertainty adds: above 0 heavier than exponential, below lighter. */
 function shapeOf (m: Float64Array, at: number): number {
   const mean = m[at + 2], variance = m[at + 3] - mean * mean

@@ -43,7 +43,8 @@ t.test('after `forget` a silent device is forgotten, once', async t => {
   const { arrive, watermarks } = start()
   arrive([['a', 10]], 0)
   watermarks.tick(watermarks.gone(30), 1)
-  t.equal(watermarks.tick(watermarks.gone(99), 1), undefined)
+  const { silent, forgotten } = watermarks.tick(watermarks.gone(99), 1)!.progress
+  t.strictSame([[...silent], [...forgotten]], [[], []])
   t.strictSame([...watermarks.tick(watermarks.gone(100), 1)!.progress.forgotten], [0])
   t.equal(watermarks.tick(watermarks.gone(1000), 1), undefined)
   arrive([['a', 11]], 2000)
@@ -51,10 +52,29 @@ t.test('after `forget` a silent device is forgotten, once', async t => {
   t.strictSame([[...both.silent], [...both.forgotten]], [[0], [0]])
 })
 
+t.test('for how long a device has been quiet is told at idle, and whenever that has doubled, until it is heard', async t => {
+  const { arrive, watermarks } = start({ forget: 1000 })
+  arrive([['a', 10], ['b', 10]], 0)
+  arrive([['b', 11]], 50)
+  const told = (ingest: number) => { const tick = watermarks.tick(watermarks.gone(ingest), 3); return tick === undefined ? [] : [...tick.progress.quiet].map((d, k) => [d, tick.progress.silence[k]]) }
+  t.strictSame([29, 30, 31, 59, 60, 85, 119].map(told), [[], [[0, 30]], [], [], [[0, 60]], [[1, 35]], []])
+  t.strictSame(told(120), [[0, 120], [1, 70]])
+  arrive([['a', 12]], 130)
+  t.strictSame([told(159), told(160)], [[], [[0, 30]]])
+})
+
+t.test('a snapshot of before there was that number is taken up', async t => {
+  const { arrive, watermarks } = start()
+  arrive([['a', 10]], 0)
+  const { told: _, ...older } = watermarks.save()
+  watermarks.load(older)
+  t.strictSame([...watermarks.tick(watermarks.gone(30), 1)!.progress.quiet], [0])
+})
+
 t.test('an engine that was not listening counts nobody as silent', async t => {
   const { arrive, watermarks } = start()
   arrive([['a', 10]], 0)
-  watermarks.listen(1000)
+  t.equal(watermarks.listen(1000).progress.resumed, true)
   t.equal(watermarks.tick(watermarks.gone(1029), 1), undefined)
   t.strictSame([...watermarks.tick(watermarks.gone(1030), 1)!.progress.silent], [0])
 })

@@ -6,6 +6,7 @@ export interface Reading { readonly device: string, readonly metric: string, rea
 export type Entry =
   | { readonly kind: 'record', readonly position: number, readonly readings: readonly Reading[] }
   | { readonly kind: 'tick', readonly position: number, readonly silence: number }     // ms that pass on the ingest clock
+  | { readonly kind: 'listen' }                                                        // nobody has listened until now
   | { readonly kind: 'empty' }                                                         // a batch without rows
   | { readonly kind: 'end', readonly position: number }
 export type Log = readonly Entry[]
@@ -23,13 +24,14 @@ const record = fc.record({ kind: fc.constant('record' as const), step: fc.intege
 const repeat = fc.record({ kind: fc.constant('repeat' as const), back: fc.nat(6) })
 const tick = fc.record({ kind: fc.constant('tick' as const), silence: fc.constantFrom(10_000, 40_000, 2_000_000) })
 const empty = fc.record({ kind: fc.constant('empty' as const) })
+const listen = fc.record({ kind: fc.constant('listen' as const) })
 
 /**
  * Streams of three devices with three metrics each: gaps, repeats, stragglers, missing values, empty batches, series that
  * appear on the way, a device whose clock is wrong, devices that go silent, come back with old readings, or are forgotten.
  */
 export const logs: fc.Arbitrary<Log> = fc.record({
-  steps: fc.array(fc.oneof({ weight: 12, arbitrary: record }, { weight: 2, arbitrary: repeat }, { weight: 2, arbitrary: tick }, { weight: 1, arbitrary: empty }), { maxLength: 40, size: 'max' }),
+  steps: fc.array(fc.oneof({ weight: 12, arbitrary: record }, { weight: 2, arbitrary: repeat }, { weight: 2, arbitrary: tick }, { weight: 1, arbitrary: empty }, { weight: 1, arbitrary: listen }), { maxLength: 40, size: 'max' }),
   wrongClock: fc.constantFrom(0, 0, 90_000, -3_600_000),
   ends: fc.boolean()
 }).map(({ steps, wrongClock, ends }) => {
@@ -115,6 +117,7 @@ export class Run {
       const batch = this.watermarks.tick(this.watermarks.gone(this.ingest), entry.position)
       return batch === undefined ? undefined : withColumns(batch, this.operator.needs)
     }
+    if (entry.kind === 'listen') return withColumns(this.watermarks.listen(this.ingest), this.operator.needs)
     if (entry.kind === 'end') return withColumns(this.watermarks.end(entry.position), this.operator.needs)
     const readings = delivery.flatMap(e => e.kind === 'record' ? e.readings.map(r => ({ ...r, position: e.position })) : [])
     const rows: Readings = {

@@ -1,4 +1,4 @@
-import { SeriesTable, Watermarks, type Batch, type Numbers, type Operator } from '#engine'
+import { SeriesTable, Watermarks, type Batch, type Host, type Numbers, type Operator } from '#engine'
 
 /** A reading as tests write it: second, device/metric, value. */
 export type Given = readonly [second: number, series: string, value: number]
@@ -16,14 +16,21 @@ export function bench (operator: Operator, { lateness = 0, idle = 30, forget = 3
   const watermarks = new Watermarks(table, { lateness: lateness * 1000, idle: idle * 1000, forget: forget * 1000 })
   const late: Got[] = []
   let position = 0, clock = 0
-  const stage = operator.open({ series: table, late: rows => { late.push(...rowsOf(rows, table)) }, aggregated () {} })
+  const host: Host = { series: table, late: rows => { late.push(...rowsOf(rows, table)) }, aggregated () {} }
+  let stage = operator.open(host)
   const out = (batch: Batch<any> | undefined) => {
     if (batch === undefined) return { rows: [], provisional: [] }
     const done = stage.process(batch)
     return { rows: rowsOf(done, table), provisional: done.provisional === undefined ? [] : rowsOf(done.provisional, table) }
   }
   return {
-    table, late, stage,
+    table, late, get stage () { return stage },
+    /** Goes on from a snapshot of what the operator remembers. */
+    restart () {
+      const saved = structuredClone(stage.save())
+      stage = operator.open(host)
+      stage.load(saved)
+    },
     batch: (readings: readonly Given[]): Batch => watermarks.arrive({
       time: Float64Array.from(readings, r => r[0] * 1000),
       series: Int32Array.from(readings, r => table.id('t', ...r[1].split('/') as [string, string])),
@@ -34,6 +41,8 @@ export function bench (operator: Operator, { lateness = 0, idle = 30, forget = 3
     give (readings: readonly Given[]) { return out(this.batch(readings)).rows },
     /** So many seconds pass on the ingest clock. */
     wait (seconds: number) { return out(watermarks.tick(watermarks.gone(clock += seconds * 1000), position)) },
+    /** The engine was down for so many seconds, and listens again. */
+    down (seconds: number) { return out(watermarks.listen(clock += seconds * 1000)) },
     end: () => out(watermarks.end(position)).rows
   }
 }

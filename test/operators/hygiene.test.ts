@@ -1,0 +1,156 @@
+import t from 'tap'
+import { Batch } from '#engine'
+import { checks, type Check } from '../../models/hygiene.ts'
+import { key, normal } from '../../models/random.ts'
+import { hygiene } from '../../operators/hygiene.ts'
+import { bench, each, through, type Given, type Got } from './table.ts'
+
+type Options = Parameters<typeof hygiene>[0]
+const noise = (n: number, seed: number) => Array.from({ length: n }, (_, i) => 50 + normal(key(seed), i))
+const rows = (values: readonly number[], options: Options = {}) => through(hygiene(options), each(values))
+const said = (r: Got): Check | undefined => r.hygiene as number > 0 ? checks[r.hygiene as number - 1] : undefined
+/** What is said of rows from the 5,000th on: [row, check]. */
+const after = (out: readonly Got[], from = 5000) => out.slice(from).flatMap((r, i) => said(r) === undefined ? [] : [[i, said(r)] as const])
+const healthy = noise(5000, 1)
+
+t.test('while it learns it says how far it is, and nothing else', async t => {
+  const out = rows([...noise(100, 1), 1000, ...noise(150, 2)])
+  t.strictSame(out.map(r => r.hygiene_learned), Array.from({ length: 251 }, (_, i) => Math.min(i, 200)))
+  t.ok(out.slice(0, 200).every(r => Number.isNaN(r.hygiene) && checks.every(check => Number.isNaN(r[`hygiene_${check}`]))))
+  t.ok(out.slice(200).every(r => !Number.isNaN(r.hygiene)))
+})
+
+t.test('of healthy noise nothing is said: 6 series of 20,000 readings, at one false alarm in 100,000 readings of each', async t => {
+  const alarms = Array.from({ length: 6 }, (_, s) => rows(noise(20_000, 100 + s), { per: '100000s' })).flatMap(out => after(out, 0))
+  t.ok(alarms.length <= 4, `${alarms.length}: ${alarms.map(a => a[1]).join()}`)
+})
+
+t.test('stuck: a value that comes again and again, until another comes', async t => {
+  const out = rows([...healthy, ...Array.from({ length: 30 }, () => 50.5), ...noise(50, 3)])
+  const found = after(out)
+  t.ok(found.length > 15 && found.every(([row, check]) => check === 'stuck' && row > 3 && row < 30), JSON.stringify(found))
+  t.equal(out[5029].hygiene_size, 30)
+})
+
+t.test('a series that repeats itself by nature is not stuck, for as long as it used to', async t => {
+  const coarse = (seed: number, n: number) => noise(n, seed).map(x => Math.round(x / 2) * 2)
+  t.strictSame(after(rows([...coarse(1, 5000), ...coarse(2, 5000)])), [])
+  t.ok(after(rows([...coarse(1, 5000), ...Array.from({ length: 60 }, () => 50)])).some(([row, check]) => check === 'stuck' && row > 10))
+})
+
+t.test('spike: out and back, said with the reading behind it; the way there is a rate', async t => {
+  for (const height of [12, -12]) {
+    const out = rows([...healthy, 50 + height, ...noise(50, 3)])
+    t.strictSame(after(out), [[0, 'rate'], [1, 'spike']])
+    t.ok(Math.abs(out[5001].hygiene_size as number - height) < 4)
+  }
+})
+
+t.test('rate: a jump; and any change faster than the author allows', async t => {
+  t.strictSame(after(rows([...healthy, ...noise(50, 3).map(x => x + 15)])), [[0, 'rate']])
+  const out = rows([...healthy, 56], { rate: 3 })
+  t.ok(out[5000].hygiene === 4 && out[5000].hygiene_rate === 16, JSON.stringify(out[5000]))
+})
+
+t.test('range: what the author says is impossible is said from the first reading on', async t => {
+  const out = rows([50, 101, -1, 100, 0], { min: 0, max: 100 })
+  t.strictSame(out.map(r => [r.hygiene, r.hygiene_size]), [[NaN, NaN], [5, 1], [5, -1], [NaN, NaN], [NaN, NaN]])
+})
+
+t.test('clipping: a largest or smallest value that is come to and never passed', async t => {
+  for (const sign of [1, -1]) {
+    const clipped = noise(1000, 3).map(x => 50 + sign * Math.min(sign * (x - 50), 1.2))
+    const found = after(rows([...healthy, ...clipped]))
+    t.ok(found.length > 20 && found.every(([, check]) => check === 'clipping'), JSON.stringify(found))
+    t.ok(found[0][0] < 300)
+  }
+})
+
+t.test('clock: time that jumps back, and its return; a straggler is none', async t => {
+  const times = (shift: (i: number) => number) => [...healthy, ...noise(500, 3)].map((x, i): Given => [i + shift(i), 'pump/temp', x])
+  const back = through(hygiene(), times(i => i >= 5100 && i < 5400 ? -90 : 0))
+  t.strictSame(after(back), [[101, 'clock'], [400, 'clock']])
+  t.strictSame([back[5101].hygiene_size, back[5400].hygiene_size], [-90_000, 90_000])
+  t.strictSame(after(through(hygiene(), times(i => i === 5100 || i === 5300 ? -90 : 0))), [])
+})
+
+t.test('unit: a jump to where a conversion leads, with its scatter', async t => {
+  for (const [factor, offset] of [[1.8, 32], [1000, 0], [14.503773773, 0], [0.1, 0]]) {
+    const out = rows([...healthy, ...noise(100, 3).map(x => factor * x + offset), ...noise(100, 4)])
+    const units = out.flatMap((r, i) => said(r) === 'unit' ? [[i - 5000, r.hygiene_size as number] as const] : [])
+    t.ok(units[0][0] === 15 && Math.abs(units[0][1] / factor - 1) < 1e-9, `${factor}: ${JSON.stringify(units)}`)
+  }
+  const shifted = rows([...healthy, ...noise(100, 3).map(x => x + 72)])
+  t.notOk(shifted.some(r => said(r) === 'unit'), 'a shift to the same level, with the scatter that it had')
+})
+
+const every = (from: number, to: number, series: string): Given[] => Array.from({ length: Math.ceil((to - from) / 10) }, (_, i) => [from + 10 * i, series, 50 + normal(key(7), from + 10 * i)])
+const merged = (...parts: readonly Given[][]): Given[] => parts.flat().sort((a, b) => a[0] - b[0])
+
+t.test('gap: one metric goes on, the other does not: a row without a value says so while it lasts, once', async t => {
+  const out = through(hygiene(), merged(every(0, 60_000, 'pump/temp'), every(0, 50_000, 'pump/flow'), every(55_000, 60_000, 'pump/flow')))
+  const gaps = out.filter(r => said(r) !== undefined)
+  t.equal(gaps.length, 1)
+  const [{ series, at, value, hygiene_size: missed }] = gaps as [Got & { hygiene_size: number }]
+  t.ok(series === 'pump/flow' && Number.isNaN(value) && at > 50_020 && at < 50_200 && missed >= 3 && missed <= 12, JSON.stringify(gaps))
+  const place = out.indexOf(gaps[0])
+  t.ok(out[place - 1].at <= 50_200 && out[place - 1].series === 'pump/temp', 'it stands where it was found')
+})
+
+t.test('gap: a tick finds it when the whole device is silent, as soon as that is long enough for the series', async t => {
+  const b = bench(hygiene(), { idle: 30 })
+  b.give(merged(every(0, 50_000, 'pump/temp'), every(0, 50_000, 'slow/temp').filter((_, i) => i % 20 === 0)))
+  t.strictSame(b.wait(31).rows, [], 'three readings are not enough')
+  const found = [40, 80, 160, 400, 800, 1600, 3200].flatMap(s => b.wait(s).rows)
+  t.strictSame(found.map(r => [r.series, said(r)]), [['pump/temp', 'gap'], ['slow/temp', 'gap']])
+  const back = b.give([[56_400, 'pump/temp', 50], [56_410, 'pump/temp', 50.2]])
+  t.strictSame(back.map(r => r.hygiene), [0, 0], 'with the next reading it is over')
+})
+
+t.test('gap: an engine that was down finds nobody silent, neither then nor when it goes on', async t => {
+  const lost = (down: boolean) => {
+    const b = bench(hygiene())
+    b.give(merged(every(0, 50_000, 'pump/temp'), every(0, 50_000, 'pump/flow').filter((_, i) => i % 4 === 0)))
+    if (down) b.down(5000)
+    return [...b.wait(1).rows, ...b.give(merged(every(55_000, 56_000, 'pump/temp'), every(55_020, 56_000, 'pump/flow').filter((_, i) => i % 4 === 0)))].filter(r => said(r) !== undefined)
+  }
+  t.strictSame(lost(true), [])
+  t.strictSame(new Set(lost(false).map(r => [r.series, said(r)].join())), new Set(['pump/temp,gap', 'pump/flow,gap']), 'but a pause that nobody explains is one')
+})
+
+t.test('gap: what comes in records of an hour, metric by metric, has none', async t => {
+  const b = bench(hygiene())
+  for (let record = 0; record < 120; record++) {
+    const hour = record >> 1, batch = b.batch(every(3600 * hour, 3600 * (hour + 1), record % 2 === 0 ? 'pump/temp' : 'pump/flow'))
+    const out = b.stage.process(new Batch({ ...batch, position: batch.position.map(() => record), progress: { ...batch.progress, position: batch.progress.position.map(() => record) } }))
+    t.ok(out.columns.hygiene.every((code: number) => !(code > 0)) && out.length === batch.length, `record ${record}`)
+  }
+})
+
+t.test('a reading without a finite value is no reading', async t => {
+  const whole = rows(noise(600, 5)), out = through(hygiene(), each(noise(600, 5)).flatMap(([at, series, x]): Given[] => [[at, series, NaN], [at, series, x], [at, series, Infinity]]))
+  t.strictSame(out.filter((_, i) => i % 3 === 1), whole)
+  t.ok(out.filter((_, i) => i % 3 !== 1).every(r => Number.isNaN(r.hygiene)))
+})
+
+t.test('a long stream with faults in pieces, with snapshots and beside other series, gives the same', async t => {
+  const mixed = merged(every(0, 60_000, 'a/x'), every(0, 60_000, 'a/y'), every(0, 60_000, 'b/x')).flatMap(([at, series, x]): Given[] => {
+    const i = at / 10
+    if (series !== 'a/x') return [[at, series, x]]
+    if (i > 3000 && i < 3100) return []
+    return [[i > 4000 && i < 4100 ? at - 300 : at, series, i > 2000 && i < 2040 ? 50 : i > 5500 ? 10 * x : i === 1000 ? 80 : x]]
+  })
+  const expected = bench(hygiene()).give(mixed)
+  const b = bench(hygiene()), got: Got[] = []
+  for (let i = 0, size = 1; i < mixed.length; i += size, size = size * 3 % 1009) {
+    got.push(...b.give(mixed.slice(i, i + size)))
+    b.restart()
+  }
+  t.ok(new Set(expected.map(said)).size >= 6, [...new Set(expected.map(said))].join())
+  t.strictSame(got, expected)
+})
+
+t.test('options that cannot be meant are refused', async t => {
+  t.throws(() => hygiene({ min: 2, max: 1 }), /min 2 is above max 1/)
+  t.throws(() => hygiene({ every: '0s' }), /every must be longer than nothing/)
+})
