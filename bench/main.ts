@@ -4,15 +4,17 @@ import { calibration } from './calibration.ts'
 import { continuousAggregate } from './continuous-aggregate.ts'
 import { features } from './features.ts'
 import { detect } from './detect.ts'
+import { forecasting } from './forecast.ts'
 import { ingest } from './ingest.ts'
 import { keep } from './keep.ts'
 import { kill } from './kill.ts'
 import type { Benchmark, Figures, Options } from './measure.ts'
 import { operators } from './operators.ts'
 import { nab } from './nab.ts'
+import { thresholdTime } from './threshold-time.ts'
 import { wal } from './wal.ts'
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect }
+const benchmarks: Readonly<Record<string, Benchmark>> = { operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, forecast: forecasting, 'threshold-time': thresholdTime }
 
 const args = process.argv.slice(2), name = args.find(a => !a.startsWith('-'))
 const given = read(name)

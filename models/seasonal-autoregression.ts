@@ -59,7 +59,7 @@ export class SeasonalAutoregression {
     const n = m[at + N], seen = ++m[at + SEEN], mean = seen === 1 ? m[at + MEAN] = value : m[at + MEAN], spread = m[at + SPREAD]
     if (n > 0 && spread > 0) {
       this.recall(m, at)
-      const target = (value - mean) / spread, error = target - this.expected(m, at, this.length, mean, spread), size = m[at + SIZE]
+      const error = (value - mean) / spread - this.expected(m, at, mean, spread), size = m[at + SIZE]
       const limit = seen > this.season + FIRST ? CLIP * size : Infinity
       rls.learn(m, at + WEIGHTS, this.x, error > limit ? limit : error < -limit ? -limit : error, 1 - 1 / this.memory, 1 / RIDGE, this.gain)
       m[at + SIZE] = size === 0 ? Math.abs(error) : size + (Math.abs(error) - size) * Math.max(1 / seen, 1 / this.memory)
@@ -82,13 +82,17 @@ export class SeasonalAutoregression {
     if (m[at + N] > 0) this.push(m, at, this.extend(m, at, 1)[this.length])
   }
 
-  /** The past and so many steps ahead, each within low and high; undefined when there is no past. */
+  /** Fills path with the past and so many steps ahead, each within low and high; with NaN when there is no past. */
   extend (m: Float64Array, at: number, ahead: number): Float64Array {
-    const { path, length } = this, low = this.low(m, at), high = this.high(m, at), mean = m[at + MEAN], spread = m[at + SPREAD]
+    const { path, length, lags } = this, d = lags.length, w = at + WEIGHTS, low = this.low(m, at), high = this.high(m, at), mean = m[at + MEAN], spread = m[at + SPREAD]
     if (m[at + N] === 0) return path.fill(NaN)
     this.recall(m, at)
     for (let t = length; t < length + ahead; t++) {
-      const next = spread > 0 ? mean + spread * this.expected(m, at, t, mean, spread) : path[t - this.season]
+      let next = path[t - this.season]
+      if (spread > 0) {
+        next = mean + m[w + d] * spread
+        for (let k = 0; k < d; k++) next += m[w + k] * (path[t - lags[k]] - mean)
+      }
       path[t] = next > high ? high : next < low ? low : next
     }
     return path
@@ -98,9 +102,10 @@ export class SeasonalAutoregression {
   low (m: Float64Array, at: number): number { return m[at + LOW] - Math.sqrt(m[at + SQUARE]) }
   high (m: Float64Array, at: number): number { return m[at + HIGH] + Math.sqrt(m[at + SQUARE]) }
 
-  private expected (m: Float64Array, at: number, t: number, mean: number, spread: number): number {
-    const { x, lags, path } = this, d = lags.length, by = 1 / spread
-    for (let k = 0; k < d; k++) x[k] = (path[t - lags[k]] - mean) * by
+  /** What was expected of the step that comes, as a deviation; leaves in x what it was told from. */
+  private expected (m: Float64Array, at: number, mean: number, spread: number): number {
+    const { x, lags, path, length } = this, d = lags.length
+    for (let k = 0; k < d; k++) x[k] = (path[length - lags[k]] - mean) / spread
     x[d] = 1
     return rls.expected(m, at + WEIGHTS, x)
   }

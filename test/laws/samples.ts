@@ -4,7 +4,7 @@ import * as operators from '../../operators/index.ts'
 import { features as running } from '../../models/features.ts'
 import { features } from '../../operators/windows/features.ts'
 
-const { across, anomaly, count, hopping, session, sliding, where, scale, derive, deadband, validate, dedupe, ewma, zscore, tumbling, threshold } = operators
+const { across, anomaly, count, hopping, session, sliding, where, scale, derive, deadband, validate, dedupe, ewma, forecast, rul, zscore, tumbling, threshold } = operators
 
 const everything = { features: [...features], above: 1, bands: [[0, 0.1], [0.1, 1]], envelope: [[0, 0.2]] } as const
 
@@ -21,6 +21,8 @@ export const samples: Partial<Record<keyof typeof operators, (() => Operator)[]>
   zscore: [() => zscore({ over: '10s', samples: 3 }), () => zscore({ over: '1m', samples: 2, floor: 0.5 })],
   tumbling: [() => tumbling({ every: '10s' }), () => tumbling({ every: '7s', ...everything, offset: '2s' }), () => tumbling({ every: '40s', features: ['spectral_entropy', 'autocorrelation', 'mad'] }), () => tumbling({ every: '1m', features: ['last'], zone: 'Asia/Kolkata' })],
   hopping: [() => hopping({ size: '10s', every: '4s' }), () => hopping({ size: '9s', every: '3s', ...everything, offset: '1s' }), () => hopping({ size: '1m', every: '20s', zone: 'America/St_Johns', features: ['slope', 'mean_linear', 'p90'] })],
+  forecast: [() => forecast({ every: '1s', seasons: ['4s'], horizons: [1, 3] }), () => forecast({ every: '2s', seasons: [], level: 0.5 }), () => forecast({ every: '1s', seasons: ['2s', '6s'], horizons: [5], level: 0.8 })],
+  rul: [() => rul({ above: 30, samples: 10 }), () => rul({ below: -5, over: '10s', samples: 10 })],
   session: [() => session({ gap: '4s' }), () => session({ gap: '9s', ...everything }), () => session({ gap: '40s', features: ['count', 'mean_held', 'mad', 'autocorrelation'] })],
   count: [() => count({ readings: 3 }), () => count({ readings: 4, ...everything }), () => count({ readings: 1, features: ['last', 'median'] })],
   sliding: [() => sliding({ over: '10s' }), () => sliding({ over: '4s', features: [...running], above: 1 })],
