@@ -3,6 +3,7 @@ import { Forecaster } from '../models/forecaster.ts'
 
 const LARGEST = 1e100                // of values: squares stay finite
 const MOST = 2016                    // steps of a season: a week of five minutes
+const FARTHEST = 2500                // steps of all horizons together: 380 KB for a series
 const columns = (horizon: number) => [`forecast_${horizon}`, `forecast_${horizon}_low`, `forecast_${horizon}_high`, `forecast_${horizon}_coverage`, `forecast_${horizon}_relative`] as const
 interface Plan { readonly every: number, readonly seasons: readonly number[], readonly horizons: readonly number[], readonly level: number }
 
@@ -18,7 +19,8 @@ function check ({ every, seasons, horizons }: Plan): string | undefined {
   if (!(every > 0)) return 'every must be longer than nothing'
   const odd = seasons.find((season, i) => season % every !== 0 || season / every < 2 || season / every > MOST || (i > 0 && season % seasons[i - 1] !== 0) || season === seasons[i - 1])
   if (odd !== undefined) return `seasons: each must be 2 to ${MOST} steps of \`every\` long and a multiple of the one before; ${odd / every} steps are not (aggregate to longer steps, or leave it out)`
-  return horizons.some(h => h > MOST) ? `horizons: at most ${MOST} steps` : undefined
+  const sum = horizons.reduce((a, b) => a + b)
+  return sum > FARTHEST ? `horizons: together at most ${FARTHEST} steps, as every forecast waits for its step; these are ${sum}` : undefined
 }
 
 /**
@@ -43,6 +45,7 @@ export const forecast = defineOperator({
   }),
   adds: ({ horizons }): string[] => horizons.flatMap(columns),
   perSeries: options => ({ memory: forecasterOf(options).shape }),
+  tuning: ['level'],
   check,
 
   process (batch, options, { memory: { data, width } }) {

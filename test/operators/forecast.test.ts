@@ -129,5 +129,6 @@ t.test('says what is wrong with its options', async t => {
   wrong({ every: '1s' }, /86400 steps are not/)
   wrong({ horizons: [0] }, /horizons/)
   wrong({ horizons: [] }, /horizons/)
+  wrong({ horizons: [1000, 2000] }, /together at most 2500 steps.*these are 3000/)
   wrong({ level: 1 }, /level/)
 })
