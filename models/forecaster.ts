@@ -15,7 +15,7 @@
  * A step that does not come is bridged: the experts go on as they expected, and nothing is learned. What was longer ago than
  * two of the longest season is taken as the same phase of the season before.
  *
- * Numbers with seasons of 24 and 168 steps: 912, and 40 + 19 h for each horizon h.
+ * Numbers with seasons of 24 and 168 steps: 912, and 64 + 19 h for each horizon h.
  */
 import * as conformal from './conformal.ts'
 import * as smoothing from './holt-winters.ts'
@@ -24,6 +24,7 @@ import * as mixture from './mixture.ts'
 import { SeasonalAutoregression } from './seasonal-autoregression.ts'
 
 const LEAST = 100                    // steps that errors and weights of experts go back, or two of the longest season
+const PARTS = 24                     // of a season, at most: hours of a day
 const LONGER = 6                     // times that, what is learned by the autoregression goes back
 const N = 0, NEWEST = 1, FIRST = 2, OWN = 3
 const TARGET = 0, COMBINED = 1, GIVEN = 2, HALF = 3, EXPERTS = 4       // of a forecast that waits for its step
@@ -41,6 +42,7 @@ export class Forecaster {
   private readonly horizons: readonly number[]
   private readonly level: number
   private readonly memory: number
+  private readonly parts: number         // of the shortest season, that errors are told apart by
   private readonly experts: number
   private readonly baselines: number
   private readonly linear: SeasonalAutoregression
@@ -63,6 +65,7 @@ export class Forecaster {
     this.linear = ar()
     this.log = ar()
     this.baselines = this.seasons.length + 1
+    this.parts = Math.min(PARTS, this.seasons[0])
     this.experts = this.baselines + smoothing.bank.length + 4
     this.logAt = OWN + this.linear.width
     this.bankAt = this.logAt + this.log.width
@@ -99,7 +102,8 @@ export class Forecaster {
 
   /** Where the conformal part of a horizon stands, and its forecasts that wait. */
   private get interval (): number { return mixture.sizeOf(this.experts, this.baselines) }
-  private get waiting (): number { return this.interval + conformal.CONFORMAL }
+  private get waiting (): number { return this.interval + conformal.sizeOf(this.parts) }
+  private part (step: number): number { return Math.floor(mod(step, this.seasons[0]) * this.parts / this.seasons[0]) }
   private slot (k: number, at: number, step: number): number { return at + this.horizonAt[k] + this.waiting + mod(step, this.horizons[k]) * (EXPERTS + this.experts) }
 
   private score (m: Float64Array, at: number, step: number, value: number): void {
@@ -107,7 +111,7 @@ export class Forecaster {
       const place = at + this.horizonAt[k], slot = this.slot(k, at, step), half = m[slot + HALF]
       if (m[slot + TARGET] !== step) continue
       const error = value - m[slot + GIVEN]
-      conformal.learn(m, place + this.interval, error, half === half ? Math.abs(error) <= half : undefined, this.level, this.horizons[k], this.memory)
+      conformal.learn(m, place + this.interval, error, half === half ? Math.abs(error) <= half : undefined, this.level, this.horizons[k], this.memory, this.part(step), this.parts)
       mixture.learn(m, place, m, slot + EXPERTS, this.experts, this.baselines, m[slot + COMBINED], value, this.memory)
     }
   }
@@ -148,7 +152,7 @@ export class Forecaster {
       m[slot + TARGET] = step + h
       m[slot + COMBINED] = combined
       m[slot + GIVEN] = this.point[k] = relative < 1 ? combined : m[slot + EXPERTS + mixture.best(m, place, this.baselines)]
-      m[slot + HALF] = this.half[k] = conformal.half(m, place + this.interval, this.level)
+      m[slot + HALF] = this.half[k] = conformal.half(m, place + this.interval, this.level, this.memory, this.part(step + h), this.parts)
       this.coverage[k] = conformal.coverage(m, place + this.interval)
       this.relative[k] = relative
     }
