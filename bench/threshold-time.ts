@@ -1,11 +1,13 @@
 import { key, normal, uniform } from '../models/random.ts'
+import { wiener } from '../models/wiener.ts'
 import { rul } from '../operators/index.ts'
 import { columnsOf, type Series } from './drive.ts'
-import { round, type Benchmark } from './measure.ts'
+import { cpuOf, mustEqual, round, spread, type Benchmark } from './measure.ts'
 
 const HOUR = 3_600_000, DAY = 24, BEGIN = Date.UTC(2026, 0, 1), LONGEST = 500 * DAY
 const THRESHOLD = 100, DRIFT = 1 / DAY, SPREAD = 0.3, WANDER = 2 / Math.sqrt(DAY), NOISE = 0.5, LEAST = 0.2
 const INSPECTED = 10 * DAY           // hours
+const SAMPLES = 30                   // readings before the first rate, by default
 
 interface Unit extends Series { readonly fails: number }      // hour of the first passage; Infinity when it does not come
 
@@ -45,6 +47,21 @@ export function inspect (seed: number, count: number, trend: number) {
   return { inspections, spoken, early, late }
 }
 
+const READINGS = 20_000, ROUNDS = 5
+
+/** CPU time of a reading for which it speaks. */
+function cost (): number {
+  let x = 0
+  const k = key(1), value = Float64Array.from({ length: READINGS }, (_, i) => x += DRIFT + WANDER * normal(k, i)), series = { name: '0', time: value.map((_, i) => BEGIN + i * HOUR), value }
+  const taken = Array.from({ length: ROUNDS + 1 }, () => {
+    let columns: { readonly rul_rate: Float64Array }[] = []
+    const ns = cpuOf(() => { columns = columnsOf(rul({ above: 10 * x, over: '365d' }), [series]) })
+    mustEqual('the number of rates', columns[0].rul_rate.filter(rate => !Number.isNaN(rate)).length, READINGS - SAMPLES + 1)
+    return ns / READINGS
+  })
+  return spread(taken.slice(1)).median
+}
+
 export const thresholdTime: Benchmark = {
   summary: 'the operator rul on simulated Wiener degradation: how often the time to the threshold lies between its 10 and 90 %',
   unit: 'all units',
@@ -56,7 +73,8 @@ export const thresholdTime: Benchmark = {
     const { inspections, spoken, early, late } = inspect(seed, units, 1), idle = inspect(seed, units, 0)
     return [{
       coverage_80: round((spoken - early - late) / spoken), before_p10: round(early / spoken), after_p90: round(late / spoken),
-      spoken: round(spoken / inspections), spoken_without_trend: round(idle.spoken / idle.inspections), units, inspections
+      spoken: round(spoken / inspections), spoken_without_trend: round(idle.spoken / idle.inspections), units, inspections,
+      ns_per_reading: round(cost()), bytes_per_series: 8 * Object.keys(wiener).length
     }]
   }
 }
