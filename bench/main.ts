@@ -8,6 +8,7 @@ import { features } from './features.ts'
 import { detect } from './detect.ts'
 import { device } from './device.ts'
 import { forest } from './forest.ts'
+import { forecasting } from './forecast.ts'
 import { ingest } from './ingest.ts'
 import { keep } from './keep.ts'
 import { kill } from './kill.ts'
@@ -16,9 +17,13 @@ import { operators } from './operators.ts'
 import { nab } from './nab.ts'
 import { skab } from './skab.ts'
 import { tep } from './tep.ts'
+import { thresholdTime } from './threshold-time.ts'
 import { wal } from './wal.ts'
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep, 'faults-found': faultsFound, cost }
+const benchmarks: Readonly<Record<string, Benchmark>> = {
+  operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
+  'faults-found': faultsFound, cost, forecast: forecasting, 'threshold-time': thresholdTime
+}
 
 const args = process.argv.slice(2), name = args.find(a => !a.startsWith('-'))
 const given = read(name)

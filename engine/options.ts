@@ -36,7 +36,8 @@ export function span (ms: number): string {
 export type Values<P extends TProperties> = Static<TObject<P>>
 /** What an author writes: spans as text, everything with a default may be left out. */
 export type Given<P extends TProperties> = { readonly [K in keyof P]?: Written<Static<P[K]>> | undefined }
-type Written<T> = [T] extends [Milliseconds] ? ([Milliseconds] extends [T] ? (typeof brand extends keyof T ? string : T) : T) : T
+type Written<T> = IsSpan<T> extends true ? string : [T] extends [readonly (infer E)[]] ? (IsSpan<E> extends true ? readonly string[] : T) : T
+type IsSpan<T> = [T] extends [Milliseconds] ? ([Milliseconds] extends [T] ? (typeof brand extends keyof T ? true : false) : false) : false
 
 /** One thing that is wrong with options: where (path inside them), what, and what would be right. */
 export interface Problem { readonly code: Code, readonly path: readonly string[], readonly message: string, readonly help?: string | undefined, readonly key?: boolean }

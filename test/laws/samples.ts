@@ -4,7 +4,7 @@ import * as operators from '../../operators/index.ts'
 import { features as running } from '../../models/features.ts'
 import { features } from '../../operators/windows/features.ts'
 
-const { across, anomaly, count, hopping, hotelling, hygiene, peers, session, sliding, where, scale, derive, deadband, validate, dedupe, ewma, forest, loda, zscore, tumbling, threshold } = operators
+const { across, anomaly, count, hopping, hotelling, hygiene, peers, session, sliding, where, scale, derive, deadband, validate, dedupe, ewma, forest, loda, forecast, rul, zscore, tumbling, threshold } = operators
 
 const everything = { features: [...features], above: 1, bands: [[0, 0.1], [0.1, 1]], envelope: [[0, 0.2]] } as const
 
@@ -26,6 +26,8 @@ export const samples: Partial<Record<keyof typeof operators, (() => Operator)[]>
   hotelling: [() => hotelling({ columns: ['value', 'given'] }), () => hotelling({ columns: ['given', 'value', 'flow'], samples: 76, hold: '4s', memory: 100 })],
   forest: [() => forest({ columns: ['value'] }), () => forest({ columns: ['given', 'value', 'flow'], reservoir: 64, trees: 10, sample: 16, seed: 7 })],
   loda: [() => loda({ columns: ['value'], lines: 10 }), () => loda({ columns: ['given', 'value', 'flow'], lines: 12, memory: 100, seed: 7 })],
+  forecast: [() => forecast({ every: '1s', seasons: ['4s'], horizons: [1, 3] }), () => forecast({ every: '2s', seasons: [], level: 0.5 }), () => forecast({ every: '1s', seasons: ['2s', '6s'], horizons: [5], level: 0.8 })],
+  rul: [() => rul({ above: 30, samples: 10 }), () => rul({ below: -5, over: '10s', samples: 10 })],
   session: [() => session({ gap: '4s' }), () => session({ gap: '9s', ...everything }), () => session({ gap: '40s', features: ['count', 'mean_held', 'mad', 'autocorrelation'] })],
   count: [() => count({ readings: 3 }), () => count({ readings: 4, ...everything }), () => count({ readings: 1, features: ['last', 'median'] })],
   sliding: [() => sliding({ over: '10s' }), () => sliding({ over: '4s', features: [...running], above: 1 })],

@@ -1,0 +1,80 @@
+import { key, normal, uniform } from '../models/random.ts'
+import { wiener } from '../models/wiener.ts'
+import { rul } from '../operators/index.ts'
+import { columnsOf, type Series } from './drive.ts'
+import { cpuOf, mustEqual, round, spread, type Benchmark } from './measure.ts'
+
+const HOUR = 3_600_000, DAY = 24, BEGIN = Date.UTC(2026, 0, 1), LONGEST = 500 * DAY
+const THRESHOLD = 100, DRIFT = 1 / DAY, SPREAD = 0.3, WANDER = 2 / Math.sqrt(DAY), NOISE = 0.5, LEAST = 0.2
+const INSPECTED = 10 * DAY           // hours
+const SAMPLES = 30                   // readings before the first rate, by default
+
+interface Unit extends Series { readonly fails: number }      // hour of the first passage; Infinity when it does not come
+
+/**
+ * A unit that degrades as a Wiener process with a drift of its own, in hours until it has failed, read with noise. Units drift by
+ * a lognormal number around 1 a day, 30 % apart; the process wanders by 2 in a day, so a unit lasts 100 days, 20 % more or less.
+ * With `trend` 0 they only wander.
+ */
+function unit (k: number, name: string, trend: number): Unit {
+  const drift = trend * DRIFT * Math.max(LEAST, Math.exp(SPREAD * normal(k, 0) - SPREAD * SPREAD / 2)), value: number[] = [], chance = key(k, 1), noise = key(k, 2)
+  let x = 0, fails = Infinity
+  for (let hour = 0; hour < LONGEST && fails === Infinity; hour++) {
+    value.push(x + NOISE * normal(noise, hour))
+    const next = x + drift + WANDER * normal(k, hour + 1)
+    // A path between two hours passes the threshold with this probability, also when it ends below.
+    const passed = next >= THRESHOLD || uniform(chance, hour) < Math.exp(-2 * (THRESHOLD - x) * (THRESHOLD - next) / WANDER ** 2)
+    if (passed) fails = hour + (next >= THRESHOLD ? (THRESHOLD - x) / (next - x) : 0.5)
+    x = next
+  }
+  return { name, fails, time: Float64Array.from(value, (_, hour) => BEGIN + hour * HOUR), value }
+}
+
+/** What the operator says at every tenth day of units that have not failed: how often it speaks, and where the failure then falls. */
+export function inspect (seed: number, count: number, trend: number) {
+  const units = Array.from({ length: count }, (_, u) => unit(key(seed, trend, u), `${u}`, trend))
+  let inspections = 0, spoken = 0, early = 0, late = 0
+  columnsOf(rul({ above: THRESHOLD, over: '365d' }), units).forEach(({ rul_p10: p10, rul_p90: p90 }, u) => {
+    for (let hour = INSPECTED; hour < p10.length; hour += INSPECTED) {
+      inspections++
+      if (Number.isNaN(p10[hour])) continue
+      const left = (units[u].fails - hour) * HOUR / 1000
+      spoken++
+      if (left < p10[hour]) early++
+      if (left > p90[hour]) late++
+    }
+  })
+  return { inspections, spoken, early, late }
+}
+
+const READINGS = 20_000, ROUNDS = 5
+
+/** CPU time of a reading for which it speaks. */
+function cost (): number {
+  let x = 0
+  const k = key(1), value = Float64Array.from({ length: READINGS }, (_, i) => x += DRIFT + WANDER * normal(k, i)), series = { name: '0', time: value.map((_, i) => BEGIN + i * HOUR), value }
+  const taken = Array.from({ length: ROUNDS + 1 }, () => {
+    let columns: { readonly rul_rate: Float64Array }[] = []
+    const ns = cpuOf(() => { columns = columnsOf(rul({ above: 10 * x, over: '365d' }), [series]) })
+    mustEqual('the number of rates', columns[0].rul_rate.filter(rate => !Number.isNaN(rate)).length, READINGS - SAMPLES + 1)
+    return ns / READINGS
+  })
+  return spread(taken.slice(1)).median
+}
+
+export const thresholdTime: Benchmark = {
+  summary: 'the operator rul on simulated Wiener degradation: how often the time to the threshold lies between its 10 and 90 %',
+  unit: 'all units',
+  options: { seed: { type: 'string', default: '1' }, units: { type: 'string', default: '1000' } },
+  check ({ seed, units }) { for (const [name, text] of Object.entries({ seed, units })) if (!/^\d+$/.test(text)) throw new Error(`--${name} ${text}: must be a whole number`) },
+  async run (say, options) {
+    const [seed, units] = [options.seed, options.units].map(Number)
+    say(`${units} units that degrade, and as many that only wander, looked at every tenth day until they fail`)
+    const { inspections, spoken, early, late } = inspect(seed, units, 1), idle = inspect(seed, units, 0)
+    return [{
+      coverage_80: round((spoken - early - late) / spoken), before_p10: round(early / spoken), after_p90: round(late / spoken),
+      spoken: round(spoken / inspections), spoken_without_trend: round(idle.spoken / idle.inspections), units, inspections,
+      ns_per_reading: round(cost()), bytes_per_series: 8 * Object.keys(wiener).length
+    }]
+  }
+}

@@ -1,0 +1,134 @@
+import t from 'tap'
+import { key, normal, uniform } from '../../models/random.ts'
+import { forecast } from '../../operators/forecast.ts'
+import { bench, each, through, type Given, type Got } from './table.ts'
+
+const day = [0, 1, 3, 7, 9, 8, 5, 2]
+const short = { every: '1s', seasons: ['8s'] }
+const seasonal = (n: number, seed: number, noise = 0.5) => Array.from({ length: n }, (_, i) => 20 + day[i % 8] + noise * normal(key(seed), i))
+const rows = (values: readonly number[], options: Parameters<typeof forecast>[0] = {}) => through(forecast({ ...short, ...options }), each(values))
+/** Mean absolute error of the forecasts H steps ahead from row `from` on, and that of some other rule. */
+function errors (out: readonly Got[], h: number, from: number, rule: (i: number) => number) {
+  let own = 0, other = 0
+  for (let i = from; i + h < out.length; i++) {
+    own += Math.abs(out[i + h].value - (out[i][`forecast_${h}`] as number))
+    other += Math.abs(out[i + h].value - rule(i))
+  }
+  return { own, other, ratio: own / other }
+}
+
+t.test('learns a season and forecasts it: nearly as well as if the season were known', async t => {
+  const out = rows(seasonal(1500, 1), { horizons: [1, 5, 12] })
+  for (const h of [1, 5, 12]) {
+    const { ratio } = errors(out, h, 500, i => 20 + day[(i + h) % 8])
+    t.ok(ratio > 0.9 && ratio < 1.12, `${h} ahead: ${ratio}`)
+  }
+})
+
+t.test('begins at the first value, and has the season after a few of them', async t => {
+  const out = rows([...day, ...day, ...day, ...day, ...day, ...day], { horizons: [1, 8] })
+  t.equal(out[0].forecast_8, 0)
+  t.ok(out.every(r => Number.isFinite(r.forecast_1) && Number.isFinite(r.forecast_8)))
+  for (let i = 32; i < 47; i++) t.ok(Math.abs(out[i].forecast_1 as number - day[(i + 1) % 8]) < 0.5, `${i}: ${out[i].forecast_1}`)
+})
+
+t.test('a season longer than the series is no harm', async t => {
+  const values = seasonal(60, 2)
+  const with168 = rows(values, { seasons: ['8s', '160s'], horizons: [4] }), alone = rows(values, { horizons: [4] })
+  const rule = (i: number) => 20 + day[(i + 4) % 8]
+  t.ok(errors(with168, 4, 30, rule).ratio < 1.1 * errors(alone, 4, 30, rule).ratio + 0.1)
+})
+
+t.test('the interval holds as often as it says, and the column says how often that was', async t => {
+  for (const level of [0.8, 0.95]) {
+    const h = 3, out = rows(seasonal(4000, 3), { horizons: [h], level }), low = `forecast_${h}_low`, high = `forecast_${h}_high`, coverage = `forecast_${h}_coverage`
+    let given = 0, held = 0
+    for (let i = 0; i < out.length; i++) {
+      const before = out[i - h]
+      if (before !== undefined && !Number.isNaN(before[low])) {
+        given++
+        if (out[i].value >= (before[low] as number) && out[i].value <= (before[high] as number)) held++
+        t.ok(Math.abs(held / given - (out[i][coverage] as number)) < 1e-9)
+      } else t.ok(Number.isNaN(out[i][coverage]))
+    }
+    t.ok(Math.abs(held / given - level) < 0.01, `${level}: ${held / given}`)
+    const first = h + Math.round(1 / (1 - level)) - 1
+    t.ok(out.slice(0, first).every(r => Number.isNaN(r[low])) && !Number.isNaN(out[first][low]))
+  }
+})
+
+t.test('the gate: never much worse than the best baseline, and a baseline where the combination is behind', async t => {
+  for (const [what, next] of Object.entries({ walk: (x: number, z: number) => x + z, ramp: (x: number, z: number) => x + 1 + z / 5, season: (_: number, z: number, i: number) => day[i % 8] + z / 100 })) {
+    let x = 0
+    const values = Array.from({ length: 1200 }, (_, i) => x = next(x, normal(key(4), i), i)), h = 4, out = rows(values, { horizons: [h] })
+    const slope = (i: number) => i === 0 ? 0 : (values[i] - values[0]) / i
+    const drift = errors(out, h, 300, i => values[i] + h * slope(i)), naive = errors(out, h, 300, i => values[i + h - 8])
+    t.ok(drift.own <= 1.03 * Math.min(drift.other, naive.other), `${what}: ${drift.own} against ${drift.other}, ${naive.other}`)
+    for (let i = 50; i < out.length; i++) {
+      if (!(out[i][`forecast_${h}_relative`] as number >= 1)) continue
+      t.ok([values[i] + h * slope(i), values[i + h - 8]].some(y => Math.abs(y - (out[i][`forecast_${h}`] as number)) < 1e-9), `${what} ${i}`)
+    }
+  }
+})
+
+t.test('steps that do not come are bridged: the season goes on, also after longer than it remembers', async t => {
+  const values = seasonal(3000, 5, 0.1)
+  for (const gap of [1, 5, 8, 17, 1003]) {
+    const given = values.flatMap((x, i): Given[] => i >= 800 && i < 800 + gap ? [] : [[i, 'pump/temp', x]])
+    const out = through(forecast({ ...short, horizons: [3] }), given), r = out[800]
+    t.equal(r.at, 800 + gap)
+    t.ok(Math.abs(r.forecast_3 as number - 20 - day[(r.at + 3) % 8]) < 0.6, `${gap}: ${r.forecast_3}, not ${20 + day[(r.at + 3) % 8]}`)
+  }
+})
+
+t.test('values that are mostly zero: about their mean is expected', async t => {
+  const values = Array.from({ length: 3000 }, (_, i) => uniform(key(6), i) < 0.2 ? 5 + normal(key(7), i) : 0)
+  const out = rows(values, { horizons: [2] }).slice(1000), mean = out.reduce((sum, r) => sum + (r.forecast_2 as number), 0) / out.length
+  const squares = (rule: (i: number) => number) => out.slice(0, -2).reduce((sum, _, i) => sum + (values[1002 + i] - rule(i)) ** 2, 0)
+  t.ok(Math.abs(mean - 1) < 0.3, `${mean}`)
+  t.ok(squares(i => out[i].forecast_2 as number) < 0.9 * squares(i => values[1002 + i - 8]))
+})
+
+t.test('a row without a value, or of a step that has been, has none and teaches nothing', async t => {
+  const values = seasonal(200, 8), clean = rows(values)
+  const dirty = through(forecast(short), each(values).flatMap(([s, name, x], i) => i === 100 ? [[s, name, x], [s + 0.4, name, 99], [s - 5, name, 99], [s, name, NaN], [s, name, 1e300]] as const : [[s, name, x]] as const))
+  t.ok(dirty.slice(101, 105).every(r => Number.isNaN(r.forecast_1)))
+  t.strictSame(dirty.filter((_, i) => i < 101 || i > 104), clean)
+})
+
+t.test('nothing of the future is used', async t => {
+  const values = seasonal(600, 9), whole = rows(values, { horizons: [1, 7] })
+  t.strictSame(rows(values.slice(0, 300), { horizons: [1, 7] }), whole.slice(0, 300))
+})
+
+t.test('a constant series, and one that never ends to be wild, give finite forecasts', async t => {
+  t.ok(rows(Array.from({ length: 300 }, () => 5)).every(r => r.forecast_1 === 5))
+  t.ok(rows(Array.from({ length: 2000 }, (_, i) => 10 ** (30 * normal(key(10), i)))).every(r => Number.isFinite(r.forecast_1)))
+})
+
+t.test('a long stream in pieces, with a snapshot in its middle and beside another series, gives the same', async t => {
+  const step = () => forecast({ ...short, horizons: [1, 6] })
+  const mixed = seasonal(700, 11).flatMap((x, i): Given[] => [[i, 'a/x', x], [i, 'b/x', x * x - 500]])
+  const alone = through(step(), mixed.filter(r => r[1] === 'a/x'))
+  let b = bench(step())
+  const got: Got[] = []
+  for (let i = 0, size = 1; i < mixed.length; i += size, size = size * 3 % 101) {
+    got.push(...b.give(mixed.slice(i, i + size)))
+    const saved = structuredClone(b.stage.save())
+    b = bench(step(), { table: b.table })
+    b.stage.load(saved)
+  }
+  t.strictSame(got.filter(r => r.series === 'a/x'), alone)
+})
+
+t.test('says what is wrong with its options', async t => {
+  const wrong = (options: object, message: RegExp) => t.throws(() => forecast({ every: '1h', ...options }), { message })
+  wrong({ every: '0s' }, /every must be longer/)
+  wrong({ seasons: ['90m'] }, /seasons: each must be 2 to 2016 steps/)
+  wrong({ seasons: ['1d', '36h'] }, /a multiple of the one before/)
+  wrong({ every: '1s' }, /86400 steps are not/)
+  wrong({ horizons: [0] }, /horizons/)
+  wrong({ horizons: [] }, /horizons/)
+  wrong({ horizons: [1000, 2000] }, /together at most 2500 steps.*these are 3000/)
+  wrong({ level: 1 }, /level/)
+})
