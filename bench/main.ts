@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { calibration } from './calibration.ts'
 import { continuousAggregate } from './continuous-aggregate.ts'
+import { driftBench } from './drift.ts'
 import { features } from './features.ts'
 import { detect } from './detect.ts'
 import { ingest } from './ingest.ts'
@@ -10,9 +11,10 @@ import { kill } from './kill.ts'
 import type { Benchmark, Figures, Options } from './measure.ts'
 import { operators } from './operators.ts'
 import { nab } from './nab.ts'
+import { runLength } from './run-length.ts'
 import { wal } from './wal.ts'
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect }
+const benchmarks: Readonly<Record<string, Benchmark>> = { operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, drift: driftBench, 'run-length': runLength }
 
 const args = process.argv.slice(2), name = args.find(a => !a.startsWith('-'))
 const given = read(name)
