@@ -7,15 +7,16 @@
  *   js            Jensen-Shannon distance, root of the divergence in bits, less what chance adds likewise; 0 to 1
  *   wasserstein   area between the distribution functions (earth mover's distance), in standard deviations of the reference
  *
- * Whether chance could do that: by chi-square for two samples and by Kolmogorov and Smirnov, the smaller p-value times two
- * (Bonferroni), with n and m the effective numbers of readings: divided by the correlation time of the reference. The bins'
- * own correlation is weaker than that of values, so for correlated series the p-value is rather too large.
+ * Whether chance could do that: by chi-square for two samples, by Kolmogorov and Smirnov, and by Student's t for the means, the
+ * smallest p-value times three (Bonferroni), with n and m the effective numbers of readings: divided by the correlation time of the reference, and its standard error. The bins'
+ * own correlation is weaker than that of values, so for correlated series these p-values are rather too large; the degrees of
+ * freedom of t are those of the reference alone, from which its error is known.
  *
  * What moved: mean and spread of the newest panes, as many of them as say so most clearly, since a change within the window is not
  * in the older ones. Neither clearly: the shape. 896 bytes per series.
  */
 import { correlationTime } from './correlation-time.ts'
-import { chiSquare, kolmogorov } from './significance.ts'
+import { chiSquare, kolmogorov, student } from './significance.ts'
 
 export const BINS = 10, PANES = 5
 export const aspects = ['none', 'mean', 'spread', 'shape'] as const
@@ -43,6 +44,7 @@ const MOST = 1000                    // deviations, and ratio of spreads: what a
 /** Learns the reference from its values, in the order they came, at least 2. */
 export function refer (m: Float64Array, at: number, values: Float64Array): void {
   const n = values.length, mean = values.reduce((a, b) => a + b) / n
+  const { time, error } = correlationTime(values)
   let squares = 0, fourths = 0
   for (const x of values) { const square = (x - mean) ** 2; squares += square; fourths += square * square }
   const sorted = values.slice().sort(), edges = edgesOf(sorted), last = edges.length - 1
@@ -52,7 +54,7 @@ export function refer (m: Float64Array, at: number, values: Float64Array): void 
   m[at + MEAN] = mean
   m[at + DEVIATION] = Math.sqrt(squares / n)
   m[at + KURTOSIS] = squares > 0 ? n * fourths / (squares * squares) : 1
-  m[at + TIME] = correlationTime(values)
+  m[at + TIME] = Math.min(time + error, n)
   m[at + NUMBER] = n
   m.set(edges, at + EDGES)
   for (const x of sorted) {
@@ -118,8 +120,7 @@ export function compare (m: Float64Array, at: number): void {
   m[f + 1] = ks
   m[f + 2] = Math.sqrt(Math.max(js - chance / (8 * Math.LN2), 0))
   m[f + 3] = inDeviations(area, m[at + DEVIATION])
-  m[f + 4] = Math.min(1, 2 * Math.min(kolmogorov(ks, 1 / few), chiSquare(square / few, met - 1)))
-  moved(m, at)
+  m[f + 4] = Math.min(1, 3 * Math.min(kolmogorov(ks, 1 / few), chiSquare(square / few, met - 1), moved(m, at)))
 }
 
 /** Mean size of a straight line from a to b. */
@@ -134,8 +135,11 @@ function whole (m: Float64Array, at: number): Float64Array {
   return sum
 }
 
-/** Looks at the newest pane, the newest two and so on, for the clearest shift of the mean or change of the spread. */
-function moved (m: Float64Array, at: number): void {
+/**
+ * Looks at the newest pane, the newest two and so on, for the clearest shift of the mean or change of the spread. Gives the
+ * p-value of the shift of the whole window.
+ */
+function moved (m: Float64Array, at: number): number {
   const mean = m[at + MEAN], deviation = m[at + DEVIATION], time = m[at + TIME], few = 1 / m[at + NUMBER], tails = Math.max(m[at + KURTOSIS], UNIFORM) - 1
   const newest = m[at + SEEN] / m[at + FIRST + COUNT] - 1
   let n = 0, center = 0, squares = 0, clearest = CLEAR, aspect = 3, shift = 0, ratio = 1
@@ -157,6 +161,8 @@ function moved (m: Float64Array, at: number): void {
   m[f + 5] = shift
   m[f + 6] = ratio
   m[f + 7] = aspect
+  const all = m[at + NUMBER] + n, within = Math.sqrt((m[at + NUMBER] * deviation * deviation + squares) / all)
+  return center === mean ? 1 : student((center - mean) / (within * Math.sqrt(time * (few + 1 / n))), m[at + NUMBER] / time - 1)
 }
 
 const inDeviations = (x: number, deviation: number): number => x === 0 && deviation === 0 ? 0 : Math.max(-MOST, Math.min(x / deviation, MOST))

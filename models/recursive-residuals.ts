@@ -6,6 +6,8 @@
  * its normal equivalent is that of Wallace (1959), within 0.01 from 30 readings on. A reading is learned as at most CLIP
  * errors off, so that one wild reading does not change what is normal. 56 bytes per series.
  */
+import { normalOf } from './significance.ts'
+
 const CLIP = 3, FAR = 4              // errors of a reading; deviations of the one before it, beyond which it explains no more
 const FIRST = 30                     // readings from which on that holds
 const CONSISTENT = 1 / 0.9950073     // E[min(z^2, 9)] of a normal z
@@ -34,7 +36,7 @@ export function residual (m: Float64Array, at: number, x: number): number {
   m[at + PRODUCTS] += a * b * rest
   m[at + SQUARES] += b * b * rest
   if (n < 4 || error === 0) return 0
-  return scale > 0 ? Math.sign(error) * normal(Math.abs(error) / scale, freedom) : Math.sign(error) * LIMIT
+  return scale > 0 ? Math.sign(error) * Math.min(normalOf(Math.abs(error) / scale, freedom), LIMIT) : Math.sign(error) * LIMIT
 }
 
 /** Few readings make an autoregression look too weak (Kendall 1954). */
@@ -44,10 +46,4 @@ const unbiased = (slope: number, n: number): number => Math.min(slope + (1 + 3 *
 export function levelOf (m: Float64Array, at: number, mean: number): number {
   const square = m[at + BEFORES] * m[at + SQUARES], r = square > 0 ? m[at + PRODUCTS] / Math.sqrt(square) : 0
   return mean * Math.sqrt((1 + r) / (1 - r))
-}
-
-/** The normal number that is exceeded as rarely as this one of Student's t. */
-function normal (t: number, freedom: number): number {
-  const z = (8 * freedom + 1) / (8 * freedom + 3) * Math.sqrt(freedom * Math.log1p(t * t / freedom))
-  return z < LIMIT ? z : LIMIT
 }

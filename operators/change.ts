@@ -28,7 +28,7 @@ const method = <M extends Method>(name: M) => Type.Literal(name)
  *   cusum          cumulative sums, best for lasting shifts of the mean of about `shift`
  *   page_hinkley   the same idea against a running mean
  *   adwin          windows of every length, for shifts of any size; looks at every 32nd reading
- *   kswin          the last 30 readings against the 70 before, for spread and shape too
+ *   kswin          the last 30 readings against the 70 before, for large changes of spread and shape too
  *
  *   change           1 at the reading with which a change is found, else 0
  *   change_size      by how many standard deviations of the series its mean has moved, as far as can be told (`adwin` and

@@ -20,7 +20,7 @@ t.test('measures are those of numpy and scipy; the area on bins is near that of 
     current.forEach((x, i) => { t.equal(take(m, AT, x, current.length / PANES), i === current.length - 1, name) })
     compare(m, AT)
     for (const measure of measures) near(t, found(measure), expected[measure], measure === 'wasserstein' ? 0.03 + 0.03 * expected.wasserstein : 1e-12, `${name}: ${measure}`)
-    t.ok(found('p') <= 2 * expected.chi_square * (1 + 1e-6), `${name}: ${found('p')}, ${expected.chi_square}`)
+    t.ok(found('p') <= 3 * expected.chi_square * (1 + 1e-6), `${name}: ${found('p')}, ${expected.chi_square}`)
   }
 })
 
@@ -46,12 +46,12 @@ t.test('the correlation time is that of the process, at least in the middle of m
   for (const [r, n] of [[0, 500], [0.5, 500], [0.9, 1000], [0.9, 200]] as const) {
     const z = normal(100 * r + n), times = Array.from({ length: 200 }, () => {
       let x = z() / Math.sqrt(1 - r * r)
-      return correlationTime(Float64Array.from({ length: n }, () => x = r * x + z()))
+      return correlationTime(Float64Array.from({ length: n }, () => x = r * x + z())).time
     }).sort((a, b) => a - b)
     const exact = (1 + r) / (1 - r)
     near(t, times[100] / exact, 1, 0.2, `${r}, ${n}: median`)
     t.ok(times[20] > exact * 0.45, `${r}, ${n}: a tenth is below ${times[20]}`)
   }
-  t.equal(correlationTime(Float64Array.of(3, 3, 3)), 1)
-  t.equal(correlationTime(Float64Array.from({ length: 100 }, (_, i) => i % 2)), 1)
+  t.equal(correlationTime(Float64Array.of(3, 3, 3)).time, 1)
+  t.equal(correlationTime(Float64Array.from({ length: 100 }, (_, i) => i % 2)).time, 1)
 })

@@ -84,7 +84,7 @@ t.test('a sum tells when the shift began and how large it is', async t => {
       while (!detector.update(m, 0, z() - 1.5)) n++
       late += n / 200; after += detector.after / 200; size += detector.size / 200
     }
-    near(t, after, late, 1.5, `${what}: began`)
+    near(t, after, late, 2.5, `${what}: began`)
     near(t, size, -1.5, 0.25, `${what}: size`)
   }
 })
