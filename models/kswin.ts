@@ -2,7 +2,7 @@
  * The newest RECENT numbers against those of the last WINDOW before them, by the statistic of Kolmogorov and Smirnov (Raab,
  * Heusinger and Schleif 2020, Reactive soft prototype computing for concept drift streams, KSWIN). They draw as many of the
  * older ones by chance as are new; here all of them are compared, which needs no chance and knows more. It finds changes of
- * mean, spread and shape alike. Both parts are kept in ascending order too. 1,616 bytes per series.
+ * mean, spread and shape alike. Both parts are kept in ascending order too. 1,608 bytes per series.
  */
 import type { Detector } from './detector.ts'
 

@@ -2,7 +2,7 @@
  * The test of Page and Hinkley, two-sided (Page 1954; Hinkley 1971, Inference about the change-point from cumulative sum tests;
  * in this form Gama et al. 2014, A survey on concept drift adaptation): the sum of deviations from the running mean, less
  * `allowance`, against its least so far, and upside down. It began at that least value. `forget`: what the sum keeps at
- * each number. 88 bytes per series.
+ * each number. 80 bytes per series.
  */
 import type { Detector } from './detector.ts'
 
