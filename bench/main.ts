@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { calibration } from './calibration.ts'
 import { cost } from './cost.ts'
 import { continuousAggregate } from './continuous-aggregate.ts'
+import { driftBench } from './drift.ts'
 import { faultsFound } from './faults-found.ts'
 import { features } from './features.ts'
 import { detect } from './detect.ts'
@@ -15,6 +16,7 @@ import { kill } from './kill.ts'
 import type { Benchmark, Figures, Options } from './measure.ts'
 import { operators } from './operators.ts'
 import { nab } from './nab.ts'
+import { runLength } from './run-length.ts'
 import { skab } from './skab.ts'
 import { tep } from './tep.ts'
 import { thresholdTime } from './threshold-time.ts'
@@ -22,7 +24,7 @@ import { wal } from './wal.ts'
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
   operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
-  'faults-found': faultsFound, cost, forecast: forecasting, 'threshold-time': thresholdTime
+  'faults-found': faultsFound, cost, forecast: forecasting, 'threshold-time': thresholdTime, drift: driftBench, 'run-length': runLength
 }
 
 const args = process.argv.slice(2), name = args.find(a => !a.startsWith('-'))

@@ -1,10 +1,12 @@
 /** Every operator, by the name that YAML uses: a line each. */
 export { across } from './across.ts'
 export { anomaly } from './anomaly.ts'
+export { change } from './change.ts'
 export { count } from './count.ts'
 export { deadband } from './deadband.ts'
 export { dedupe } from './dedupe.ts'
 export { derive } from './derive.ts'
+export { drift } from './drift.ts'
 export { ewma } from './ewma.ts'
 export { forest } from './forest.ts'
 export { fault } from './fault.ts'

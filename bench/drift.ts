@@ -1,0 +1,131 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { key, normal } from '../models/random.ts'
+import { change, drift } from '../operators/index.ts'
+import { Batch, SeriesTable, type Operator } from '#engine'
+import { BATCH, columnsOf, type Series } from './drive.ts'
+import { alternate, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
+
+const SIZES = [100, 200, 500, 1000, 2000], RUN_LENGTH = 10_000, LEARNED = 1000, LATEST = 1000, TURN = 32
+const methods = ['cusum', 'page_hinkley', 'adwin', 'kswin'] as const
+
+/** Values with variance 1 and without any drift: number i of the process with this key. */
+type Process = (key: number) => (i: number) => number
+export const processes: Readonly<Record<string, Process>> = {
+  iid: k => i => normal(k, i),
+  'ar(0.9)': k => { let x = normal(k, 0); return i => x = 0.9 * x + Math.sqrt(1 - 0.81) * normal(k, i + 1) },
+  heavy: k => i => normal(k, 4 * i) / Math.hypot(normal(k, 4 * i + 1), normal(k, 4 * i + 2), normal(k, 4 * i + 3))      // Student's t(3) over the root of 3
+}
+
+const seriesOf = (count: number, length: (run: number) => number, value: (run: number) => (i: number) => number): Series[] => Array.from({ length: count }, (_, run) => {
+  const next = value(run)
+  return { name: `${run}`, time: Float64Array.from({ length: length(run) }, (_, i) => i * 1000), value: Float64Array.from({ length: length(run) }, (_, i) => next(i)) }
+})
+
+/** The share of runs in which drift is found between two readings, among those in which none was found before. */
+export function found (process: Process, n: number, runs: number, seed: number, shift: number, from: number, to: number): number {
+  const all = seriesOf(runs, () => to, run => { const next = process(key(seed, n, run)); return i => next(i) + (i >= from ? shift : 0) })
+  let alarms = 0, counted = 0
+  for (const { drift: column } of columnsOf(drift({ reference: n, current: n }), all)) {
+    const at = column.indexOf(1)
+    if (at >= 0 && at < from) continue
+    counted++
+    if (at >= 0) alarms++
+  }
+  return alarms / counted
+}
+
+/** Readings without a change, over changes that are found all the same. */
+export function runLengthOf (step: ReturnType<typeof change>, readings: number, seed: number): number {
+  const each = Math.min(readings, 1_000_000), count = Math.ceil(readings / each)
+  let changes = 0
+  for (let part = 0; part < count; part++) for (const { change } of columnsOf(step, seriesOf(1, () => each, () => { const k = key(seed, part); return i => normal(k, i) }))) for (const x of change) if (x === 1) changes++
+  return count * each / changes
+}
+
+/** Readings from a shift to its finding, Infinity when it is not found, in runs without a false change before it. */
+export function delaysOf (step: ReturnType<typeof change>, shift: number, runs: number, seed: number): number[] {
+  const at = (run: number) => LEARNED + run % TURN
+  const all = seriesOf(runs, run => at(run) + LATEST, run => { const k = key(seed, run); return i => normal(k, i) + (i >= at(run) ? shift : 0) })
+  return columnsOf(step, all).flatMap(({ change }, run) => {
+    const first = change.indexOf(1)
+    return first < 0 ? [Infinity] : first < at(run) ? [] : [first - at(run) + 1]
+  })
+}
+
+interface Match { readonly detector: string, readonly average_run_length: number, readonly delay: number }
+function river (): { readonly version: string, readonly detectors: readonly Match[] } {
+  const { river, matched: { detectors } } = JSON.parse(readFileSync(join('test', 'oracles', 'drift.json'), 'utf8')) as { river: string, matched: { detectors: Match[] } }
+  return { version: river, detectors }
+}
+
+const mean = (of: readonly number[]) => of.reduce((a, b) => a + b) / of.length
+
+/** Time and memory over 1,000 series that come in turn, learning included. */
+const SERIES = 1000, EACH = 2000, ROUNDS = 5, BYTES = 8
+function costs (): Figures[] {
+  const k = key(1), count = SERIES * EACH
+  const batches = Array.from({ length: Math.ceil(count / BATCH) }, (_, b) => {
+    const at = Float64Array.from({ length: Math.min(BATCH, count - b * BATCH) }, (_, i) => b * BATCH + i)
+    return new Batch({ time: at.map(i => Math.floor(i / SERIES) * 1000), series: Int32Array.from(at, i => i % SERIES), value: at.map(i => normal(k, i)) })
+  })
+  const steps: Record<string, { readonly step: Operator, readonly learned: string, readonly all: number }> = {
+    drift: { step: drift({ reference: 1000, current: 500 }), learned: 'drift_learned', all: 1500 },
+    ...Object.fromEntries(methods.map(method => [method, { step: change({ method, runLength: 1_000_000 }), learned: 'change_learned', all: 100 }]))
+  }
+  const taken = alternate(ROUNDS, Object.fromEntries(Object.entries(steps).map(([name, { step, learned, all }]) => [name, () => {
+    const stage = step.open({ series: tableOf(SERIES), late () {}, aggregated () {} })
+    let done = 0
+    for (const batch of batches) for (const x of (stage.process(batch).columns as Record<string, Float64Array>)[learned]) if (x === all) done++
+    if (!(done > 0.98 * SERIES * (EACH - all) && done <= SERIES * (EACH - all))) mustEqual(`readings of ${name} that were not learning`, done, SERIES * (EACH - all), 0.02)
+  }])))
+  return Object.entries(steps).map(([name, { step }]) => {
+    const { median, low, high } = spread(taken[name].map(ns => ns / count))
+    const stage = step.open({ series: tableOf(1), late () {}, aggregated () {} }), { series } = stage.save()
+    const bytes = Object.values(series).reduce((sum: number, cells) => sum + (cells instanceof Float64Array ? cells.length * BYTES : 0), 0)
+    return { case: `cost of ${name}`, ns_per_reading: round(median), bytes_per_series: bytes, ns_per_reading_spread: [round(low), round(high)] }
+  })
+}
+function tableOf (count: number): SeriesTable {
+  const table = new SeriesTable(count)
+  for (let s = 0; s < count; s++) table.id('bench', `${s}`, 'value')
+  return table
+}
+
+export const driftBench: Benchmark = {
+  summary: 'drift and change: false alarms, what is found, delay at an average run length of 10,000 beside that of river, cost',
+  unit: 'case',
+  options: {
+    seed: { type: 'string', default: '1' },
+    runs: { type: 'string', default: '1000' },           // of each case
+    readings: { type: 'string', default: '4000000' }     // that an average run length is taken over
+  },
+  check ({ seed, runs, readings }) {
+    for (const [name, text] of Object.entries({ seed, runs, readings })) if (!/^\d+$/.test(text)) throw new Error(`--${name} ${text}: must be a whole number`)
+    if (Number(readings) < 40 * RUN_LENGTH) throw new Error(`--readings ${readings}: an average run length of ${RUN_LENGTH} takes at least ${40 * RUN_LENGTH}`)
+  },
+  async run (say, options) {
+    const [seed, runs, readings] = [options.seed, options.runs, options.readings].map(Number), out: Figures[] = []
+    say(`false alarms: in the 2 n readings behind a reference of n, as a window of n slides over them; ${runs} runs each`)
+    for (const [name, process] of Object.entries(processes)) {
+      for (const n of SIZES) {
+        out.push({ case: name, n, false_alarm_rate: round(found(process, n, runs, key(seed, 1), 0, 0, 3 * n)) })
+        say(JSON.stringify(out.at(-1)))
+        if (name !== 'ar(0.9)' && found(process, n, 20, key(seed, 2), 30, 2 * n, 3 * n) < 1) throw new Error(`the answer is wrong: a shift of 30 sd is not found (${name}, ${n})`)
+      }
+    }
+    for (const [name, process] of Object.entries(processes)) for (const n of [500, 2000]) out.push({ case: `0.5 sd, ${name}`, n, found: round(found(process, n, runs, key(seed, 3), 0.5, 2 * n, 3 * n)) })
+    const { version, detectors } = river()
+    say(`delay on a shift of 1 sd behind ${LEARNED} readings; river is ${version}, by test/oracles/drift.py: ${detectors.map(d => `${d.detector} ${round(d.delay)} at ${round(d.average_run_length)}`).join(', ')}`)
+    const ofRiver = (name: string) => detectors.find(d => d.detector === name)!.delay, best = Math.min(ofRiver('adwin'), ofRiver('page_hinkley'))
+    for (const method of methods) {
+      const step = change({ method, runLength: RUN_LENGTH }), average = runLengthOf(step, readings, key(seed, 4)), delays = delaysOf(step, 1, runs, key(seed, 5)).sort((a, b) => a - b)
+      const met = delays.filter(Number.isFinite), share = met.length / delays.length
+      mustEqual(`the average run length of ${method}`, average, RUN_LENGTH, 0.4)
+      if (method !== 'kswin') mustEqual(`the share of shifts that ${method} finds within ${LATEST} readings`, share, 1, 0.01)
+      out.push({ case: method, average_run_length: round(average), delay: round(mean(met)), found: round(share), river_delay: round(method === 'adwin' || method === 'page_hinkley' ? ofRiver(method) : best), delay_p95: met[Math.floor(0.95 * met.length)] })
+      say(JSON.stringify(out.at(-1)))
+    }
+    return [...out, ...costs()]
+  }
+}
