@@ -1,0 +1,21 @@
+/** The look of the page, by day and by night. Colours of Okabe and Ito (2008), told apart by most eyes; shape says the same again. */
+export const style = `
+:root{color-scheme:light dark;--paper:#fdfdfc;--ink:#1d2329;--soft:#5b6670;--line:#d9dde0;--grid:#eceef0;--card:#f5f6f6;--series:#34414d;--range:#9cc4dc66;--score:#6a5a8c;--bound:#a8600a;--good:#00795c;--bad:#c2410c;--none:#868e96;--found:#00795c33;--missed:#c2410c2e}
+@media (prefers-color-scheme:dark){:root{--paper:#14181c;--ink:#e4e8eb;--soft:#9aa6b0;--line:#38424b;--grid:#232a31;--card:#1b2127;--series:#c3ced7;--range:#4f87a866;--score:#b6a5dc;--bound:#e0a34a;--good:#3cc49a;--bad:#ff8a5c;--none:#7a858e;--found:#3cc49a30;--missed:#ff8a5c33}}
+*{box-sizing:border-box}body{margin:0 auto;max-width:68rem;padding:2.5rem 1.5rem 5rem;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif;font-variant-numeric:tabular-nums}
+h1{font-size:1.7rem;line-height:1.2;margin:0;letter-spacing:-.01em;overflow-wrap:anywhere}h2{font-size:1.2rem;margin:3rem 0 .4rem;padding-top:1rem;border-top:1px solid var(--line)}h3{font-size:1rem;margin:1.8rem 0 .2rem;overflow-wrap:anywhere}
+p{margin:.4rem 0 .8rem;max-width:46rem}.lead{font-size:1.15rem;margin:.7rem 0 0}.soft,figcaption,footer{color:var(--soft);font-size:.9rem}a{color:inherit}nav{margin:.8rem 0 0;font-size:.9rem;color:var(--soft)}nav a{margin-right:1rem}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:1px;margin:1.6rem 0;background:var(--line);border:1px solid var(--line);border-radius:6px;overflow:hidden}.tiles div{background:var(--paper);padding:.9rem 1.1rem 1rem}.tiles dt{font-size:.85rem;color:var(--soft)}.tiles dd{margin:0}.tiles .figure{font-size:1.75rem;line-height:1.25;letter-spacing:-.02em}.tiles .figure small{font-size:1rem;letter-spacing:0}.tiles .soft{font-size:.85rem;line-height:1.4}
+.notes{margin:1.2rem 0;padding:.7rem 1.1rem .8rem 2.2rem;background:var(--card);border-radius:6px;font-size:.92rem}.notes li{overflow-wrap:anywhere}
+.scroll{overflow-x:auto}table{border-collapse:collapse;margin:.6rem 0 1rem;font-size:.92rem}th,td{padding:.28rem 1.2rem .28rem 0;text-align:left;vertical-align:top}th{font-weight:600;color:var(--soft);border-bottom:1px solid var(--line);white-space:nowrap}tbody th{color:var(--ink);font-weight:400;border-bottom:0;white-space:normal;overflow-wrap:anywhere}tbody tr+tr>*{border-top:1px solid var(--grid)}.number{text-align:right}caption{text-align:left;color:var(--soft);font-size:.9rem;padding-bottom:.2rem}
+figure{margin:.6rem 0 1.6rem}svg{display:block;width:100%;height:auto}details{font-size:.92rem}summary{cursor:pointer;color:var(--soft);font-size:.9rem}
+.legend{display:flex;flex-wrap:wrap;gap:.2rem 1.4rem;margin:.8rem 0;padding:0;list-style:none;font-size:.88rem;color:var(--soft)}.legend svg{display:inline-block;width:22px;height:14px;vertical-align:-2px;margin-right:.35rem}
+.good{color:var(--good)}.bad{color:var(--bad)}
+.axis{stroke:var(--line);stroke-width:1}.grid{stroke:var(--grid);stroke-width:1}.tick{fill:var(--soft);font-size:11px;font-family:inherit}.tick.name{fill:var(--ink)}
+path.series{fill:var(--series);stroke:var(--series);stroke-width:1.1;stroke-linejoin:round;stroke-linecap:round}path.score{fill:var(--score);stroke:var(--score);stroke-width:1;stroke-linejoin:round;stroke-linecap:round}path.range{fill:var(--range)}
+path.series,path.score{fill-opacity:.55}.bound{stroke:var(--bound);stroke-width:1;stroke-dasharray:5 4}
+.label.found{fill:var(--found)}.label.missed{fill:var(--missed)}.label.excluded{fill:var(--card)}.bar.found{fill:var(--good)}.bar.missed{fill:var(--paper);stroke:var(--bad);stroke-width:1.5}.bar.excluded{fill:var(--none)}
+.alert line{stroke-width:1}path.alert{stroke-width:1.4;stroke-linejoin:round}.alert.true line{stroke:var(--good);stroke-opacity:.6}path.alert.true{fill:var(--good);stroke:var(--good)}.alert.false line{stroke:var(--bad);stroke-opacity:.6;stroke-dasharray:3 3}path.alert.false{fill:var(--paper);stroke:var(--bad)}.alert.excluded line{stroke:none}path.alert.excluded{fill:none;stroke:var(--none)}
+.learning{fill:var(--card)}.life{stroke:var(--line);stroke-width:1}
+@media print{body{max-width:none;padding:0}figure,tr{break-inside:avoid}details{display:none}}
+`
