@@ -18,10 +18,10 @@ export function fitLabels (labels: readonly Label[], extents: ReadonlyMap<string
     const { device, metric } = series.name(s)
     metrics.set(device, (metrics.get(device) ?? new Set()).add(metric))
   }
-  const out = (wrong: readonly Label[], name: (label: Label) => string, what: string): void => {
+  const say = (wrong: readonly Label[], name: (label: Label) => string, one: string, many = one): void => {
     if (wrong.length === 0) return
     const names = [...new Set(wrong.map(name))]
-    warnings.push(`${wrong.length === 1 ? '1 label' : `${wrong.length} labels`} ${what}: ${names.slice(0, NAMED).join(', ')}${names.length > NAMED ? ` and ${names.length - NAMED} more` : ''}`)
+    warnings.push(`${wrong.length === 1 ? `1 label ${one}` : `${wrong.length} labels ${many}`}: ${names.slice(0, NAMED).join(', ')}${names.length > NAMED ? ` and ${names.length - NAMED} more` : ''}`)
   }
   const place = (l: Label) => `${l.metric === '' ? l.device : `${l.device} ${l.metric}`} ${iso(l.from)}`
   const strange = labels.filter(l => !extents.has(l.device))
@@ -29,17 +29,17 @@ export function fitLabels (labels: readonly Label[], extents: ReadonlyMap<string
     const names = [...new Set(strange.map(l => l.device))]
     throw new MillraceError('usage/labels', `no label is of a device in the data; labelled are ${names.slice(0, NAMED).join(', ')}${names.length > NAMED ? ' ...' : ''}`, { help: suggest(names[0], [...extents.keys()].slice(0, 20)) })
   }
-  out(strange, l => l.device, 'left out, of devices that are not in the data')
+  say(strange, l => l.device, 'left out, of devices that are not in the data')
   const known = labels.filter(l => extents.has(l.device))
   const unmeasured = (l: Label) => l.metric !== '' && !metrics.get(l.device)!.has(l.metric)
-  out(known.filter(unmeasured), l => `${l.device} ${l.metric}`, 'left out, of metrics that their device does not have')
+  say(known.filter(unmeasured), l => `${l.device} ${l.metric}`, 'left out, of metrics that their device does not have')
   const outside = (l: Label) => l.from > extents.get(l.device)!.last || l.to < extents.get(l.device)!.first
   const measured = known.filter(l => !unmeasured(l))
-  out(measured.filter(outside), place, 'left out, outside of the time in which there are readings of their device')
+  say(measured.filter(outside), place, 'left out, outside of the time in which there are readings of their device')
   const fit = measured.filter(l => !outside(l))
   if (known.length > 0 && fit.length === 0) throw new MillraceError('usage/labels', `no label can be judged: ${warnings.join('; ')}`, { help: 'check the time zone of the labels, and the names of metrics' })
-  out(fit.filter(l => l.from < extents.get(l.device)!.first), place, 'begin before the first reading of their device; the delay counts from the label')
-  out(overlaps(fit), place, 'overlap an earlier one of the same device and metric; an alert in both finds both')
+  say(fit.filter(l => l.from < extents.get(l.device)!.first), place, 'begins before the first reading of its device; the delay counts from the label', 'begin before the first reading of their device; the delay counts from the label')
+  say(overlaps(fit), place, 'overlaps an earlier one of the same device and metric; an alert in both finds both', 'overlap earlier ones of the same device and metric; an alert in two finds both')
   const unlabelled = [...extents.keys()].filter(device => !fit.some(l => l.device === device))
   if (fit.length > 0 && unlabelled.length > 0) warnings.push(`${unlabelled.length === 1 ? '1 device has' : `${unlabelled.length} devices have`} no label, so that whatever is said of them is false: ${unlabelled.slice(0, NAMED).join(', ')}${unlabelled.length > NAMED ? ` and ${unlabelled.length - NAMED} more` : ''}`)
   return { labels: fit, warnings }

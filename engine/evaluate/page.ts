@@ -55,13 +55,13 @@ function lead ({ breakdown: { all }, extents, counts, series }: Evaluation): Htm
   const from = Math.min(...[...extents.values()].map(e => e.first)), to = Math.max(...[...extents.values()].map(e => e.last))
   const delay = all.delay_ms === null ? '' : `, half of them within ${lasting(all.delay_ms.median)}`
   return html`<p class="lead">${all.labels === 0 ? 'No label counts: nothing is known to have been wrong.' : html`It found <strong>${all.found} of ${all.labels}</strong> ${all.labels === 1 ? 'label' : 'labels'}${delay}.`} ${all.false_alarms === 0 ? 'No alarm was false.' : html`<strong>${all.false_alarms}</strong> ${all.false_alarms === 1 ? 'alarm was' : 'alarms were'} false.`}</p>
-<p class="soft">${count(counts.received, 'reading')} of ${count(series, 'series').replace('seriess', 'series')} and ${count(extents.size, 'device')}, ${dayOf(from)} to ${dayOf(to)}</p>`
+<p class="soft">${count(counts.received, 'reading')} of ${series.toLocaleString('en')} series and ${count(extents.size, 'device')}, ${dayOf(from)} to ${dayOf(to)}</p>`
 }
 
 function tiles (all: Figures): Html {
   const tile = (name: string, figure: Html | string, more: string) => html`<div><dt>${name}</dt><dd class="figure">${figure}</dd><dd class="soft">${more}</dd></div>`
   return html`<dl class="tiles">
-${tile('Found', all.labels === 0 ? '–' : html`${all.found}<small> of ${all.labels}</small>`, all.labels === 0 ? 'no label counts' : `recall ${share(all.recall)}; so few cases say ${between(all.recall_95)}`.replace('so few cases say ', all.labels < 100 ? 'so few cases allow ' : ''))}
+${tile('Found', all.labels === 0 ? '–' : html`${all.found}<small> of ${all.labels}</small>`, all.labels === 0 ? 'no label counts' : `recall ${share(all.recall)}; ${between(all.recall_95)}`)}
 ${tile('False alarms per device and week', rate(all.false_alarms_per_device_week).replace(/^-$/, '–'), `${all.false_alarms} in ${short(all.device_weeks)} device weeks without a label`)}
 ${tile('Precision', share(all.precision).replace(/^-$/, '–'), all.precision === null ? 'there was no alert' : `${all.found} found against ${all.false_alarms} false; ${between(all.precision_95)}`)}
 ${tile('Delay', all.delay_ms === null ? '–' : lasting(all.delay_ms.median), all.delay_ms === null ? 'nothing was found' : `median; 90 % within ${lasting(all.delay_ms.p90)}, all within ${lasting(all.delay_ms.max)}`)}

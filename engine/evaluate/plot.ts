@@ -38,7 +38,7 @@ ${marks(alerts, x, TOP, bottom)}
 export const timeScale = (from: number, to: number) => (time: number): number => LEFT + (Math.min(Math.max(time, from), to) - from) / Math.max(to - from, 1) * (WIDTH - LEFT - RIGHT)
 
 export function timeAxis (from: number, to: number, x: (time: number) => number, y: number): Html {
-  return html`<line class="axis" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y}" y2="${y}"/>${timeTicks(from, to, 8).map(({ at, words, day }) => {
+  return html`<line class="axis" x1="${n(x(from))}" x2="${WIDTH - RIGHT}" y1="${y}" y2="${y}"/>${timeTicks(from, to, 8).map(({ at, words, day }) => {
     const place = n(x(at)), anchor = x(at) > WIDTH - 45 ? 'end' : x(at) < LEFT + 25 ? 'start' : 'middle'
     return html`<line class="axis" x1="${place}" x2="${place}" y1="${y}" y2="${y + 4}"/><text class="tick" text-anchor="${anchor}" x="${place}" y="${y + 16}">${words}</text>${day !== undefined && html`<text class="tick" text-anchor="${anchor}" x="${place}" y="${y + 29}">${day}</text>`}`
   })}`
@@ -73,34 +73,42 @@ function panel (trace: Trace, { range, bounds }: Layout, column: string, top: nu
   const lines = (bounds.get(column) ?? []).filter(b => b >= low && b <= high)
   return html`<clipPath id="${clip}"><rect x="${LEFT}" y="${top - 1}" width="${WIDTH - LEFT - RIGHT}" height="${height + 2}"/></clipPath>
 <line class="axis" x1="${LEFT}" x2="${LEFT}" y1="${top}" y2="${top + height}"/>${ticksOf(low, high, column === 'value' ? 4 : 2).map(tick => html`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${n(y(tick))}" y2="${n(y(tick))}"/><text class="tick" text-anchor="end" x="${LEFT - 6}" y="${n(y(tick) + 4)}">${short(tick)}</text>`)}
-<g clip-path="url(#${clip})">${column === 'value' && range !== undefined && html`<path class="range" d="${area(trace, range[0], range[1], y, true)}"/>`}<path class="${column === 'value' ? 'series' : 'score'}" d="${area(trace, column, column, y, false)}"/></g>
+<g clip-path="url(#${clip})">${column === 'value' && range !== undefined && html`<path class="range" d="${between(trace, range[0], range[1], y).area}"/>`}${lineOf(trace, column, y)}</g>
 ${lines.map(b => html`<line class="bound" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${n(y(b))}" y2="${n(y(b))}"/>`)}${column !== 'value' && html`<text class="tick name" x="${LEFT + 4}" y="${top + 10}">${column}</text>`}`
 }
 
 /** What an axis shows: all values, and bounds and the expected range as far as they leave the values legible. */
 function domain (trace: Trace, column: string, range: readonly [string, string] | undefined, bounds: readonly number[]): readonly [number, number] {
   let [low, high] = trace.extremes(column)
-  if (Number.isNaN(low)) [low, high] = [0, 1]
-  const room = Math.max(high - low, Math.abs(high) * 1e-3, 1e-9)
+  if (Number.isNaN(low) || (column !== 'value' && low === high)) [low, high] = [Math.min(low || 0, 0), Math.max(low || 0, 0) + 1]
+  const room = high > low ? high - low : Math.abs(high) * 0.05 || 1
   const near = (x: number) => x >= low - room && x <= high + room
   const wanted = [...range === undefined ? [] : [trace.extremes(range[0])[0], trace.extremes(range[1])[1]].map(b => Math.min(Math.max(b, low - room / 2), high + room / 2)), ...bounds.filter(near), ...column === 'value' ? [] : [0].filter(near)].filter(x => !Number.isNaN(x))
-  const least = Math.min(low, ...wanted), most = Math.max(high, ...wanted), margin = Math.max((most - least) * 0.05, room * 0.02)
+  const least = Math.min(low, ...wanted), most = Math.max(high, ...wanted), margin = most > least ? (most - least) * 0.05 : room
   return [least - margin, most + margin]
 }
 
-/** From the least of one column to the most of another, span by span; broken where there is nothing for longer than usual. */
-function area (trace: Trace, lower: string, upper: string, y: (value: number) => number, filled: boolean): string {
+/** A line where each span has one value, an area where it has a least and a greatest one. */
+function lineOf (trace: Trace, column: string, y: (value: number) => number): Html {
+  const { area, line } = between(trace, column, column, y), name = column === 'value' ? 'series' : 'score'
+  return html`${area !== '' && html`<path class="${name} area" d="${area}"/>`}${line !== '' && html`<path class="${name}" d="${line}"/>`}`
+}
+
+/** From the least of one column to the greatest of another, span by span; broken where there is nothing for longer than usual. */
+function between (trace: Trace, lower: string, upper: string, y: (value: number) => number): { readonly area: string, readonly line: string } {
   const at: number[] = []
   for (let i = 0; i < trace.spans; i++) if (!Number.isNaN(trace.low(lower, i)) && !Number.isNaN(trace.high(upper, i))) at.push(i)
   const steps = at.slice(1).map((i, k) => i - at[k]).sort((a, b) => a - b), usual = steps[Math.floor(steps.length / 2)] ?? 1
   const x = (i: number) => LEFT + (i + 0.5) / trace.spans * (WIDTH - LEFT - RIGHT)
   const runs: number[][] = []
   at.forEach((i, k) => { if (k === 0 || i - at[k - 1] > 3.5 * usual) runs.push([i]); else runs[runs.length - 1].push(i) })
-  return runs.map(run => {
+  let area = '', line = ''
+  for (const run of runs) {
     const over = run.map(i => `${n(x(i))},${n(y(trace.high(upper, i)))}`), under = run.map(i => `${n(x(i))},${n(y(trace.low(lower, i)))}`)
-    const flat = !filled && over.every((point, k) => point === under[k])
-    return flat ? `M${over.join('L')}${run.length === 1 ? 'h0' : ''}` : `M${over.join('L')}L${under.reverse().join('L')}Z`
-  }).join('')
+    if (over.every((point, k) => point === under[k])) line += `M${over.join('L')}${run.length === 1 ? 'h0' : ''}`
+    else area += `M${over.join('L')}L${under.reverse().join('L')}Z`
+  }
+  return { area, line }
 }
 
 /** A coordinate: a tenth of a unit is enough. */

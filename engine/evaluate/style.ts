@@ -12,8 +12,8 @@ figure{margin:.6rem 0 1.6rem}svg{display:block;width:100%;height:auto}details{fo
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.4rem;margin:.8rem 0;padding:0;list-style:none;font-size:.88rem;color:var(--soft)}.legend svg{display:inline-block;width:22px;height:14px;vertical-align:-2px;margin-right:.35rem}
 .good{color:var(--good)}.bad{color:var(--bad)}
 .axis{stroke:var(--line);stroke-width:1}.grid{stroke:var(--grid);stroke-width:1}.tick{fill:var(--soft);font-size:11px;font-family:inherit}.tick.name{fill:var(--ink)}
-path.series{fill:var(--series);stroke:var(--series);stroke-width:1.1;stroke-linejoin:round;stroke-linecap:round}path.score{fill:var(--score);stroke:var(--score);stroke-width:1;stroke-linejoin:round;stroke-linecap:round}path.range{fill:var(--range)}
-path.series,path.score{fill-opacity:.55}.bound{stroke:var(--bound);stroke-width:1;stroke-dasharray:5 4}
+path.series{fill:none;stroke:var(--series);stroke-width:1.1;stroke-linejoin:round;stroke-linecap:round}path.score{fill:none;stroke:var(--score);stroke-width:1;stroke-linejoin:round;stroke-linecap:round}path.range{fill:var(--range)}
+path.area{fill-opacity:.55}path.series.area{fill:var(--series)}path.score.area{fill:var(--score)}.bound{stroke:var(--bound);stroke-width:1;stroke-dasharray:5 4}
 .label.found{fill:var(--found)}.label.missed{fill:var(--missed)}.label.excluded{fill:var(--card)}.bar.found{fill:var(--good)}.bar.missed{fill:var(--paper);stroke:var(--bad);stroke-width:1.5}.bar.excluded{fill:var(--none)}
 .alert line{stroke-width:1}path.alert{stroke-width:1.4;stroke-linejoin:round}.alert.true line{stroke:var(--good);stroke-opacity:.6}path.alert.true{fill:var(--good);stroke:var(--good)}.alert.false line{stroke:var(--bad);stroke-opacity:.6;stroke-dasharray:3 3}path.alert.false{fill:var(--paper);stroke:var(--bad)}.alert.excluded line{stroke:none}path.alert.excluded{fill:none;stroke:var(--none)}
 .learning{fill:var(--card)}.life{stroke:var(--line);stroke-width:1}
