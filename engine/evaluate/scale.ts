@@ -47,8 +47,9 @@ export function lasting (ms: number): string {
   if (k < 0) return ms === 0 ? '0 s' : `${short(ms)} ms`
   const [name, size] = units[k]
   if (k === 3) return `${short(ms / SECOND)} s`
-  const whole = Math.floor(ms / size), [below, smaller] = units[k + 1], rest = Math.round((ms - whole * size) / smaller)
-  if (rest * smaller >= size) return `${whole + 1} ${name}`
+  const [below, smaller] = units[k + 1], rounded = Math.round(ms / smaller) * smaller
+  if (k > 0 && rounded >= units[k - 1][1]) return lasting(rounded)
+  const whole = Math.floor(rounded / size), rest = Math.round((rounded - whole * size) / smaller)
   return rest === 0 ? `${whole} ${name}` : `${whole} ${name} ${rest} ${below}`
 }
 
