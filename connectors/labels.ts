@@ -121,7 +121,7 @@ export async function labelsInColumn (column: string, options: TableValues & { r
         else label.to = Math.max(label.to, time)
       }
     }
-    for (const s of [...open.keys()]) close(s)
+    for (const s of open.keys()) close(s)
   }
   return labels
 }

@@ -36,7 +36,7 @@ export function evaluate (program: Command, parts: Parts): void {
     .option('--by <metric|device>', 'device: an alert of any metric finds a label that names one', 'metric')
     .option('--alert <name...>', 'these alerts only')
     .option('--to <folder>', 'where evaluation.html and evaluation.json are written', 'evaluation')
-    .option('--plots <n>', 'plots in each section of the page, at the most', '24')
+    .option('--plots <n>', 'plots in each section of the page, at the most', '12')
     .option('--max-series <n>', 'how many series memory is reserved for', '100000')
     .option('--json', 'print the JSON instead of the table')
     .action(async (file: string, options: Options) => {

@@ -1,8 +1,9 @@
-import type { Batch } from '../batch.ts'
+import type { Numbers } from '../batch.ts'
 import { MillraceError } from '../errors.ts'
+import { groupBy } from '../group.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
-import type { SeriesTable } from '../series.ts'
+import type { SeriesName, SeriesTable } from '../series.ts'
 import type { SourceSpec } from '../source.ts'
 import { breakDown } from './figures.ts'
 import { fitLabels } from './fit.ts'
@@ -12,7 +13,7 @@ import type { Label } from './label.ts'
 import { pageOf, type Drawn, type Pictures } from './page.ts'
 import { SPANS } from './plot.ts'
 import type { Evaluation } from './report.ts'
-import { closeUps, layoutsOf, wholes, type Scene } from './scene.ts'
+import { closeUps, layoutsOf, wholes, type Scene, type Seen } from './scene.ts'
 import { Trace } from './trace.ts'
 
 export interface EvaluateOptions {
@@ -35,21 +36,32 @@ export async function evaluate (pipeline: Pipeline, source: SourceSpec, { data, 
   const layouts = layoutsOf(pipeline), names = layouts.flatMap(l => l.alerts).filter(name => alerts?.includes(name) ?? true)
   if (names.length === 0) throw new MillraceError('usage/command', `${file} has no alert, so that there is nothing to evaluate`, { help: 'write one under "alerts:"' })
   const host = { log, ...maxSeries === undefined ? {} : { maxSeries } }
-  const seen = new Map<string, Map<string, Map<string, number>>>()
-  const history = await playHistory(pipeline, source, { ...host, rows: (branch, batch, series) => { see(seen, branch, batch, series) } })
+  const rowsOf = new Map<string, number[]>()         // branch -> by series: rows
+  const history = await playHistory(pipeline, source, { ...host, rows: (branch, { series }) => {
+    const rows = getOr(rowsOf, branch, () => [])
+    for (const s of series) rows[s] = (rows[s] ?? 0) + 1
+  } })
   if (history.extents.size === 0) throw new MillraceError('usage/file', `there is no reading in ${data.join(', ')}`, { help: oddities(history)[0] ?? 'name a file with rows, or the columns to read: --option' })
   const fit = fitLabels(labels, history.extents, history.series)
+  const seen = named(rowsOf, history.series)
   const judged = judge(fit.labels, incidentsOf(history.said).filter(i => names.includes(i.alert)), history.extents, rules)
   const evaluation: Evaluation = {
-    pipeline: pipeline.name, file, data, labelled, rules, counts: history.counts, extents: history.extents, series: [...history.extents].reduce((n, [device]) => n + seriesOf(history.series, device), 0),
+    pipeline: pipeline.name, file, data, labelled, rules, counts: history.counts, extents: history.extents, series: Array.from({ length: history.series.size }, (_, k) => history.series.name(k).device).filter(device => history.extents.has(device)).length,
     judged, breakdown: breakDown(judged, names), notes: [...fit.warnings, ...left(judged), ...oddities(history)]
   }
   const page = async (): Promise<string> => {
     const close = closeUps(judged, layouts, seen, history.extents, plots), whole = wholes(judged, layouts, seen, history.extents, plots)
     const drawings = new Map([...close.missed, ...close.wrong, ...close.found, ...whole.scenes].map(scene => [scene, traceOf(scene)]))
-    const ofSeries = new Map<string, { readonly scene: Scene, readonly trace: Trace }[]>()
-    for (const [scene, trace] of drawings) ofSeries.set(key(scene.layout.branch, scene.device, scene.metric), [...ofSeries.get(key(scene.layout.branch, scene.device, scene.metric)) ?? [], { scene, trace }])
-    const again = await playHistory(pipeline, source, { ...host, rows: (branch, batch, series) => { draw(ofSeries, branch, batch, series) } })
+    const traces = groupBy([...drawings], ([{ layout, device, metric }]) => key(layout.branch, device, metric))
+    const tracesOf = (branch: string, { device, metric }: SeriesName) => (traces.get(key(branch, device, metric)) ?? []).map(([, trace]) => trace)
+    const known = new Map<string, (readonly Trace[])[]>()      // branch -> by series: what is drawn of it
+    const again = await playHistory(pipeline, source, { ...host, rows: (branch, batch, series) => {
+      const ofBranch = getOr(known, branch, () => [])
+      for (let i = 0; i < batch.length; i++) {
+        const s = batch.series[i]
+        for (const trace of ofBranch[s] ??= tracesOf(branch, series.name(s))) trace.add(batch.time[i], i, trace.columns.map(c => c === 'value' ? batch.value : (batch.columns as Record<string, Numbers>)[c]))
+      }
+    } })
     if (again.said.length !== history.said.length || again.said.some(({ event, at }, i) => event.id !== history.said[i].event.id || at !== history.said[i].at)) throw new Error('the same history gave other alerts when it was played again: a step of this pipeline is not deterministic')
     const drawn = (scenes: readonly Scene[]): Drawn[] => scenes.map(scene => ({ scene, trace: drawings.get(scene)! }))
     const pictures: Pictures = { missed: drawn(close.missed), wrong: drawn(close.wrong), found: drawn(close.found), whole: drawn(whole.scenes), series: whole.of, limit: plots }
@@ -60,24 +72,15 @@ export async function evaluate (pipeline: Pipeline, source: SourceSpec, { data, 
 
 const key = (branch: string, device: string, metric: string): string => JSON.stringify([branch, device, metric])
 const traceOf = ({ layout: { range, scores }, from, to }: Scene): Trace => new Trace(['value', ...range ?? [], ...scores], { from, to, spans: SPANS })
-const seriesOf = (series: SeriesTable, device: string): number => { let n = 0; for (let s = 0; s < series.size; s++) if (series.name(s).device === device) n++; return n }
+const getOr = <K, V>(map: Map<K, V>, k: K, make: () => V): V => { let v = map.get(k); if (v === undefined) map.set(k, v = make()); return v }
 
-function see (seen: Map<string, Map<string, Map<string, number>>>, branch: string, batch: Batch<any>, series: SeriesTable): void {
-  let devices = seen.get(branch)
-  if (devices === undefined) seen.set(branch, devices = new Map())
-  for (const s of batch.series) {
-    const { device, metric } = series.name(s)
-    let metrics = devices.get(device)
-    if (metrics === undefined) devices.set(device, metrics = new Map())
-    metrics.set(metric, (metrics.get(metric) ?? 0) + 1)
-  }
-}
-
-function draw (ofSeries: ReadonlyMap<string, readonly { readonly trace: Trace }[]>, branch: string, batch: Batch<any>, series: SeriesTable): void {
-  for (let i = 0; i < batch.length; i++) {
-    const { device, metric } = series.name(batch.series[i])
-    for (const { trace } of ofSeries.get(key(branch, device, metric)) ?? []) trace.add(batch.time[i], i, trace.columns.map(c => c === 'value' ? batch.value : batch.columns[c]))
-  }
+/** Rows by series as rows by name. */
+function named (rowsOf: ReadonlyMap<string, readonly number[]>, series: SeriesTable): Seen {
+  return new Map([...rowsOf].map(([branch, rows]) => {
+    const devices = new Map<string, Map<string, number>>()
+    rows.forEach((n, s) => { const { device, metric } = series.name(s); getOr(devices, device, () => new Map<string, number>()).set(metric, n) })
+    return [branch, devices]
+  }))
 }
 
 /** What the probation has left out, in a sentence. */

@@ -50,11 +50,12 @@ export function breakDown ({ labels, alerts, healthy }: Judged, names: readonly 
     const mine = label.alerts.filter(a => a.alert === name)
     return { ...label, alerts: mine, verdict: label.verdict === 'excluded' ? 'excluded' : mine.length > 0 ? 'found' : 'missed', delay: label.verdict === 'excluded' || mine.length === 0 ? undefined : mine[0].at - label.from }
   })
+  const labelsOf = groupBy(labels, l => l.device), alertsOf = groupBy(alerts, a => a.device), fired = groupBy(alerts, a => a.alert)
   return {
     all: figuresOf(labels, alerts, total),
     kinds: new Map([...groupBy(labels, l => l.kind)].map(([kind, own]) => [kind, figuresOf(own, [], 0)])),
-    devices: new Map([...healthy].map(([device, ms]) => [device, figuresOf(labels.filter(l => l.device === device), alerts.filter(a => a.device === device), ms)])),
-    alerts: new Map(names.map(name => [name, figuresOf(only(name), alerts.filter(a => a.alert === name), total)]))
+    devices: new Map([...healthy].map(([device, ms]) => [device, figuresOf(labelsOf.get(device) ?? [], alertsOf.get(device) ?? [], ms)])),
+    alerts: new Map(names.map(name => [name, figuresOf(only(name), fired.get(name) ?? [], total)]))
   }
 }
 

@@ -9,7 +9,7 @@ import { dayOf, lasting, moment, short } from './scale.ts'
 import type { Scene } from './scene.ts'
 import { style } from './style.ts'
 import { between, count, rate, share } from './text.ts'
-import { timeline } from './timeline.ts'
+import { apart, timeline } from './timeline.ts'
 import type { Trace } from './trace.ts'
 
 export interface Drawn { readonly scene: Scene, readonly trace: Trace }
@@ -72,7 +72,7 @@ function overview ({ judged, extents, breakdown: { devices } }: Evaluation): Htm
   const weight = (f: Figures) => f.missed * 4 + f.false_alarms * 2 + f.labels + f.alerts
   const shown = [...devices].map(([device, f], i) => ({ device, i, weight: weight(f) })).toSorted((a, b) => b.weight - a.weight || a.i - b.i).slice(0, MAPPED).map(d => d.device)
   const words = shown.slice(0, 10).map(device => { const f = devices.get(device)!; return `${device}: ${f.found} of ${f.labels} labels found, ${f.false_alarms} false alarms` }).join('; ')
-  return html`<section id="map"><h2>Overview</h2>${legend}<figure>${timeline(judged, extents, shown, `${words}.`)}<figcaption>${shown.length < devices.size ? `${shown.length} of ${devices.size} devices, those with the most to look at. ` : ''}Each line is a device, from its first reading to its last. The same in figures: <a href="#tables">tables</a>.</figcaption></figure></section>`
+  return html`<section id="map"><h2>Overview</h2>${legend}<figure>${timeline(judged, extents, shown, `${words}.`)}<figcaption>${shown.length < devices.size ? `${shown.length} of ${devices.size} devices, those with the most to look at. ` : ''}Each line is a device, ${apart(shown.map(d => extents.get(d)!)) ? 'from its own first reading on: they were not there at the same time' : 'from its first reading to its last'}. The same in figures: <a href="#tables">tables</a>.</figcaption></figure></section>`
 }
 
 function section (id: string, title: string, words: string, drawn: readonly Drawn[], list: Html, evaluation: Evaluation, limit: number): Html {

@@ -37,8 +37,8 @@ ${marks(alerts, x, TOP, bottom)}
 /** Time to a place on the page. */
 export const timeScale = (from: number, to: number) => (time: number): number => LEFT + (Math.min(Math.max(time, from), to) - from) / Math.max(to - from, 1) * (WIDTH - LEFT - RIGHT)
 
-export function timeAxis (from: number, to: number, x: (time: number) => number, y: number): Html {
-  return html`<line class="axis" x1="${n(x(from))}" x2="${WIDTH - RIGHT}" y1="${y}" y2="${y}"/>${timeTicks(from, to, 8).map(({ at, words, day }) => {
+export function timeAxis (from: number, to: number, x: (time: number) => number, y: number, ticks = timeTicks(from, to, 8)): Html {
+  return html`<line class="axis" x1="${n(x(from))}" x2="${WIDTH - RIGHT}" y1="${y}" y2="${y}"/>${ticks.map(({ at, words, day }) => {
     const place = n(x(at)), anchor = x(at) > WIDTH - 45 ? 'end' : x(at) < LEFT + 25 ? 'start' : 'middle'
     return html`<line class="axis" x1="${place}" x2="${place}" y1="${y}" y2="${y + 4}"/><text class="tick" text-anchor="${anchor}" x="${place}" y="${y + 16}">${words}</text>${day !== undefined && html`<text class="tick" text-anchor="${anchor}" x="${place}" y="${y + 29}">${day}</text>`}`
   })}`

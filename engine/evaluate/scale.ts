@@ -27,6 +27,11 @@ export function timeTicks (from: number, to: number, count: number): { readonly 
   return ticks
 }
 
+/** Round spans from 0 on. */
+export function spanTicks (to: number, count: number): { readonly at: number, readonly words: string, readonly day: undefined }[] {
+  return timeTicks(0, to, count).map(({ at }) => ({ at, words: lasting(at), day: undefined }))
+}
+
 /** '5 Jan 2026' */
 export function dayOf (ms: number): string {
   const date = new Date(ms)

@@ -1,5 +1,6 @@
 /** What of a history is drawn: which series, from when to when, and which columns. */
 import { columnsOf, type Condition, type Test } from '../condition.ts'
+import { groupBy } from '../group.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { columnsAfter, routesOf } from '../plan.ts'
 import type { Extent } from './history.ts'
@@ -57,7 +58,7 @@ export type Seen = ReadonlyMap<string, ReadonlyMap<string, ReadonlyMap<string, n
 
 const AROUND = 60                    // rows that are shown before and after something
 
-/** Close looks: what was missed first, then false alarms, then what was found; at most `limit` of each. And all else that a sentence must say about them. */
+/** Close looks: what was missed first, then false alarms, then what was found; at most `limit` of each. */
 export function closeUps ({ labels, alerts }: Judged, layouts: readonly Layout[], seen: Seen, extents: ReadonlyMap<string, Extent>, limit: number): { readonly missed: Scene[], readonly wrong: Scene[], readonly found: Scene[] } {
   const scene = (layout: Layout, device: string, metric: string, from: number, to: number, about: JudgedLabel | JudgedAlert): Scene => {
     const { first, last } = extents.get(device)!
@@ -88,9 +89,10 @@ export function closeUps ({ labels, alerts }: Judged, layouts: readonly Layout[]
 /** Whole histories, the most instructive first: series with labels or alerts, then others; at most `limit`. */
 export function wholes ({ labels, alerts }: Judged, layouts: readonly Layout[], seen: Seen, extents: ReadonlyMap<string, Extent>, limit: number): { readonly scenes: Scene[], readonly of: number } {
   const all = layouts.flatMap(layout => [...seen.get(layout.branch) ?? []].flatMap(([device, metrics]) => [...metrics.keys()].map(metric => ({ layout, device, metric }))))
+  const alertsOf = groupBy(alerts, a => a.device), labelsOf = groupBy(labels, l => l.device)
   const weight = ({ layout, device, metric }: typeof all[number]) =>
-    1000 * alerts.filter(a => a.verdict !== 'excluded' && a.device === device && a.metric === metric && layout.alerts.includes(a.alert)).length +
-    labels.filter(l => l.device === device && (l.metric === metric || l.metric === '')).length
+    1000 * (alertsOf.get(device) ?? []).filter(a => a.verdict !== 'excluded' && a.metric === metric && layout.alerts.includes(a.alert)).length +
+    (labelsOf.get(device) ?? []).filter(l => l.metric === metric || l.metric === '').length
   const chosen = all.map((series, i) => ({ series, i, weight: weight(series) })).toSorted((a, b) => b.weight - a.weight || a.i - b.i).slice(0, limit)
   return { scenes: chosen.map(({ series }) => ({ ...series, from: extents.get(series.device)!.first, to: Math.max(extents.get(series.device)!.last, extents.get(series.device)!.first + 1) })), of: all.length }
 }

@@ -17,7 +17,7 @@ export function textOf ({ pipeline, counts, extents, series, judged, breakdown, 
   ]))
   const table = (head: readonly string[], rows: readonly (readonly string[])[]) => { if (rows.length > 0) lines.push('', ...columns([head, ...rows])) }
   const delay = (f: { readonly delay_ms: { readonly median: number } | null }) => f.delay_ms === null ? '-' : lasting(f.delay_ms.median)
-  table(['kind', 'labels', 'found', 'recall', 'median delay'], [...kinds].map(([kind, f]) => [kind === '' ? '(none)' : visible(kind), String(f.labels), String(f.found), share(f.recall), delay(f)]))
+  table(['kind', 'labels', 'found', 'recall', 'median delay'], (kinds.size > 1 || !kinds.has('') ? [...kinds] : []).map(([kind, f]) => [kind === '' ? '(none)' : visible(kind), String(f.labels), String(f.found), share(f.recall), delay(f)]))
   table(['alert', 'fired', 'found', 'false', 'per device and week'], [...alerts].map(([alert, f]) => [visible(alert), String(f.alerts), String(f.found), String(f.false_alarms), rate(f.false_alarms_per_device_week)]))
   const told = [...devices].filter(([, f]) => f.labels + f.alerts > 0)
   table(['device', 'labels', 'found', 'false', 'per week'], told.slice(0, 2 * LISTED).map(([device, f]) => [visible(device), String(f.labels), String(f.found), String(f.false_alarms), rate(f.false_alarms_per_device_week)]))

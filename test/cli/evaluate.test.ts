@@ -60,7 +60,7 @@ t.test('evaluate judges the alerts of a pipeline, as the author wrote it, on lab
 })
 
 t.test('a pipeline in TypeScript gives the same as one in YAML, and a replay stores the same alerts', async t => {
-  const { at, run } = place(t, { 'mill.mjs': `import { ewma, pipeline, replay } from '${new URL('../../index.ts', import.meta.url)}'\nexport default pipeline('mill').from(replay({ files: 'none.csv' }), { lateness: '0s', idle: '1h' }).pipe(ewma({ alpha: 0.5 })).alert('hot', { when: { value: { above: 90 } } }).alert('warm', { when: { ewma: { above: 60 } }, for: '2m' })\n` })
+  const { at, run } = place(t, { 'mill.mjs': `import { ewma, pipeline, replay } from '${new URL('../../index.ts', import.meta.url).href}'\nexport default pipeline('mill').from(replay({ files: 'none.csv' }), { lateness: '0s', idle: '1h' }).pipe(ewma({ alpha: 0.5 })).alert('hot', { when: { value: { above: 90 } } }).alert('warm', { when: { ewma: { above: 60 } }, for: '2m' })\n` })
   const report = JSON.parse((await run('--labels', at('labels.csv'), '--json')).out)
   const typed = JSON.parse((await call('evaluate', at('mill.mjs'), '--data', at('data.csv'), '--to', at('typed'), '--labels', at('labels.csv'), '--json')).out)
   t.strictSame({ ...typed, file: '' }, { ...report, file: '' })
