@@ -99,10 +99,10 @@ function summary (about: JudgedLabel | JudgedAlert): string {
   return `${kind === '' ? 'label' : kind}, ${moment(from)}, ${lasting(to - from)}${delay === undefined ? '' : `, found after ${lasting(delay)}`}${already === undefined ? '' : `; ${already.alert} was firing already, since ${moment(already.at)}`}`
 }
 
-const labelTable = (labels: readonly JudgedLabel[]): Html => rest(labels, table('Labels', ['device', 'metric', 'kind', 'from', 'lasts', '', 'delay', 'first alert', 'alerts'], labels.slice(0, LISTED).map(l =>
+const labelTable = (labels: readonly JudgedLabel[]): Html => rest(labels, table('Labels', ['device', 'metric', 'kind', 'from', 'lasts', 'verdict', 'delay', 'first alert', 'alerts'], labels.slice(0, LISTED).map(l =>
   [l.device, l.metric === '' ? 'all' : l.metric, l.kind, moment(l.from), lasting(l.to - l.from), verdict(l.verdict), l.delay === undefined ? '' : lasting(l.delay), l.alerts[0]?.alert ?? (l.already === undefined ? '' : `${l.already.alert}, firing since ${moment(l.already.at)}`), l.alerts.length])))
 
-const alertTable = (alerts: readonly JudgedAlert[]): Html => rest(alerts, table('Alerts', ['device', 'metric', 'alert', 'said', 'lasted', '', 'what it said'], alerts.slice(0, LISTED).map(a =>
+const alertTable = (alerts: readonly JudgedAlert[]): Html => rest(alerts, table('Alerts', ['device', 'metric', 'alert', 'said', 'lasted', 'verdict', 'what it said'], alerts.slice(0, LISTED).map(a =>
   [a.device, a.metric, a.alert, moment(a.at), a.over === undefined ? 'to the end' : lasting(a.over - a.at), verdict(a.verdict), a.message])))
 
 const rest = (all: readonly unknown[], shown: Html): Html => html`${shown}${all.length > LISTED && html`<p class="soft">The first ${LISTED} of ${all.length}; all are in the JSON.</p>`}`
@@ -111,7 +111,7 @@ const verdict = (word: string): Html => html`<span class="${word === 'found' || 
 function table (caption: string, head: readonly string[], rows: readonly (readonly (string | number | Html)[])[]): Html {
   const numeric = head.map((_, c) => rows.length > 0 && rows.every(row => typeof row[c] === 'number' || /^(-|[\d.e-]+( %)?)$/.test(row[c] instanceof Html ? '' : String(row[c]))))
   const cell = (text: string | number | Html, c: number) => c === 0 ? html`<th scope="row">${text}</th>` : numeric[c] ? html`<td class="number">${text}</td>` : html`<td>${text}</td>`
-  return html`<div class="scroll" role="region" aria-label="${caption}" tabindex="0"><table><caption>${caption}</caption><thead><tr>${head.map((h, c) => html`<th scope="col"${numeric[c] && html` class="number"`}>${h}</th>`)}</tr></thead><tbody>${rows.map(row => html`<tr>${row.map(cell)}</tr>`)}</tbody></table></div>`
+  return html`<div class="scroll" role="group" aria-label="${caption}" tabindex="0"><table><caption>${caption}</caption><thead><tr>${head.map((h, c) => html`<th scope="col"${numeric[c] && html` class="number"`}>${h}</th>`)}</tr></thead><tbody>${rows.map(row => html`<tr>${row.map(cell)}</tr>`)}</tbody></table></div>`
 }
 
 const swatch = (shape: Html, words: string): Html => html`<li><svg viewBox="0 0 22 14" aria-hidden="true">${shape}</svg>${words}</li>`
