@@ -24,6 +24,7 @@ export interface Pictures {
 
 const MAPPED = 40                    // devices in the overview
 const LISTED = 500                   // rows of a table
+const LONG = 40                      // characters of a cell that may be broken
 
 export function pageOf (evaluation: Evaluation, pictures: Pictures): string {
   const { pipeline, judged, breakdown: { all, kinds, devices, alerts }, notes } = evaluation
@@ -72,7 +73,7 @@ function overview ({ judged, extents, breakdown: { devices } }: Evaluation): Htm
   const weight = (f: Figures) => f.missed * 4 + f.false_alarms * 2 + f.labels + f.alerts
   const shown = [...devices].map(([device, f], i) => ({ device, i, weight: weight(f) })).toSorted((a, b) => b.weight - a.weight || a.i - b.i).slice(0, MAPPED).map(d => d.device)
   const words = shown.slice(0, 10).map(device => { const f = devices.get(device)!; return `${device}: ${f.found} of ${f.labels} labels found, ${f.false_alarms} false alarms` }).join('; ')
-  return html`<section id="map"><h2>Overview</h2>${legend}<figure>${timeline(judged, extents, shown, `${words}.`)}<figcaption>${shown.length < devices.size ? `${shown.length} of ${devices.size} devices, those with the most to look at. ` : ''}Each line is a device, ${apart(shown.map(d => extents.get(d)!)) ? 'from its own first reading on: they were not there at the same time' : 'from its first reading to its last'}. The same in figures: <a href="#tables">tables</a>.</figcaption></figure></section>`
+  return html`<section id="map"><h2>Overview</h2>${legend}<figure>${sideways('Overview', timeline(judged, extents, shown, `${words}.`))}<figcaption>${shown.length < devices.size ? `${shown.length} of ${devices.size} devices, those with the most to look at. ` : ''}Each line is a device, ${apart(shown.map(d => extents.get(d)!)) ? 'from its own first reading on: they were not there at the same time' : 'from its first reading to its last'}. The same in figures: <a href="#tables">tables</a>.</figcaption></figure></section>`
 }
 
 function section (id: string, title: string, words: string, drawn: readonly Drawn[], list: Html, evaluation: Evaluation, limit: number): Html {
@@ -85,13 +86,16 @@ function picture ({ scene, trace }: Drawn, id: string, { judged, rules }: Evalua
   const near = (begin: number, end: number) => end >= from && begin <= to
   const labels = judged.labels.filter(l => l.device === device && (rules.by === 'device' || l.metric === '' || l.metric === metric) && near(l.from, l.to))
   const alerts = judged.alerts.filter(a => a.device === device && a.metric === metric && layout.alerts.includes(a.alert) && near(a.at, a.at))
-  const [low, high] = trace.extremes('value')
+  const [low, high] = trace.extremes('value'), whole = to - from > 60_000 ? toSecond : (ms: number) => ms
   const series = `${device} ${metric}${layout.branch === '' ? '' : `, branch ${layout.branch}`}`
-  const facts = `${count(trace.total, 'row')} from ${moment(from)} to ${moment(to)}, values from ${short(low)} to ${short(high)}`
+  const facts = `${count(trace.total, 'row')} from ${moment(whole(from))} to ${moment(whole(to))}, values from ${short(low)} to ${short(high)}`
   const drawn = trace.reduced ? ` Drawn as spans of ${lasting(trace.width)}, each from its least to its greatest value.` : ''
-  return html`<h3>${series}${about !== undefined && html`: ${summary(about)}`}</h3><figure>${plot({ id, title: series, description: `${facts}; ${count(labels.length, 'label')} and ${count(alerts.length, 'alert')}.`, trace, layout, labels, alerts, counted: judged.counted.get(device)! })}<figcaption>${facts}.${drawn}</figcaption>
+  return html`<h3>${series}${about !== undefined && html`: ${summary(about)}`}</h3><figure>${sideways('Plot', plot({ id, title: series, description: `${facts}; ${count(labels.length, 'label')} and ${count(alerts.length, 'alert')}.`, trace, layout, labels, alerts, counted: judged.counted.get(device)! }))}<figcaption>${facts}.${drawn}</figcaption>
 <details><summary>As a table: ${count(labels.length, 'label')}, ${count(alerts.length, 'alert')}</summary>${labels.length > 0 && labelTable(labels)}${alerts.length > 0 && alertTable(alerts)}${labels.length + alerts.length === 0 && html`<p class="soft">Neither labels nor alerts.</p>`}</details></figure>`
 }
+
+/** Seconds are enough for the ends of a plot of minutes. */
+const toSecond = (ms: number): number => Math.round(ms / 1000) * 1000
 
 function summary (about: JudgedLabel | JudgedAlert): string {
   if ('at' in about) return `${about.alert} at ${moment(about.at)}`
@@ -110,9 +114,12 @@ const verdict = (word: string): Html => html`<span class="${word === 'found' || 
 
 function table (caption: string, head: readonly string[], rows: readonly (readonly (string | number | Html)[])[]): Html {
   const numeric = head.map((_, c) => rows.length > 0 && rows.every(row => typeof row[c] === 'number' || /^(-|[\d.e-]+( %)?)$/.test(row[c] instanceof Html ? '' : String(row[c]))))
-  const cell = (text: string | number | Html, c: number) => c === 0 ? html`<th scope="row">${text}</th>` : numeric[c] ? html`<td class="number">${text}</td>` : html`<td>${text}</td>`
-  return html`<div class="scroll" role="group" aria-label="${caption}" tabindex="0"><table><caption>${caption}</caption><thead><tr>${head.map((h, c) => html`<th scope="col"${numeric[c] && html` class="number"`}>${h}</th>`)}</tr></thead><tbody>${rows.map(row => html`<tr>${row.map(cell)}</tr>`)}</tbody></table></div>`
+  const cell = (text: string | number | Html, c: number) => c === 0 ? html`<th scope="row">${text}</th>` : numeric[c] ? html`<td class="number">${text}</td>` : typeof text === 'string' && text.length > LONG ? html`<td class="words">${text}</td>` : html`<td>${text}</td>`
+  return sideways(caption, html`<table><caption>${caption}</caption><thead><tr>${head.map((h, c) => html`<th scope="col"${numeric[c] && html` class="number"`}>${h}</th>`)}</tr></thead><tbody>${rows.map(row => html`<tr>${row.map(cell)}</tr>`)}</tbody></table>`)
 }
+
+/** What may be wider than the page. */
+const sideways = (name: string, inner: Html): Html => html`<div class="scroll" role="group" aria-label="${name}" tabindex="0">${inner}</div>`
 
 const swatch = (shape: Html, words: string): Html => html`<li><svg viewBox="0 0 22 14" aria-hidden="true">${shape}</svg>${words}</li>`
 const legend: Html = html`<ul class="legend">${swatch(html`<rect class="bar found" x="1" y="3" width="20" height="8"/>`, 'label, found')}${swatch(html`<rect class="bar missed" x="1" y="3" width="20" height="8"/>`, 'label, missed')}${swatch(arrow(11, 12, 'true'), 'alert in a label')}${swatch(arrow(11, 12, 'false'), 'false alarm')}${swatch(html`<rect class="range" x="1" y="2" width="20" height="10" style="fill:var(--range)"/>`, 'expected range')}${swatch(html`<line class="bound" x1="1" x2="21" y1="7" y2="7"/>`, 'limit of an alert')}</ul>`

@@ -72,7 +72,7 @@ function panel (trace: Trace, { range, bounds }: Layout, column: string, top: nu
   const y = (value: number) => top + height - (value - low) / (high - low) * height
   const lines = (bounds.get(column) ?? []).filter(b => b >= low && b <= high)
   return html`<clipPath id="${clip}"><rect x="${LEFT}" y="${top - 1}" width="${WIDTH - LEFT - RIGHT}" height="${height + 2}"/></clipPath>
-<line class="axis" x1="${LEFT}" x2="${LEFT}" y1="${top}" y2="${top + height}"/>${ticksOf(low, high, column === 'value' ? 4 : 2).map(tick => html`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${n(y(tick))}" y2="${n(y(tick))}"/><text class="tick" text-anchor="end" x="${LEFT - 6}" y="${n(y(tick) + 4)}">${short(tick)}</text>`)}
+<line class="axis" x1="${LEFT}" x2="${LEFT}" y1="${top}" y2="${top + height}"/>${ticksOf(low, high, column === 'value' ? 4 : 3).map(tick => html`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${n(y(tick))}" y2="${n(y(tick))}"/><text class="tick" text-anchor="end" x="${LEFT - 6}" y="${n(y(tick) + 4)}">${short(tick)}</text>`)}
 <g clip-path="url(#${clip})">${column === 'value' && range !== undefined && html`<path class="range" d="${between(trace, range[0], range[1], y).area}"/>`}${lineOf(trace, column, y)}</g>
 ${lines.map(b => html`<line class="bound" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${n(y(b))}" y2="${n(y(b))}"/>`)}${column !== 'value' && html`<text class="tick name" x="${LEFT + 4}" y="${top + 10}">${column}</text>`}`
 }
