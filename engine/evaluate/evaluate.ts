@@ -13,7 +13,7 @@ import type { Label } from './label.ts'
 import { pageOf, type Drawn, type Pictures } from './page.ts'
 import { SPANS } from './plot.ts'
 import type { Evaluation } from './report.ts'
-import { closeUps, layoutsOf, wholes, type Scene, type Seen } from './scene.ts'
+import { closeUps, layoutsOf, wholes, type Layout, type Scene, type Seen } from './scene.ts'
 import { Trace } from './trace.ts'
 
 export interface EvaluateOptions {
@@ -33,7 +33,8 @@ export interface EvaluateOptions {
  * what is worth a look, so that memory is bounded by what is drawn and not by the history. Throws when both differ: the same data must give the same alerts.
  */
 export async function evaluate (pipeline: Pipeline, source: SourceSpec, { data, file, labels, labelled, rules, alerts, plots, maxSeries, log }: EvaluateOptions): Promise<{ readonly evaluation: Evaluation, readonly page: () => Promise<string> }> {
-  const layouts = layoutsOf(pipeline), names = layouts.flatMap(l => l.alerts).filter(name => alerts?.includes(name) ?? true)
+  const wanted = (name: string) => alerts?.includes(name) ?? true
+  const layouts = layoutsOf(pipeline).filter(l => l.alerts.some(wanted)), names = layouts.flatMap(l => l.alerts).filter(wanted)
   if (names.length === 0) throw new MillraceError('usage/command', `${file} has no alert, so that there is nothing to evaluate`, { help: 'write one under "alerts:"' })
   const host = { log, ...maxSeries === undefined ? {} : { maxSeries } }
   const rowsOf = new Map<string, number[]>()         // branch -> by series: rows
@@ -47,7 +48,7 @@ export async function evaluate (pipeline: Pipeline, source: SourceSpec, { data, 
   const judged = judge(fit.labels, incidentsOf(history.said).filter(i => names.includes(i.alert)), history.extents, rules)
   const evaluation: Evaluation = {
     pipeline: pipeline.name, file, data, labelled, rules, counts: history.counts, extents: history.extents, series: Array.from({ length: history.series.size }, (_, k) => history.series.name(k).device).filter(device => history.extents.has(device)).length,
-    judged, breakdown: breakDown(judged, names), notes: [...fit.warnings, ...left(judged), ...oddities(history)]
+    judged, breakdown: breakDown(judged, names), notes: [...fit.warnings, ...unseen(fit.labels, layouts, seen), ...left(judged), ...oddities(history)]
   }
   const page = async (): Promise<string> => {
     const close = closeUps(judged, layouts, seen, history.extents, plots), whole = wholes(judged, layouts, seen, history.extents, plots)
@@ -81,6 +82,13 @@ function named (rowsOf: ReadonlyMap<string, readonly number[]>, series: SeriesTa
     rows.forEach((n, s) => { const { device, metric } = series.name(s); getOr(devices, device, () => new Map<string, number>()).set(metric, n) })
     return [branch, devices]
   }))
+}
+
+/** Labels that nothing could have found, in a sentence. */
+function unseen (labels: readonly Label[], layouts: readonly Layout[], seen: Seen): string[] {
+  const blind = labels.filter(({ device, metric }) => !layouts.some(({ branch }) => { const metrics = seen.get(branch)?.get(device); return metrics !== undefined && (metric === '' || metrics.has(metric)) }))
+  const names = [...new Set(blind.map(l => `${l.device} ${l.metric}`.trim()))]
+  return blind.length === 0 ? [] : [`no alert looks at the series of ${blind.length === 1 ? '1 label' : `${blind.length} labels`}: ${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`]
 }
 
 /** What the probation has left out, in a sentence. */

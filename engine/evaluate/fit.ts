@@ -41,7 +41,7 @@ export function fitLabels (labels: readonly Label[], extents: ReadonlyMap<string
   say(fit.filter(l => l.from < extents.get(l.device)!.first), place, 'begins before the first reading of its device; the delay counts from the label', 'begin before the first reading of their device; the delay counts from the label')
   say(overlaps(fit), place, 'overlaps an earlier one of the same device and metric; an alert in both finds both', 'overlap earlier ones of the same device and metric; an alert in two finds both')
   const labelled = new Set(fit.map(l => l.device)), unlabelled = [...extents.keys()].filter(device => !labelled.has(device))
-  if (fit.length > 0 && unlabelled.length > 0) warnings.push(`${unlabelled.length === 1 ? '1 device has' : `${unlabelled.length} devices have`} no label, so that whatever is said of them is false: ${unlabelled.slice(0, NAMED).join(', ')}${unlabelled.length > NAMED ? ` and ${unlabelled.length - NAMED} more` : ''}`)
+  if (fit.length > 0 && unlabelled.length > 0) warnings.push(`${unlabelled.length === 1 ? '1 device has no label, so that whatever is said of it' : `${unlabelled.length} devices have no label, so that whatever is said of them`} is false: ${unlabelled.slice(0, NAMED).join(', ')}${unlabelled.length > NAMED ? ` and ${unlabelled.length - NAMED} more` : ''}`)
   return { labels: fit, warnings }
 }
 

@@ -40,7 +40,7 @@ function place (t: { testdir (content: Record<string, string>): string }, conten
   const folder = t.testdir({ 'mill.yaml': yaml, 'data.csv': data([10, 21, 22, 24]), 'labels.csv': labels, ...content })
   const at = (name: string) => join(folder, name)
   writeFileSync(at('mill.yaml'), readFileSync(at('mill.yaml'), 'utf8').replace('NOWHERE', at('nowhere')))
-  return { at, run: (...argv: string[]) => call('evaluate', at('mill.yaml'), '--data', at('data.csv'), '--to', at('out'), ...argv) }
+  return { at, run: (...argv: string[]) => call('evaluate', at('mill.yaml'), '--data', at('data.csv'), '--to', at('out'), '--max-series', '100', ...argv) }
 }
 
 t.test('evaluate judges the alerts of a pipeline, as the author wrote it, on labelled files', async t => {
@@ -82,6 +82,12 @@ t.test('a history in which nothing was wrong tells how many alarms are false', a
   const { out } = await run('--healthy', '--option', 'ignore=["bad"]', '--json', '--probation', '15m')
   t.match(JSON.parse(out), { labels: 0, recall: null, delay_ms: null, alerts: 3, false_alarms: 3, notes: ['the probation leaves out 0 labels and 1 alert'] })
   t.match(await run('--healthy', '--alert', 'hot'), { code: 0, out: /recall {8}-\n/ })
+})
+
+t.test('labels of series that no alert looks at are named', async t => {
+  const { at } = place(t, { 'narrow.yaml': yaml.replace('pipe: [ ewma', 'pipe: [ where: { device: b }, ewma') })
+  const { out } = await call('evaluate', at('narrow.yaml'), '--data', at('data.csv'), '--to', at('out'), '--labels', at('labels.csv'), '--json')
+  t.match(JSON.parse(out).notes, ['1 device has no label, so that whatever is said of it is false: b', 'no alert looks at the series of 2 labels: a temp, a'])
 })
 
 t.test('what cannot be evaluated is refused by name', async t => {
