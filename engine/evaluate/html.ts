@@ -1,4 +1,4 @@
-/** Text that is HTML already. Made by `html` alone, so that nothing comes into a page unescaped. */
+/** Text that is HTML already. Made by `html` (and of the page's own style), so that nothing comes into a page unescaped. */
 export class Html {
   readonly text: string
   constructor (text: string) { this.text = text }
