@@ -71,9 +71,11 @@ t.test('a pipeline in TypeScript gives the same as one in YAML, and a replay sto
 })
 
 t.test('labels in a column of the data are not data', async t => {
-  const { run } = place(t)
+  const { at, run } = place(t, { 'wide.csv': `time,temp,note,bad\n${minute(0)},5,cold,0\n${minute(1)},6,cold,1\n` })
   const report = JSON.parse((await run('--label-column', 'bad', '--alert', 'hot', '--json')).out)
   t.match(report, { labels: 1, found: 1, readings: { series: 2, received: 120 }, label_list: [{ device: 'a', metric: 'temp', from: minute(20), to: minute(25) }] })
+  const wide = JSON.parse((await call('evaluate', at('mill.yaml'), '--data', at('wide.csv'), '--to', at('out'), '--label-column', 'bad', '--option', 'ignore=["note"]', '--json')).out)
+  t.match(wide, { labels: 1, readings: { received: 2, series: 1, dead_lettered: 0 } }, 'in wide form neither, beside what is to be ignored anyway')
   t.match(await run('--label-column', 'bat'), { code: 2, err: /usage\/labels[\s\S]*has no column "bat"[\s\S]*bad/ })
 })
 

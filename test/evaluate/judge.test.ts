@@ -31,6 +31,12 @@ t.test('several alerts in one label count once, the delay goes to the first of t
   t.match(figuresOf(judged.labels, judged.alerts, 0), { labels: 1, found: 1, false_alarms: 0, alerts: 3, precision: 1, recall: 1, delay_ms: { median: 20, max: 20 } })
 })
 
+t.test('precision is of what was found, not of alerts; delays are those of the nearest rank', async t => {
+  const labels = Array.from({ length: 10 }, (_, k) => label('a/x', 50 + 90 * k, 130 + 90 * k))
+  const judged = judge(labels, [...labels.flatMap((l, k) => [alert('a/x', l.from + 2 * k + 1), alert('a/x', l.from + 40)]), ...[10, 20, 30, 40, 45].map(at => alert('b/x', at))], day('a', 'b'), strict)
+  t.match(figuresOf(judged.labels, judged.alerts, 0), { found: 10, alerts: 25, false_alarms: 5, precision: 10 / 15, recall: 1, f1: 0.8, delay_ms: { median: 9, p90: 17, max: 19 } })
+})
+
 t.test('an alert in two labels that overlap finds both', async t => {
   t.match(verdicts([label('a/x', 100, 200), label('a', 150, 300)], [alert('a/x', 160)]), { labels: ['found', 'found'], delays: [60, 10], alerts: ['true'] })
 })
