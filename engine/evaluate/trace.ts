@@ -27,7 +27,7 @@ export class Trace {
   /** A row: its time, and its place in the columns (undefined: none such). Rows outside are left out. */
   add (time: number, row: number, columns: readonly (Numbers | undefined)[]): void {
     if (!(time >= this.from && time <= this.to)) return
-    const span = Math.min(this.spans - 1, Math.floor((time - this.from) / this.width))
+    const span = Math.min(this.spans - 1, Math.floor((time - this.from) * this.spans / Math.max(this.to - this.from, 1)))
     this.rows[span]++
     this.total++
     columns.forEach((column, c) => {
