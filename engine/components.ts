@@ -1,4 +1,5 @@
 import type { Logger } from './log.ts'
+import type { Label } from './evaluate/label.ts'
 import type { Definition, Operator } from './operator.ts'
 import type { RunOptions } from './run.ts'
 import type { SinkDefinition, SinkSpec } from './sink.ts'
@@ -22,4 +23,7 @@ export interface Parts extends Components {
   readonly openDatabase: (folder: string, log: Logger) => Promise<{ readonly url: string, readonly folder: string, readonly takenOver: boolean, stop (): Promise<void> }>
   /** Publishes a simulated fleet over MQTT until `signal`; counts go up while it works. */
   readonly publishFleet: (options: any) => { readonly published: number, readonly acknowledged: number, readonly connected: boolean, labels (): readonly object[], readonly done: Promise<unknown> }
+  /** Labels of a history, from files or from a column of what a source replay reads. */
+  readonly readLabels: (paths: readonly string[]) => Promise<Label[]>
+  readonly labelsInColumn: (column: string, options: any) => Promise<Label[]>
 }

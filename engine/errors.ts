@@ -21,6 +21,7 @@ export const errors = {
   'config/test': { title: 'A test of a pipeline that cannot be read.', status: 400, exit: 78 },
   'config/exposed': { title: 'A listener without credentials on more than loopback.', status: 400, exit: 78 },
   'usage/command': { title: 'A command that was called wrongly.', status: 400, exit: 2 },
+  'usage/labels': { title: 'Labels that cannot be read, or do not belong to the data.', status: 400, exit: 2 },
   'usage/file': { title: 'A file that cannot be read.', status: 404, exit: 2 },
   'source/unreachable': { title: 'A broker or server that a source reads cannot be reached.', status: 503, exit: 69 },
   'source/refused': { title: 'A broker refuses what a source asks for.', status: 502, exit: 1 },

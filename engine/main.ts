@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The composition root and the program: the only file of the engine that knows which components there are. */
 import * as sources from '../connectors/index.ts'
+import { labelsInColumn, readLabels } from '../connectors/labels.ts'
 import { publishFleet } from '../connectors/publisher.ts'
 import * as operators from '../operators/index.ts'
 import { openEmbedded } from '../sinks/embedded.ts'
@@ -11,7 +12,7 @@ import { commands } from './cli/index.ts'
 import { main } from './cli/program.ts'
 import type { Parts } from './components.ts'
 
-export const parts: Parts = { sources, operators, sinks, fileStore, publishFleet, openDatabase: openEmbedded, migrate: migrateDatabase, migrationStatus }
+export const parts: Parts = { sources, operators, sinks, fileStore, publishFleet, readLabels, labelsInColumn, openDatabase: openEmbedded, migrate: migrateDatabase, migrationStatus }
 
 // a reader that has seen enough, such as head, ends the program without complaint
 process.stdout.on('error', error => { process.exit((error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1) })

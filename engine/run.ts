@@ -19,6 +19,7 @@ import type { Commit, Outcome, Recovered, Store, StorePlan } from './store.ts'
 import { loop } from './stream.ts'
 import { imbalance, noCounts, type Counts } from './tally.ts'
 import type { Logger } from './log.ts'
+import { lookEvery } from './watermark.ts'
 
 export interface RunOptions {
   readonly log: Logger
@@ -101,7 +102,7 @@ export class Run {
       this.log.info({ position: this.position, epoch: this.epoch, from: from ?? 0 }, 'running')
       const ended = await loop<Delivery>(this.source!.open(from, this.credits, signal), {
         clock: this.clock,
-        every: Math.min(1000, Math.max(50, pipeline.time.idle / 4)),
+        every: lookEvery(pipeline.time.idle),
         delivery: delivery => this.deliver(delivery, signal),
         tick: () => this.tick(signal)
       })

@@ -127,7 +127,7 @@ export function play (pipeline: Pipeline, lines: readonly Line[]): Happened {
 }
 
 /** The pipeline with one sink at the end of every route that shows its rows. */
-function probed (pipeline: Pipeline): Pipeline {
+export function probed (pipeline: Pipeline): Pipeline {
   const probe: SinkSpec = { name: 'probe', definition: { name: 'probe', summary: '', options: Type.Object({}), follow: () => ({ write: async () => {}, close: async () => {} }) }, options: {}, given: {} }
   const route = <R extends Route>(r: R): R => ({ ...r, sinks: [probe] })
   return { ...route(pipeline), branches: Object.fromEntries(Object.entries(pipeline.branches).map(([name, branch]) => [name, route(branch)])) }

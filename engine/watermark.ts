@@ -21,6 +21,9 @@ export interface TimeOptions {
   readonly forget: number            // ms of silence after which they become final
 }
 
+/** How often the engine looks for devices that have gone silent, ms. */
+export const lookEvery = (idle: number): number => Math.min(1000, Math.max(50, idle / 4))
+
 /** Devices, see Watermarks.gone. */
 export interface Gone { readonly silent: Ids, readonly forgotten: Ids, readonly quiet: Ids, readonly silence: Numbers }
 

@@ -48,7 +48,7 @@ export class Table {
   private readonly file: string
   private readonly options: TableValues
   private readonly series: SeriesTable
-  private readonly columns: readonly string[]
+  readonly columns: readonly string[]
   private readonly times: readonly number[]
   private readonly metrics: readonly { readonly column: number, readonly name: string }[]
   private readonly metric: number    // its column in long form, else -1
@@ -86,6 +86,9 @@ export class Table {
       if (fault !== undefined) throw this.wrong('columns', fault.detail, 'give the columns other names: columns')
     }
   }
+
+  /** A row says which metric it is about. */
+  get long (): boolean { return this.metric >= 0 }
 
   /** A line with its cells and its time in ms (NaN: it has none). `number` counts the rows of the file from 0. */
   row (line: string, number: number): Row {

@@ -2,6 +2,7 @@
 import { bench } from './bench.ts'
 import { demo } from './demo.ts'
 import { dlq } from './dlq.ts'
+import { evaluate } from './evaluate.ts'
 import { lint } from './lint.ts'
 import { list } from './list.ts'
 import { migrate } from './migrate.ts'
@@ -12,4 +13,4 @@ import { simulate } from './simulate.ts'
 import { test } from './test.ts'
 import type { AddCommand } from './program.ts'
 
-export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, simulate, show, dlq, migrate, bench]
+export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, evaluate, simulate, show, dlq, migrate, bench]

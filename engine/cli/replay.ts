@@ -1,12 +1,11 @@
 import type { Command } from 'commander'
 import { describe } from '../api/status.ts'
 import type { Parts } from '../components.ts'
-import { MillraceError } from '../errors.ts'
 import { openLog, type LogOptions } from '../log.ts'
 import type { Pipeline, Route } from '../pipeline.ts'
 import { load } from './load.ts'
 import { streams } from './program.ts'
-import { address, seriesOf, stopSignal, work } from './work.ts'
+import { address, pairOf, seriesOf, stopSignal, work } from './work.ts'
 
 interface Options {
   readonly data: readonly string[], readonly speed: string, readonly option?: readonly string[], readonly name?: string, readonly send?: boolean, readonly database?: string, readonly folder: string, readonly http: string
@@ -48,16 +47,4 @@ export function replay (program: Command, parts: Parts): void {
 function apart (pipeline: Pipeline, { name = `${pipeline.name}-replay-${Date.now().toString(36)}`, send = false }: Options): Pipeline {
   const muted = <R extends Route>(route: R): R => send ? route : { ...route, alerts: route.alerts.map(alert => ({ ...alert, receivers: [] })) }
   return { ...muted(pipeline), name, branches: Object.fromEntries(Object.entries(pipeline.branches).map(([branch, route]) => [branch, muted(route)])) }
-}
-
-/** 'missing=["-200"]' -> ['missing', ['-200']]; what is no JSON is text. */
-function pairOf (text: string): [string, unknown] {
-  const equals = text.indexOf('=')
-  if (equals < 1) throw new MillraceError('usage/command', `--option "${text}" is not name=value`, { help: 'such as dates=dmy or missing=["-200"]' })
-  const value = text.slice(equals + 1)
-  try {
-    return [text.slice(0, equals), JSON.parse(value)]
-  } catch {
-    return [text.slice(0, equals), value]
-  }
 }

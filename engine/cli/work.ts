@@ -9,6 +9,7 @@ import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Run } from '../run.ts'
 import type { SourceSpec } from '../source.ts'
+import { lookEvery } from '../watermark.ts'
 
 export interface WorkOptions {
   readonly parts: Parts
@@ -88,7 +89,7 @@ async function openJournals (pipelines: readonly Pipeline[], { log, folder, budg
     for (const [key, members] of groups) {
       const journal = await Journal.open(members[0].source!, {
         folder: join(folder, 'log', key), log, client: `millrace-${members[0].name}`, pipelines: members.map(p => p.name),
-        failed, tick: Math.min(1000, Math.max(50, Math.min(...members.map(p => p.time.idle)) / 4)),
+        failed, tick: lookEvery(Math.min(...members.map(p => p.time.idle))),
         ...budget === undefined ? {} : { budget }, ...retain === undefined ? {} : { retain }
       }, signal)
       for (const { name } of members) journals.set(name, journal)
@@ -141,4 +142,16 @@ export function address (text: string): { host: string, port: number } {
   const [, host, port] = /^(?:(.*):)?(\d+)$/.exec(text) ?? []
   if (port === undefined || Number(port) > 65535) throw new MillraceError('usage/command', `"${text}" is not an address`, { help: 'write host:port or port, such as 127.0.0.1:8080' })
   return { host: host ?? '127.0.0.1', port: Number(port) }
+}
+
+/** 'missing=["-200"]' -> ['missing', ['-200']]; what is no JSON is text. */
+export function pairOf (text: string): [string, unknown] {
+  const equals = text.indexOf('=')
+  if (equals < 1) throw new MillraceError('usage/command', `--option "${text}" is not name=value`, { help: 'such as dates=dmy or missing=["-200"]' })
+  const value = text.slice(equals + 1)
+  try {
+    return [text.slice(0, equals), JSON.parse(value)]
+  } catch {
+    return [text.slice(0, equals), value]
+  }
 }

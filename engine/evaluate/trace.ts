@@ -1,0 +1,60 @@
+import type { Numbers } from '../batch.ts'
+
+/**
+ * Columns of one series between two times, in spans of equal length: of each the least and the greatest value, so that
+ * whatever stands out of a long history can still be seen. 16 bytes per span and column.
+ */
+export class Trace {
+  readonly from: number              // ms
+  readonly to: number                // ms, included
+  readonly spans: number
+  readonly columns: readonly string[]
+  readonly rows: Uint32Array         // by span
+  total = 0
+  private readonly least: Float64Array
+  private readonly most: Float64Array
+
+  constructor (columns: readonly string[], { from, to, spans }: { readonly from: number, readonly to: number, readonly spans: number }) {
+    this.from = from
+    this.to = to
+    this.spans = spans
+    this.columns = columns
+    this.rows = new Uint32Array(spans)
+    this.least = new Float64Array(spans * columns.length).fill(NaN)
+    this.most = new Float64Array(spans * columns.length).fill(NaN)
+  }
+
+  /** A row: its time, and its place in the columns (undefined: none such). Rows outside are left out. */
+  add (time: number, row: number, columns: readonly (Numbers | undefined)[]): void {
+    if (!(time >= this.from && time <= this.to)) return
+    const span = Math.min(this.spans - 1, Math.floor((time - this.from) * this.spans / Math.max(this.to - this.from, 1)))
+    this.rows[span]++
+    this.total++
+    columns.forEach((column, c) => {
+      const at = c * this.spans + span, x = column?.[row] ?? NaN
+      if (!Number.isFinite(x)) return
+      if (!(x >= this.least[at])) this.least[at] = x
+      if (!(x <= this.most[at])) this.most[at] = x
+    })
+  }
+
+  /** Length of a span, ms. */
+  get width (): number { return Math.max(this.to - this.from, 1) / this.spans }
+
+  /** Some span holds more than one row: values between its least and its greatest are not shown. */
+  get reduced (): boolean { return this.rows.some(n => n > 1) }
+
+  /** Of a column in a span; NaN without a value. */
+  low (column: string, span: number): number { return this.least[this.columns.indexOf(column) * this.spans + span] ?? NaN }
+  high (column: string, span: number): number { return this.most[this.columns.indexOf(column) * this.spans + span] ?? NaN }
+
+  /** Of a column over all spans; NaN without any value. */
+  extremes (column: string): readonly [number, number] {
+    let low = NaN, high = NaN
+    for (let i = 0; i < this.spans; i++) {
+      if (!(this.low(column, i) >= low) && !Number.isNaN(this.low(column, i))) low = this.low(column, i)
+      if (!(this.high(column, i) <= high) && !Number.isNaN(this.high(column, i))) high = this.high(column, i)
+    }
+    return [low, high]
+  }
+}
