@@ -198,7 +198,7 @@ export class FileStore implements Store {
     }
     for (const { table, batch } of writes) add(tableFile(table), this.text.lines(batch))
     for (const { branch, step, batch } of late) {
-      const where = `{"branch":${JSON.stringify(branch)},"step":${JSON.stringify(step)},`
+      const where = `{"branch":${JSON.stringify(branch)},"step":${JSON.stringify(step)},"origin":${JSON.stringify(origin)},`
       add(dayFile('late', ingest), this.text.lines(batch).map((line, i) => `${where}"position":${batch.position[i]},"ingest":"${isoMicros(ingest)}",${line.slice(1)}`))
     }
     add(dayFile('dead_letters', ingest), deadLetters.map(d => JSON.stringify({ origin, ...d, ingest: isoMicros(d.ingest), payload: Buffer.from(d.payload).toString('base64') })))
