@@ -125,7 +125,10 @@ export class Dispatcher {
   private async send ({ event, receiver, attempts }: OutboxEntry): Promise<Settled | undefined> {
     const { receivers, log, now, random, clock } = this.options
     const to = receivers.get(receiver)
-    if (to === undefined) return { state: 'dead', error: 'the pipeline has no such receiver any more' }
+    if (to === undefined) {
+      log.error({ receiver, alert: event.id }, 'an alert is for a receiver that the pipeline no longer has, giving up')
+      return { state: 'dead', error: 'the pipeline has no such receiver any more' }
+    }
     try {
       await bounded(signal => to.send(event, signal), this.giveUp.signal, clock)
       return { state: 'delivered' }

@@ -54,8 +54,14 @@ export class Lock {
       if (signal.aborted) throw new MillraceError(code, `${name}: process ${holder.pid} on ${holder.host} used ${dirname(file)} ${span(Math.round(silent / 1000) * 1000)} ago`)
       await sleep(Math.min(1000, DEAD - silent), signal, clock)
     }
-    await fs.writeFile(`${file}.${me.token}`, JSON.stringify(me), { mode: 0o600, flush: true })
-    await fs.rename(`${file}.${me.token}`, file)
+    const fresh = `${file}.${me.token}`
+    try {
+      await fs.writeFile(fresh, JSON.stringify(me), { mode: 0o600, flush: true })
+      await fs.rename(fresh, file)
+    } catch (error) {
+      await fs.unlink(fresh).catch(() => {})
+      throw error
+    }
     const lock = new Lock(file, me, fs, clock)
     if (await lock.mine()) return lock
     await lock.release()

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FileSystem } from './files.ts'
@@ -17,7 +18,7 @@ const READINGS: readonly string[] = ['operator_failed', 'rejected_by_store', 'be
 /**
  * Leaves requests for the engine that reads the log in `folder`, which takes them up within a second, or when it starts. A message
  * of which several readings were refused is read again as a whole, once: its bytes stand with its first letter. Returns the letters
- * that cannot be read again, and why. A message without a time of its own has that of its first arrival (also when it had one in a
+ * that cannot be read again, and why. A late row is known by its reading, which may be late in several branches and pipelines. A message without a time of its own has that of its first arrival (also when it had one in a
  * property or header, which is not kept).
  */
 export async function leaveRequests (folder: string, letters: readonly Letter[]): Promise<ReadonlyMap<Letter, string>> {
@@ -33,7 +34,7 @@ export async function leaveRequests (folder: string, letters: readonly Letter[])
     }
     const reading = single ? readingOf(payload) : undefined
     if (single && reading === undefined) { refused.set(letter, 'it is a row of a window'); continue }
-    const key = `${reason === 'late' ? 'late' : 'dead'}:${origin}/${position}/${part}`
+    const key = `${reason === 'late' ? 'late' : 'dead'}:${origin}/${position}/${reason === 'late' ? createHash('sha256').update(payload).digest('hex').slice(0, 16) : part}`
     const name = Buffer.from(key).toString('base64url')
     await writeFile(join(to, `${name}.new`), JSON.stringify({ key, topic, reading, payload: Buffer.from(payload).toString('base64'), stamp: isoMicros(ingest) }), { flush: true })
     await rename(join(to, `${name}.new`), join(to, `${name}.json`))

@@ -6,6 +6,7 @@ import { failure, link, takes, type Link } from './nats/link.ts'
 const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
 const LITERAL = /^[A-Za-z0-9_-]+$/, NAME = /^\{(tenant|device|metric)\}$/
 const LONGEST = 2048                   // bytes of a subject: nats-server reads 4096 of a whole control line
+const TOKEN = 512                      // of a name in it
 
 /**
  * Rows as JSON in a JetStream stream, each with a `Nats-Msg-Id` that is the same whenever the same row is sent again: the stream
@@ -22,7 +23,7 @@ export const nats = defineSink({
   options: Type.Object({
     servers: Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })], { description: 'One or several servers of a cluster.', default: 'nats://localhost:4222' }),
     stream: Type.String({ description: 'Stream that takes the rows. It must be there.', pattern: '^[^\\s.*>/\\\\]+$' }),
-    subject: Type.String({ description: 'Where rows go: literals, {tenant}, {device} and {metric}, with dots between. In names, bytes other than A-Z, a-z, 0-9, _ and - are percent-encoded.', default: 'rows.{tenant}.{device}.{metric}' }),
+    subject: Type.String({ description: 'Where rows go: literals, {tenant}, {device} and {metric}, with dots between. In names, bytes other than A-Z, a-z, 0-9, _ and - are percent-encoded; a name longer than 512 bytes then is cut and ends in ~ and a hash.', default: 'rows.{tenant}.{device}.{metric}' }),
     user: text('User name.'),
     password: text('Password of the user.'),
     token: text('Token, instead of a user.'),
@@ -34,6 +35,8 @@ export const nats = defineSink({
   check ({ subject, timeout }) {
     const wrong = subject.split('.').find(token => !LITERAL.test(token) && !NAME.test(token))
     if (wrong !== undefined) return `subject: the token "${wrong}" is neither {tenant}, {device}, {metric} nor made of A-Z, a-z, 0-9, _ and -`
+    const longest = subject.split('.').reduce((n, token) => n + 1 + (NAME.test(token) ? TOKEN : token.length), -1)
+    if (longest > LONGEST) return `subject: it may become ${longest} bytes long, with ${TOKEN} for each name in it; ${LONGEST} are allowed`
     if (!(timeout >= 1 && timeout <= 60_000)) return 'timeout must be from 1ms to 1m'
     return undefined
   },
@@ -60,7 +63,6 @@ export const nats = defineSink({
     const check = ({ subjects }: Link, series: number) => {
       if (fits.has(series)) return
       const subject = ids.subject(series)
-      if (subject.length > LONGEST) throw new MillraceError('sink/failed', `nats: the subject "${subject.slice(0, 80)}..." is ${subject.length} bytes long, ${LONGEST} are allowed`, { help: 'leave the longest name out of the subject: it is in the row too' })
       if (!subjects.some(filter => takes(filter, subject))) throw new MillraceError('sink/failed', `nats: the stream "${options.stream}" does not take the subject "${subject}"; it takes ${subjects.join(', ') || 'none'}`, { help: 'add the subject to the stream, or choose another template' })
       fits.add(series)
     }
@@ -144,5 +146,10 @@ class RowIds {
   }
 }
 
-/** A name as a token of a subject; decodeURIComponent gives it back. */
-const encode = (name: string): string => LITERAL.test(name) ? name : Array.from(Buffer.from(name), byte => LITERAL.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('')
+/** A name as a token of a subject; decodeURIComponent gives it back, unless it is too long: then it is cut, and a hash tells it from others. */
+function encode (name: string): string {
+  const token = LITERAL.test(name) ? name : Array.from(Buffer.from(name), byte => LITERAL.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('')
+  if (token.length <= TOKEN) return token
+  const end = `~${createHash('sha256').update(name).digest('base64url').slice(0, 22)}`
+  return token.slice(0, TOKEN - end.length).replace(/%.?$/, '') + end
+}

@@ -39,7 +39,7 @@ export async function commitOnce (session: Session, { pipeline, encoder, series,
       outcomes.push({ ...outcome, refused: outcome.refused + refused })
     }
     await postAlerts(session, pipeline, commit.alerts, ingest)
-    await putLate(session, pipeline, late, series.ids, ingest)
+    await putLate(session, pipeline, commit.origin ?? '', late, series.ids, ingest)
     await putDeadLetters(session, pipeline, commit.origin ?? '', [...commit.deadLetters, ...refusals.letters])
     await putMarks(session, pipeline, commit)
     if (commit.snapshot !== undefined) await putSnapshot(session, pipeline, commit.snapshot, ingested)
@@ -65,10 +65,10 @@ export async function commitOnce (session: Session, { pipeline, encoder, series,
 
 export const fenced = (pipeline: string): MillraceError => new MillraceError('store/fenced', `another process has taken over the pipeline "${pipeline}"`, { help: 'stop one of them' })
 
-async function putLate (session: Session, pipeline: string, late: Commit['late'], ids: Readonly<Int32Array>, ingest: number): Promise<void> {
+async function putLate (session: Session, pipeline: string, origin: string, late: Commit['late'], ids: Readonly<Int32Array>, ingest: number): Promise<void> {
   for (const { branch, step, batch } of late) {
     if (batch.length === 0) continue
-    await session.query(LATE, [pipeline, branch, step, Array.from(batch.time, micros), Array.from(batch.series, s => ids[s]), Array.from(batch.value, v => Number.isNaN(v) ? null : v), [...batch.position], micros(ingest)])
+    await session.query(LATE, [pipeline, branch, step, Array.from(batch.time, micros), Array.from(batch.series, s => ids[s]), Array.from(batch.value, v => Number.isNaN(v) ? null : v), [...batch.position], micros(ingest), origin])
   }
 }
 
@@ -92,8 +92,8 @@ function keepCounts (pipeline: string, { counts, position, ingest }: Commit, out
     ON CONFLICT (pipeline, branch) DO UPDATE SET ${[...TERMS, 'position', 'ingested_at'].map(t => `${t} = excluded.${t}`).join(', ')};`
 }
 
-const LATE = `INSERT INTO late_readings (pipeline, branch, step, time, series, value, position, ingested_at)
-  SELECT $1, $2, $3, ${moment('us')}, series, value, position, ${moment('$8')} FROM unnest($4::bigint[], $5::int[], $6::float8[], $7::bigint[]) AS r (us, series, value, position)`
+const LATE = `INSERT INTO late_readings (pipeline, branch, step, time, series, value, position, ingested_at, origin)
+  SELECT $1, $2, $3, ${moment('us')}, series, value, position, ${moment('$8')}, $9 FROM unnest($4::bigint[], $5::int[], $6::float8[], $7::bigint[]) AS r (us, series, value, position)`
 const DEAD = `INSERT INTO dead_letters (pipeline, position, part, reason, detail, topic, payload, ingested_at, origin)
   SELECT $1, position, part, reason, detail, topic, payload, ${moment('us')}, $9 FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bigint[])
   AS d (position, part, reason, detail, topic, payload, us) ON CONFLICT DO NOTHING`

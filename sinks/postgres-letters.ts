@@ -10,15 +10,22 @@ export async function lettersOf (session: Session, pipeline: string, { late = fa
 }
 
 export async function markRequeued (session: Session, pipeline: string, letters: readonly Letter[]): Promise<void> {
-  for (const { reason, origin, position, part } of letters) {
-    if (reason === 'late') await session.query('UPDATE late_readings SET requeued_at = now() WHERE pipeline = $1 AND position = $2 AND requeued_at IS NULL', [pipeline, position])
-    else await session.query('UPDATE dead_letters SET requeued_at = now() WHERE pipeline = $1 AND origin = $2 AND position = $3 AND part = $4', [pipeline, origin, position, part])
+  for (const late of [true, false]) {
+    const these = letters.filter(({ reason }) => (reason === 'late') === late)
+    if (these.length > 0) await session.query(late ? MARK_LATE : MARK_DEAD, [pipeline, these.map(l => l.origin), these.map(l => l.position), these.map(l => l.part)])
   }
 }
 
+/** Of late rows, which have no number of their own: what tells those of one message apart, since all of them come with one commit. */
+const PART = '(row_number() OVER (PARTITION BY l.pipeline, l.origin, l.position ORDER BY l.series, l.time, l.branch, l.step, l.value))::int - 1'
 const DEAD = `SELECT * FROM (SELECT origin, position::float8, part, reason, detail, topic, payload, ${millis('ingested_at')} AS ingest, requeued_at IS NOT NULL AS requeued, pipeline FROM dead_letters) AS letters WHERE pipeline = $1`
 const LATE = `SELECT * FROM (
-  SELECT '' AS origin, l.position::float8, row_number() OVER (PARTITION BY l.position ORDER BY l.series, l.time, l.branch, l.step)::int - 1 AS part, 'late' AS reason, l.branch || '/' || l.step AS detail,
+  SELECT l.origin, l.position::float8, ${PART} AS part, 'late' AS reason, l.branch || '/' || l.step AS detail,
     n.tenant || '/' || n.device || '/' || n.metric AS topic, convert_to(jsonb_build_object('tenant', n.tenant, 'device', n.device, 'metric', n.metric, 'time', ${millis('l.time')}, 'value', l.value)::text, 'UTF8') AS payload,
     ${millis('l.ingested_at')} AS ingest, l.requeued_at IS NOT NULL AS requeued, l.pipeline
   FROM late_readings l JOIN series_named n ON n.series = l.series) AS letters WHERE pipeline = $1`
+const GIVEN = 'unnest($2::text[], $3::bigint[], $4::int[]) AS given (origin, position, part)'
+const MARK_DEAD = `UPDATE dead_letters AS l SET requeued_at = now() FROM ${GIVEN} WHERE l.pipeline = $1 AND l.origin = given.origin AND l.position = given.position AND l.part = given.part`
+const MARK_LATE = `UPDATE late_readings AS late SET requeued_at = now()
+  FROM (SELECT l.ctid AS place, l.origin, l.position, ${PART} AS part FROM late_readings l WHERE l.pipeline = $1 AND l.position = ANY ($3::bigint[])) AS l JOIN ${GIVEN} USING (origin, position, part)
+  WHERE late.ctid = l.place`

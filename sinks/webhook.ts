@@ -4,12 +4,17 @@ import { defineSink, Duration, isLoopback, isoMicros, Transient, Type, type Aler
 import { RowText } from './format/rows.ts'
 import { keyOf, Poster, type Target } from './webhook/post.ts'
 
+/** An alert may still arrive when a server or a key is set right: only 410 says that the receiver is gone for good. */
+const isGone = (status: number): boolean => status === 410
+/** Rows are kept by their source: what the receiver refuses stops the pipeline, and goes on from there. */
+const isRefused = (status: number): boolean => status >= 400 && status < 500 && ![408, 425, 429].includes(status)
 const OURS = ['content-length', 'content-type', 'transfer-encoding', 'host', 'connection']
 
 /**
  * POSTs alerts, or rows, as JSON. Both arrive at least once: what was sent before a crash may be sent again. An alert then has
  * the same `webhook-id`, which is the id of its event; rows that are cut in the same way do too. With a `secret`, requests
- * are signed after Standard Webhooks (HMAC-SHA256). 2xx is delivered; redirects are not followed.
+ * are signed after Standard Webhooks (HMAC-SHA256). 2xx is delivered; redirects are not followed. An alert is tried again after every other
+ * answer but 410; rows after 3xx, 408, 425, 429 and 5xx, and other answers stop the pipeline.
  *
  * An alert: `{"type":"alert.firing","timestamp":"...","data":{id, incident, state, tenant, pipeline, alert, severity, device,
  * metric, since, time, value, evidence, message}}`, times in ISO 8601. A receiver orders the states of an incident by `time`.
@@ -39,7 +44,7 @@ export const webhook = defineSink({
   },
 
   receive (options, host) {
-    const { poster, stop } = connect(options, host)
+    const { poster, stop } = connect(options, host, isGone)
     return {
       send: (event, signal) => poster.post(event.id, alertBody(event), signal),
       close: stop
@@ -47,7 +52,7 @@ export const webhook = defineSink({
   },
 
   follow (options, host) {
-    const { poster, stop, signal } = connect(options, host)
+    const { poster, stop, signal } = connect(options, host, isRefused)
     const text = new RowText(host.series)
     let trouble: string | undefined
     return {
@@ -71,10 +76,10 @@ export const webhook = defineSink({
   }
 })
 
-function connect (target: Target, host: SinkHost) {
+function connect (target: Target, host: SinkHost, isFinal: (status: number) => boolean) {
   const { protocol, hostname, origin } = new URL(target.url)
   if (protocol === 'http:' && !isLoopback(hostname)) host.log.warn({ origin }, 'webhook: sends over plain http, which others on the way can read')
-  const poster = new Poster(target)
+  const poster = new Poster(target, isFinal)
   const closing = new AbortController()
   return { poster, signal: closing.signal, stop: async () => { closing.abort(); poster.close() } }
 }

@@ -114,10 +114,13 @@ CREATE TABLE late_readings (
   value double precision,
   position bigint NOT NULL,
   ingested_at timestamp with time zone NOT NULL,
-  requeued_at timestamp with time zone
+  requeued_at timestamp with time zone,
+  origin text NOT NULL DEFAULT ''::text
 );
 CREATE INDEX late_readings_time ON late_readings USING btree (pipeline, ingested_at);
 COMMENT ON TABLE late_readings IS 'Readings that came after the window they belong to had closed.';
+COMMENT ON COLUMN late_readings.requeued_at IS 'When it was given to the source once more.';
+COMMENT ON COLUMN late_readings.origin IS 'What position counts in, as in checkpoint.';
 
 CREATE TABLE marks (
   pipeline text NOT NULL,

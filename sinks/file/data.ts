@@ -1,6 +1,6 @@
 import { open, readdir, stat, truncate, unlink, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { MillraceError, Transient } from '#engine'
+import { MillraceError } from '#engine'
 import { syncFolder, writeAt } from './log.ts'
 
 /** What is kept by day of ingest and deleted after the retention: `late.2026-03-09.ndjson`. */
@@ -9,7 +9,6 @@ export type Kept = typeof KEPT[number]
 
 const DAY = 864e5
 const DATED = new RegExp(`^(${KEPT.join('|')})\\.(\\d{4}-\\d\\d-\\d\\d)\\.ndjson$`)
-const FULL = ['ENOSPC', 'EDQUOT']
 
 export const tableFile = (table: string): string => `${table}.ndjson`
 export const dayFile = (kind: Kept, ingest: number): string => `${kind}.${new Date(ingest).toISOString().slice(0, 10)}.ndjson`
@@ -49,19 +48,14 @@ export class DataFiles {
   async append (lines: ReadonlyMap<string, readonly string[]>): Promise<Record<string, number>> {
     const lengths: Record<string, number> = {}
     const names = [...lines.keys()].filter(name => lines.get(name)!.length > 0)
-    try {
-      for (const name of names) {
-        const handle = await this.handle(name)
-        const bytes = Buffer.from(`${lines.get(name)!.join('\n')}\n`)
-        const from = this.lengths[name] ?? 0
-        if (this.suspect.has(name)) await handle.truncate(from)
-        this.suspect.add(name)
-        await writeAt(handle, bytes, from)
-        lengths[name] = from + bytes.length
-      }
-    } catch (cause) {
-      if (!FULL.includes((cause as NodeJS.ErrnoException).code ?? '')) throw cause
-      throw new Transient(`file store: the disk of ${this.folder} is full`, { cause })
+    for (const name of names) {
+      const handle = await this.handle(name)
+      const bytes = Buffer.from(`${lines.get(name)!.join('\n')}\n`)
+      const from = this.lengths[name] ?? 0
+      if (this.suspect.has(name)) await handle.truncate(from)
+      this.suspect.add(name)
+      await writeAt(handle, bytes, from)
+      lengths[name] = from + bytes.length
     }
     await Promise.all(names.map(name => this.handles.get(name)!.datasync()))
     return lengths

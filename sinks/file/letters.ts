@@ -10,7 +10,7 @@ export async function lettersOf (folder: string, { late = false, reason, positio
   const names = (await readdir(folder).catch(() => [])).filter(name => name.startsWith(late ? 'late.' : 'dead_letters.')).toSorted().toReversed()
   const letters: Letter[] = []
   for (const name of names) {
-    const parts = new Map<number, number>()
+    const parts = new Map<string, number>()
     for (const line of await linesOf(folder, name)) {
       const letter = late ? lateOf(JSON.parse(line), parts) : deadOf(JSON.parse(line))
       const known = again.has(keyOf(letter))
@@ -28,11 +28,11 @@ const linesOf = (folder: string, name: string): Promise<string[]> => readFile(jo
 const deadOf = ({ origin = '', position, part, reason, detail, topic, payload, ingest }: any): Letter =>
   ({ origin, position, part, reason, detail, topic, payload: Buffer.from(payload, 'base64'), ingest: Date.parse(ingest), requeued: false })
 
-function lateOf ({ branch, step, position, ingest, tenant, device, metric, time, value }: any, parts: Map<number, number>): Letter {
-  const part = parts.get(position) ?? 0
-  parts.set(position, part + 1)
+function lateOf ({ branch, step, origin = '', position, ingest, tenant, device, metric, time, value }: any, parts: Map<string, number>): Letter {
+  const message = `${origin} ${position}`, part = parts.get(message) ?? 0
+  parts.set(message, part + 1)
   const reading = { tenant, device, metric, time: microsOf(time) / 1000, value }
-  return { origin: '', position, part, reason: 'late', detail: `${branch}/${step}`, topic: `${tenant}/${device}/${metric}`, payload: Buffer.from(JSON.stringify(reading)), ingest: Date.parse(ingest), requeued: false }
+  return { origin, position, part, reason: 'late', detail: `${branch}/${step}`, topic: `${tenant}/${device}/${metric}`, payload: Buffer.from(JSON.stringify(reading)), ingest: Date.parse(ingest), requeued: false }
 }
 
 /** ISO 8601 with six digits of the second, in microseconds. */

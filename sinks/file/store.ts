@@ -1,6 +1,6 @@
 import { mkdir, readFile, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isoMicros, Lock, MillraceError, Transient, type AlertEvent, type Commit, type Counts, type Letter, type LetterQuery, type Outcome, type OutboxEntry, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
+import { backoff, isoMicros, Lock, MillraceError, sleep, Transient, type AlertEvent, type Commit, type Counts, type Letter, type LetterQuery, type Outcome, type OutboxEntry, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
 import { RowText } from '../format/rows.ts'
 import { DataFiles, dayFile, tableFile } from './data.ts'
 import { LogWriter, readFrames, syncFolder } from './log.ts'
@@ -36,6 +36,7 @@ type LogRecord = { readonly state: State } | Change
 
 const LEASE = 60_000                 // ms
 const DAY = 864e5
+const FULL = ['ENOSPC', 'EDQUOT']
 const key = (id: string, receiver: string): string => `${id}\0${receiver}`
 
 /**
@@ -78,6 +79,21 @@ export class FileStore implements Store {
   readonly whole = true
 
   async open (signal: AbortSignal): Promise<Recovered> {
+    for (const wait of backoff()) {
+      try {
+        return await this.openOnce(signal)
+      } catch (cause) {
+        const error = this.explained(cause)
+        if (!(error instanceof Transient) || signal.aborted) throw error
+        this.ailing = error.message
+        this.host.log.warn({ err: error.message }, 'the file store cannot be opened, trying again')
+        await sleep(wait, signal)
+      }
+    }
+    throw new Error('unreachable')
+  }
+
+  private async openOnce (signal: AbortSignal): Promise<Recovered> {
     await mkdir(join(this.folder, 'log'), { recursive: true, mode: 0o700 })
     this.lock = await Lock.take(join(this.folder, 'lock'), { name: 'file store', code: 'store/locked', help: 'stop that process, or give this pipeline another name or folder' }, signal)
     try {
@@ -86,12 +102,13 @@ export class FileStore implements Store {
       await this.data.recover(this.plan.tables.map(t => t.name))
       this.state.epoch++
       await this.begin()
+      await this.pages.recover(this.state.snapshots.map(s => s.generation))
     } catch (error) {
       await this.close()
       throw error
     }
+    this.ailing = undefined
     const { position, origin, ingest, version, epoch, counts, marks, snapshots } = this.state
-    await this.pages.recover(snapshots.map(s => s.generation))
     return { position, origin, ingest, version, epoch, counts, marks, snapshots: snapshots.map(s => ({ ...s, content: () => this.pages.read(s.generation) })) }
   }
 
@@ -107,7 +124,7 @@ export class FileStore implements Store {
       await this.record({ commit: { version: commit.version + 1, position, origin, marks, ingest, counts, files, alerts, snapshot: snapshot?.complete } })
       this.data!.committed(files)
       if (snapshot !== undefined) this.pages.committed()
-      if (snapshot?.complete !== undefined) await this.pages.keepOnly(this.state.snapshots.map(s => s.generation))
+      if (snapshot?.complete !== undefined) await this.pages.keepOnly(this.state.snapshots.map(s => s.generation)).catch(error => this.host.log.warn({ err: error }, 'file store: an old snapshot cannot be deleted, the next one tries again'))
       if (this.log!.size >= this.segment) await this.begin().catch(error => this.host.log.warn({ err: error }, 'file store: no new segment of the log, going on in the old one'))
       return outcomes
     })
@@ -167,12 +184,7 @@ export class FileStore implements Store {
 
   /** Durable in the log, then true of the state. */
   private async record (record: Change): Promise<void> {
-    try {
-      await this.log!.append(record)
-    } catch (error) {
-      const full = ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')
-      throw full ? new Transient(`file store: the disk of ${this.folder} is full`, { cause: error }) : error
-    }
+    await this.log!.append(record)
     if (!await this.lock!.mine()) throw this.fenced()
     apply(this.state, record)
   }
@@ -186,12 +198,17 @@ export class FileStore implements Store {
     }
     for (const { table, batch } of writes) add(tableFile(table), this.text.lines(batch))
     for (const { branch, step, batch } of late) {
-      const where = `{"branch":${JSON.stringify(branch)},"step":${JSON.stringify(step)},`
+      const where = `{"branch":${JSON.stringify(branch)},"step":${JSON.stringify(step)},"origin":${JSON.stringify(origin)},`
       add(dayFile('late', ingest), this.text.lines(batch).map((line, i) => `${where}"position":${batch.position[i]},"ingest":"${isoMicros(ingest)}",${line.slice(1)}`))
     }
     add(dayFile('dead_letters', ingest), deadLetters.map(d => JSON.stringify({ origin, ...d, ingest: isoMicros(d.ingest), payload: Buffer.from(d.payload).toString('base64') })))
     add(dayFile('alerts', ingest), alerts.map(({ event, receivers, stale = false }) => JSON.stringify({ ...event, since: isoMicros(event.since), time: isoMicros(event.time), stale, receivers })))
     return lines
+  }
+
+  /** A disk that is full is waited for: each file of a commit is written over from where the last commit ended. */
+  private explained (error: unknown): unknown {
+    return FULL.includes((error as NodeJS.ErrnoException).code ?? '') ? new Transient(`file store: the disk of ${this.folder} is full`, { cause: error }) : error
   }
 
   /** The newest segment whose first record is whole says everything; a newer one was never finished. */
@@ -240,7 +257,7 @@ export class FileStore implements Store {
     const result = this.last.then(() => {
       if (this.log === undefined) throw new MillraceError('store/failed', 'file store: it is not open')
       return act()
-    })
+    }).catch((error: unknown) => { throw this.explained(error) })
     this.last = result.then(() => { this.ailing = undefined }, (error: Error) => { this.ailing = error.message })
     return result
   }

@@ -4,7 +4,6 @@ import * as https from 'node:https'
 import { MillraceError, span, Transient } from '#engine'
 
 const MOST = 65_536                  // bytes of an answer that are read
-const AGAIN = [408, 425, 429]
 
 export interface Target { readonly url: string, readonly headers?: Readonly<Record<string, string>>, readonly timeout: number, readonly secret?: string | undefined }
 
@@ -14,22 +13,25 @@ export class Poster {
   private readonly target: Target
   private readonly agent: http.Agent
   private readonly key: Buffer | undefined
+  private readonly isFinal: (status: number) => boolean
 
-  constructor (target: Target) {
+  /** `isFinal`: of an answer, that the same will never work. */
+  constructor (target: Target, isFinal: (status: number) => boolean) {
     this.target = target
+    this.isFinal = isFinal
     this.url = new URL(target.url)
     this.agent = new (this.url.protocol === 'https:' ? https : http).Agent({ keepAlive: true })
     this.key = target.secret === undefined ? undefined : keyOf(target.secret)
   }
 
-  /** Resolves when the answer is 2xx. Throws Transient when the same may work later: no answer, 3xx, 408, 425, 429, 5xx. */
+  /** Resolves when the answer is 2xx. Throws Transient when the same may work later: no answer, or one that is not final. */
   async post (id: string, body: string, signal: AbortSignal): Promise<void> {
     // a path or query may be a secret: messages name the origin only
     const who = `webhook ${this.url.origin}`
     const { status, text, wait } = await this.request(id, body, signal).catch((cause: Error) => { throw new Transient(`${who}: ${cause.message}`, { cause }) })
     if (status >= 200 && status < 300) return
     const said = `${who} answered ${status}${text === '' ? '' : `: ${text}`}`
-    if (status < 400 || status >= 500 || AGAIN.includes(status)) throw new Transient(said, { after: wait })
+    if (!this.isFinal(status)) throw new Transient(said, { after: wait })
     throw new MillraceError('sink/failed', said, { help: 'see that url, headers and secret are what the receiver expects' })
   }
 

@@ -11,6 +11,7 @@ import { FileStore } from '../../sinks/file/store.ts'
 import { webhook } from '../../sinks/webhook.ts'
 import { receiver } from '../fixtures/receiver.ts'
 import { alert, Bench } from '../fixtures/bench.ts'
+import { quiet } from '../support/collect.ts'
 
 const log = pino({ level: 'silent' })
 const host: SinkHost = { pipeline: 'p', series: new SeriesTable(10), log, database: undefined, folder: '.' }
@@ -25,7 +26,7 @@ async function outbox (t: Test, ...alerts: ReturnType<typeof alert>[]) {
   await opened.commit([1], { alerts })
   return { ...opened, bench }
 }
-function dispatch (t: Test, options: Omit<DispatcherOptions, 'log'>): Dispatcher {
+function dispatch (t: Test, options: Omit<DispatcherOptions, 'log'> & Partial<Pick<DispatcherOptions, 'log'>>): Dispatcher {
   const dispatcher = new Dispatcher({ log, poll: 10, ...options })
   t.teardown(() => dispatcher.stop(0))
   dispatcher.start()
@@ -120,20 +121,27 @@ void t.test('what fails is tried again later and later, as the receiver asks, an
   t.equal(new Set(ids(received)).size, 1)
 })
 
-void t.test('a receiver that refuses for good gets it once, one that fails for 24 h until then', async t => {
+void t.test('a receiver that is gone gets it once, one that fails or refuses for 24 h until then; giving up is logged and counted', async t => {
   const { url, received } = await receiver(t, (response, { path }) => { response.writeHead(Number(path.slice(1))).end() })
-  const { store } = await outbox(t, alert('a', ['gone', 'down', 'unknown']))
+  const { store } = await outbox(t, alert('a', ['gone', 'down', 'denied', 'unknown']))
   let now = Date.now()               // not before the commit: what it left is due from then on
   const start = now
-  const dispatcher = dispatch(t, { store, receivers: new Map([['gone', to(`${url}/410`)], ['down', to(`${url}/503`)]]), now: () => now, random: () => 0.5 })
-  const down = dispatcher.byReceiver.get('down')!
-  for (let tries = 1; down.dead === 0; tries++) {
-    await until(() => down.retried === tries || down.dead > 0)
+  const { log, lines } = quiet()
+  const dispatcher = dispatch(t, { store, log, receivers: new Map([['gone', to(`${url}/410`)], ['down', to(`${url}/503`)], ['denied', to(`${url}/401`)]]), now: () => now, random: () => 0.5 })
+  const down = dispatcher.byReceiver.get('down')!, denied = dispatcher.byReceiver.get('denied')!
+  for (let tries = 1; down.dead + denied.dead < 2; tries++) {
+    await until(() => (down.retried === tries && denied.retried === tries) || down.dead + denied.dead === 2)
     if (down.dead === 0) now += waitAfter(tries - 1, 0.5)
   }
   t.ok(now - start > 23 * 3_600_000 && now - start < 26 * 3_600_000, `${(now - start) / 3_600_000} h`)
   t.strictSame(dispatcher.byReceiver.get('gone'), { delivered: 0, retried: 0, dead: 1 })
   t.equal(received.filter(r => r.path === '/410').length, 1)
+  t.equal(received.filter(r => r.path === '/401').length, received.filter(r => r.path === '/503').length)
+  t.equal(dispatcher.counts.dead, 4, 'also the one for nobody')
+  t.strictSame(lines.filter(l => l.level === 'error').map(l => l.text).toSorted(), [
+    'an alert could not be delivered for 24 h, giving up', 'an alert could not be delivered for 24 h, giving up',
+    'an alert is for a receiver that the pipeline no longer has, giving up', 'an alert was refused by its receiver, giving up'
+  ])
   await dispatcher.stop()
   t.strictSame(await store.due(100, now + 1e9), [], 'nor is anything left for a receiver that the pipeline no longer has')
 })

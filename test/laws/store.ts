@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { MillraceError } from '#engine'
+import { Batch, MillraceError, type Letter } from '#engine'
 import { isIntact } from '../../engine/snapshot.ts'
 import { alert, Bench, pagesOf, snapshot, TIME, type StoreHarness } from '../fixtures/bench.ts'
 export { alert, Bench, type StoredRow, type StoreHarness } from '../fixtures/bench.ts'
@@ -239,6 +239,29 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     const one = await bench.open()
     await one.commit([1], { alerts: [{ ...alert('a', []), stale: true }] })
     t.strictSame(await one.store.due(10, Date.now() + 1000), [])
+  })
+
+  law('late rows are given back one by one: each is listed until it is, whatever message, log and pipeline others of it are of', async (t, bench) => {
+    const one = await bench.open('one', 'ones'), two = await bench.open('two', 'twos')
+    const late = ({ series }: typeof one) => ['b', 'a'].map(branch => ({
+      branch, step: 'tumbling',
+      batch: new Batch({ time: Float64Array.of(TIME + 1, TIME, TIME), series: Int32Array.from(['y', 'x', 'x'], device => series.id('acme', device, 'm')), value: Float64Array.of(1, 2, 3), position: Float64Array.of(5, 5, 5) })
+    }))
+    const shown = ({ origin, position, part, detail, payload }: Letter) => `${origin} ${position}/${part} ${detail} ${Buffer.from(payload).toString()}`
+    const listed = async (requeued = false) => (await one.store.letters({ late: true, limit: 100, requeued })).map(shown).toSorted()
+    await two.commit([1], { late: late(two), origin: 'log:a' })
+    await one.commit([1], { late: late(one), origin: 'log:a' })
+    const all = await listed()
+    t.equal(new Set(all).size, 6)
+    const some = await one.store.letters({ late: true, limit: 4 })
+    await one.store.requeued(some)
+    t.strictSame(await listed(), all.filter(l => !some.map(shown).includes(l)))
+    t.strictSame(await listed(true), all, 'and keeps its number')
+    await one.commit([1], { late: late(one), origin: 'log:b', ingest: TIME + 2 * 864e5 })
+    t.equal((await listed()).length, 2 + 6, 'of another log')
+    await one.store.requeued(await one.store.letters({ late: true, limit: 100 }))
+    t.strictSame(await listed(), [])
+    t.equal((await two.store.letters({ late: true, limit: 100 })).length, 6)
   })
 
   law('two pipelines do not see each other', async (t, bench) => {

@@ -1,16 +1,16 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises'
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, openSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import { pino } from 'pino'
-import { Batch, SeriesTable, type SinkHost } from '#engine'
+import { Batch, SeriesTable, sleep, Transient, type SinkHost } from '#engine'
 import { file, fileStore } from '../../sinks/file.ts'
 import { FileStore } from '../../sinks/file/store.ts'
-import { alert, Bench, type StoredRow, type StoreHarness } from '../fixtures/bench.ts'
+import { alert, Bench, pagesOf, snapshot, type StoredRow, type StoreHarness } from '../fixtures/bench.ts'
 import { storeLaws } from '../laws/store.ts'
 
 const never = new AbortController().signal
@@ -213,6 +213,56 @@ void t.test('a lock of another host is waited for until its last sign of life is
   await utimes(lock, new Date(), new Date(Date.now() - 31_000))
   t.equal((await store.open(never)).version, 0)
   await store.close()
+})
+
+/** A disk of so many KiB at this folder until the test ends; false where this user may not mount one. */
+function smallDisk (t: Test, folder: string, size: number): boolean {
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size}k`, 'millrace', folder]).status === 0
+  if (mounted) t.teardown(() => { spawnSync('umount', ['-l', folder]) })
+  return mounted
+}
+
+/** Fills a disk to its last byte. */
+function fill (folder: string): () => Promise<void> {
+  const file = join(folder, 'ballast'), descriptor = openSync(file, 'w')
+  try {
+    for (let size = 2 ** 16; size > 0;) try { writeSync(descriptor, Buffer.alloc(size)) } catch { size = Math.floor(size / 4) }
+  } finally { closeSync(descriptor) }
+  return () => rm(file)
+}
+
+void t.test('a full disk is waited for, whatever is to be written: rows, snapshots, the log, at the start', async t => {
+  const folder = await folderOf(t)
+  if (!smallDisk(t, folder, 512)) return void t.pass('mounted', { skip: 'this user may not mount a small disk' })
+  const bench = new Bench(harness(folder)), one = await bench.open()
+  await one.commit([1], snapshot(1, { '0/0': 'old' }, { pages: 1, position: 0, version: 0 }))
+  const pages = { '0/0': 'a'.repeat(9000), '1/0': 'b'.repeat(9000) }, whole = { pages: 2, position: 1, version: 1 }
+  for (const [what, values, more] of [
+    ['rows', Array.from({ length: 100 }, (_, i) => i), {}],
+    ['pages of a snapshot', [], snapshot(2, pages, whole)],
+    ['alerts', [], { alerts: Array.from({ length: 30 }, (_, i) => alert(`a${i}`)) }]
+  ] as const) {
+    const room = fill(folder)
+    for (let tries = 0; tries < 2; tries++) await t.rejects(one.commit(values, more), Transient, what)
+    t.match(one.store.trouble(), /the disk of .* is full/)
+    await room()
+    await one.commit(values, more)
+    t.equal(one.store.trouble(), undefined)
+  }
+  const [entry] = await one.store.due(1, Date.now()), room = fill(folder)
+  let settled = 0
+  while (await one.store.settle(entry, { state: 'retry', after: 0 }).then(() => true, error => { t.type(error, Transient); return false })) if (settled++ > 1000) throw new Error('never full')
+  await one.store.close()
+  const again = bench.open()
+  t.equal(await Promise.race([again, sleep(500)]), undefined, 'a start waits too')
+  await room()
+  const { recovered, store } = await again
+  t.equal(recovered.version, 4)
+  t.strictSame((await bench.values()).length, 101)
+  t.strictSame(await pagesOf(recovered.snapshots[0]), pages)
+  t.equal((await store.due(100, Date.now() + 1e9)).length, 30)
+  t.strictSame((await readdir(join(folder, 'p'))).filter(name => name.startsWith('lock')), ['lock'])
+  await bench.close()
 })
 
 void t.test('the sink names a table; names that the store uses itself are refused', async t => {
