@@ -1,4 +1,4 @@
-import { openAlert, type AlertEvent } from './alert.ts'
+import { openAlert } from './alert.ts'
 import type { Batch } from './batch.ts'
 import { MillraceError } from './errors.ts'
 import type { Host, Stage } from './operator.ts'
@@ -7,7 +7,7 @@ import { columnsAfter } from './plan.ts'
 import type { SeriesTable } from './series.ts'
 import { Snapshots, type Part } from './snapshot.ts'
 import type { Delivery } from './source.ts'
-import { isStale } from './stale.ts'
+import { arrivalOf } from './stale.ts'
 import type { Commit, LateRows, Outcome, Write } from './store.ts'
 import { addCounts, noCounts, type Counts } from './tally.ts'
 import { Watermarks } from './watermark.ts'
@@ -130,8 +130,7 @@ class Gathered implements Outputs {
 
   tally (branch: string): Counts { return this.tallies[branch] ??= noCounts() }
 
-  /** Is it an alert of a backlog? Those are kept and sent to nobody. */
-  readonly isOld = (event: AlertEvent): boolean => isStale(event, this.rows, this.ingest)
+  readonly arrival = (time: number, position: number) => arrivalOf(time, position, this.rows, this.ingest)
 
   /** `as`: how the rows count in their branch; undefined when another sink of the branch counts them. */
   write (write: Write, as: 'written' | 'rows' | undefined): void {
@@ -206,7 +205,7 @@ class OpenRoute {
       if (readings && drops !== undefined) tally[drops] += before - batch.length
       if (readings && derives) tally.derived += batch.length - before
     }
-    for (const { open, receivers } of this.alerts) for (const { event, stale } of open.process(batch, out.isOld)) out.alerts.push(stale ? { event, receivers: [], stale } : { event, receivers })
+    for (const { open, receivers } of this.alerts) for (const { event, stale } of open.process(batch, out.arrival)) out.alerts.push(stale ? { event, receivers: [], stale } : { event, receivers })
     this.hand(batch, out)
     return batch
   }

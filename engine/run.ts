@@ -48,7 +48,7 @@ export class Run {
   readonly commits = createHistogram()       // duration of commits, in microseconds
   readonly counts: Record<string, Counts> = { '': noCounts() }        // as committed
   readonly reasons: Record<string, number> = {}        // dead letters of this process
-  readonly alerts = { firing: 0, resolved: 0 }         // transitions of this process
+  readonly alerts = { firing: 0, resolved: 0, stale: 0 }       // transitions of this process; stale: those that nobody was told of
   recovered: Record<string, Counts> = {}     // as they were when this run began
   received = 0                               // readings, ever, counted as they come in
   inFlight = 0                               // readings received but not settled: enters minus leaves
@@ -290,7 +290,9 @@ export class Run {
 
   private observe ({ writes, alerts, deadLetters }: Outputs): void {
     for (const { reason, count = 1 } of deadLetters) this.reasons[reason] = (this.reasons[reason] ?? 0) + count
-    for (const { event } of alerts) this.alerts[event.state]++
+    for (const { event, stale } of alerts) this.alerts[stale ? 'stale' : event.state]++
+    const kept = alerts.filter(({ event, stale }) => stale && event.state === 'firing').map(({ event }) => `${event.alert} ${event.device} ${event.metric}`)
+    if (kept.length > 0) this.log.warn({ alerts: kept.length, such: kept.slice(0, 5) }, 'alerts fire on readings that came more than 15 min after they were made: stored, and sent only if they still hold when the backlog is over, or 15 min from now')
     if (this.source?.past === true) return
     const now = this.clock.now()
     for (const { branch, batch } of writes) {
