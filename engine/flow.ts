@@ -1,12 +1,13 @@
 import { openAlert } from './alert.ts'
 import type { Batch } from './batch.ts'
-import { MillraceError } from './errors.ts'
+import type { DeadLetter } from './intake.ts'
 import type { Host, Stage } from './operator.ts'
 import type { Pipeline, Route } from './pipeline.ts'
 import { columnsAfter } from './plan.ts'
 import type { SeriesTable } from './series.ts'
 import { Snapshots, type Part } from './snapshot.ts'
 import type { Delivery } from './source.ts'
+import { spare, StepError, type Spared, type StepStatus } from './spare.ts'
 import { arrivalOf } from './stale.ts'
 import type { Commit, LateRows, Outcome, Write } from './store.ts'
 import { addCounts, noCounts, type Counts } from './tally.ts'
@@ -19,8 +20,6 @@ export interface Outputs extends Pick<Commit, 'writes' | 'alerts' | 'late' | 'de
   /** Counts by branch ('' is the trunk), given what became of the writes. */
   readonly counts: (outcomes: readonly Outcome[]) => Record<string, Counts>
 }
-
-export interface StepStatus { readonly branch: string, readonly id: string, in: number, out: number, ns: number }
 
 /** Key of the receiver of an alert in the outbox. */
 export const receiverKey = (alert: string, sink: { readonly name: string }, index: number): string => index === 0 ? `${alert}/${sink.name}` : `${alert}/${sink.name}#${index}`
@@ -50,29 +49,35 @@ export class Flow {
     this.snapshots = new Snapshots(series, [progressOf(this.time), ...[this.trunk, ...this.branches].flatMap(route => route.parts)])
   }
 
-  process (delivery: Delivery): Outputs {
+  process (delivery: Delivery, spared?: Spared): Outputs {
     this.position = delivery.upTo
-    const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead, delivery.rows)
+    const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead, delivery.rows, spared)
     this.snapshots.touchRows(delivery.rows.series)
     this.pass(this.time.arrive(delivery.rows), outputs)
     return outputs
   }
 
+  /** The devices that a tick would be about. */
+  gone (ingest: number): Int32Array {
+    const { silent, forgotten } = this.time.gone(ingest)
+    return Int32Array.of(...silent, ...forgotten)
+  }
+
   /** The ingest clock has come to `ingest`. Nothing when that changes nothing. */
-  tick (ingest: number): Outputs | undefined {
+  tick (ingest: number, spared?: Spared): Outputs | undefined {
     const gone = this.time.gone(ingest)
     this.snapshots.touch(gone.silent)
     this.snapshots.touch(gone.forgotten)
     const batch = this.time.tick(gone, this.position)
     if (batch === undefined) return undefined
-    const outputs = new Gathered(this.position, ingest, 0, [])
+    const outputs = new Gathered(this.position, ingest, 0, [], undefined, spared)
     this.pass(batch, outputs)
     return outputs
   }
 
   /** The source has come to its end: every window closes. */
-  end (ingest: number): Outputs {
-    const outputs = new Gathered(this.position, ingest, 0, [])
+  end (ingest: number, spared?: Spared): Outputs {
+    const outputs = new Gathered(this.position, ingest, 0, [], undefined, spared)
     this.snapshots.touchAll()
     this.pass(this.time.end(this.position), outputs)
     return outputs
@@ -108,7 +113,8 @@ class Gathered implements Outputs {
   readonly writes: Write[] = []
   readonly alerts: Commit['alerts'][number][] = []
   readonly late: LateRows[] = []
-  readonly deadLetters: Outputs['deadLetters']
+  readonly deadLetters: DeadLetter[]
+  readonly spared: Spared | undefined
   readonly follow: Outputs['follow'][number][] = []
   readonly position: number
   readonly ingest: number
@@ -117,12 +123,13 @@ class Gathered implements Outputs {
   private readonly tallies: Record<string, Counts> = {}
   private readonly counted: ((outcome: Outcome, counts: Record<string, Counts>) => void)[] = []     // beside writes
 
-  constructor (position: number, ingest: number, received: number, dead: Outputs['deadLetters'], rows?: Delivery['rows']) {
+  constructor (position: number, ingest: number, received: number, dead: Outputs['deadLetters'], rows?: Delivery['rows'], spared?: Spared) {
+    this.spared = spared
     this.position = position
     this.rows = rows
     this.ingest = ingest
     this.received = received
-    this.deadLetters = dead
+    this.deadLetters = [...dead]       // what is added is no reading
     const trunk = this.tally('')
     trunk.received = received
     trunk.dead_lettered = dead.reduce((sum, { count = 1 }) => sum + count, 0)
@@ -192,11 +199,13 @@ class OpenRoute {
     const tally = out.tally(this.name)
     for (const { stage, status, readings } of this.stages) {
       const started = process.hrtime.bigint()
+      const letter = out.spared?.get(status)
+      if (letter !== undefined) batch = spare(stage, batch, row => { out.deadLetters.push(letter(batch, row)) })
       const before = batch.length
       try {
         batch = stage.process(batch)
       } catch (cause) {
-        throw new MillraceError('engine/operator', `step "${status.id}"${this.name === '' ? '' : ` of branch "${this.name}"`} threw: ${(cause as Error).message}`, { cause })
+        throw new StepError(status, { windows: !readings, remembers: stage.operator.remembers }, cause as Error)
       }
       status.in += before
       status.out += batch.length

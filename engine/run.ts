@@ -105,7 +105,7 @@ export class Run {
         delivery: delivery => this.deliver(delivery, signal),
         tick: () => this.tick(signal)
       })
-      if (ended) await this.settle(this.flow!.end(this.ingest()), signal)
+      if (ended) await this.settle(this.poison?.end(this.flow!, this.ingest(), this.series) ?? this.flow!.end(this.ingest()), signal)
       if (this.recovery === undefined) await this.leave(signal)      // after an end too: started again, it must not close the same windows once more
     } catch (error) {
       this.failure = error
@@ -221,7 +221,7 @@ export class Run {
     if (poison === undefined) return feed(flow, delivery)
     const before = poison.isolated
     const outputs = poison.feed(flow, delivery, this.series)
-    if (poison.isolated > before) this.log.error({ readings: poison.isolated - before, position: delivery.upTo }, 'an operator throws on these readings: they are dead letters now')
+    if (poison.isolated > before) this.log.error({ rows: poison.isolated - before, position: delivery.upTo }, 'an operator throws on these readings, or rows of windows: they are dead letters now')
     if (poison.over) this.poison = undefined
     return outputs
   }
@@ -236,7 +236,7 @@ export class Run {
       else {
         const mark: Mark = { kind: this.deaf ? 'listen' : 'tick', time }      // nobody is silent while we do not listen
         this.deaf = false
-        const outputs = apply(flow!, mark)
+        const outputs = this.poison === undefined ? apply(flow!, mark) : this.poison.apply(flow!, mark, this.series)
         if (outputs !== undefined || mark.kind === 'listen') return await this.settle(outputs ?? this.nothing(), signal, [mark])
       }
     }
