@@ -8,6 +8,7 @@ import { Duration, span, suggest, Type } from './options.ts'
 import { Memory } from './memory.ts'
 import type { AlertOptions, AlertSpec } from './pipeline.ts'
 import type { SeriesName, SeriesTable } from './series.ts'
+import { STALE, type Arrival } from './stale.ts'
 
 export type Severity = 'info' | 'warning' | 'critical'
 
@@ -34,26 +35,37 @@ export interface AlertEvent {
 export interface Alert {
   readonly name: string
   /**
-   * The transitions that these rows make, in their order. `stale`: nobody is to be told, because `late` says so of the firing;
-   * an end is told to whoever was told of the beginning, however late it comes.
+   * The transitions that these rows make, in their order. `stale`: nobody is to be told yet, because what fired is of a backlog
+   * (`arrival`). It comes once more, under its id and as of that row, with the first row in which `when` still holds and
+   * that is of no backlog, or that arrived STALE or more after the one that fired: a clock that is off, or was, delays an
+   * alert and silences none. An end is told to whoever was told of the beginning, however late it comes.
    */
-  process (batch: Batch<any>, late?: (event: AlertEvent) => boolean): { readonly event: AlertEvent, readonly stale: boolean }[]
+  process (batch: Batch<any>, arrival?: (time: number, position: number) => Arrival): { readonly event: AlertEvent, readonly stale: boolean }[]
   readonly stage: Stage              // its memory
 }
 
 export function openAlert (spec: AlertSpec, pipeline: string, host: Host): Alert {
   const operator = alertOperator(spec.options)
   checkMessage(spec)
-  const stage = operator.open(host), untold = new Memory({ untold: 0 }, host.series.capacity)       // of the incident that fires
+  const stage = operator.open(host), untold = new Memory({ untold: 0 }, host.series.capacity)       // when the incident that fires arrived, ms, if nobody was told
   return {
     name: spec.name,
-    process (batch, late = () => false) {
-      const rows = stage.process(batch), { held: { untold: cells } } = untold
-      return toEvents(rows, spec, pipeline, host.series).map((event, i) => {
+    process (batch, arrival = () => ({ at: 0, stale: false })) {
+      const rows = stage.process(batch), { firing } = rows.columns, { held: { untold: cells } } = untold
+      const said: number[] = [], stales: boolean[] = []
+      for (let i = 0; i < rows.length; i++) {
         const s = rows.series[i]
-        if (event.state === 'firing') cells[s] = late(event) ? 1 : 0
-        return { event, stale: cells[s] === 1 }
-      })
+        if (firing[i] === ON && cells[s] === 0) continue
+        if (firing[i] !== OVER) {
+          const { at, stale } = arrival(rows.time[i], rows.position[i])
+          if (firing[i] === FIRES) cells[s] = stale ? at : 0
+          else if (stale && at - cells[s] < STALE) continue
+          else cells[s] = 0
+        }
+        said.push(i)
+        stales.push(cells[s] !== 0)
+      }
+      return toEvents(rows.take(Int32Array.from(said)), spec, pipeline, host.series).map((event, k) => ({ event, stale: stales[k] }))
     },
     stage: {
       ...stage,
@@ -71,10 +83,12 @@ export function openAlert (spec: AlertSpec, pipeline: string, host: Host): Alert
 }
 
 const IDLE = 0, PENDING = 1, FIRING = 2
+const OVER = 0, FIRES = 1, ON = 2
 
 /**
- * The state of one alert for each series: idle -> pending -> firing -> idle. Gives only the rows that make a transition,
- * with `firing` (1: fires, 0: resolved), `since` (event time at which it began to hold) and `ordinal`.
+ * The state of one alert for each series: idle -> pending -> firing -> idle. Gives the rows that make a transition, and those in
+ * which `when` holds while it fires, with `firing` (1: fires, 0: resolved, 2: fires still), `since` (event time at which it
+ * began to hold) and `ordinal`.
  *
  * Decided by rows alone, so a replay decides the same. It fires at the first row that is `for` or more after the one
  * with which `when` began to hold, if `when` failed at none between; a row in which the condition is unknown changes nothing.
@@ -82,7 +96,7 @@ const IDLE = 0, PENDING = 1, FIRING = 2
  */
 const alertStep = defineOperator({
   name: 'alert',
-  summary: 'The rows in which an alert begins to fire or is resolved.',
+  summary: 'The rows in which an alert begins to fire, still does, or is resolved.',
   options: Type.Object({
     when: Type.Unsafe<Condition>({ type: 'object', description: 'What must hold.' }),
     clear: Type.Optional(Type.Unsafe<Condition>({ type: 'object', description: 'What must hold for it to be resolved; when absent, that `when` does not hold.' })),
@@ -103,7 +117,7 @@ const alertStep = defineOperator({
     const clears = clear === undefined ? undefined : evaluate(clear, batch)
     const { data, width, field: { phase, since, ordinal, seen, last } } = incident
     const rows: number[] = [], firings: number[] = [], sinces: number[] = [], ordinals: number[] = []
-    const transition = (row: number, at: number, firing: number) => {
+    const give = (row: number, at: number, firing: number) => {
       rows.push(row)
       firings.push(firing)
       sinces.push(data[at + since])
@@ -115,9 +129,9 @@ const alertStep = defineOperator({
       data[at + seen] = time
       if (data[at + phase] === FIRING) {
         if (clears === undefined ? holds[i] === FAILS : clears[i] === HOLDS) {
-          transition(i, at, 0)
+          give(i, at, OVER)
           data[at + phase] = IDLE
-        }
+        } else if (holds[i] === HOLDS) give(i, at, ON)
       } else if (holds[i] === HOLDS) {
         if (data[at + phase] === IDLE) {
           data[at + phase] = PENDING
@@ -127,7 +141,7 @@ const alertStep = defineOperator({
           data[at + phase] = FIRING
           data[at + ordinal] = data[at + last] === data[at + since] ? data[at + ordinal] + 1 : 0
           data[at + last] = data[at + since]
-          transition(i, at, 1)
+          give(i, at, FIRES)
         }
       } else if (holds[i] !== UNKNOWN) data[at + phase] = IDLE
     }
@@ -173,7 +187,7 @@ export function toEvents (batch: Batch<any>, { name, options }: AlertSpec, pipel
     const series = table.name(batch.series[i])
     const since = columns.since[i]
     const incident = incidentId(series, pipeline, name, since, columns.ordinal[i])
-    const state = columns.firing[i] === 1 ? 'firing' : 'resolved'
+    const state = columns.firing[i] === OVER ? 'resolved' : 'firing'
     const event = {
       id: `${incident}.${state}`, incident, state, ...series, pipeline, alert: name, severity: options.severity ?? 'warning',
       since, time, value: orNull(batch.value[i]), evidence: Object.fromEntries(read.map(c => [c, orNull(columns[c][i])])), position: batch.position[i]

@@ -1,13 +1,14 @@
-import { openAlert, type AlertEvent } from './alert.ts'
+import { openAlert } from './alert.ts'
 import type { Batch } from './batch.ts'
-import { MillraceError } from './errors.ts'
+import type { DeadLetter } from './intake.ts'
 import type { Host, Stage } from './operator.ts'
 import type { Pipeline, Route } from './pipeline.ts'
 import { columnsAfter } from './plan.ts'
 import type { SeriesTable } from './series.ts'
 import { Snapshots, type Part } from './snapshot.ts'
 import type { Delivery } from './source.ts'
-import { isStale } from './stale.ts'
+import { spare, StepError, type Spared, type StepStatus } from './spare.ts'
+import { arrivalOf } from './stale.ts'
 import type { Commit, LateRows, Outcome, Write } from './store.ts'
 import { addCounts, noCounts, type Counts } from './tally.ts'
 import { Watermarks } from './watermark.ts'
@@ -19,8 +20,6 @@ export interface Outputs extends Pick<Commit, 'writes' | 'alerts' | 'late' | 'de
   /** Counts by branch ('' is the trunk), given what became of the writes. */
   readonly counts: (outcomes: readonly Outcome[]) => Record<string, Counts>
 }
-
-export interface StepStatus { readonly branch: string, readonly id: string, in: number, out: number, ns: number }
 
 /** Key of the receiver of an alert in the outbox. */
 export const receiverKey = (alert: string, sink: { readonly name: string }, index: number): string => index === 0 ? `${alert}/${sink.name}` : `${alert}/${sink.name}#${index}`
@@ -50,30 +49,36 @@ export class Flow {
     this.snapshots = new Snapshots(series, [progressOf(this.time), ...[this.trunk, ...this.branches].flatMap(route => route.parts)])
   }
 
-  process (delivery: Delivery): Outputs {
+  process (delivery: Delivery, spared?: Spared): Outputs {
     this.position = delivery.upTo
-    const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead, delivery.rows)
+    const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead, delivery.rows, spared)
     this.snapshots.touchRows(delivery.rows.series)
     this.pass(this.time.arrive(delivery.rows), outputs)
     return outputs
   }
 
+  /** The devices that a tick would be about. */
+  gone (ingest: number): Int32Array {
+    const { silent, forgotten } = this.time.gone(ingest)
+    return Int32Array.of(...silent, ...forgotten)
+  }
+
   /** The ingest clock has come to `ingest`. Nothing when that changes nothing. */
-  tick (ingest: number): Outputs | undefined {
+  tick (ingest: number, spared?: Spared): Outputs | undefined {
     const gone = this.time.gone(ingest)
     this.snapshots.touch(gone.silent)
     this.snapshots.touch(gone.forgotten)
     this.snapshots.touch(gone.quiet)
     const batch = this.time.tick(gone, this.position)
     if (batch === undefined) return undefined
-    const outputs = new Gathered(this.position, ingest, 0, [])
+    const outputs = new Gathered(this.position, ingest, 0, [], undefined, spared)
     this.pass(batch, outputs)
     return outputs
   }
 
   /** The source has come to its end: every window closes. */
-  end (ingest: number): Outputs {
-    const outputs = new Gathered(this.position, ingest, 0, [])
+  end (ingest: number, spared?: Spared): Outputs {
+    const outputs = new Gathered(this.position, ingest, 0, [], undefined, spared)
     this.snapshots.touchAll()
     this.pass(this.time.end(this.position), outputs)
     return outputs
@@ -109,7 +114,8 @@ class Gathered implements Outputs {
   readonly writes: Write[] = []
   readonly alerts: Commit['alerts'][number][] = []
   readonly late: LateRows[] = []
-  readonly deadLetters: Outputs['deadLetters']
+  readonly deadLetters: DeadLetter[]
+  readonly spared: Spared | undefined
   readonly follow: Outputs['follow'][number][] = []
   readonly position: number
   readonly ingest: number
@@ -118,12 +124,13 @@ class Gathered implements Outputs {
   private readonly tallies: Record<string, Counts> = {}
   private readonly counted: ((outcome: Outcome, counts: Record<string, Counts>) => void)[] = []     // beside writes
 
-  constructor (position: number, ingest: number, received: number, dead: Outputs['deadLetters'], rows?: Delivery['rows']) {
+  constructor (position: number, ingest: number, received: number, dead: Outputs['deadLetters'], rows?: Delivery['rows'], spared?: Spared) {
+    this.spared = spared
     this.position = position
     this.rows = rows
     this.ingest = ingest
     this.received = received
-    this.deadLetters = dead
+    this.deadLetters = [...dead]       // what is added is no reading
     const trunk = this.tally('')
     trunk.received = received
     trunk.dead_lettered = dead.reduce((sum, { count = 1 }) => sum + count, 0)
@@ -131,8 +138,7 @@ class Gathered implements Outputs {
 
   tally (branch: string): Counts { return this.tallies[branch] ??= noCounts() }
 
-  /** Is it an alert of a backlog? Those are kept and sent to nobody. */
-  readonly isOld = (event: AlertEvent): boolean => isStale(event, this.rows, this.ingest)
+  readonly arrival = (time: number, position: number) => arrivalOf(time, position, this.rows, this.ingest)
 
   /** `as`: how the rows count in their branch; undefined when another sink of the branch counts them. */
   write (write: Write, as: 'written' | 'rows' | undefined): void {
@@ -194,11 +200,13 @@ class OpenRoute {
     const tally = out.tally(this.name)
     for (const { stage, status, readings } of this.stages) {
       const started = process.hrtime.bigint()
+      const letter = out.spared?.get(status)
+      if (letter !== undefined) batch = spare(stage, batch, row => { out.deadLetters.push(letter(batch, row)) })
       const before = batch.length
       try {
         batch = stage.process(batch)
       } catch (cause) {
-        throw new MillraceError('engine/operator', `step "${status.id}"${this.name === '' ? '' : ` of branch "${this.name}"`} threw: ${(cause as Error).message}`, { cause })
+        throw new StepError(status, { windows: !readings, remembers: stage.operator.remembers }, cause as Error)
       }
       status.in += before
       status.out += batch.length
@@ -207,7 +215,7 @@ class OpenRoute {
       if (readings && drops !== undefined) tally[drops] += before - batch.length
       if (readings && derives) tally.derived += batch.length - before
     }
-    for (const { open, receivers } of this.alerts) for (const { event, stale } of open.process(batch, out.isOld)) out.alerts.push(stale ? { event, receivers: [], stale } : { event, receivers })
+    for (const { open, receivers } of this.alerts) for (const { event, stale } of open.process(batch, out.arrival)) out.alerts.push(stale ? { event, receivers: [], stale } : { event, receivers })
     this.hand(batch, out)
     return batch
   }

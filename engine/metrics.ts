@@ -61,7 +61,7 @@ export function openMetrics (runs: () => readonly Run[]): Metrics {
   counter('millrace_alerts_sent_total', 'Deliveries of alerts to receivers, by outcome.', ['outcome'], (run, set) => {
     for (const [outcome, n] of Object.entries(run.dispatcher?.counts ?? {})) set({ outcome }, n)
   })
-  counter('millrace_alerts_total', 'Transitions of alerts, by state.', ['state'], (run, set) => {
+  counter('millrace_alerts_total', 'Transitions of alerts, by state: firing, resolved, and stale for those that fire on a backlog, or end without that anybody was told.', ['state'], (run, set) => {
     for (const [state, n] of Object.entries(run.alerts)) set({ state }, n)
   })
   for (const [name, help, pick] of [

@@ -1,5 +1,6 @@
 import type { Flow, Outputs } from './flow.ts'
 import type { Delivery, Mark, Position } from './source.ts'
+import type { Spared } from './spare.ts'
 import type { Recovered } from './store.ts'
 import { slice } from './watermark.ts'
 
@@ -45,8 +46,8 @@ export function feed (flow: Flow, delivery: Delivery): Outputs | undefined {
 }
 
 /** What a mark does to a flow. */
-export function apply (flow: Flow, { kind, time }: Mark): Outputs | undefined {
-  if (kind === 'tick') return flow.tick(time)
+export function apply (flow: Flow, { kind, time }: Mark, spared?: Spared): Outputs | undefined {
+  if (kind === 'tick') return flow.tick(time, spared)
   flow.listen(time)
   return undefined
 }

@@ -17,8 +17,9 @@ const READINGS: readonly string[] = ['operator_failed', 'rejected_by_store', 'be
 
 /**
  * Leaves requests for the engine that reads the log in `folder`, which takes them up within a second, or when it starts. A message
- * of which several readings were refused is read again as a whole, once: its bytes stand with its first letter. Returns the letters
- * that cannot be read again, and why. A late row is known by its reading, which may be late in several branches and pipelines. A message without a time of its own has that of its first arrival (also when it had one in a
+ * of which some readings were refused is read again as a whole, once, with those that were not: its bytes stand with its first letter,
+ * and which of them gave rows is not known here. A reading that came too late in several branches is read again once. Returns the letters
+ * that cannot be read again, and why. A message without a time of its own has that of its first arrival (also when it had one in a
  * property or header, which is not kept).
  */
 export async function leaveRequests (folder: string, letters: readonly Letter[]): Promise<ReadonlyMap<Letter, string>> {
@@ -27,20 +28,23 @@ export async function leaveRequests (folder: string, letters: readonly Letter[])
   const refused = new Map<Letter, string>()
   for (const letter of letters) {
     const { origin, position, part, reason, topic, payload, ingest } = letter
-    const single = READINGS.includes(reason)
+    const single = !isMessage(letter)
     if (!single && part > 0) {
       if (!letters.some(l => l.part === 0 && l.position === position && l.origin === origin)) refused.set(letter, `the bytes of its message stand with ${position}/0: name the position, without a reason`)
       continue
     }
     const reading = single ? readingOf(payload) : undefined
     if (single && reading === undefined) { refused.set(letter, 'it is a row of a window'); continue }
-    const key = `${reason === 'late' ? 'late' : 'dead'}:${origin}/${position}/${reason === 'late' ? createHash('sha256').update(payload).digest('hex').slice(0, 16) : part}`
+    const key = reason === 'late' ? `late:${origin}/${position}/${digest(reading)}` : `dead:${origin}/${position}/${part}`
     const name = Buffer.from(key).toString('base64url')
     await writeFile(join(to, `${name}.new`), JSON.stringify({ key, topic, reading, payload: Buffer.from(payload).toString('base64'), stamp: isoMicros(ingest) }), { flush: true })
     await rename(join(to, `${name}.new`), join(to, `${name}.json`))
   }
   return refused
 }
+
+/** Does it stand for a message as it came, of which other readings may be rows? */
+export const isMessage = ({ reason }: Letter): boolean => !READINGS.includes(reason)
 
 /** What was left. A file that is no request is renamed, so that it is in nobody's way. */
 export async function readRequests (fs: FileSystem, folder: string, log: Pick<Logger, 'error'>): Promise<Request[]> {
@@ -60,6 +64,8 @@ export async function readRequests (fs: FileSystem, folder: string, log: Pick<Lo
 }
 
 export const doneWith = (fs: FileSystem, { file }: Request): Promise<void> => fs.unlink(file)
+
+const digest = (reading: object | undefined): string => createHash('sha256').update(JSON.stringify(reading)).digest('hex').slice(0, 32)
 
 /** The reading that a letter stands for; undefined when it stands for a row of a window. */
 function readingOf (payload: Uint8Array): (SeriesName & { readonly time: number, readonly value: number | null }) | undefined {

@@ -49,7 +49,7 @@ export class Run {
   readonly commits = createHistogram()       // duration of commits, in microseconds
   readonly counts: Record<string, Counts> = { '': noCounts() }        // as committed
   readonly reasons: Record<string, number> = {}        // dead letters of this process
-  readonly alerts = { firing: 0, resolved: 0 }         // transitions of this process
+  readonly alerts = { firing: 0, resolved: 0, stale: 0 }       // transitions of this process; stale: those that nobody was told of
   recovered: Record<string, Counts> = {}     // as they were when this run began
   received = 0                               // readings, ever, counted as they come in
   inFlight = 0                               // readings received but not settled: enters minus leaves
@@ -106,7 +106,7 @@ export class Run {
         delivery: delivery => this.deliver(delivery, signal),
         tick: () => this.tick(signal)
       })
-      if (ended) await this.settle(this.flow!.end(this.ingest()), signal)
+      if (ended) await this.settle(this.poison?.end(this.flow!, this.ingest(), this.series) ?? this.flow!.end(this.ingest()), signal)
       if (this.recovery === undefined) await this.leave(signal)      // after an end too: started again, it must not close the same windows once more
     } catch (error) {
       this.failure = error
@@ -222,7 +222,7 @@ export class Run {
     if (poison === undefined) return feed(flow, delivery)
     const before = poison.isolated
     const outputs = poison.feed(flow, delivery, this.series)
-    if (poison.isolated > before) this.log.error({ readings: poison.isolated - before, position: delivery.upTo }, 'an operator throws on these readings: they are dead letters now')
+    if (poison.isolated > before) this.log.error({ rows: poison.isolated - before, position: delivery.upTo }, 'an operator throws on these readings, or rows of windows: they are dead letters now')
     if (poison.over) this.poison = undefined
     return outputs
   }
@@ -237,7 +237,7 @@ export class Run {
       else {
         const mark: Mark = { kind: this.deaf ? 'listen' : 'tick', time }      // nobody is silent while we do not listen
         this.deaf = false
-        const outputs = apply(flow!, mark)
+        const outputs = this.poison === undefined ? apply(flow!, mark) : this.poison.apply(flow!, mark, this.series)
         if (outputs !== undefined || mark.kind === 'listen') return await this.settle(outputs ?? this.nothing(), signal, [mark])
       }
     }
@@ -291,7 +291,9 @@ export class Run {
 
   private observe ({ writes, alerts, deadLetters }: Outputs): void {
     for (const { reason, count = 1 } of deadLetters) this.reasons[reason] = (this.reasons[reason] ?? 0) + count
-    for (const { event } of alerts) this.alerts[event.state]++
+    for (const { event, stale } of alerts) this.alerts[stale ? 'stale' : event.state]++
+    const kept = alerts.filter(({ event, stale }) => stale && event.state === 'firing').map(({ event }) => `${event.alert} ${event.device} ${event.metric}`)
+    if (kept.length > 0) this.log.warn({ alerts: kept.length, such: kept.slice(0, 5) }, 'alerts fire on readings that came more than 15 min after they were made: stored, and sent only if they still hold when the backlog is over, or 15 min from now')
     if (this.source?.past === true) return
     const now = this.clock.now()
     for (const { branch, batch } of writes) {

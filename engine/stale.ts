@@ -1,20 +1,22 @@
-import type { AlertEvent } from './alert.ts'
 import type { Readings } from './watermark.ts'
 
 export const STALE = 15 * 60_000     // ms
 
+/** `at`: when the record that made a row arrived, ingest clock, ms. `stale`: more than STALE after its newest reading was made. */
+export interface Arrival { readonly at: number, readonly stale: boolean }
+
 /**
- * Is an alert one of a backlog, whose readings arrived so long after they were made that nobody is to be woken for it?
- * Judged by the record that made it, not by the alert's own time, which for a window is its start: the newest reading of
- * that record and its arrival, or the alert's time and `ingest` (ms) when these rows have none of it.
+ * When the row at `time` and `position` arrived, and whether it is of a backlog, for which nobody is to be woken. Judged by the
+ * record that made it, not by the row's own time, which for a window is its start: the newest reading of that record and
+ * its arrival, or `time` and `ingest` (ms) when these rows have none of it.
  */
-export function isStale ({ time, position }: AlertEvent, rows: Readings | undefined, ingest: number): boolean {
+export function arrivalOf (time: number, position: number, rows: Readings | undefined, ingest: number): Arrival {
   let newest = -Infinity, arrived = ingest
   if (rows !== undefined) for (let i = firstAt(rows.position, position); i < rows.position.length && rows.position[i] === position; i++) {
     newest = Math.max(newest, rows.time[i])
     arrived = rows.ingest[i]
   }
-  return arrived - (newest === -Infinity ? time : newest) > STALE
+  return { at: arrived, stale: arrived - (newest === -Infinity ? time : newest) > STALE }
 }
 
 /** The first index at or after `position`; positions never fall. */

@@ -24,7 +24,10 @@ export interface LateRows { readonly branch: string, readonly step: string, read
 /** Everything that one step of the loop leaves behind: all of it durable at once, or none. */
 export interface Commit {
   readonly writes: readonly Write[]
-  /** Stored all; `stale` ones (see stale.ts) are marked and come with no receivers, so that nothing is sent. */
+  /**
+   * Stored all; `stale` ones (see Alert) are marked and come with no receivers, so that nothing is sent. One that comes again without
+   * the mark replaces itself.
+   */
   readonly alerts: readonly { readonly event: AlertEvent, readonly receivers: readonly string[], readonly stale?: boolean }[]
   readonly late: readonly LateRows[]
   readonly deadLetters: readonly DeadLetter[]

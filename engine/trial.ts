@@ -97,13 +97,17 @@ export function play (pipeline: Pipeline, lines: readonly Line[]): Happened {
   const series = new SeriesTable(1000)
   const flow = openFlow(probed(pipeline), series)
   const intake = new Intake(series, new Credits({ bytes: Infinity, deliveries: Infinity }), { ahead: pipeline.time.ahead, after: 0 })
-  const rows = new Map<string, Entry[]>(), alerts = new Map<string, Entry[]>()
+  const rows = new Map<string, Entry[]>(), alerts = new Map<string, Entry[]>(), known = new Set<string>()
   const counts = noCounts()
   const late: Entry[] = []
   const take = (outputs: Outputs | undefined): void => {
     if (outputs === undefined) return
     for (const { branch, batch } of outputs.follow) push(rows, branch, [...entries(batch, series), ...batch.provisional === undefined ? [] : entries(batch.provisional, series).map(e => ({ ...e, provisional: true }))])
-    for (const { event } of outputs.alerts) push(alerts, event.alert, [{ time: event.time, state: event.state, ...names(event), value: event.value, ...event.evidence, since: event.since, severity: event.severity, message: event.message }])
+    for (const { event } of outputs.alerts) {
+      if (known.has(event.id)) continue      // kept back as one of a backlog, and told now
+      known.add(event.id)
+      push(alerts, event.alert, [{ time: event.time, state: event.state, ...names(event), value: event.value, ...event.evidence, since: event.since, severity: event.severity, message: event.message }])
+    }
     for (const { batch } of outputs.late) late.push(...entries(batch, series))
     for (const tally of Object.values(outputs.counts([]))) addCounts(counts, tally)
   }

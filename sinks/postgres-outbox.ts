@@ -5,16 +5,17 @@ import { micros, millis, moment } from './postgres-time.ts'
 
 const LEASE = 60_000                 // ms
 
-/** In the transaction of a commit: events, and one entry per receiver. What is there already stays as it is. */
+/** In the transaction of a commit: events, and one entry per receiver. What is there already stays as it is, except that one kept back as stale is replaced by itself when it is to be told. */
 export async function postAlerts (session: Session, pipeline: string, alerts: Commit['alerts'], ingest: number): Promise<void> {
   if (alerts.length === 0) return
-  const events = alerts.map(({ event: e, stale = false }) => ({ ...e, stale, since: micros(e.since), time: micros(e.time) }))
+  const events = [...new Map(alerts.map(({ event: e, stale = false }) => [e.id, { ...e, stale, since: micros(e.since), time: micros(e.time) }])).values()]      // the last one of an id
   await session.query(`
     INSERT INTO alerts (id, incident, state, tenant, pipeline, alert, severity, device, metric, since, time, value, evidence, message, stale, position, ingested_at)
     SELECT id, incident, state, tenant, pipeline, alert, severity, device, metric, ${moment('since')}, ${moment('time')}, value, evidence, message, stale, position, ${moment('$2')}
     FROM jsonb_to_recordset($1::jsonb) AS e (id text, incident text, state text, tenant text, pipeline text, alert text, severity text, device text, metric text,
       since bigint, time bigint, value float8, evidence jsonb, message text, stale boolean, position bigint)
-    ON CONFLICT DO NOTHING`, [json(events), micros(ingest)])
+    ON CONFLICT (id) DO UPDATE SET (time, value, evidence, message, stale, position, ingested_at) = (excluded.time, excluded.value, excluded.evidence, excluded.message, false, excluded.position, excluded.ingested_at)
+    WHERE alerts.stale AND NOT excluded.stale`, [json(events), micros(ingest)])
   const entries = alerts.flatMap(({ event, receivers }) => receivers.map(receiver => ({ event: event.id, receiver, position: event.position })))
   if (entries.length === 0) return
   await session.query(`

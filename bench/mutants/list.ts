@@ -28,7 +28,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'memory is not put back after an operator has thrown', row: 'K11', by: 'test/engine/poison.test.ts', file: 'engine/poison.ts',
-    find: '      for (const page of kept) flow.snapshots.load(page)\n', replace: ''
+    find: '      for (const page of kept) flow.snapshots.load(page)\n      if (to', replace: '      if (to'
   },
   {
     name: 'a torn end of the log is read', row: 'D4', by: 'test/engine/wal-crash.test.ts', file: 'engine/wal-segment.ts',

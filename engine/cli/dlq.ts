@@ -5,7 +5,7 @@ import { MillraceError } from '../errors.ts'
 import { openLog, type LogOptions } from '../log.ts'
 import { logFolder } from '../journal-identity.ts'
 import { openStore, planTables } from '../plan.ts'
-import { leaveRequests } from '../requeue.ts'
+import { isMessage, leaveRequests } from '../requeue.ts'
 import { SeriesTable } from '../series.ts'
 import type { Letter, Store } from '../store.ts'
 import { load } from './load.ts'
@@ -56,6 +56,8 @@ export function dlq (program: Command, parts: Parts): void {
       await store.close()
       const { out, err } = streams(program)
       for (const [{ position, part, reason }, why] of refused) err(`${position}/${part} (${reason}) cannot be read again: ${why}\n`)
+      if (letters.some(letter => !refused.has(letter) && isMessage(letter))) err(WHOLE)
+      if (options.late === true && letters.length > refused.size) err(AGAIN)
       out(options.json ? `${JSON.stringify({ requeued: letters.length - refused.size, refused: refused.size })}\n` : `${letters.length - refused.size} requeued\n`)
     })
 
@@ -75,6 +77,9 @@ export function dlq (program: Command, parts: Parts): void {
     return { letters, store, log: pipeline.source!.listens ? join(folder, 'log', logFolder(pipeline.source!)) : undefined }
   }
 }
+
+const WHOLE = 'A message is read again as a whole, by every pipeline that reads this log: the readings of it that are rows already go through the steps once more, unless dedupe still knows them.\n'
+const AGAIN = 'A late row is a row of the trunk already, and goes through the steps once more, in every pipeline that reads this log, unless dedupe still knows it.\n'
 
 const nothing = (position: string | number): MillraceError => new MillraceError('usage/command', `dlq: there is nothing at position ${position}`, { help: 'millrace dlq list says what there is' })
 

@@ -72,11 +72,11 @@ t.test('dead letters are listed, shown, and given back: while the engine runs an
   }
 
   await sleep(Math.max(0, soon - Date.now()))
-  t.match(await ask('requeue', '--reason', 'future', '--json'), { code: 0, out: '{"requeued":1,"refused":0}\n' })
+  t.match(await ask('requeue', '--reason', 'future', '--json'), { code: 0, out: '{"requeued":1,"refused":0}\n', err: /read again as a whole, by every pipeline/ })
   await until('it is a row now', () => values().includes(3))
   t.strictSame(await letters('--reason', 'future'), [])
   t.match(await letters('--reason', 'future', '--requeued'), [{ position, requeued: true }])
-  t.match(await ask('requeue', '--reason', 'future'), { code: 0, out: '0 requeued\n' })
+  t.match(await ask('requeue', '--reason', 'future'), { code: 0, out: '0 requeued\n', err: '' })
 
   first.child.kill('SIGTERM')
   t.equal(await first.ended, 143)
@@ -97,7 +97,7 @@ t.test('late rows are given back too: what the trunk has of them already is not 
   await until('one is late', async () => (await letters('--late')).length === 1)
   const [{ position, topic, payload }] = await letters('--late')
   t.strictSame([topic, JSON.parse(payload).value], ['t/d/m', 3])
-  t.match(await ask('requeue', '--late', '--every'), { out: '1 requeued\n' })
+  t.match(await ask('requeue', '--late', '--every'), { out: '1 requeued\n', err: /^A late row is a row of the trunk already/ })
   const queue = join(folder, 'log', readdirSync(join(folder, 'log'))[0], 'requeue')
   await until('it is taken up', () => readdirSync(queue).length === 0)
   engine.child.kill('SIGTERM')

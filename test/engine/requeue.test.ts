@@ -1,8 +1,29 @@
 import t from 'tap'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Letter } from '../../engine/store.ts'
 import { disk } from '../../engine/files.ts'
 import { leaveRequests, readRequests } from '../../engine/requeue.ts'
-import type { Letter } from '../../engine/store.ts'
 import { quiet } from '../support/collect.ts'
+
+const letter = (more: Partial<Letter>, reading: object): Letter =>
+  ({ origin: 'log:a', position: 7, part: 0, reason: 'late', detail: 'w/tumbling', topic: 't/d/m', payload: Buffer.from(JSON.stringify(reading)), ingest: 1000, requeued: false, ...more })
+
+t.test('a reading that was late in several branches is read again once, and others of its message too', async t => {
+  const folder = t.testdir(), reading = { tenant: 't', device: 'd', metric: 'm', time: 500, value: 1 }
+  const refused = await leaveRequests(folder, [
+    letter({}, reading), letter({ part: 1, detail: 'v/session' }, reading), letter({ part: 2 }, { ...reading, value: 2 }), letter({ part: 3 }, { ...reading, metric: 'n' }), letter({ position: 8 }, reading)
+  ])
+  t.equal(refused.size, 0)
+  const requests = await readRequests(disk, folder, quiet().log)
+  t.strictSame(requests.map(r => `${r.key.split('/')[1]} ${r.message.reading!.metric} ${r.message.reading!.value}`).toSorted(), ['7 m 1', '7 m 2', '7 n 1', '8 m 1'])
+  t.equal(readdirSync(join(folder, 'requeue')).length, 4)
+})
+
+t.test('a row of a window cannot be read again', async t => {
+  const row = letter({ reason: 'operator_failed' }, { tenant: 't', device: 'd', metric: 'm', time: 500, value: 1, revision: 0, max: 3 })
+  t.strictSame([...await leaveRequests(t.testdir(), [row])], [[row, 'it is a row of a window']])
+})
 
 const late = (part: number, branch: string, value: number, more: Partial<Letter> = {}): Letter => ({
   origin: 'log:a', position: 5, part, reason: 'late', detail: `${branch}/tumbling`, topic: 't/d/m',

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { Credits, Intake, pipeline, SeriesTable } from '#engine'
+import { Credits, Intake, pipeline, SeriesTable, type AlertOptions } from '#engine'
 import { Flow } from '../../engine/flow.ts'
-import { isStale, STALE } from '../../engine/stale.ts'
+import { arrivalOf, STALE } from '../../engine/stale.ts'
 import { stdout } from '../../sinks/stdout.ts'
 import { alert } from '../fixtures/bench.ts'
 
@@ -14,14 +14,15 @@ void t.test('an alert is stale when the readings that made it arrived more than 
   })
   const at = event.time + 2 * hour
   const made = (time: number, ingest = at) => rows(ingest, [4, at], [5, time - 1], [5, time], [6, 0])
-  const by = { ...event, position: 5 }
-  t.notOk(isStale(by, made(at - STALE), at), 'though its own time is two hours ago: a window, closed by a reading of now')
-  t.ok(isStale(by, made(at - STALE - 1), at))
-  t.notOk(isStale(by, made(at + 1000), at))
-  t.notOk(isStale(by, made(at - STALE - 1, at - 1), at), 'by the arrival of their own record, not of what came with it')
-  t.ok(isStale({ ...event, position: 3 }, made(at), at), 'by its own time when no reading made it')
-  t.notOk(isStale({ ...event, position: 7 }, made(0), event.time + 1), 'by its own time when no reading made it')
-  t.notOk(isStale(event, undefined, event.time + STALE))
+  const isStale = (position: number, ...[rows, ingest]: [Parameters<typeof arrivalOf>[2], number]) => arrivalOf(event.time, position, rows, ingest).stale
+  t.notOk(isStale(5, made(at - STALE), at), 'though its own time is two hours ago: a window, closed by a reading of now')
+  t.ok(isStale(5, made(at - STALE - 1), at))
+  t.notOk(isStale(5, made(at + 1000), at))
+  t.notOk(isStale(5, made(at - STALE - 1, at - 1), at), 'by the arrival of their own record, not of what came with it')
+  t.ok(isStale(3, made(at), at), 'by its own time when no reading made it')
+  t.notOk(isStale(7, made(0), event.time + 1), 'by its own time when no reading made it')
+  t.notOk(isStale(event.position, undefined, event.time + STALE))
+  t.equal(arrivalOf(event.time, 5, made(at, at - 1), at).at, at - 1)
 })
 
 void t.test('alerts of a backlog are committed with the mark and without receivers, those of now with receivers', async t => {
@@ -58,4 +59,53 @@ void t.test('the end of an alert is told to whoever was told of its beginning, h
   flow = new Flow(plan(), series, position)
   for (const page of pages) flow.snapshots.load(page)
   t.strictSame(give(['told', now + 1000, 20], ['untold', now + 1000, 20])(now + hour), [['told', 'resolved', 1, false], ['untold', 'resolved', 0, true]])
+})
+
+type Row = readonly [time: number, value: number, ingest: number]
+const NOW = Date.UTC(2026, 2, 9, 12), MINUTE = 60_000
+const said = (alerts: readonly { readonly event: { readonly id: string, readonly incident: string, readonly state: string, readonly value: number | null, readonly time: number }, readonly receivers: readonly string[], readonly stale?: boolean }[]) =>
+  alerts.map(({ event, receivers, stale = false }) => `${event.state} ${event.value} at ${(event.time - NOW) / MINUTE}${stale ? ' stale' : ''} to ${receivers.length}`)
+
+/** What an alert makes of these rows of one series, in deliveries of so many; after each of them from a snapshot. */
+function play (rows: readonly Row[], at: number, options: AlertOptions<'value'> = { when: { value: { above: 80 } } }) {
+  const plan = () => pipeline('p').alert('hot', options, stdout())
+  let series = new SeriesTable(10), flow = new Flow(plan(), series)
+  const alerts = []
+  for (let from = 0; from < rows.length; from += at) {
+    const intake = new Intake(series, new Credits(), { ahead: Infinity, after: from })
+    for (const [time, value, ingest] of rows.slice(from, from + at)) {
+      intake.message('d', new Uint8Array(0), NOW + ingest * MINUTE)
+      intake.reading(series.id('acme', 'd', 'temp'), NOW + time * MINUTE, value)
+    }
+    alerts.push(...flow.process(intake.take(NOW + rows[Math.min(from + at, rows.length) - 1][2] * MINUTE)).alerts)
+    flow.snapshots.begin(true)
+    flow.snapshots.advance(Infinity)
+    const pages = flow.snapshots.take()
+    series = new SeriesTable(10)
+    flow = new Flow(plan(), series, from + at)
+    for (const page of pages) flow.snapshots.load(page)
+  }
+  return alerts
+}
+
+void t.test('an alert of a backlog is told when the backlog is over and it still holds: once, under its id, as of the reading of now', async t => {
+  const rows: Row[] = [[-40, 1, 0], [-30, 90, 0], [-20, 91, 0], [-15.01, 92, 0], [-10, NaN, 0], [-14.5, 93, 0], [-9, 94, 0], [0, 95, 0.1], [1, 96, 1], [2, 20, 2]]
+  for (const at of [1, 2, 3, rows.length]) {
+    const alerts = play(rows, at)
+    t.strictSame(said(alerts), ['firing 90 at -30 stale to 0', 'firing 94 at -9 to 1', 'resolved 20 at 2 to 1'], `deliveries of ${at}`)
+    t.equal(alerts[0].event.id, alerts[1].event.id)
+    t.equal(alerts[0].event.since, alerts[1].event.since)
+  }
+})
+
+void t.test('one that ends within its backlog is told to nobody, nor while it is only not yet cleared', async t => {
+  t.strictSame(said(play([[-30, 90, 0], [-20, 1, 0], [0, 20, 0]], 1)), ['firing 90 at -30 stale to 0', 'resolved 1 at -20 stale to 0'])
+  const clear = { when: { value: { above: 80 } }, clear: { value: { below: 50 } } }
+  t.strictSame(said(play([[-30, 90, 0], [0, 60, 0], [1, 85, 1], [2, 60, 2], [3, 40, 3]], 1, clear)), ['firing 90 at -30 stale to 0', 'firing 85 at 1 to 1', 'resolved 40 at 3 to 1'])
+})
+
+void t.test('where all readings seem old, because a clock was ahead, it is told a quarter of an hour after it has fired', async t => {
+  const day = 24 * 60
+  const rows: Row[] = [[0, 90, day], [5, 91, day + 5], [14.9, 92, day + 14.9], [15, 93, day + 15], [16, 94, day + 16], [17, 1, day + 17]]
+  for (const at of [1, 4, rows.length]) t.strictSame(said(play(rows, at)), ['firing 90 at 0 stale to 0', 'firing 93 at 15 to 1', 'resolved 1 at 17 to 1'], `deliveries of ${at}`)
 })

@@ -264,6 +264,20 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     t.equal((await two.store.letters({ late: true, limit: 100 })).length, 6)
   })
 
+  law('an alert that was kept back and comes again to be told is sent, as of then, also within one commit', async (t, bench) => {
+    const one = await bench.open()
+    const kept = { ...alert('a', []), stale: true }, { event } = alert('a')
+    const told = { event: { ...event, time: event.time + 60_000, value: 7, message: 'still' }, receivers: ['x'] }
+    await one.commit([1], { alerts: [kept] })
+    await one.commit([2], { alerts: [told] })
+    await one.commit([3], { alerts: [kept] })
+    const other = (a: typeof kept | typeof told) => ({ ...a, event: { ...a.event, id: 'b.firing', incident: 'b' } })
+    await one.commit([4], { alerts: [other(kept), other(told)] })
+    const due = await one.store.due(10, Date.now() + 1000)
+    t.strictSame(due.map(d => [d.event.id, d.receiver, d.event.value, d.event.message]), [['a.firing', 'x', 7, 'still'], ['b.firing', 'x', 7, 'still']])
+    t.equal(due[0].event.time, told.event.time)
+  })
+
   law('two pipelines do not see each other', async (t, bench) => {
     const one = await bench.open('one', 'ones'), two = await bench.open('two', 'twos')
     await one.commit([1], { alerts: [alert('a')] })
