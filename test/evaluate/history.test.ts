@@ -88,7 +88,7 @@ t.test('silence is noticed as by an engine that looks at every instant of its cl
     for (const arrival of arrivals) {
       for (; looked <= arrival.at; looked += every) {
         const gone = live.watermarks.gone(looked)
-        if (live.watermarks.tick(gone, 0) !== undefined) expected.push([looked, [...gone.silent], [...gone.forgotten]])
+        if (live.watermarks.tick(gone, 0) !== undefined) expected.push([looked, [...gone.silent], [...gone.forgotten], [...gone.quiet], [...gone.silence]])
       }
       live.watermarks.arrive(hear(live, [arrival]))
     }
@@ -101,7 +101,7 @@ t.test('silence is noticed as by an engine that looks at every instant of its cl
       let received = 0
       silence.cut({ rows: hear(own, part), dead: [], received: part.length, messages: part.length, upTo: at, ingest: now, bytes: 0, ended: false }, {
         readings: d => { received += d.received; own.watermarks.arrive(d.rows) },
-        tick: look => { const gone = own.watermarks.gone(look); if (own.watermarks.tick(gone, 0) !== undefined) seen.push([look, [...gone.silent], [...gone.forgotten]]) }
+        tick: look => { const gone = own.watermarks.gone(look); if (own.watermarks.tick(gone, 0) !== undefined) seen.push([look, [...gone.silent], [...gone.forgotten], [...gone.quiet], [...gone.silence]]) }
       })
       assert.equal(received, part.length)
     }
