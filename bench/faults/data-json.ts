@@ -153,7 +153,7 @@ export const torture: Row = {
     }
     for (const fault of faults.slice(0, 10)) say(fault)
     const whole = await throughEngine([...corpus.filter(isSendable), ...sample])
-    return judge({ inputs: corpus.length + rounds, corpus: corpus.length, accepted, dead_lettered: dead, throws, wrong: faults.length, max_ms: Math.round(slowest * 10) / 10, ...whole.figures }, {
+    return judge({ inputs: corpus.length + rounds, corpus: corpus.length, accepted, dead_lettered: dead, throws, misread: faults.length, max_ms: Math.round(slowest * 10) / 10, ...whole.figures }, {
       [`${faults.length} inputs came out wrong`]: faults.length > 0, [`one input took ${slowest.toFixed(0)} ms`]: slowest > SLOW, ...whole.wrong
     }, say)
   }
