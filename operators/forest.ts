@@ -33,7 +33,7 @@ const step = defineOperator({
 
   process (batch, options, held) {
     const { columns, alarms, per, samples } = options, d = columns.length, memory = held as unknown as Memory
-    const sources = columns.map(c => c === 'value' ? batch.value : (batch.columns as Record<string, Float64Array>)[c])
+    const sources = columns.map(c => batch.column(c))
     const column = () => new Float64Array(batch.length).fill(NaN)
     const evidence = column(), p = column(), scores = column(), learned = column(), alarm = column(), shap = columns.map(column)
     const x = new Float64Array(d), phi = new Float64Array(d), model = new Fusion(1), { state } = memory

@@ -23,7 +23,7 @@ const step = defineOperator({
 
   process (batch, { columns, alarms, per, samples, memory: rows, hold }, held) {
     const memory = held.memory as Lists<any>, model = modelOf(columns.length, rows)
-    const sources = columns.map(c => c === 'value' ? batch.value : (batch.columns as Record<string, Float64Array>)[c])
+    const sources = columns.map(c => batch.column(c))
     const column = () => new Float64Array(batch.length).fill(NaN)
     const evidence = column(), p = column(), signal = column(), t2 = column(), spe = column(), learned = column(), alarm = column(), shares = columns.map(column)
     for (let i = 0; i < batch.length; i++) {

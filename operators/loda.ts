@@ -25,7 +25,7 @@ const step = defineOperator({
 
   process (batch, options, held) {
     const { columns, alarms, per, samples } = options, d = columns.length, memory = held.memory as Lists<any>
-    const sources = columns.map(c => c === 'value' ? batch.value : (batch.columns as Record<string, Float64Array>)[c])
+    const sources = columns.map(c => batch.column(c))
     const column = () => new Float64Array(batch.length).fill(NaN)
     const evidence = column(), p = column(), scores = column(), learned = column(), alarm = column(), blame = columns.map(column)
     const x = new Float64Array(d), t = new Float64Array(d), lines = modelOf(d, options), model = new Fusion(1)

@@ -1,4 +1,3 @@
-import type { Numbers } from '../batch.ts'
 import { MillraceError } from '../errors.ts'
 import { groupBy } from '../group.ts'
 import type { Logger } from '../log.ts'
@@ -60,7 +59,7 @@ export async function evaluate (pipeline: Pipeline, source: SourceSpec, { data, 
       const ofBranch = getOr(known, branch, () => [])
       for (let i = 0; i < batch.length; i++) {
         const s = batch.series[i]
-        for (const trace of ofBranch[s] ??= tracesOf(branch, series.name(s))) trace.add(batch.time[i], i, trace.columns.map(c => c === 'value' ? batch.value : (batch.columns as Record<string, Numbers>)[c]))
+        for (const trace of ofBranch[s] ??= tracesOf(branch, series.name(s))) trace.add(batch, i)
       }
     } })
     if (again.said.length !== history.said.length || again.said.some(({ event, at }, i) => event.id !== history.said[i].event.id || at !== history.said[i].at)) throw new Error('the same history gave other alerts when it was played again: a step of this pipeline is not deterministic')
