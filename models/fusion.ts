@@ -5,6 +5,7 @@
  * that halves in 100 rows. Beyond what chance gives within the memory of a tail, rows belong to one event and teach the tails a
  * tenth (declustering, Davison and Smith 1990). The constants are those of portfolio.ts.
  */
+import { prefixed } from './fields.ts'
 import * as tails from './tail.ts'
 
 const EXCESSES = tails.MEMORY * tails.SHARE, MOST = 5 * EXCESSES
@@ -20,7 +21,7 @@ const ROWS = 1, NEWEST = 2, INTERVAL = 3, BAR = 4, TAILS = 5
 
 /** The memory of one stream: `n` rows learned of all `rows`, the newest at `newest` (ms), `interval` ms apart on average; the bar that news has to exceed; the tails. */
 export const fusion = (signals: readonly string[]): Readonly<Record<string, number>> => ({
-  ...own, ...Object.assign({}, ...(signals.length > 1 ? [...signals, 'last'] : signals).map(name => Object.fromEntries(Object.entries(tails.tail).map(([field, first]) => [`tail_${name}_${field}`, first]))))
+  ...own, ...Object.assign({}, ...(signals.length > 1 ? [...signals, 'last'] : signals).map(name => prefixed(`tail_${name}`, tails.tail)))
 })
 
 /** Works on the memory of one stream after the other. Put numbers, best such that are exponential when all is usual, into x, then `score`, `alarm`, `learn` and `pass`. */

@@ -13,6 +13,7 @@
  *
  * Scored first, then learned. What is unlikely teaches little: a run as far as it is believed, a change a tenth.
  */
+import { prefixed } from './fields.ts'
 import * as chains from './runs.ts'
 import * as steps from './step.ts'
 import * as tails from './tail.ts'
@@ -36,7 +37,6 @@ const REACH = 10                     // usual sizes: a change teaches no more
 const ENOUGH = 20                    // excesses, for a tail to be asked about runs
 const ALL = tails.LIMIT
 
-const prefixed = (prefix: string, fields: Readonly<Record<string, number>>) => Object.fromEntries(Object.entries(fields).map(([name, first]) => [`${prefix}_${name}`, first]))
 const own = { n: 0, newest: -Infinity, time: -Infinity, interval: 0, value: NaN, step: 0, level: 0, changes: 0, repeats: 0, back: 0, offset: 0, excused: 0, mute: 0, muted: 0, rated: 0 }
 const N = 0, NEWEST = 1, TIME = 2, INTERVAL = 3, VALUE = 4, STEP = 5, LEVEL = 6, CHANGES = 7, REPEATS = 8, BACK = 9, OFFSET = 10, EXCUSED = 11, MUTE = 12, MUTED = 13, RATED = 14
 const side = { value: NaN, touches: 0, since: 0, age: 0 }

@@ -11,6 +11,7 @@
  * an excursion, unless that has lasted for a day: then it is usual. Up to WIDTH metrics of a device. 1.2 KB per device,
  * 88 bytes per series.
  */
+import { numbered, prefixed } from './fields.ts'
 import * as tails from './tail.ts'
 
 export const WIDTH = 8
@@ -23,12 +24,11 @@ const RIDGE = 1e-6                   // of the variance, so that two metrics tha
 const own = { count: 0, n: 0, first: NaN, learned: NaN, fresh: 0, solved: 0, mute: 0, since: NaN }
 const COUNT = 0, N = 1, FIRST = 2, LEARNED = 3, FRESH = 4, SOLVED = 5, MUTED = 6, SINCE = 7
 const VALUES = 8, TIMES = VALUES + WIDTH, MEANS = TIMES + WIDTH, COVARIANCES = MEANS + WIDTH, PRECISIONS = COVARIANCES + WIDTH * WIDTH
-const cells = (name: string, count: number, first = 0) => Object.fromEntries(Array.from({ length: count }, (_, k) => [`${name}${k}`, first]))
 
 /** One device: how many metrics, sets of values learned; times of the first and the last; a bit for each metric with a new value; then the matrices. */
-export const device: Readonly<Record<string, number>> = { ...own, ...cells('value', WIDTH, NaN), ...cells('time', WIDTH, NaN), ...cells('mean', WIDTH), ...cells('covariance', WIDTH * WIDTH), ...cells('precision', WIDTH * WIDTH) }
+export const device: Readonly<Record<string, number>> = { ...own, ...numbered('value', WIDTH, NaN), ...numbered('time', WIDTH, NaN), ...numbered('mean', WIDTH), ...numbered('covariance', WIDTH * WIDTH), ...numbered('precision', WIDTH * WIDTH) }
 /** One series: its place among the metrics of its device, the mean of its last residuals; readings in this block and the largest of them, the peak of this excursion, blocks before, and their tail. */
-export const peer: Readonly<Record<string, number>> = { place: -1, mean: 0, readings: 0, largest: 0, peak: 0, blocks: 0, ...Object.fromEntries(Object.entries(tails.tail).map(([name, first]) => [`tail_${name}`, first])) }
+export const peer: Readonly<Record<string, number>> = { place: -1, mean: 0, readings: 0, largest: 0, peak: 0, blocks: 0, ...prefixed('tail', tails.tail) }
 const PLACE = 0, MEAN = 1, READINGS = 2, LARGEST = 3, PEAK = 4, BLOCKS = 5, TAIL = 6
 
 /** Works on the memory of one device and one of its series, at `d` in devices and `s` in series. */

@@ -19,6 +19,7 @@
  * the tails a tenth (declustering, Davison and Smith 1990). Scored first, then learned. 1024 bytes per series.
  */
 import * as autoregressive from './autoregression.ts'
+import { prefixed } from './fields.ts'
 import * as seasonal from './season.ts'
 import * as tails from './tail.ts'
 
@@ -34,7 +35,6 @@ const LEAST = 0.01                   // of the usual size of changes: smaller on
 const CLIP = 10                      // of the usual size of errors: larger ones teach the autoregression no more
 const DECADE = 1 / Math.LN10         // mean excess of -log10 p when p is uniform
 
-const prefixed = (prefix: string, fields: Readonly<Record<string, number>>) => Object.fromEntries(Object.entries(fields).map(([name, first]) => [`${prefix}_${name}`, first]))
 const own = { n: 0, newest: -Infinity, interval: 0, known: 0, bar: 0, value: 0, fast: 0, middle: 0, slow: 0, change: 0, changes: 0, error: 0, errors: 0 }
 const N = 0, NEWEST = 1, INTERVAL = 2, KNOWN = 3, BAR = 4, VALUE = 5, FAST_MEAN = 6, MIDDLE_MEAN = 7, SLOW_MEAN = 8, CHANGE = 9, CHANGES = 10, ERROR = 11, ERRORS = 12
 const AR = Object.keys(own).length, SEASON = AR + autoregressive.AUTOREGRESSION, TAILS = SEASON + seasonal.SEASON, LAST = TAILS + K * tails.TAIL

@@ -14,7 +14,7 @@ const step = defineOperator({
   }),
   needs: ({ columns }): string[] => columns.filter(c => c !== 'value'),
   adds: ({ columns }): string[] => [...own, ...columns.map(shareOf)],
-  perSeries: ({ columns, memory }) => ({ memory: list(...modelOf(columns.length, memory).fields) }),
+  perSeries: ({ columns, memory }) => ({ memory: list(...Object.keys(modelOf(columns.length, memory).shape)) }),
   tuning: ['alarms', 'per', 'samples', 'memory', 'hold'],
   check: ({ columns, samples }) => {
     const few = least(columns.length)
@@ -29,7 +29,7 @@ const step = defineOperator({
     for (let i = 0; i < batch.length; i++) {
       const s = batch.series[i], time = batch.time[i]
       let node = memory.oldest(s)
-      if (node < 0) model.begin(memory.page(node = memory.insert(s, 0)), memory.offset(node) + 1)
+      if (node < 0) memory.page(node = memory.insert(s, 0)).set(Object.values(model.shape), memory.offset(node) + 1)
       const m = memory.page(node), at = memory.offset(node) + 1, n = model.learned(m, at)
       learned[i] = n < samples ? n : samples
       for (let j = 0; j < columns.length; j++) model.put(m, at, j, sources[j][i], time, hold)

@@ -20,7 +20,7 @@ const step = defineOperator({
   }),
   needs: ({ columns }): string[] => columns.filter(c => c !== 'value'),
   adds: ({ columns }): string[] => [...own, ...columns.map(blameOf)],
-  perSeries: ({ columns, memory, lines, seed }) => ({ memory: list(...Object.keys(fused), ...Object.keys(standing), ...modelOf(columns.length, { memory, lines, seed }).fields) }),
+  perSeries: ({ columns, memory, lines, seed }) => ({ memory: list(...Object.keys(fused), ...Object.keys(standing), ...Object.keys(modelOf(columns.length, { memory, lines, seed }).shape)) }),
   tuning: ['alarms', 'per', 'samples', 'memory'],
 
   process (batch, options, held) {
