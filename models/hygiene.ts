@@ -32,7 +32,6 @@ const WINDOW = 200                   // readings in which touches are counted
 const TOUCHED = 3                    // evidence of touches that makes a run of repeats clipping
 const SUSPENDED = 1000               // readings that nothing is learned of changes, at most
 const EVENT = 5, WEIGHT = 0.1        // changes that unlikely teach a tenth, as in portfolio.ts
-const EXCESSES = tails.MEMORY * tails.SHARE
 const REACH = 10                     // usual sizes: a change teaches no more
 const ENOUGH = 20                    // excesses, for a tail to be asked about runs
 const ALL = tails.LIMIT
@@ -123,7 +122,7 @@ export class Hygiene {
     const gain = n < tails.MEMORY ? 1 / n : 1 / tails.MEMORY
     for (let k = 0, tail = at + STUCK_TAIL; k < x.length; k++, tail += tails.TAIL) {
       if (n <= tails.FIRST) tails.begin(m, tail, x[k], n)
-      else tails.learn(m, tail, x[k], gain, doubt[k] > EVENT ? WEIGHT : 1, EXCESSES)
+      else tails.learn(m, tail, x[k], gain, doubt[k] > EVENT ? WEIGHT : 1, tails.EXCESSES)
     }
     const by = n < SLOW ? 1 / n : 1 / SLOW
     m[at + CHANGES] += ((n > tails.FIRST ? Math.min(moved, REACH * m[at + CHANGES]) : moved) - m[at + CHANGES]) * by

@@ -18,7 +18,6 @@ export const WIDTH = 8
 const FAST = 10, SOLVE = 64
 export const BLOCK = 100
 const DAY = 24 * 60 * 60_000, MEMORY = 7 * DAY
-const EXCESSES = tails.MEMORY * tails.SHARE
 const RIDGE = 1e-6                   // of the variance, so that two metrics that are one can be told apart from noise
 
 const own = { count: 0, n: 0, first: NaN, learned: NaN, fresh: 0, solved: 0, mute: 0, since: NaN }
@@ -97,8 +96,8 @@ export class Peers {
     if (largest > tails.threshold(series, s + TAIL)) return void (series[s + PEAK] = Math.max(series[s + PEAK], largest))
     const peak = series[s + PEAK]
     series[s + PEAK] = 0
-    if (peak > 0) tails.learn(series, s + TAIL, peak, gain, tails.unlikely(series, s + TAIL, peak) >= limit ? 0.1 : 1, EXCESSES)
-    tails.learn(series, s + TAIL, largest, gain, 1, EXCESSES)
+    if (peak > 0) tails.learn(series, s + TAIL, peak, gain, tails.unlikely(series, s + TAIL, peak) >= limit ? 0.1 : 1, tails.EXCESSES)
+    tails.learn(series, s + TAIL, largest, gain, 1, tails.EXCESSES)
   }
 
   private muted (devices: Float64Array, d: number, time: number): boolean {
