@@ -6,7 +6,6 @@ import { upper } from './chi-square.ts'
  * two numbers are known. A number is learned as at most 5 standard deviations from the mean, once 8 are known. 24 bytes.
  */
 export const standing = { n: 0, mean: 0, variance: 0 }
-export const STANDING = Object.keys(standing).length
 
 const MEMORY = 1000, CLIP = 5, TRUST = 8
 

@@ -1,5 +1,6 @@
-import { defineOperator, Duration, Type } from '#engine'
+import { defineOperator, Type } from '#engine'
 import { Portfolio, portfolio } from '../models/portfolio.ts'
+import { budget } from './shared/budget.ts'
 
 /**
  * Whether a reading is unusual for its series: a calibrated p-value from seven signals, see models/portfolio.ts for methods,
@@ -18,8 +19,7 @@ export const anomaly = defineOperator({
   name: 'anomaly',
   summary: 'How unusual each reading is for its series, as a p-value, with the expected range and alarms by a budget.',
   options: Type.Object({
-    alarms: Type.Number({ description: 'Budget: so many false alarms are acceptable for each series ...', exclusiveMinimum: 0, default: 1 }),
-    per: Duration({ description: '... in this time, at the rate at which the series comes.', default: '1w' }),
+    ...budget,
     samples: Type.Integer({ description: 'Readings to learn from before the first p-value.', minimum: 50, default: 200 })
   }),
   adds: ['anomaly', 'anomaly_p', 'anomaly_low', 'anomaly_high', 'anomaly_signal', 'anomaly_learned', 'anomaly_alarm'],
