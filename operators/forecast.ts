@@ -55,13 +55,14 @@ export const forecast = defineOperator({
     for (let i = 0; i < batch.length; i++) {
       const x = batch.value[i]
       if (!(Math.abs(x) < LARGEST) || !forecaster.next(data, batch.series[i] * width, Math.floor(batch.time[i] / options.every), x)) continue
-      out.forEach(([ahead, low, high, covered, compared], k) => {
+      for (let k = 0; k < out.length; k++) {
+        const [ahead, low, high, covered, compared] = out[k]
         ahead[i] = point[k]
         low[i] = point[k] - half[k]
         high[i] = point[k] + half[k]
         covered[i] = coverage[k]
         compared[i] = relative[k]
-      })
+      }
     }
     return batch.with(added)
   }
