@@ -14,10 +14,10 @@
  * A number that does not come is what it was last, for a while; then what is most likely beside the others, and such a vector
  * teaches nothing.
  */
-import { surprisal } from './chi-square.ts'
 import { numbered } from './fields.ts'
 import { Fusion, fusion } from './fusion.ts'
 import { Principal } from './principal.ts'
+import { ofChiSquare } from './surprisal.ts'
 
 export const signals = ['t2', 'spe', 'shift'] as const
 const T2 = 0, SPE = 1, SHIFT = 2
@@ -99,15 +99,15 @@ export class Hotelling {
       this.scoreShift(m, at)
       this.shift = principal.whole(m, p)
       const usual = m[at + this.usual]
-      if (usual > 0) fusion.x[SHIFT] = surprisal(d * this.shift / usual, d)
+      if (usual > 0) fusion.x[SHIFT] = ofChiSquare(d * this.shift / usual, d)
     }
     for (let j = 0; j < d; j++) z[j] = principal.standard(m, p, j, x[j])
     if (gone > 0) principal.complete(m, p, missing)
     principal.score(m, p)
     this.t2 = fair * principal.t2
     this.spe = principal.spe
-    fusion.x[T2] = principal.components(m, p) > 0 ? surprisal(this.t2, principal.components(m, p)) : 0
-    fusion.x[SPE] = principal.unit(m, p) > 0 ? surprisal(this.spe / principal.unit(m, p), principal.freedom(m, p)) : 0
+    fusion.x[T2] = principal.components(m, p) > 0 ? ofChiSquare(this.t2, principal.components(m, p)) : 0
+    fusion.x[SPE] = principal.unit(m, p) > 0 ? ofChiSquare(this.spe / principal.unit(m, p), principal.freedom(m, p)) : 0
     fusion.score(m, at)
     this.evidence = fusion.evidence
     this.signal = fusion.signal
