@@ -5,12 +5,11 @@ import { html, Html } from './html.ts'
 import type { JudgedAlert, JudgedLabel } from './judge.ts'
 import { arrow, plot } from './plot.ts'
 import type { Evaluation } from './report.ts'
-import { dayOf, lasting, moment, short } from './scale.ts'
 import type { Scene } from './scene.ts'
 import { style } from './style.ts'
-import { between, count, rate, share } from './text.ts'
 import { apart, timeline } from './timeline.ts'
 import type { Trace } from './trace.ts'
+import { between, count, dayOf, lasting, moment, rate, share, short } from './words.ts'
 
 export interface Drawn { readonly scene: Scene, readonly trace: Trace }
 export interface Pictures {

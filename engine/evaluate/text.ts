@@ -1,6 +1,6 @@
 import { visible } from './html.ts'
-import { lasting, moment, short } from './scale.ts'
 import type { Evaluation } from './report.ts'
+import { between, count, lasting, moment, rate, share, short } from './words.ts'
 
 const LISTED = 10                    // of what was missed and of false alarms
 
@@ -36,8 +36,3 @@ function columns (rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0].map((_, c) => Math.max(...rows.map(row => row[c].length)))
   return rows.map(row => row.map((cell, c) => cell.padEnd(widths[c])).join('  ').trimEnd())
 }
-
-export const count = (n: number, what: string): string => `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`
-export const share = (x: number | null): string => x === null ? '-' : `${short(100 * x)} %`
-export const rate = (x: number | null): string => x === null ? '-' : short(x)
-export const between = (interval: readonly [number, number] | null): string => interval === null ? '' : `${Math.round(100 * interval[0])} to ${Math.round(100 * interval[1])} % with 95 % confidence`
