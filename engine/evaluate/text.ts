@@ -1,6 +1,6 @@
 import { visible } from './html.ts'
 import type { Evaluation } from './report.ts'
-import { between, count, lasting, moment, rate, share, short } from './words.ts'
+import { confident, count, lasting, moment, rate, share, short } from './words.ts'
 
 const LISTED = 10                    // of what was missed and of false alarms
 
@@ -10,9 +10,9 @@ export function textOf ({ pipeline, counts, extents, series, judged, breakdown, 
   const lines: string[] = [`${visible(pipeline)}: ${count(counts.received, 'reading')} of ${series} series, ${count(extents.size, 'device')}`, '']
   lines.push(...columns([
     ['labels', String(all.labels), all.labels === 0 ? '' : `${all.found} found, ${all.missed} missed`],
-    ['recall', share(all.recall), between(all.recall_95)],
+    ['recall', share(all.recall), confident(all.recall_95)],
     ['false alarms', String(all.false_alarms), `${rate(all.false_alarms_per_device_week)} per device and week, in ${short(all.device_weeks)} device weeks without a label`],
-    ['precision', share(all.precision), between(all.precision_95)],
+    ['precision', share(all.precision), confident(all.precision_95)],
     ['delay', all.delay_ms === null ? '-' : lasting(all.delay_ms.median), all.delay_ms === null ? '' : `median; 90 % within ${lasting(all.delay_ms.p90)}, all within ${lasting(all.delay_ms.max)}`]
   ]))
   const table = (head: readonly string[], rows: readonly (readonly string[])[]) => { if (rows.length > 0) lines.push('', ...columns([head, ...rows])) }

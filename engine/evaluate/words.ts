@@ -38,7 +38,8 @@ export function short (x: number): string {
 export const count = (n: number, what: string): string => `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`
 export const share = (x: number | null): string => x === null ? '-' : `${short(100 * x)} %`
 export const rate = (x: number | null): string => x === null ? '-' : short(x)
-export const between = (interval: readonly [number, number] | null): string => interval === null ? '' : `${Math.round(100 * interval[0])} to ${Math.round(100 * interval[1])} % with 95 % confidence`
+export const between = (interval: readonly [number, number] | null): string => interval === null ? '' : `${Math.round(100 * interval[0])} to ${Math.round(100 * interval[1])} %`
+export const confident = (interval: readonly [number, number] | null): string => interval === null ? '' : `${between(interval)} with 95 % confidence`
 
 const NAMED = 5
 /** The first of some names, and how many more there are. */
