@@ -86,11 +86,11 @@ export class Portfolio {
   }
 
   /**
-   * Whether what was scored last is an alarm, when chance may give one in 1 / p readings: as unlikely as that, and news, or the
-   * first of its event that is so unlikely, which makes it news.
+   * Whether what was scored last is an alarm, when chance may give `alarms` in `per` ms: so unlikely, and news, or the first of
+   * its event that is so unlikely, which makes it news.
    */
-  alarm (m: Float64Array, at: number, p: number): boolean {
-    if (this.evidence === 0 || !isTold(m[at + BAR], this.evidence, this.news, -Math.log10(p))) return false
+  alarm (m: Float64Array, at: number, alarms: number, per: number): boolean {
+    if (this.evidence === 0 || !isTold(m[at + BAR], this.evidence, this.news, -Math.log10(alarms * m[at + INTERVAL] / per))) return false
     this.news = true
     return true
   }

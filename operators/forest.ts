@@ -4,7 +4,8 @@ import { numbered } from '../models/fields.ts'
 import { rankOf } from '../models/reservoir.ts'
 import { scored, Scored, SCORED } from '../models/scored.ts'
 import { treeShap } from '../models/tree-shap.ts'
-import { needed, read, recordOf, rowOptions, Verdicts, type RowOptions } from './shared/rows.ts'
+import { needed, read, recordOf, rowOptions, type RowOptions } from './shared/rows.ts'
+import { Verdicts } from './shared/verdicts.ts'
 
 const FIRST = 64, LEAST = 32, SHARE = 4          // the first forest; rows until the next one: a quarter of what is remembered
 

@@ -1,6 +1,7 @@
 import { defineOperator, Duration, list, Type, type Lists, type Operator } from '#engine'
 import { Hotelling, least } from '../models/hotelling.ts'
-import { needed, recordOf, rowOptions, Verdicts, type RowOptions } from './shared/rows.ts'
+import { needed, recordOf, rowOptions, type RowOptions } from './shared/rows.ts'
+import { Verdicts } from './shared/verdicts.ts'
 
 const step = defineOperator({
   name: 'hotelling',

@@ -2,7 +2,8 @@ import { defineOperator, list, Type, type Lists, type Operator } from '#engine'
 import { Loda, SCALED } from '../models/loda.ts'
 import { scored, Scored, SCORED } from '../models/scored.ts'
 import { FIRST } from '../models/tail.ts'
-import { needed, read, recordOf, rowOptions, Verdicts, type RowOptions } from './shared/rows.ts'
+import { needed, read, recordOf, rowOptions, type RowOptions } from './shared/rows.ts'
+import { Verdicts } from './shared/verdicts.ts'
 
 const first = Object.values(scored), LODA = SCORED       // where the model's part begins, all of which is 0 at first
 

@@ -1,6 +1,5 @@
-/** What operators share that look at several columns of a row: their options, their memory and what they say of each row. */
+/** What operators share that look at several columns of a row: their options and their memory. */
 import { Type, type Lists, type Numbers } from '#engine'
-import type { Fusion } from '../../models/fusion.ts'
 import { budget } from './budget.ts'
 
 /** `columns`: so many at least. `samples`: the least that it can be, and what it usually is. */
@@ -38,25 +37,4 @@ export function read (columns: readonly Numbers[], i: number, x: Float64Array): 
     if (!Number.isFinite(x[j])) finite = false
   }
   return finite
-}
-
-/** What is said of the rows of a batch: columns without values until something is. */
-export class Verdicts {
-  readonly evidence: Float64Array
-  readonly p: Float64Array
-  readonly alarm: Float64Array
-  constructor (length: number) {
-    this.evidence = new Float64Array(length).fill(NaN)
-    this.p = new Float64Array(length).fill(NaN)
-    this.alarm = new Float64Array(length).fill(NaN)
-  }
-
-  /** Of row i, by a model that has just scored it; whether that is an alarm. */
-  say (i: number, model: Pick<Fusion, 'evidence' | 'news' | 'alarm'>, m: Float64Array, at: number, alarms: number, per: number): boolean {
-    const alarm = model.alarm(m, at, alarms, per)
-    this.alarm[i] = alarm ? 1 : 0
-    this.evidence[i] = model.news ? model.evidence : 0
-    this.p[i] = model.evidence > 0 ? 10 ** -model.evidence : 1
-    return alarm
-  }
 }
