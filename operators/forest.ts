@@ -4,6 +4,7 @@ import { numbered } from '../models/fields.ts'
 import { rankOf } from '../models/reservoir.ts'
 import { scored, Scored, SCORED } from '../models/scored.ts'
 import { treeShap } from '../models/tree-shap.ts'
+import { once } from './shared/once.ts'
 import { needed, read, recordOf, rowOptions, type RowOptions } from './shared/rows.ts'
 import { Verdicts } from './shared/verdicts.ts'
 
@@ -88,16 +89,14 @@ const PRIME = 2 ** 31 - 1
  * The forest that is grown from what was sampled, worked out once: it is a function of that memory alone, which says by
  * `grown` and `digest` whether the forest at hand is its own.
  */
-const forests = new WeakMap<Lists<any>, Map<number, { readonly grown: number, readonly digest: number, readonly forest: Forest }>>()
+const forestsOf = once((_: Lists<any>) => new Map<number, { readonly grown: number, readonly digest: number, readonly forest: Forest }>())
 function forestOf ({ sampled }: Memory, s: number, grown: number, digest: number, d: number, options: Growth): Forest {
-  let of = forests.get(sampled)
-  if (of === undefined) forests.set(sampled, of = new Map())
-  const known = of.get(s)
+  const forests = forestsOf(sampled), known = forests.get(s)
   if (known?.grown === grown && known.digest === digest) return known.forest
   const vectors: number[] = []
   for (let node = sampled.oldest(s); node >= 0; node = sampled.newer(node)) vectors.push(...sampled.page(node).subarray(sampled.offset(node) + 1, sampled.offset(node) + 1 + d))
   const forest = grow(Float64Array.from(vectors), d, vectors.length / d, options)
-  of.set(s, { grown, digest, forest })
+  forests.set(s, { grown, digest, forest })
   return forest
 }
 

@@ -1,5 +1,6 @@
 import { defineOperator, Duration, list, Type, type Lists, type Operator } from '#engine'
 import { Hotelling, least } from '../models/hotelling.ts'
+import { once } from './shared/once.ts'
 import { needed, recordOf, rowOptions, type RowOptions } from './shared/rows.ts'
 import { Verdicts } from './shared/verdicts.ts'
 
@@ -50,13 +51,8 @@ type Own = typeof own[number]
 const shareOf = (column: string) => `hotelling_${column}_share`
 
 interface Plan { readonly columns: readonly string[], readonly memory: number }
-const models = new WeakMap<Plan, Hotelling>()
-/** Worked out once for the options of a step: it holds room to work in, and nothing of a stream. */
-function modelOf (options: Plan): Hotelling {
-  let model = models.get(options)
-  if (model === undefined) models.set(options, model = new Hotelling(options.columns.length, options.memory))
-  return model
-}
+/** It holds room to work in. */
+const modelOf = once(({ columns, memory }: Plan) => new Hotelling(columns.length, memory))
 
 export interface HotellingOptions<C extends string> extends RowOptions<C> {
   readonly memory?: number

@@ -2,6 +2,7 @@ import { defineOperator, list, Type, type Lists, type Operator } from '#engine'
 import { Loda, SCALED } from '../models/loda.ts'
 import { scored, Scored, SCORED } from '../models/scored.ts'
 import { FIRST } from '../models/tail.ts'
+import { once } from './shared/once.ts'
 import { needed, read, recordOf, rowOptions, type RowOptions } from './shared/rows.ts'
 import { Verdicts } from './shared/verdicts.ts'
 
@@ -50,13 +51,8 @@ const step = defineOperator({
 })
 
 interface Plan { readonly columns: readonly string[], readonly memory: number, readonly lines: number, readonly seed: number }
-const models = new WeakMap<Plan, Loda>()
-/** Worked out once for the options of a step: it holds its lines and room to work in, and nothing of a stream. */
-function modelOf (options: Plan): Loda {
-  let model = models.get(options)
-  if (model === undefined) models.set(options, model = new Loda(options.columns.length, options))
-  return model
-}
+/** It holds its lines and room to work in. */
+const modelOf = once((options: Plan) => new Loda(options.columns.length, options))
 
 const own = ['loda', 'loda_p', 'loda_score', 'loda_learned', 'loda_alarm'] as const
 type Own = typeof own[number]
