@@ -3,7 +3,7 @@ export interface Mutant { readonly name: string, readonly row: string, readonly 
 
 export const mutants: readonly Mutant[] = [
   {
-    name: 'the log is dropped up to the newest snapshot, as if it could not be damaged', row: 'K/D3', by: 'test/engine/recovery.test.ts', file: 'engine/checkpoint.ts',
+    name: 'the log is dropped up to the newest snapshot, as if it could not be damaged', row: 'K/D3', by: 'test/engine/recovery-log.test.ts', file: 'engine/checkpoint.ts',
     find: 'return this.kept[0]', replace: 'return this.kept.at(-1)'
   },
   {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { countOf } from './arguments.ts'
 import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import { openLog, type LogOptions } from '../log.ts'
@@ -10,7 +11,6 @@ import { SeriesTable } from '../series.ts'
 import type { Letter, Store } from '../store.ts'
 import { load } from './load.ts'
 import { streams } from './program.ts'
-import { countOf } from './work.ts'
 
 interface Options {
   readonly late?: boolean, readonly reason?: string, readonly requeued?: boolean, readonly every?: boolean, readonly limit: string, readonly part?: string

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { countOf, pairOf, REPLAYED, SERIES, seriesOf } from './arguments.ts'
 import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import { evaluate as evaluatePipeline } from '../evaluate/evaluate.ts'
@@ -13,7 +14,6 @@ import { duration, suggest } from '../options.ts'
 import { routesOf } from '../plan.ts'
 import { load } from './load.ts'
 import { streams } from './program.ts'
-import { countOf, pairOf, seriesOf } from './work.ts'
 
 interface Options {
   readonly data: readonly string[], readonly labels?: readonly string[], readonly labelColumn?: string, readonly healthy?: boolean, readonly option?: readonly string[]
@@ -30,14 +30,14 @@ export function evaluate (program: Command, parts: Parts): void {
     .option('--labels <file...>', 'when what was wrong: tables with device, from, to, metric, kind; or JSON')
     .option('--label-column <name>', 'column of the data that is true, or not 0, when something was wrong')
     .option('--healthy', 'nothing was wrong in all of this time: every alert is false')
-    .option('--option <name=value...>', 'any other option of the source replay, its value as JSON or text, such as dates=dmy')
+    .option(...REPLAYED)
     .option('--tolerance <span>', 'so long after its end an alert still finds a label', '0s')
     .option('--probation <span|percent>', 'so much at the beginning of each device does not count, such as 3d or 15%', '0s')
     .option('--by <metric|device>', 'device: an alert of any metric finds a label that names one', 'metric')
     .option('--alert <name...>', 'these alerts only')
     .option('--to <folder>', 'where evaluation.html and evaluation.json are written', 'evaluation')
     .option('--plots <n>', 'plots in each section of the page, at the most', '12')
-    .option('--max-series <n>', 'how many series memory is reserved for', '100000')
+    .option(...SERIES)
     .option('--json', 'print the JSON instead of the table')
     .action(async (file: string, options: Options) => {
       const ways = [options.labels !== undefined, options.labelColumn !== undefined, options.healthy === true].filter(Boolean).length

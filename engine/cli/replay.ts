@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
+import { address, pairOf, REPLAYED, SERIES, seriesOf } from './arguments.ts'
 import { describe } from '../api/status.ts'
 import type { Parts } from '../components.ts'
 import { openLog, type LogOptions } from '../log.ts'
 import type { Pipeline, Route } from '../pipeline.ts'
 import { load } from './load.ts'
 import { streams } from './program.ts'
-import { address, pairOf, seriesOf, stopSignal, work } from './work.ts'
+import { stopSignal, work } from './work.ts'
 
 interface Options {
   readonly data: readonly string[], readonly speed: string, readonly option?: readonly string[], readonly name?: string, readonly send?: boolean, readonly database?: string, readonly folder: string, readonly http: string
@@ -22,13 +23,13 @@ export function replay (program: Command, parts: Parts): void {
     .argument('<pipeline>', 'file: .yaml, or .ts/.js with a pipeline as default export')
     .requiredOption('--data <file...>', 'files, folders or patterns')
     .option('--speed <multiple|max>', 'multiple of real time, or as fast as possible', 'max')
-    .option('--option <name=value...>', 'any other option of the source replay, its value as JSON or text, such as dates=dmy')
+    .option(...REPLAYED)
     .option('--name <name>', 'name in the store; given again it goes on after the last committed row (default: a new one)')
     .option('--send', 'send alerts to their receivers')
     .option('--database <url>', 'where postgres sinks go that name no url (or MILLRACE_DATABASE)')
     .option('--folder <folder>', 'where local files are kept', '.millrace')
     .option('--http <address>', 'host:port of /livez, /readyz, /metrics and the status page; "off": none', 'off')
-    .option('--max-series <n>', 'how many series memory is reserved for', '100000')
+    .option(...SERIES)
     .option('--json', 'print the counts as JSON at the end')
     .action(async (file: string, options: Options) => {
       const log = openLog({ level: options.logLevel, format: options.logFormat })

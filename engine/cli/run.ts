@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
+import { address, bytesOf, countOf, SERIES, seriesOf } from './arguments.ts'
 import type { Parts } from '../components.ts'
 import { openLog } from '../log.ts'
 import { describe } from '../api/status.ts'
 import { sleep } from '../clock.ts'
 import { duration } from '../options.ts'
 import { load } from './load.ts'
-import { address, bytesOf, countOf, seriesOf, stopSignal, work } from './work.ts'
+import { stopSignal, work } from './work.ts'
 
 interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly maxSeries: string, readonly logBudget: string, readonly retain: string, readonly maxPoison: string, readonly acceptLoss?: boolean, readonly for?: string, readonly json?: boolean, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
 
@@ -17,7 +18,7 @@ export function run (program: Command, parts: Parts): void {
     .option('--database <url>', 'where postgres sinks go that name no url (or MILLRACE_DATABASE)')
     .option('--folder <folder>', 'where local files are kept', '.millrace')
     .option('--http <address>', 'host:port of /livez, /readyz, /metrics and the status page; "off": none', '127.0.0.1:8080')
-    .option('--max-series <n>', 'how many series memory is reserved for', '100000')
+    .option(...SERIES)
     .option('--log-budget <size>', 'how large the write-ahead log of a source may become; then the source is not read any more', '1GiB')
     .option('--retain <span>', 'how long the log keeps the place of a pipeline that does not run', '24h')
     .option('--max-poison <n>', 'how many readings in a row an operator may throw on before the pipeline stops', '10')

@@ -1,31 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { connect as dial, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import t from 'tap'
-import { connect, type MqttClient } from 'mqtt'
 import { broker } from '../../connectors/broker.ts'
 import { Disk } from '../support/disk.ts'
-import { grow, read, type Reader } from '../support/reader.ts'
-
-const TS = Date.now() - 1000
-
-async function listen (t: { teardown (f: () => unknown): void }, options: Record<string, unknown> = {}, setting: Parameters<typeof read>[1] = {}): Promise<{ reader: Reader, url: string, port: number }> {
-  const reader = read(broker({ port: 0, ...options }), setting)
-  t.teardown(() => reader.stop())
-  await reader.until(() => reader.source.trouble() === undefined)
-  const url = reader.source.address!()!
-  return { reader, url, port: Number(new URL(url).port) }
-}
-
-async function client (t: { teardown (f: () => unknown): void }, url: string, options = {}): Promise<MqttClient> {
-  const client = connect(url, { reconnectPeriod: 0, ...options })
-  t.teardown(() => { client.end(true) })
-  await new Promise((resolve, reject) => { client.once('connect', resolve).once('error', reject) })
-  return client
-}
-
-const pause = (ms: number) => new Promise(resolve => { setTimeout(resolve, ms) })
+import { client, CONNECT, folder, heard, listen, pause, raw, TS } from '../support/mqtt.ts'
+import { grow, read } from '../support/reader.ts'
 
 t.test('devices publish at QoS 0, 1 and 2, and the readings come with their positions', async t => {
   const { reader, url } = await listen(t)
@@ -36,25 +13,6 @@ t.test('devices publish at QoS 0, 1 and 2, and the readings come with their posi
   t.ok(grow(reader.readings))
   t.equal(reader.received, 3)
 })
-
-for (const qos of [1, 2] as const) {
-  t.test(`at QoS ${qos} the acknowledgement goes out when the message is durable in the log and not before`, async t => {
-    const disk = new Disk()
-    const { reader, url } = await listen(t, {}, { commit: false, log: { fs: disk.fs } })
-    t.teardown(() => disk.release())
-    const device = await client(t, url)
-    disk.hold()
-    let acknowledged = 0
-    for (let i = 0; i < 5; i++) device.publish('acme/p1/flow', `${i}`, { qos }, error => { if (!error) acknowledged++ })
-    await pause(300)
-    t.equal(acknowledged, 0)
-    t.equal(reader.received, 0)
-    disk.release()
-    await reader.until(() => acknowledged === 5)
-    await reader.until(() => reader.readings.length === 5)
-    t.equal(reader.source.trouble(), undefined)
-  })
-}
 
 t.test('a stop makes durable what was heard, and acknowledges it; the next start has it', async t => {
   const disk = new Disk(), log = { folder: folder(t) }
@@ -178,115 +136,6 @@ t.test('every kind of bad input is a dead letter with its bytes, its reason and 
   t.equal(reader.readings.length, 1, 'and the next reading goes on as ever')
 })
 
-t.test('a packet that declares too much is cut before it is read, and kept as a dead letter when a device sent it', async t => {
-  const { reader, port, url } = await listen(t)
-  const device = await raw(port)
-  device.write(CONNECT)
-  await heard(device)
-  device.write(Buffer.concat([Buffer.from([0x30, 0xff, 0xff, 0xff, 0x7f, 0, 12]), Buffer.from('acme/p1/flow'), Buffer.alloc(5000, 'x')]))
-  await closed(device)
-  await reader.until(() => reader.dead.length === 1)
-  t.match(reader.dead[0], { reason: 'too_large', topic: 'acme/p1/flow', detail: /268435455 bytes/ })
-  t.equal(reader.dead[0].payload.length, 1010)
-  const other = await client(t, url)
-  await other.publishAsync('acme/p1/flow', `"${'x'.repeat(262_142)}"`, { qos: 1 })
-  await reader.until(() => reader.dead.length === 2)
-  t.equal(reader.dead[1].reason, 'not_a_number', 'a payload of the allowed size passes')
-})
-
-t.test('a socket that declares 268 MB without having said who it is costs no memory and is cut', async t => {
-  const { reader, port } = await listen(t)
-  const sockets = await Promise.all(Array.from({ length: 20 }, () => raw(port)))
-  const before = process.memoryUsage().rss
-  const bomb = Buffer.alloc(4 * 2 ** 20, 1)
-  await Promise.all(sockets.map(async (socket, i) => {
-    socket.write(i % 2 === 0 ? Buffer.from([0x10, 0xff, 0xff, 0xff, 0x7f]) : Buffer.from([0x10, 0x80, 0x80, 0x80, 0x80, 0x01]))
-    socket.write(bomb)
-    await closed(socket)
-  }))
-  const grown = (process.memoryUsage().rss - before) / 2 ** 20
-  t.ok(grown < 16, `grew by ${grown.toFixed(1)} MB`)
-  t.equal(reader.received, 0, 'noise on the port is not a reading')
-  t.ok(reader.lines.some(l => l.declared === 268_435_455 && l.limit === 8192))
-})
-
-t.test('a header is read the same however the bytes are cut', async t => {
-  const { reader, port } = await listen(t)
-  const device = await raw(port)
-  const publish = (value: string) => Buffer.concat([Buffer.from([0x30, 14 + value.length, 0, 12]), Buffer.from(`acme/p1/flow${value}`)])
-  const long = Buffer.concat([Buffer.from([0x30, 0x80 | ((14 + 300) & 127), (14 + 300) >> 7, 0, 12]), Buffer.from(`acme/p1/flow${' '.repeat(299)}7`)])
-  for (const byte of Buffer.concat([CONNECT, publish('1'), Buffer.from([0xc0, 0]), long, publish('2')])) {
-    device.write(Buffer.from([byte]))
-    await pause(0)
-  }
-  await reader.until(() => reader.readings.length === 3)
-  t.strictSame(reader.readings.map(r => r.value), [1, 7, 2])
-})
-
-t.test('what a payload holds is never taken for a header', async t => {
-  const { reader, port } = await listen(t)
-  const device = await raw(port)
-  device.write(CONNECT)
-  await heard(device)
-  const length = 14 + 3000
-  device.write(Buffer.concat([Buffer.from([0x30, 0x80 | (length & 127), length >> 7, 0, 12]), Buffer.from('acme/p1/flow'), Buffer.alloc(1000, 0xff)]))
-  await pause(50)
-  device.write(Buffer.alloc(1000, 0xff))
-  await pause(50)
-  device.write(Buffer.concat([Buffer.alloc(1000, 0xff), Buffer.from([0x30, 15, 0, 12]), Buffer.from('acme/p1/flow5')]))
-  await reader.until(() => reader.received === 2)
-  t.match(reader.dead, [{ reason: 'unparseable' }])
-  t.match(reader.readings, [{ value: 5 }])
-})
-
-t.test('a connection that does not begin with CONNECT, or names itself too long, is refused', async t => {
-  const { reader, port, url } = await listen(t)
-  const socket = await raw(port)
-  socket.write('GET / HTTP/1.1\r\n\r\n')
-  await closed(socket)
-  await t.rejects(new Promise((resolve, reject) => { connect(url, { clientId: 'x'.repeat(129), reconnectPeriod: 0 }).on('connect', resolve).on('close', () => reject(new Error('closed'))) }))
-  await client(t, url, { clientId: 'x'.repeat(128) })
-  t.equal(reader.received, 0)
-})
-
-t.test('no more connections from one address than allowed', async t => {
-  const { port, url } = await listen(t, { maxConnections: 2 })
-  const first = await raw(port)
-  await client(t, url)
-  const third = await raw(port)
-  await closed(third)
-  first.destroy()
-  await closed(first)
-  await pause(50)
-  await client(t, url)
-  t.ok(true, 'a closed one makes room')
-})
-
-t.test('people may watch topics, but not everything at once, and devices may not play the broker', async t => {
-  const { reader, url } = await listen(t)
-  const watcher = await client(t, url, { clean: false, clientId: 'watcher' })
-  const granted = async (filter: string) => (await watcher.subscribeAsync(filter, { qos: 1 }).catch((error: { packet: { granted: number[] } }) => [{ qos: error.packet.granted[0] }]))[0].qos
-  t.equal(await granted('#'), 128)
-  t.equal(await granted('$SYS/#'), 128)
-  t.equal(await granted('acme/+/flow'), 1)
-  const device = await client(t, url, { clientId: 'device' })
-  const seen = new Promise<string>(resolve => { watcher.on('message', (topic, payload) => resolve(`${topic} ${payload.toString()}`)) })
-  await device.publishAsync('acme/p1/flow', '1', { qos: 1, retain: true })
-  t.equal(await seen, 'acme/p1/flow 1')
-  const late = await client(t, url)
-  let retained = 0
-  late.on('message', () => retained++)
-  await late.subscribeAsync('acme/+/flow')
-  await pause(100)
-  t.equal(retained, 0, 'retained messages are not kept')
-  const gone = new Promise<void>(resolve => { device.on('close', () => resolve()) })
-  device.publish('$SYS/x/new/clients', 'watcher', { qos: 1 })
-  await gone
-  await reader.until(() => reader.dead.length === 1)
-  t.match(reader.dead[0], { reason: 'topic_mismatch', topic: '$SYS/x/new/clients' })
-  t.equal(watcher.connected, true)
-})
-
 t.test('while the log has no room, devices wait and nothing is lost', async t => {
   const budget = 200_000
   const { reader, url } = await listen(t, { maxPayload: 10_000 }, { commit: false, log: { budget } })
@@ -302,17 +151,6 @@ t.test('while the log has no room, devices wait and nothing is lost', async t =>
   t.equal(reader.received, total)
 })
 
-t.test('listening on more than loopback is refused, a taken port is an error that says so', async t => {
-  for (const host of ['0.0.0.0', '::', '192.168.1.5', 'example.org']) t.throws(() => broker({ host }), { code: 'config/exposed', message: new RegExp(host) })
-  for (const host of ['127.0.0.1', '127.8.8.8', '::1', 'localhost']) t.equal(broker({ host }).options.host, host)
-  t.throws(() => broker({ topics: 'a/#' }), { code: 'config/invalid', message: /"a\/#"/ })
-  const { port } = await listen(t)
-  const second = read(broker({ port }))
-  await second.until(() => second.error !== undefined)
-  t.match(second.error, { code: 'source/listen', message: new RegExp(`127.0.0.1:${port}`), help: /another program/ })
-  await second.stop()
-})
-
 t.test('after a stop the port is free and nothing is read any more', async t => {
   const { reader, port } = await listen(t)
   await reader.stop()
@@ -322,16 +160,3 @@ t.test('after a stop the port is free and nothing is read any more', async t => 
   await next.stop()
   t.equal(next.error, undefined)
 })
-
-function folder (t: { teardown (f: () => unknown): void }): string {
-  const path = mkdtempSync(join(tmpdir(), 'millrace-broker-'))
-  t.teardown(() => rmSync(path, { recursive: true, force: true }))
-  return join(path, 'log')
-}
-const CONNECT = Buffer.concat([Buffer.from([0x10, 14, 0, 4]), Buffer.from('MQTT'), Buffer.from([4, 2, 0, 60, 0, 2]), Buffer.from('d1')])
-const raw = (port: number): Promise<Socket> => new Promise((resolve, reject) => {
-  const socket = dial(port, '127.0.0.1', () => resolve(socket)).once('error', reject)
-  socket.on('error', () => {}).resume()
-})
-const heard = (socket: Socket): Promise<unknown> => new Promise(resolve => { socket.once('data', resolve) })
-const closed = (socket: Socket): Promise<unknown> => socket.destroyed ? Promise.resolve() : new Promise(resolve => { socket.once('close', resolve) })

@@ -2,7 +2,7 @@ import t from 'tap'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Credits, defineOperator, Intake, pipeline, SeriesTable, Type, type Operator, type Pipeline } from '#engine'
+import { Batch, Credits, defineOperator, Intake, pipeline, SeriesTable, Type, type Operator, type Pipeline } from '#engine'
 import { Flow } from '../../engine/flow.ts'
 import { normalise } from '../../engine/lint.ts'
 import { openLog } from '../../engine/log.ts'
@@ -144,4 +144,32 @@ t.test('so it is when silence shows a window provisionally, or closes it', async
   const closed = poison.apply(flow, { kind: 'tick', time: T0 + 3_600_000 }, series)!
   t.strictSame(closed.writes.map(w => [...w.batch.columns.max]), [[15]])
   t.match(closed.deadLetters, [{ position: 2, part: 1000, reason: 'operator_failed', topic: 'default/a/x' }])
+})
+
+t.test('what a tick tells of devices that are only quiet is said, when it is tried again', async t => {
+  const series = new SeriesTable(100), poison = new Poison(10)
+  const telling = defineOperator({
+    name: 'telling', summary: 'A row for each device that is said to be quiet.', options: Type.Object({}), derives: true,
+    process (batch, _, __, host) {
+      const { progress, progress: { quiet, tick } } = batch
+      return quiet.length === 0 ? batch : new Batch({ time: new Float64Array(quiet.length).fill(T0), series: quiet.map(d => host.series.firstOf(d)), value: new Float64Array(quiet.length), position: new Float64Array(quiet.length).fill(tick), progress })
+    }
+  })()
+  const flow = new Flow(normalise(pipeline('p').from(given([]).spec, { lateness: '0s', idle: '1m', forget: '1h' })
+    .branch('tens', b => (b.pipe as any)(tumbling({ every: '10s', features: ['max'] }), behind(max => max === 14)).to(file({ table: 'w' })))
+    .branch('told', b => b.pipe(telling).to(file({ table: 'r' }))), components as any), series)
+  const intake = new Intake(series, new Credits(), { ahead: 0, after: 0 })
+  const hear = (device: string, seconds: number, value: number) => {
+    intake.message('', new Uint8Array(0), T0 + seconds * 1000)
+    intake.reading(series.id('default', device, 'x'), T0 + seconds * 1000, value)
+    poison.feed(flow, intake.take(T0 + seconds * 1000), series)
+  }
+  const said = (seconds: number) => {
+    const { writes, deadLetters } = poison.apply(flow, { kind: 'tick', time: T0 + seconds * 1000 }, series)!
+    return [writes.filter(w => w.branch === 'told').reduce((n, w) => n + w.batch.length, 0), deadLetters.length]
+  }
+  hear('a', 0, 14)
+  for (let d = 0; d < 40; d++) hear(`c${d}`, 3300, 1)         // not all on the page of a
+  t.strictSame(said(3420), [41, 0])
+  t.strictSame(said(3600), [40, 1], 'a is forgotten, its window throws; the others are quiet for twice as long as was said')
 })

@@ -1,0 +1,46 @@
+/** What options of commands say, as values. Each throws usage/command with what would be right. */
+import { MillraceError } from '../errors.ts'
+
+/** Options that several commands have. */
+export const SERIES = ['--max-series <n>', 'how many series memory is reserved for', '100000'] as const
+export const REPLAYED = ['--option <name=value...>', 'any other option of the source replay, its value as JSON or text, such as dates=dmy'] as const
+
+/** How many series memory is reserved for: 1 to 2^24. */
+export function seriesOf (text: string): number {
+  const n = Number(text)
+  if (!(Number.isInteger(n) && n >= 1 && n <= 2 ** 24)) throw new MillraceError('usage/command', `--max-series ${text} is not a number of series`, { help: `an integer from 1 to ${2 ** 24}` })
+  return n
+}
+
+/** '512MiB' -> bytes. */
+export function bytesOf (text: string): number {
+  const [, n, unit] = /^(\d+)(KiB|MiB|GiB|TiB)$/.exec(text) ?? []
+  const bytes = Number(n) * 1024 ** (1 + ['KiB', 'MiB', 'GiB', 'TiB'].indexOf(unit))
+  if (!(bytes >= 2 ** 20)) throw new MillraceError('usage/command', `"${text}" is not a size of a log`, { help: 'at least 1MiB, such as 512MiB or 4GiB' })
+  return bytes
+}
+
+/** A whole number that is not negative. */
+export function countOf (option: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new MillraceError('usage/command', `${option} "${text}" is not a whole number`)
+  return Number(text)
+}
+
+/** '127.0.0.1:8080' -> host and port. */
+export function address (text: string): { host: string, port: number } {
+  const [, host, port] = /^(?:(.*):)?(\d+)$/.exec(text) ?? []
+  if (port === undefined || Number(port) > 65535) throw new MillraceError('usage/command', `"${text}" is not an address`, { help: 'write host:port or port, such as 127.0.0.1:8080' })
+  return { host: host ?? '127.0.0.1', port: Number(port) }
+}
+
+/** 'missing=["-200"]' -> ['missing', ['-200']]; what is no JSON is text. */
+export function pairOf (text: string): [string, unknown] {
+  const equals = text.indexOf('=')
+  if (equals < 1) throw new MillraceError('usage/command', `--option "${text}" is not name=value`, { help: 'such as dates=dmy or missing=["-200"]' })
+  const value = text.slice(equals + 1)
+  try {
+    return [text.slice(0, equals), JSON.parse(value)]
+  } catch {
+    return [text.slice(0, equals), value]
+  }
+}
