@@ -4,6 +4,7 @@ import { key, normal, uniform } from '../models/random.ts'
 import { forecast } from '../operators/index.ts'
 import { columnsOf, type Series } from './drive.ts'
 import { cpuOf, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
+import { dataIn } from './real-data.ts'
 import { HORIZON, intervalScore, mae, mean, naive2, readM4, scaleOf, smape, type M4Series } from './m4.ts'
 
 const HOUR = 3_600_000, BEGIN = Date.UTC(2018, 0, 1), LEVEL = 0.95, WEEK = 168
@@ -98,7 +99,7 @@ export const forecasting: Benchmark = {
   summary: 'the operator forecast on hourly series of the M4 competition, in one pass, and the coverage of its intervals where series shift; its cost',
   unit: 'all series, a horizon, or the cost',
   options: {
-    data: { type: 'string', default: process.env.MILLRACE_DATA === undefined ? '../shared/data/m4' : `${process.env.MILLRACE_DATA}/m4` },
+    data: { type: 'string', default: dataIn('m4') },
     seed: { type: 'string', default: '1' }
   },
   check ({ seed }) { if (!/^\d+$/.test(seed)) throw new Error(`--seed ${seed}: must be a whole number`) },

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { packageRoot } from '../engine/version.ts'
 import { grow, path } from '../models/forest.ts'
 import { round, type Benchmark, type Figures } from './measure.ts'
-import { linesOf, tepRows } from './real-data.ts'
+import { dataIn, linesOf, tepRows } from './real-data.ts'
 
 interface Labelled { readonly x: readonly (readonly number[])[], readonly y: readonly number[] }
 const ORACLE = join(packageRoot, 'test/oracles/isolation-forest.json')
@@ -48,7 +48,7 @@ export const forest: Benchmark = {
   summary: 'the isolation forest against that of scikit-learn: area under the ROC curve on four sets of labelled rows, by seeds',
   unit: 'data set',
   options: {
-    data: { type: 'string', default: process.env.MILLRACE_DATA ?? '../shared/data' },
+    data: { type: 'string', default: dataIn() },
     seeds: { type: 'string', default: '20' }
   },
   check ({ seeds }) { if (!/^[1-9]\d*$/.test(seeds) || Number(seeds) < 2) throw new Error(`--seeds ${seeds}: must be a whole number from 2`) },

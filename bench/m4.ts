@@ -33,9 +33,6 @@ export function intervalScore (actual: readonly number[], low: readonly number[]
   return mean(actual.map((y, i) => high[i] - low[i] + 2 / (1 - level) * (Math.max(0, low[i] - y) + Math.max(0, y - high[i]))))
 }
 
-/** The same day again. */
-export const seasonalNaive = (train: readonly number[]): number[] => Array.from({ length: HORIZON }, (_, h) => train[train.length - SEASON + h % SEASON])
-
 /** The last value, less its season where the series has one; multiplicative, by classical decomposition. */
 export function naive2 (train: readonly number[]): number[] {
   const last = train.at(-1)!

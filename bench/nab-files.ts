@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { linesOf, micros } from './real-data.ts'
-import { windowsOf, type Window } from './nab-score.ts'
+import { windowsOf, type Scored, type Window } from './nab-score.ts'
 
 export interface NabFile { readonly name: string, readonly time: readonly number[], readonly value: readonly number[], readonly windows: readonly Window[] }      // kind/name.csv, ms, by row
 
@@ -21,8 +21,11 @@ const scoresOf = (results: string, detector: string, name: string) => join(resul
 
 export const readScores = (results: string, detector: string, name: string): number[] => linesOf(scoresOf(results, detector, name)).slice(1).map(Number)
 
-export function writeScores (results: string, detector: string, name: string, scores: ArrayLike<number>): void {
-  const file = scoresOf(results, detector, name)
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `anomaly_score\n${Array.from(scores, s => `${s}\n`).join('')}`)
+/** Writes each row's score, file by file, as those of the detector millrace. */
+export function writeScores (results: string, files: readonly { readonly name: string }[], scored: readonly Pick<Scored, 'score'>[]): void {
+  files.forEach(({ name }, i) => {
+    const file = scoresOf(results, 'millrace', name)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, `anomaly_score\n${Array.from(scored[i].score, s => `${s}\n`).join('')}`)
+  })
 }

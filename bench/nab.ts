@@ -3,9 +3,9 @@ import { anomaly } from '../operators/index.ts'
 import { columnsOf } from './drive.ts'
 import { round, type Benchmark } from './measure.ts'
 import { readNab, writeScores, type NabFile } from './nab-files.ts'
+import { dataIn } from './real-data.ts'
 import { normalised, optimum, profiles, scoreAt, type ProfileName } from './nab-score.ts'
 
-const DETECTOR = 'millrace'
 /** The budget that was fixed in advance: an alarm a day. */
 const BUDGET = { alarms: 1, per: '1d' } as const
 
@@ -18,7 +18,7 @@ export const nab: Benchmark = {
   summary: 'the operator anomaly on the Numenta Anomaly Benchmark: its score by profile, and by its alarms at a budget fixed in advance',
   unit: 'all files',
   options: {
-    data: { type: 'string', default: process.env.MILLRACE_DATA === undefined ? '../shared/data/nab' : `${process.env.MILLRACE_DATA}/nab` },
+    data: { type: 'string', default: dataIn('nab') },
     scores: { type: 'string', default: '' },       // where each row's score is written
     truncate: { type: 'string', default: '1' }     // the first part of each file
   },
@@ -29,7 +29,7 @@ export const nab: Benchmark = {
     const files = readNab(resolve(data), Number(truncate))
     say(`${files.length} files, ${files.reduce((n, f) => n + f.time.length, 0)} rows, ${files.reduce((n, f) => n + f.windows.length, 0)} windows`)
     const columns = detected(files), scored = columns.map(({ score }, i) => ({ score, windows: files[i].windows }))
-    if (scores !== '') scored.forEach(({ score }, i) => { writeScores(resolve(scores), DETECTOR, files[i].name, score) })
+    if (scores !== '') writeScores(resolve(scores), files, scored)
     const best = Object.fromEntries(Object.entries(profiles).map(([name, profile]) => [name, optimum(scored, profile)])) as Record<ProfileName, ReturnType<typeof optimum>>
     const fixed = columns.reduce((sum, { alarm }, i) => sum + scoreAt({ score: alarm, windows: files[i].windows }, 1, profiles.standard).score, 0)
     const of = (name: ProfileName) => round(normalised(best[name].score, scored, profiles[name]), 4)

@@ -1,6 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 
+/** Where measured data are, unless --data says otherwise: in the folder that MILLRACE_DATA names, or beside the project. */
+export const dataIn = (folder = ''): string => join(process.env.MILLRACE_DATA ?? '../shared/data', folder)
+
 /** What one device says, in the order of its file. */
 export interface Device {
   readonly name: string

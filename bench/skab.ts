@@ -4,10 +4,10 @@ import { rowsOf } from './device-rows.ts'
 import { round, type Benchmark } from './measure.ts'
 import { writeScores } from './nab-files.ts'
 import { normalised, optimum, profiles, scoreAt, type Scored } from './nab-score.ts'
+import { dataIn } from './real-data.ts'
 import { LEARNED, readSkab, type SkabFile } from './skab-files.ts'
 import { planted } from './skab-planted.ts'
 
-const DETECTOR = 'millrace'
 /** The budget, chosen on planted changes (--planted): a false alarm in 50 s, which is all that the operator speaks of. */
 const BUDGET = { alarms: 1, per: '50s' } as const, THRESHOLD = Math.log10(50)
 /** Levels to choose from: one row in so many. */
@@ -24,7 +24,7 @@ export const skab: Benchmark = {
   summary: 'the operator hotelling on change points of the Skoltech Anomaly Benchmark: its NAB score at a budget fixed in advance, and at the best threshold',
   unit: 'all files',
   options: {
-    data: { type: 'string', default: process.env.MILLRACE_DATA === undefined ? '../shared/data/skab' : `${process.env.MILLRACE_DATA}/skab` },
+    data: { type: 'string', default: dataIn('skab') },
     scores: { type: 'string', default: '' },       // where each row's score is written
     planted: { type: 'string', default: '' }       // a seed: changes planted into the run without anomalies instead, a line per level
   },
@@ -34,7 +34,7 @@ export const skab: Benchmark = {
     if (points === 0) throw new Error(`there is no file with change points in ${resolve(data)}`)
     say(`${files.length} files, ${points} change points after the first ${LEARNED} rows; detected: p at or below 1 / 50`)
     const scored = files.map((file): Scored => ({ score: scoresOf(file), windows: file.windows, unscored: LEARNED }))
-    if (scores !== '') scored.forEach(({ score }, i) => { writeScores(resolve(scores), DETECTOR, files[i].name, score) })
+    if (scores !== '') writeScores(resolve(scores), files, scored)
     const fixed = scored.map(file => scoreAt(file, THRESHOLD, profiles.standard)), best = optimum(scored, profiles.standard)
     const at = (threshold: number, profile: { fp: number, fn: number }) => round(normalised(scored.reduce((sum, file) => sum + scoreAt(file, threshold, profile).score, 0), scored, profile), 4)
     if (seed !== '') return LEVELS.map(rows => ({ planted: Number(seed), p: 1 / rows, cpd_standard: at(Math.log10(rows), profiles.standard) }))

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { hotelling } from '../operators/index.ts'
 import { rowsOf } from './device-rows.ts'
 import { round, type Benchmark, type Figures } from './measure.ts'
-import { tepOf, tepRows } from './real-data.ts'
+import { dataIn, tepOf, tepRows } from './real-data.ts'
 
 /** Rows of the run d00 to learn from, and the row of a test run at which its fault begins. */
 const LEARNED = 500, ONSET = 160
@@ -23,7 +23,7 @@ const shareBelow = (p: Float64Array) => round(p.filter(x => x <= P).length / p.l
 export const tep: Benchmark = {
   summary: 'the operator hotelling on the Tennessee Eastman process: samples from a fault to the alarm, and rows at the alarm level in a normal run',
   unit: 'fault',
-  options: { data: { type: 'string', default: process.env.MILLRACE_DATA === undefined ? '../shared/data/tep' : `${process.env.MILLRACE_DATA}/tep` } },
+  options: { data: { type: 'string', default: dataIn('tep') } },
   async run (say, { data }) {
     const folder = resolve(data), normal = tepRows(join(folder, 'd00.dat'), true)
     if (normal.length !== LEARNED) throw new Error(`${join(folder, 'd00.dat')}: ${normal.length} columns, expected ${LEARNED}`)

@@ -69,6 +69,9 @@ export class Batch<C extends string = never> {
 
   get length (): number { return this.time.length }
 
+  /** A column by its name: `value` or one that an operator has added. */
+  column (name: C | 'value'): Numbers { return name === 'value' ? this.value : this.columns[name as C] }
+
   /** The same rows with columns added or replaced. Nothing is copied. */
   with<A extends string> (added: { readonly [K in A]: Numbers }): Batch<C | A> {
     return new Batch<C | A>({ ...(this as Batch<any>), columns: { ...this.columns, ...added } as { readonly [K in C | A]: Numbers } })

@@ -30,7 +30,7 @@ export function evaluate (condition: Condition, batch: Batch<any>): Uint8Array {
   const out = new Uint8Array(batch.length).fill(HOLDS)
   for (const [column, test] of Object.entries(condition)) {
     if (column === 'any' || column === 'all') continue
-    both(out, tested(column === 'value' ? batch.value : (batch.columns as Record<string, Numbers>)[column], test as Test))
+    both(out, tested(batch.column(column), test as Test))
   }
   for (const part of condition.all ?? []) both(out, evaluate(part, batch))
   if (condition.any !== undefined) {

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /** The composition root and the program: the only file of the engine that knows which components there are. */
 import * as sources from '../connectors/index.ts'
-import { labelsInColumn, readLabels } from '../connectors/labels.ts'
+import { labelsInColumn } from '../connectors/label-column.ts'
+import { readLabels } from '../connectors/labels.ts'
 import { publishFleet } from '../connectors/publisher.ts'
 import * as operators from '../operators/index.ts'
 import { openEmbedded } from '../sinks/embedded.ts'

@@ -4,6 +4,8 @@
  * distributions; Si, Wang, Hu, Chen and Zhou 2012, A Wiener-process-based degradation model), and so is the place where the
  * process is now, over which three points of Gauss and Hermite are taken.
  */
+import { logNormal } from './significance.ts'
+
 export interface Wiener {
   readonly distance: number          // to the level, above 0
   readonly drift: number             // towards it, per unit of time
@@ -41,11 +43,4 @@ export function quantile (w: Wiener, p: number): number {
     if (at >= 0) { high = t; atHigh = at; atLow /= 2 } else { low = t; atLow = at; atHigh /= 2 }
   }
   return (low + high) / 2
-}
-
-/** Logarithm of the standard normal distribution at z: 0.5 erfc(-z / sqrt 2), the fraction 1.2e-7 off at most (Press et al., Numerical recipes, erfcc). */
-export function logNormal (z: number): number {
-  const x = Math.abs(z) / Math.SQRT2, t = 1 / (1 + 0.5 * x)
-  const log = Math.log(t / 2) - x * x - 1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806 + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277))))))))
-  return z <= 0 ? log : Math.log1p(-Math.exp(log))
 }

@@ -1,26 +1,21 @@
 /**
  * Several numbers >= 0 about one thing, each large when something is odd, become one p-value. Each (signal) has a tail of its own
  * (tail.ts); the strongest speaks, and a last tail, on the largest -log10 p, corrects for there being several: at first as if they were
- * independent, later for what they have to do with each other. One signal alone needs none. What goes on is no news: evidence counts again when it exceeds the last that counted by REPEAT, a bar
- * that halves in 100 rows. Beyond what chance gives within the memory of a tail, rows belong to one event and teach the tails a
- * tenth (declustering, Davison and Smith 1990). The constants are those of portfolio.ts.
+ * independent, later for what they have to do with each other. One signal alone needs none. What goes on is no news (news.ts).
  */
+import { prefixed } from './fields.ts'
+import { barAfter, isNews, isTold, weightAt } from './news.ts'
 import * as tails from './tail.ts'
 
-const EXCESSES = tails.MEMORY * tails.SHARE, MOST = 5 * EXCESSES
-const REPEAT = 1.2, FADE = 2 ** (-1 / 100)
-const EVENT = Math.log10(tails.MEMORY) + 1
 const LEAST = -Math.log10(tails.SHARE)     // the largest is 0 or about so much: between them its tail says nothing
-const IN_EVENT = 0.1
 const GAPS = 1000                    // that the mean interval goes back
-const DECADE = 1 / Math.LN10         // mean excess of -log10 p when p is uniform
 
 const own = { n: 0, rows: 0, newest: -Infinity, interval: 0, bar: 0 }
 const ROWS = 1, NEWEST = 2, INTERVAL = 3, BAR = 4, TAILS = 5
 
 /** The memory of one stream: `n` rows learned of all `rows`, the newest at `newest` (ms), `interval` ms apart on average; the bar that news has to exceed; the tails. */
 export const fusion = (signals: readonly string[]): Readonly<Record<string, number>> => ({
-  ...own, ...Object.assign({}, ...(signals.length > 1 ? [...signals, 'last'] : signals).map(name => Object.fromEntries(Object.entries(tails.tail).map(([field, first]) => [`tail_${name}_${field}`, first]))))
+  ...own, ...Object.assign({}, ...(signals.length > 1 ? [...signals, 'last'] : signals).map(name => prefixed(`tail_${name}`, tails.tail)))
 })
 
 /** Works on the memory of one stream after the other. Put numbers, best such that are exponential when all is usual, into x, then `score`, `alarm`, `learn` and `pass`. */
@@ -45,7 +40,7 @@ export class Fusion {
     this.largest = largest
     this.evidence = x.length === 1 ? largest : m[at] > tails.FIRST ? tails.unlikely(m, at + TAILS + x.length * tails.TAIL, largest) : 0
     this.signal = this.evidence > 0 ? signal : -1
-    this.news = this.evidence > m[at + BAR] * FADE
+    this.news = isNews(m[at + BAR], this.evidence)
   }
 
   /**
@@ -53,8 +48,7 @@ export class Fusion {
    * its event that is so unlikely, which makes it news.
    */
   alarm (m: Float64Array, at: number, alarms: number, per: number): boolean {
-    const limit = -Math.log10(alarms * m[at + INTERVAL] / per), last = m[at + BAR] * FADE / REPEAT
-    if (this.evidence === 0 || this.evidence < limit || !(this.news || last < limit)) return false
+    if (this.evidence === 0 || !isTold(m[at + BAR], this.evidence, this.news, -Math.log10(alarms * m[at + INTERVAL] / per))) return false
     this.news = true
     return true
   }
@@ -69,14 +63,14 @@ export class Fusion {
   /** The tails take in what was scored last. */
   learn (m: Float64Array, at: number): void {
     const { x } = this, n = ++m[at], last = at + TAILS + x.length * tails.TAIL
-    const weight = m[at + BAR] * FADE > EVENT ? IN_EVENT : 1, gain = weight / Math.min(n, tails.MEMORY)
+    const weight = weightAt(m[at + BAR]), gain = weight / Math.min(n, tails.MEMORY)
     for (let k = 0, t = at + TAILS; k < x.length; k++, t += tails.TAIL) {
       if (n <= tails.FIRST) tails.begin(m, t, x[k], n)
-      else tails.learn(m, t, x[k], gain, weight, EXCESSES)
+      else tails.learn(m, t, x[k], gain, weight, tails.EXCESSES)
     }
     if (x.length === 1 || n < tails.FIRST) return
-    if (n === tails.FIRST) return tails.start(m, last, Math.log10(x.length / tails.SHARE), DECADE, EXCESSES)
-    tails.learn(m, last, this.largest, gain, weight, MOST)
+    if (n === tails.FIRST) return tails.start(m, last, Math.log10(x.length / tails.SHARE), tails.DECADE, tails.EXCESSES)
+    tails.learn(m, last, this.largest, gain, weight, tails.MOST)
     if (m[last] < LEAST) m[last] = LEAST
   }
 
@@ -85,6 +79,6 @@ export class Fusion {
     const gap = time - m[at + NEWEST], rows = ++m[at + ROWS]
     if (rows > 1) m[at + INTERVAL] += ((gap > 0 ? gap : 0) - m[at + INTERVAL]) / Math.min(rows - 1, GAPS)
     if (gap > 0) m[at + NEWEST] = time
-    m[at + BAR] = this.news ? this.evidence * REPEAT : m[at + BAR] * FADE
+    m[at + BAR] = barAfter(m[at + BAR], this.evidence, this.news)
   }
 }

@@ -6,7 +6,7 @@
  */
 export interface Smoothing { readonly level: number, readonly trend: number, readonly season: number }     // gains, 0 to 1
 
-export const DAMPING = 0.98
+const DAMPING = 0.98
 const LEVEL = 0, TREND = 1, SEASON = 2
 
 /** Gains that lie apart by factors of about four, for levels that rest and levels that wander, and two for seasons; the trend's is a fiftieth of the level's. */

@@ -14,9 +14,10 @@
  * A number that does not come is what it was last, for a while; then what is most likely beside the others, and such a vector
  * teaches nothing.
  */
-import { surprisal } from './chi-square.ts'
+import { numbered } from './fields.ts'
 import { Fusion, fusion } from './fusion.ts'
 import { Principal } from './principal.ts'
+import { ofChiSquare } from './surprisal.ts'
 
 export const signals = ['t2', 'spe', 'shift'] as const
 const T2 = 0, SPE = 1, SHIFT = 2
@@ -34,8 +35,7 @@ export class Hotelling {
   t2 = NaN
   spe = NaN
   readonly shares: Float64Array      // of each number in the signal that spoke; 0 when none did
-  readonly fields: readonly string[] // names of the numbers in the memory of one stream
-  private readonly initial: readonly number[]
+  readonly shape: Readonly<Record<string, number>>     // memory of one stream
   private readonly d: number
   private readonly fusion = new Fusion(signals.length)
   private readonly principal: Principal
@@ -51,24 +51,20 @@ export class Hotelling {
 
   /** `d` numbers, at least 2; of `memory` vectors the oldest counts 1/e. */
   constructor (d: number, memory: number) {
-    const fused = fusion(signals), principal = new Principal(d, memory), own = Object.keys(fused)
-    const each = (name: string) => Array.from({ length: d }, (_, j) => `${name}${j}`)
+    const fused = fusion(signals), principal = new Principal(d, memory)
     this.d = d
     this.principal = principal
-    this.principalAt = own.length
-    this.fast = this.principalAt + principal.fields.length
+    this.principalAt = Object.keys(fused).length
+    this.fast = this.principalAt + Object.keys(principal.shape).length
     this.middle = this.fast + d
     this.usual = this.middle + d
     this.held = this.usual + 1
     this.heldAt = this.held + d
-    this.fields = [...own, ...principal.fields, ...each('fast'), ...each('middle'), 'shift', ...each('held'), ...each('heldAt')]
-    this.initial = [...Object.values(fused), ...principal.fields.map(() => 0), ...each('fast').map(() => 0), ...each('middle').map(() => 0), 0, ...each('held').map(() => NaN), ...each('heldAt').map(() => -Infinity)]
+    this.shape = { ...fused, ...principal.shape, ...numbered('fast', d), ...numbered('middle', d), shift: 0, ...numbered('held', d, NaN), ...numbered('heldAt', d, -Infinity) }
     this.x = new Float64Array(d)
     this.missing = new Uint8Array(d)
     this.shares = new Float64Array(d)
   }
-
-  begin (m: Float64Array, at: number): void { m.set(this.initial, at) }
 
   /** Vectors learned. */
   learned (m: Float64Array, at: number): number { return m[at + this.principalAt] }
@@ -90,38 +86,41 @@ export class Hotelling {
   /** Judges the vector that was put. False when there is nothing to say yet, or no number at all. */
   score (m: Float64Array, at: number): boolean {
     const { d, fusion, principal, x, missing, shares } = this, p = at + this.principalAt, n = m[p]
-    const gone = missing.reduce((sum, one) => sum + one, 0)
+    let gone = 0
+    for (let j = 0; j < d; j++) gone += missing[j]
     this.evidence = 0
     this.signal = -1
     this.t2 = this.spe = NaN
     shares.fill(0)
     if (n < first(d) || gone === d) return false
     const { z } = principal, size = Math.min(n, 2 * principal.memory), fair = size * (size - d) / (size * size - 1)
-    const by = 1 / FAST, shiftOf = (j: number) => m[at + this.fast + j] + by * (x[j] - m[at + this.fast + j]) - m[at + this.middle + j]
     fusion.x[SHIFT] = 0
     if (gone === 0) {
-      for (let j = 0; j < d; j++) z[j] = principal.difference(m, p, j, shiftOf(j))
-      principal.score(m, p)
+      this.scoreShift(m, at)
       this.shift = principal.whole(m, p)
       const usual = m[at + this.usual]
-      if (usual > 0) fusion.x[SHIFT] = surprisal(d * this.shift / usual, d)
+      if (usual > 0) fusion.x[SHIFT] = ofChiSquare(d * this.shift / usual, d)
     }
     for (let j = 0; j < d; j++) z[j] = principal.standard(m, p, j, x[j])
     if (gone > 0) principal.complete(m, p, missing)
     principal.score(m, p)
     this.t2 = fair * principal.t2
     this.spe = principal.spe
-    fusion.x[T2] = principal.components(m, p) > 0 ? surprisal(this.t2, principal.components(m, p)) : 0
-    fusion.x[SPE] = principal.unit(m, p) > 0 ? surprisal(this.spe / principal.unit(m, p), principal.freedom(m, p)) : 0
+    fusion.x[T2] = principal.components(m, p) > 0 ? ofChiSquare(this.t2, principal.components(m, p)) : 0
+    fusion.x[SPE] = principal.unit(m, p) > 0 ? ofChiSquare(this.spe / principal.unit(m, p), principal.freedom(m, p)) : 0
     fusion.score(m, at)
     this.evidence = fusion.evidence
     this.signal = fusion.signal
-    if (fusion.signal === SHIFT) {
-      for (let j = 0; j < d; j++) z[j] = principal.difference(m, p, j, shiftOf(j))
-      principal.score(m, p)
-    }
+    if (fusion.signal === SHIFT) this.scoreShift(m, at)
     if (fusion.signal >= 0) principal.shares(m, p, fusion.signal !== SPE, fusion.signal !== T2, shares)
     return true
+  }
+
+  /** Works out the distance of the mean of the last vectors, with the one that was put, from that of more. */
+  private scoreShift (m: Float64Array, at: number): void {
+    const { d, principal, principal: { z }, x } = this, p = at + this.principalAt, fast = at + this.fast, middle = at + this.middle, by = 1 / FAST
+    for (let j = 0; j < d; j++) z[j] = principal.difference(m, p, j, m[fast + j] + by * (x[j] - m[fast + j]) - m[middle + j])
+    principal.score(m, p)
   }
 
   /** Takes in the vector that was scored last, unless a number is missing. */

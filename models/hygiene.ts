@@ -13,6 +13,7 @@
  *
  * Scored first, then learned. What is unlikely teaches little: a run as far as it is believed, a change a tenth.
  */
+import { prefixed } from './fields.ts'
 import * as chains from './runs.ts'
 import * as steps from './step.ts'
 import * as tails from './tail.ts'
@@ -31,12 +32,10 @@ const WINDOW = 200                   // readings in which touches are counted
 const TOUCHED = 3                    // evidence of touches that makes a run of repeats clipping
 const SUSPENDED = 1000               // readings that nothing is learned of changes, at most
 const EVENT = 5, WEIGHT = 0.1        // changes that unlikely teach a tenth, as in portfolio.ts
-const EXCESSES = tails.MEMORY * tails.SHARE
 const REACH = 10                     // usual sizes: a change teaches no more
 const ENOUGH = 20                    // excesses, for a tail to be asked about runs
 const ALL = tails.LIMIT
 
-const prefixed = (prefix: string, fields: Readonly<Record<string, number>>) => Object.fromEntries(Object.entries(fields).map(([name, first]) => [`${prefix}_${name}`, first]))
 const own = { n: 0, newest: -Infinity, time: -Infinity, interval: 0, value: NaN, step: 0, level: 0, changes: 0, repeats: 0, back: 0, offset: 0, excused: 0, mute: 0, muted: 0, rated: 0 }
 const N = 0, NEWEST = 1, TIME = 2, INTERVAL = 3, VALUE = 4, STEP = 5, LEVEL = 6, CHANGES = 7, REPEATS = 8, BACK = 9, OFFSET = 10, EXCUSED = 11, MUTE = 12, MUTED = 13, RATED = 14
 const side = { value: NaN, touches: 0, since: 0, age: 0 }
@@ -123,7 +122,7 @@ export class Hygiene {
     const gain = n < tails.MEMORY ? 1 / n : 1 / tails.MEMORY
     for (let k = 0, tail = at + STUCK_TAIL; k < x.length; k++, tail += tails.TAIL) {
       if (n <= tails.FIRST) tails.begin(m, tail, x[k], n)
-      else tails.learn(m, tail, x[k], gain, doubt[k] > EVENT ? WEIGHT : 1, EXCESSES)
+      else tails.learn(m, tail, x[k], gain, doubt[k] > EVENT ? WEIGHT : 1, tails.EXCESSES)
     }
     const by = n < SLOW ? 1 / n : 1 / SLOW
     m[at + CHANGES] += ((n > tails.FIRST ? Math.min(moved, REACH * m[at + CHANGES]) : moved) - m[at + CHANGES]) * by

@@ -6,6 +6,7 @@
  * Here numbers are taken in standard deviations from a mean that fades with `memory`, and counts fade alike, so all is
  * online. Lines come from a seed and are no part of the memory. 8 (3 + 2 d + lines * bins) bytes; O(lines * sqrt(d)) per vector.
  */
+import { numbered } from './fields.ts'
 import { key, normal, Random } from './random.ts'
 
 const BINS = 20, REACH = 5           // bins of half a standard deviation; the outer ones are open
@@ -15,7 +16,7 @@ export class Loda {
   readonly d: number
   readonly lines: number
   readonly memory: number
-  readonly fields: readonly string[] // names of the numbers in the memory of one stream; all begin at 0
+  readonly shape: Readonly<Record<string, number>>     // memory of one stream
   readonly rarity: Float64Array      // of each line: -log of the share, of what was scored last
   private readonly uses: Int32Array  // numbers that a line sees, `each` of them
   private readonly weights: Float64Array
@@ -26,12 +27,12 @@ export class Loda {
   private readonly counts: number
 
   constructor (d: number, { lines, memory, seed }: { readonly lines: number, readonly memory: number, readonly seed: number }) {
-    const each = Math.round(Math.sqrt(d)), names = (name: string, n: number) => Array.from({ length: n }, (_, i) => `${name}${i}`)
+    const each = Math.round(Math.sqrt(d))
     this.d = d
     this.lines = lines
     this.memory = memory
     this.each = each
-    this.fields = ['vectors', 'weight', 'total', ...names('mean', d), ...names('variance', d), ...names('count', lines * BINS)]
+    this.shape = { vectors: 0, weight: 0, total: 0, ...numbered('mean', d), ...numbered('variance', d), ...numbered('count', lines * BINS) }
     this.variance = 3 + d
     this.counts = 3 + 2 * d
     this.rarity = new Float64Array(lines)
@@ -100,7 +101,11 @@ export class Loda {
       for (let line = 0; line < lines; line++) m[at + counts + line * BINS + bins[line]] += add
       m[at + 2] += add
       m[at + 1] = add / (1 - 1 / memory)
-      if (m[at + 1] > LARGEST) for (let k = at + 1, end = at + counts + lines * BINS; k < end; k === at + 2 ? k = at + counts : k++) m[k] /= LARGEST
+      if (m[at + 1] > LARGEST) {
+        m[at + 1] /= LARGEST
+        m[at + 2] /= LARGEST
+        for (let k = at + counts, end = k + lines * BINS; k < end; k++) m[k] /= LARGEST
+      }
     }
     const reach = n > SCALED ? REACH : Infinity
     for (let j = 0; j < d; j++) {

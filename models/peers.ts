@@ -8,27 +8,26 @@
  *
  * An excursion of several blocks teaches its peak, when it is over (declustering, Davison and Smith 1990): so a slow drift does not
  * make itself usual. Means and covariances go back a week of event time, and learn when each metric has a new value, but not during
- * an excursion, unless that has lasted for a day: then it is usual. Up to WIDTH metrics of a device. 1.2 KB per device,
+ * an excursion, unless that has lasted for a day: then it is usual. Up to WIDTH metrics of a device. 1.3 KB per device,
  * 88 bytes per series.
  */
+import { numbered, prefixed } from './fields.ts'
 import * as tails from './tail.ts'
 
 export const WIDTH = 8
 const FAST = 10, SOLVE = 64
 export const BLOCK = 100
 const DAY = 24 * 60 * 60_000, MEMORY = 7 * DAY
-const EXCESSES = tails.MEMORY * tails.SHARE
 const RIDGE = 1e-6                   // of the variance, so that two metrics that are one can be told apart from noise
 
 const own = { count: 0, n: 0, first: NaN, learned: NaN, fresh: 0, solved: 0, mute: 0, since: NaN }
 const COUNT = 0, N = 1, FIRST = 2, LEARNED = 3, FRESH = 4, SOLVED = 5, MUTED = 6, SINCE = 7
 const VALUES = 8, TIMES = VALUES + WIDTH, MEANS = TIMES + WIDTH, COVARIANCES = MEANS + WIDTH, PRECISIONS = COVARIANCES + WIDTH * WIDTH
-const cells = (name: string, count: number, first = 0) => Object.fromEntries(Array.from({ length: count }, (_, k) => [`${name}${k}`, first]))
 
 /** One device: how many metrics, sets of values learned; times of the first and the last; a bit for each metric with a new value; then the matrices. */
-export const device: Readonly<Record<string, number>> = { ...own, ...cells('value', WIDTH, NaN), ...cells('time', WIDTH, NaN), ...cells('mean', WIDTH), ...cells('covariance', WIDTH * WIDTH), ...cells('precision', WIDTH * WIDTH) }
+export const device: Readonly<Record<string, number>> = { ...own, ...numbered('value', WIDTH, NaN), ...numbered('time', WIDTH, NaN), ...numbered('mean', WIDTH), ...numbered('covariance', WIDTH * WIDTH), ...numbered('precision', WIDTH * WIDTH) }
 /** One series: its place among the metrics of its device, the mean of its last residuals; readings in this block and the largest of them, the peak of this excursion, blocks before, and their tail. */
-export const peer: Readonly<Record<string, number>> = { place: -1, mean: 0, readings: 0, largest: 0, peak: 0, blocks: 0, ...Object.fromEntries(Object.entries(tails.tail).map(([name, first]) => [`tail_${name}`, first])) }
+export const peer: Readonly<Record<string, number>> = { place: -1, mean: 0, readings: 0, largest: 0, peak: 0, blocks: 0, ...prefixed('tail', tails.tail) }
 const PLACE = 0, MEAN = 1, READINGS = 2, LARGEST = 3, PEAK = 4, BLOCKS = 5, TAIL = 6
 
 /** Works on the memory of one device and one of its series, at `d` in devices and `s` in series. */
@@ -97,8 +96,8 @@ export class Peers {
     if (largest > tails.threshold(series, s + TAIL)) return void (series[s + PEAK] = Math.max(series[s + PEAK], largest))
     const peak = series[s + PEAK]
     series[s + PEAK] = 0
-    if (peak > 0) tails.learn(series, s + TAIL, peak, gain, tails.unlikely(series, s + TAIL, peak) >= limit ? 0.1 : 1, EXCESSES)
-    tails.learn(series, s + TAIL, largest, gain, 1, EXCESSES)
+    if (peak > 0) tails.learn(series, s + TAIL, peak, gain, tails.unlikely(series, s + TAIL, peak) >= limit ? 0.1 : 1, tails.EXCESSES)
+    tails.learn(series, s + TAIL, largest, gain, 1, tails.EXCESSES)
   }
 
   private muted (devices: Float64Array, d: number, time: number): boolean {

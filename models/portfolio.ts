@@ -14,11 +14,11 @@
  * depends on how they hang together in this very series. A last tail, on the largest itself, corrects for it, beginning with
  * the slope that uniform p-values have. So the p-value that comes out is calibrated whatever the signals do.
  *
- * What goes on is no news: evidence counts again when it exceeds the last that counted by REPEAT, a bar that halves in 100
- * readings. After evidence that chance does not give within the memory of a tail, readings belong to one event and teach
- * the tails a tenth (declustering, Davison and Smith 1990). Scored first, then learned. 1024 bytes per series.
+ * What goes on is no news (news.ts). Scored first, then learned. 1024 bytes per series.
  */
 import * as autoregressive from './autoregression.ts'
+import { prefixed } from './fields.ts'
+import { barAfter, isNews, isTold, weightAt } from './news.ts'
 import * as seasonal from './season.ts'
 import * as tails from './tail.ts'
 
@@ -26,15 +26,9 @@ export const signals = ['jump', 'level', 'shift', 'drift', 'season', 'dynamics',
 const K = signals.length, JUMP = 0, LEVEL = 1, SHIFT = 2, DRIFT = 3, SEASONAL = 4, DYNAMICS = 5, NOISE = 6
 
 const FAST = 10, MIDDLE = 100, SLOW = 1000
-const EXCESSES = tails.MEMORY * tails.SHARE      // that a signal's tail goes back; as many does the first slope of the last tail count
-const MOST = 5 * EXCESSES                        // that the last tail goes back, which has only to refine a known slope
-const REPEAT = 1.2, FADE = 2 ** (-1 / 100)
-const EVENT = Math.log10(tails.MEMORY) + 1
 const LEAST = 0.01                   // of the usual size of changes: smaller ones are all alike
 const CLIP = 10                      // of the usual size of errors: larger ones teach the autoregression no more
-const DECADE = 1 / Math.LN10         // mean excess of -log10 p when p is uniform
 
-const prefixed = (prefix: string, fields: Readonly<Record<string, number>>) => Object.fromEntries(Object.entries(fields).map(([name, first]) => [`${prefix}_${name}`, first]))
 const own = { n: 0, newest: -Infinity, interval: 0, known: 0, bar: 0, value: 0, fast: 0, middle: 0, slow: 0, change: 0, changes: 0, error: 0, errors: 0 }
 const N = 0, NEWEST = 1, INTERVAL = 2, KNOWN = 3, BAR = 4, VALUE = 5, FAST_MEAN = 6, MIDDLE_MEAN = 7, SLOW_MEAN = 8, CHANGE = 9, CHANGES = 10, ERROR = 11, ERRORS = 12
 const AR = Object.keys(own).length, SEASON = AR + autoregressive.AUTOREGRESSION, TAILS = SEASON + seasonal.SEASON, LAST = TAILS + K * tails.TAIL
@@ -80,7 +74,7 @@ export class Portfolio {
     x[NOISE] = least > 0 ? Math.abs(Math.log((change + least) / (changes + least))) : 0
     this.judge(m, at + TAILS)
     this.evidence = tails.unlikely(m, at + LAST, this.largest)
-    this.news = this.evidence > m[at + BAR] * FADE
+    this.news = isNews(m[at + BAR], this.evidence)
 
     const t = at + TAILS
     let center = before, half = m[t]
@@ -92,12 +86,11 @@ export class Portfolio {
   }
 
   /**
-   * Whether what was scored last is an alarm, when chance may give one in 1 / p readings: as unlikely as that, and news, or the
-   * first of its event that is so unlikely, which makes it news.
+   * Whether what was scored last is an alarm, when chance may give `alarms` in `per` ms: so unlikely, and news, or the first of
+   * its event that is so unlikely, which makes it news.
    */
-  alarm (m: Float64Array, at: number, p: number): boolean {
-    const limit = -Math.log10(p), last = m[at + BAR] * FADE / REPEAT
-    if (this.evidence === 0 || this.evidence < limit || !(this.news || last < limit)) return false
+  alarm (m: Float64Array, at: number, alarms: number, per: number): boolean {
+    if (this.evidence === 0 || !isTold(m[at + BAR], this.evidence, this.news, -Math.log10(alarms * m[at + INTERVAL] / per))) return false
     this.news = true
     return true
   }
@@ -144,15 +137,15 @@ export class Portfolio {
   /** The tails take in what was scored, number n of each but the season's. */
   private calibrate (m: Float64Array, at: number, n: number): void {
     const { x } = this
-    const bar = m[at + BAR] * FADE, weight = bar > EVENT ? 1 / FAST : 1, gain = n < tails.MEMORY ? weight / n : weight / tails.MEMORY
-    m[at + BAR] = this.news ? this.evidence * REPEAT : bar
+    const weight = weightAt(m[at + BAR]), gain = n < tails.MEMORY ? weight / n : weight / tails.MEMORY
+    m[at + BAR] = barAfter(m[at + BAR], this.evidence, this.news)
     const known = this.seasonal ? ++m[at + KNOWN] : 0
     for (let k = 0, t = at + TAILS; k < K; k++, t += tails.TAIL) {
       const seen = k === SEASONAL ? known : n
-      if (seen > tails.FIRST) tails.learn(m, t, x[k], k === SEASONAL ? weight / Math.min(known, tails.MEMORY) : gain, weight, EXCESSES)
+      if (seen > tails.FIRST) tails.learn(m, t, x[k], k === SEASONAL ? weight / Math.min(known, tails.MEMORY) : gain, weight, tails.EXCESSES)
       else if (seen > 0) tails.begin(m, t, x[k], seen)
     }
-    if (n > tails.FIRST) tails.learn(m, at + LAST, this.largest, gain, weight, MOST)
-    else if (n === tails.FIRST) tails.start(m, at + LAST, 0, DECADE, EXCESSES)
+    if (n > tails.FIRST) tails.learn(m, at + LAST, this.largest, gain, weight, tails.MOST)
+    else if (n === tails.FIRST) tails.start(m, at + LAST, 0, tails.DECADE, tails.EXCESSES)
   }
 }

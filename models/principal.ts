@@ -12,17 +12,20 @@
  * 8 (5 + 3 d + d (d + 1) / 2 + d d) bytes; O(k d + d^2) per vector and O(d^3) for components.
  */
 import { eigen } from './eigen.ts'
+import { numbered } from './fields.ts'
 
 const EXPLAINED = 0.9, RENEW = 16
 const CLIP = 5, TRUST = 8            // no number pulls with more than 5 standard deviations, once 8 are known
 const ROUNDING = 1e-12               // of the squared length of a vector: what is left of it is nothing
 const LEAST = 1e-6                   // of the variance outside of the plane, in units of the numbers' own
 
+const own = { vectors: 0, components: 0, rest: 0, unit: 0, freedom: 0 }
+const OWN = Object.keys(own).length
+
 export class Principal {
   readonly d: number
   readonly memory: number
-  /** Names of the numbers in the memory of one stream; all begin at 0. */
-  readonly fields: readonly string[]
+  readonly shape: Readonly<Record<string, number>>     // memory of one stream
   /** After `score`: */
   t2 = 0
   spe = 0
@@ -41,15 +44,12 @@ export class Principal {
   constructor (d: number, memory: number) {
     this.d = d
     this.memory = memory
-    const each = (name: string, n: number) => Array.from({ length: n }, (_, i) => `${name}${i}`)
-    const fields = ['vectors', 'components', 'rest', 'unit', 'freedom']
-    const part = (name: string, n: number) => fields.push(...each(name, n)) - n
-    this.mean = part('mean', d)
-    this.scale = part('scale', d)
-    this.variance = part('variance', d)
-    this.covariance = part('covariance', d * (d + 1) / 2)
-    this.basis = part('basis', d * d)
-    this.fields = fields
+    this.mean = OWN
+    this.scale = this.mean + d
+    this.variance = this.scale + d
+    this.covariance = this.variance + d
+    this.basis = this.covariance + d * (d + 1) / 2
+    this.shape = { ...own, ...numbered('mean', d), ...numbered('scale', d), ...numbered('variance', d), ...numbered('covariance', d * (d + 1) / 2), ...numbered('basis', d * d) }
     this.z = new Float64Array(d)
     this.t = new Float64Array(d)
     this.matrix = new Float64Array(d * d)

@@ -5,13 +5,13 @@
  * 1 / 8. Before an hour of the day has been seen once nothing is usual in it; days of the week come in after the first week.
  * 504 bytes per stream.
  */
+import { numbered } from './fields.ts'
+
 const HOUR = 3_600_000, HOURS = 24, WEEK = 7
 const DAYS = 14, WEEKS = 8           // how many days and weeks a mean goes back
 
-const numbered = (name: string, count: number, first: number): Record<string, number> => Object.fromEntries(Array.from({ length: count }, (_, i) => [`${name}${i}`, first]))
-
 /** One stream: its first hour, the running hour with its sums, the running day likewise, the general size of deviations; then hours' means, hours' deviations, days of the week. */
-export const season = { began: NaN, hour: NaN, count: 0, sum: 0, off: 0, dayCount: 0, dayOff: 0, size: 0, ...numbered('mean', HOURS, NaN), ...numbered('spread', HOURS, 0), ...numbered('day', WEEK, 0) }
+export const season = { began: NaN, hour: NaN, count: 0, sum: 0, off: 0, dayCount: 0, dayOff: 0, size: 0, ...numbered('mean', HOURS, NaN), ...numbered('spread', HOURS), ...numbered('day', WEEK) }
 export const SEASON = Object.keys(season).length
 const BEGAN = 0, RUNNING = 1, COUNT = 2, SUM = 3, OFF = 4, DAY_COUNT = 5, DAY_OFF = 6, SIZE = 7, MEAN = 8, SPREAD = MEAN + HOURS, WEEKDAY = SPREAD + HOURS
 

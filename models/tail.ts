@@ -12,11 +12,15 @@
 export const SHARE = 0.02
 export const FIRST = 32              // numbers whose mean gives the first threshold and mean excess, as if exponential: rather too large than too small
 export const MEMORY = 10_000         // numbers that threshold and rate go back
+export const EXCESSES = MEMORY * SHARE     // so many of these exceed the threshold: what moments go back
 const REACH = 10
 const BELIEF = 4                     // what the first mean excess counts, in excesses
 
 /** -log10 of a probability never exceeds this. */
 export const LIMIT = 16
+
+/** Of a tail on the largest of several -log10 p: its slope is that of uniform p, and has only to be refined. */
+export const DECADE = 1 / Math.LN10, MOST = 5 * EXCESSES      // the mean excess; what moments go back
 
 /** One stream: `rate` is the share of numbers above the threshold, `mean` and `square` are the first two moments of excesses, `count` how many they rest on. */
 export const tail = { threshold: 0, rate: SHARE, mean: 0, square: 0, count: 0 }

@@ -5,7 +5,6 @@
  * Where the process is follows by a Kalman filter of one number. What is older counts half for each `halfLife`. 104 bytes per stream.
  */
 export const wiener = { n: 0, time: NaN, value: NaN, drift: 0, span: 0, spread: 0, increments: 0, elapsed: 0, squares: 0, products: 0, residual: 0, place: 0, unsure: 0 }
-export const WIENER = Object.keys(wiener).length
 const N = 0, TIME = 1, VALUE = 2, DRIFT = 3, SPAN = 4, SPREAD = 5, INCREMENTS = 6, ELAPSED = 7, SQUARES = 8, PRODUCTS = 9, RESIDUAL = 10, PLACE = 11, UNSURE = 12
 
 const LEAST = 1e-3                   // of the mean square of increments is at least the process, not noise

@@ -18,7 +18,7 @@ const step = defineOperator({
 
   process (batch, { metrics, columns, metric }, { role, made }, host) {
     const { series: table } = host
-    const sources = columns.map(c => c === 'value' ? batch.value : (batch.columns as Record<string, Float64Array>)[c])
+    const sources = columns.map(c => batch.column(c))
     const revisions = (batch.columns as Record<string, Float64Array>).revision as Float64Array | undefined
     const first: number[] = [], series: number[] = [], revision: number[] = []
     const cells = metrics.flatMap(() => columns.map((): number[] => []))

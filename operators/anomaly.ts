@@ -1,5 +1,7 @@
-import { defineOperator, Duration, Type } from '#engine'
+import { defineOperator, Type } from '#engine'
 import { Portfolio, portfolio } from '../models/portfolio.ts'
+import { budget } from './shared/budget.ts'
+import { Verdicts } from './shared/verdicts.ts'
 
 /**
  * Whether a reading is unusual for its series: a calibrated p-value from seven signals, see models/portfolio.ts for methods,
@@ -18,8 +20,7 @@ export const anomaly = defineOperator({
   name: 'anomaly',
   summary: 'How unusual each reading is for its series, as a p-value, with the expected range and alarms by a budget.',
   options: Type.Object({
-    alarms: Type.Number({ description: 'Budget: so many false alarms are acceptable for each series ...', exclusiveMinimum: 0, default: 1 }),
-    per: Duration({ description: '... in this time, at the rate at which the series comes.', default: '1w' }),
+    ...budget,
     samples: Type.Integer({ description: 'Readings to learn from before the first p-value.', minimum: 50, default: 200 })
   }),
   adds: ['anomaly', 'anomaly_p', 'anomaly_low', 'anomaly_high', 'anomaly_signal', 'anomaly_learned', 'anomaly_alarm'],
@@ -29,23 +30,20 @@ export const anomaly = defineOperator({
   process (batch, { alarms, per, samples }, { memory: { data, width, field } }) {
     const model = new Portfolio()
     const column = () => new Float64Array(batch.length).fill(NaN)
-    const anomaly = column(), p = column(), low = column(), high = column(), signal = column(), learned = new Float64Array(batch.length), alarm = column()
+    const verdicts = new Verdicts(batch.length), low = column(), high = column(), signal = column(), learned = new Float64Array(batch.length)
     for (let i = 0; i < batch.length; i++) {
       const at = batch.series[i] * width, x = batch.value[i], n = data[at + field.n]
       learned[i] = n < samples ? n : samples
       if (!Number.isFinite(x)) continue
       if (n > 0) model.score(data, at, x, batch.time[i])
       if (n >= samples) {
-        const { evidence } = model
-        alarm[i] = evidence > 0 && model.alarm(data, at, alarms * data[at + field.interval] / per) ? 1 : 0
-        anomaly[i] = model.news ? evidence : 0
-        p[i] = evidence > 0 ? 10 ** -evidence : 1
+        verdicts.say(i, model, data, at, alarms, per)
         low[i] = model.low
         high[i] = model.high
-        signal[i] = evidence > 0 ? model.signal + 1 : 0
+        signal[i] = model.evidence > 0 ? model.signal + 1 : 0
       }
       model.learn(data, at, x, batch.time[i])
     }
-    return batch.with({ anomaly, anomaly_p: p, anomaly_low: low, anomaly_high: high, anomaly_signal: signal, anomaly_learned: learned, anomaly_alarm: alarm })
+    return batch.with({ anomaly: verdicts.evidence, anomaly_p: verdicts.p, anomaly_low: low, anomaly_high: high, anomaly_signal: signal, anomaly_learned: learned, anomaly_alarm: verdicts.alarm })
   }
 })

@@ -1,5 +1,6 @@
 import { defineOperator, Duration, Type } from '#engine'
 import { Forecaster } from '../models/forecaster.ts'
+import { once } from './shared/once.ts'
 
 const LARGEST = 1e100                // of values: squares stay finite
 const MOST = 2016                    // steps of a season: a week of five minutes
@@ -7,13 +8,7 @@ const FARTHEST = 2500                // steps of all horizons together: 380 KB f
 const columns = (horizon: number) => [`forecast_${horizon}`, `forecast_${horizon}_low`, `forecast_${horizon}_high`, `forecast_${horizon}_coverage`, `forecast_${horizon}_relative`] as const
 interface Plan { readonly every: number, readonly seasons: readonly number[], readonly horizons: readonly number[], readonly level: number }
 
-const forecasters = new WeakMap<Plan, Forecaster>()
-/** Worked out once for the options of a step. It holds no memory of a series. */
-function forecasterOf (options: Plan): Forecaster {
-  let forecaster = forecasters.get(options)
-  if (forecaster === undefined) forecasters.set(options, forecaster = new Forecaster(options.seasons.map(s => s / options.every), options.horizons, options.level))
-  return forecaster
-}
+const forecasterOf = once(({ every, seasons, horizons, level }: Plan) => new Forecaster(seasons.map(s => s / every), horizons, level))
 
 function check ({ every, seasons, horizons }: Plan): string | undefined {
   if (!(every > 0)) return 'every must be longer than nothing'
@@ -55,13 +50,14 @@ export const forecast = defineOperator({
     for (let i = 0; i < batch.length; i++) {
       const x = batch.value[i]
       if (!(Math.abs(x) < LARGEST) || !forecaster.next(data, batch.series[i] * width, Math.floor(batch.time[i] / options.every), x)) continue
-      out.forEach(([ahead, low, high, covered, compared], k) => {
+      for (let k = 0; k < out.length; k++) {
+        const [ahead, low, high, covered, compared] = out[k]
         ahead[i] = point[k]
         low[i] = point[k] - half[k]
         high[i] = point[k] + half[k]
         covered[i] = coverage[k]
         compared[i] = relative[k]
-      })
+      }
     }
     return batch.with(added)
   }

@@ -1,81 +1,68 @@
-import { defineOperator, Duration, list, Type, type Lists, type Operator } from '#engine'
+import { defineOperator, list, Type, type Lists, type Operator } from '#engine'
 import { grow, score, type Forest } from '../models/forest.ts'
-import { Fusion, fusion } from '../models/fusion.ts'
+import { numbered } from '../models/fields.ts'
 import { rankOf } from '../models/reservoir.ts'
-import { learnStanding, standing, STANDING, standingOf } from '../models/standing.ts'
+import { scored, Scored, SCORED } from '../models/scored.ts'
 import { treeShap } from '../models/tree-shap.ts'
+import { once } from './shared/once.ts'
+import { needed, read, recordOf, rowOptions, type RowOptions } from './shared/rows.ts'
+import { Verdicts } from './shared/verdicts.ts'
 
 const FIRST = 64, LEAST = 32, SHARE = 4          // the first forest; rows until the next one: a quarter of what is remembered
 
-const fused = fusion(['score']), fields = [...Object.keys(fused), ...Object.keys(standing), 'learned', 'grown', 'digest']
-const SCORES = Object.keys(fused).length, LEARNED = SCORES + STANDING, GROWN = LEARNED + 1, DIGEST = LEARNED + 2
-const numbers = (d: number) => Array.from({ length: d }, (_, j) => `x${j}`)
+const state = { ...scored, learned: 0, grown: 0, digest: 0 }, first = Object.values(state)
+const LEARNED = SCORED, GROWN = LEARNED + 1, DIGEST = LEARNED + 2
 
 const step = defineOperator({
   name: 'forest',
   summary: 'How easily a row of several columns is isolated from those before it, by an isolation forest; alarms by a budget say why.',
   options: Type.Object({
-    columns: Type.Array(Type.String({ minLength: 1 }), { description: 'Columns that are looked at together, such as features of a window or those of `across`.', minItems: 1, maxItems: 64, uniqueItems: true }),
-    alarms: Type.Number({ description: 'Budget: so many false alarms are acceptable for each series of rows ...', exclusiveMinimum: 0, default: 1 }),
-    per: Duration({ description: '... in this time, at the rate at which rows come.', default: '1w' }),
-    samples: Type.Integer({ description: 'Rows to learn from before the first p-value.', minimum: 2 * FIRST, default: 256 }),
+    ...rowOptions({ columns: 1, samples: [2 * FIRST, 256] }),
     memory: Type.Integer({ description: 'Rows that the forest goes back: of so many the oldest is kept with a chance of 1/e.', minimum: 100, default: 2000 }),
     reservoir: Type.Integer({ description: 'Rows that are kept to grow forests from.', minimum: 64, maximum: 8192, default: 512 }),
     trees: Type.Integer({ description: 'Trees of a forest.', minimum: 10, maximum: 1000, default: 100 }),
     sample: Type.Integer({ description: 'Rows that each tree is grown on.', minimum: 16, maximum: 8192, default: 256 }),
     seed: Type.Integer({ description: 'Of all that is random in it.', minimum: 0, default: 1 })
   }),
-  needs: ({ columns }): string[] => columns.filter(c => c !== 'value'),
+  needs: needed,
   adds: ({ columns }): string[] => [...own, ...columns.map(shapOf)],
-  perSeries: ({ columns: { length: d } }) => ({ state: list(...fields), reservoir: list(...numbers(d)), sampled: list(...numbers(d)) }),
+  perSeries ({ columns }) {
+    const row = list(...Object.keys(numbered('x', columns.length)))
+    return { state: list(...Object.keys(state)), reservoir: row, sampled: row }
+  },
   tuning: ['alarms', 'per', 'samples'],
   check: ({ sample, reservoir }) => sample > reservoir ? `each tree is grown on ${sample} rows, but only ${reservoir} are kept: sample must be at most reservoir` : undefined,
 
   process (batch, options, held) {
     const { columns, alarms, per, samples } = options, d = columns.length, memory = held as unknown as Memory
-    const sources = columns.map(c => c === 'value' ? batch.value : (batch.columns as Record<string, Float64Array>)[c])
+    const sources = columns.map(c => batch.column(c))
     const column = () => new Float64Array(batch.length).fill(NaN)
-    const evidence = column(), p = column(), scores = column(), learned = column(), alarm = column(), shap = columns.map(column)
-    const x = new Float64Array(d), phi = new Float64Array(d), model = new Fusion(1), { state } = memory
+    const verdicts = new Verdicts(batch.length), scores = column(), learned = column(), shap = columns.map(column)
+    const x = new Float64Array(d), phi = new Float64Array(d), model = new Scored()
     for (let i = 0; i < batch.length; i++) {
-      const s = batch.series[i], m = stateOf(state, s), at = state.offset(state.oldest(s)) + 1, n = m[at + LEARNED]
+      const s = batch.series[i], node = recordOf(memory.state, s, first), m = memory.state.page(node), at = memory.state.offset(node) + 1, n = m[at + LEARNED]
       learned[i] = n < samples ? n : samples
-      for (let j = 0; j < d; j++) x[j] = sources[j][i]
-      if (!x.every(Number.isFinite)) continue
+      if (!read(sources, i, x)) continue
       if (m[at + GROWN] > 0) {
-        const forest = forestOf(memory, s, m[at + GROWN], m[at + DIGEST], d, options)
-        const strange = score(forest, x)
-        model.x[0] = standingOf(m, at + SCORES, strange)
-        model.score(m, at)
+        const forest = forestOf(memory, s, m[at + GROWN], m[at + DIGEST], d, options), strange = score(forest, x)
+        model.judge(m, at, strange)
         if (n >= samples) {
-          alarm[i] = model.alarm(m, at, alarms, per) ? 1 : 0
-          evidence[i] = model.news ? model.evidence : 0
-          p[i] = model.evidence > 0 ? 10 ** -model.evidence : 1
           scores[i] = strange
-          if (alarm[i] === 1) {
+          if (verdicts.say(i, model.fusion, m, at, alarms, per)) {
             treeShap(forest, x, 0, phi)
             for (let j = 0; j < d; j++) shap[j][i] = -phi[j]
           }
         }
-        model.learn(m, at)
-        learnStanding(m, at + SCORES, strange)
-        model.pass(m, at, batch.time[i])
+        model.learn(m, at, batch.time[i])
       }
       learn(memory, s, m, at, x, options)
     }
-    return batch.with({ forest: evidence, forest_p: p, forest_score: scores, forest_learned: learned, forest_alarm: alarm, ...Object.fromEntries(columns.map((c, j) => [shapOf(c), shap[j]])) })
+    return batch.with({ forest: verdicts.evidence, forest_p: verdicts.p, forest_score: scores, forest_learned: learned, forest_alarm: verdicts.alarm, ...Object.fromEntries(columns.map((c, j) => [shapOf(c), shap[j]])) })
   }
 })
 
 interface Memory { readonly state: Lists<any>, readonly reservoir: Lists<any>, readonly sampled: Lists<any> }
 interface Growth { readonly memory: number, readonly reservoir: number, readonly trees: number, readonly sample: number, readonly seed: number }
-
-/** The page of the one entry of a series. */
-function stateOf (state: Lists<any>, s: number): Float64Array {
-  const known = state.oldest(s), node = known < 0 ? state.insert(s, 0) : known
-  if (known < 0) state.page(node).set(Object.values(fused), state.offset(node) + 1)
-  return state.page(node)
-}
 
 /** Keeps the row if it ranks among the lowest, and lets a new forest be grown when it is time. */
 function learn ({ reservoir, sampled }: Memory, s: number, m: Float64Array, at: number, x: Float64Array, { memory, reservoir: most, seed }: Growth): void {
@@ -102,16 +89,14 @@ const PRIME = 2 ** 31 - 1
  * The forest that is grown from what was sampled, worked out once: it is a function of that memory alone, which says by
  * `grown` and `digest` whether the forest at hand is its own.
  */
-const forests = new WeakMap<Lists<any>, Map<number, { readonly grown: number, readonly digest: number, readonly forest: Forest }>>()
+const forestsOf = once((_: Lists<any>) => new Map<number, { readonly grown: number, readonly digest: number, readonly forest: Forest }>())
 function forestOf ({ sampled }: Memory, s: number, grown: number, digest: number, d: number, options: Growth): Forest {
-  let of = forests.get(sampled)
-  if (of === undefined) forests.set(sampled, of = new Map())
-  const known = of.get(s)
+  const forests = forestsOf(sampled), known = forests.get(s)
   if (known?.grown === grown && known.digest === digest) return known.forest
   const vectors: number[] = []
   for (let node = sampled.oldest(s); node >= 0; node = sampled.newer(node)) vectors.push(...sampled.page(node).subarray(sampled.offset(node) + 1, sampled.offset(node) + 1 + d))
   const forest = grow(Float64Array.from(vectors), d, vectors.length / d, options)
-  of.set(s, { grown, digest, forest })
+  forests.set(s, { grown, digest, forest })
   return forest
 }
 
@@ -119,17 +104,12 @@ const own = ['forest', 'forest_p', 'forest_score', 'forest_learned', 'forest_ala
 type Own = typeof own[number]
 const shapOf = (column: string) => `forest_${column}_shap`
 
-export interface ForestOptions<C extends string> {
-  readonly columns: readonly C[]
-  readonly alarms?: number
-  readonly per?: string
-  readonly samples?: number
+export interface ForestOptions<C extends string> extends RowOptions<C> {
   readonly memory?: number
   readonly reservoir?: number
   readonly trees?: number
   readonly sample?: number
   readonly seed?: number
-  readonly id?: string
 }
 
 /**

@@ -1,42 +1,37 @@
 import { defineOperator, Duration, list, Type, type Lists, type Operator } from '#engine'
 import { Hotelling, least } from '../models/hotelling.ts'
+import { once } from './shared/once.ts'
+import { needed, recordOf, rowOptions, type RowOptions } from './shared/rows.ts'
+import { Verdicts } from './shared/verdicts.ts'
 
 const step = defineOperator({
   name: 'hotelling',
   summary: 'Whether the metrics of a device go together as ever, as a p-value, with the share of each and alarms by a budget.',
   options: Type.Object({
-    columns: Type.Array(Type.String({ minLength: 1 }), { description: 'Columns that are looked at together, such as those of `across`.', minItems: 2, maxItems: 64, uniqueItems: true }),
-    alarms: Type.Number({ description: 'Budget: so many false alarms are acceptable for each series of rows ...', exclusiveMinimum: 0, default: 1 }),
-    per: Duration({ description: '... in this time, at the rate at which rows come.', default: '1w' }),
-    samples: Type.Integer({ description: 'Rows to learn from before the first p-value.', minimum: 1, default: 200 }),
+    ...rowOptions({ columns: 2, samples: [1, 200] }),
     memory: Type.Integer({ description: 'Rows that means and covariances go back: of so many the oldest counts 1/e.', minimum: 100, default: 1000 }),
     hold: Duration({ description: 'How long a value stands in for one that does not come.', default: '5m' })
   }),
-  needs: ({ columns }): string[] => columns.filter(c => c !== 'value'),
+  needs: needed,
   adds: ({ columns }): string[] => [...own, ...columns.map(shareOf)],
-  perSeries: ({ columns, memory }) => ({ memory: list(...modelOf(columns.length, memory).fields) }),
+  perSeries: options => ({ memory: list(...Object.keys(modelOf(options).shape)) }),
   tuning: ['alarms', 'per', 'samples', 'memory', 'hold'],
   check: ({ columns, samples }) => {
     const few = least(columns.length)
     return samples < few ? `samples is ${samples}: a covariance of ${columns.length} columns needs at least ${few} rows` : undefined
   },
 
-  process (batch, { columns, alarms, per, samples, memory: rows, hold }, held) {
-    const memory = held.memory as Lists<any>, model = modelOf(columns.length, rows)
-    const sources = columns.map(c => c === 'value' ? batch.value : (batch.columns as Record<string, Float64Array>)[c])
+  process (batch, options, held) {
+    const { columns, alarms, per, samples, hold } = options, memory = held.memory as Lists<any>, model = modelOf(options), first = Object.values(model.shape)
+    const sources = columns.map(c => batch.column(c))
     const column = () => new Float64Array(batch.length).fill(NaN)
-    const evidence = column(), p = column(), signal = column(), t2 = column(), spe = column(), learned = column(), alarm = column(), shares = columns.map(column)
+    const verdicts = new Verdicts(batch.length), signal = column(), t2 = column(), spe = column(), learned = column(), shares = columns.map(column)
     for (let i = 0; i < batch.length; i++) {
-      const s = batch.series[i], time = batch.time[i]
-      let node = memory.oldest(s)
-      if (node < 0) model.begin(memory.page(node = memory.insert(s, 0)), memory.offset(node) + 1)
-      const m = memory.page(node), at = memory.offset(node) + 1, n = model.learned(m, at)
+      const time = batch.time[i], node = recordOf(memory, batch.series[i], first), m = memory.page(node), at = memory.offset(node) + 1, n = model.learned(m, at)
       learned[i] = n < samples ? n : samples
       for (let j = 0; j < columns.length; j++) model.put(m, at, j, sources[j][i], time, hold)
       if (model.score(m, at) && n >= samples) {
-        alarm[i] = model.alarm(m, at, alarms, per) ? 1 : 0
-        evidence[i] = model.news ? model.evidence : 0
-        p[i] = model.evidence > 0 ? 10 ** -model.evidence : 1
+        verdicts.say(i, model, m, at, alarms, per)
         signal[i] = model.signal + 1
         t2[i] = model.t2
         spe[i] = model.spe
@@ -45,7 +40,7 @@ const step = defineOperator({
       model.learn(m, at, time)
     }
     return batch.with({
-      hotelling: evidence, hotelling_p: p, hotelling_signal: signal, hotelling_t2: t2, hotelling_spe: spe, hotelling_learned: learned, hotelling_alarm: alarm,
+      hotelling: verdicts.evidence, hotelling_p: verdicts.p, hotelling_signal: signal, hotelling_t2: t2, hotelling_spe: spe, hotelling_learned: learned, hotelling_alarm: verdicts.alarm,
       ...Object.fromEntries(columns.map((c, j) => [shareOf(c), shares[j]]))
     })
   }
@@ -55,22 +50,13 @@ const own = ['hotelling', 'hotelling_p', 'hotelling_signal', 'hotelling_t2', 'ho
 type Own = typeof own[number]
 const shareOf = (column: string) => `hotelling_${column}_share`
 
-const models = new Map<string, Hotelling>()
-/** The model holds room to work in and nothing else: one for all that are of one size. */
-function modelOf (columns: number, memory: number): Hotelling {
-  const key = `${columns} ${memory}`, model = models.get(key) ?? new Hotelling(columns, memory)
-  models.set(key, model)
-  return model
-}
+interface Plan { readonly columns: readonly string[], readonly memory: number }
+/** It holds room to work in. */
+const modelOf = once(({ columns, memory }: Plan) => new Hotelling(columns.length, memory))
 
-export interface HotellingOptions<C extends string> {
-  readonly columns: readonly C[]
-  readonly alarms?: number
-  readonly per?: string
-  readonly samples?: number
+export interface HotellingOptions<C extends string> extends RowOptions<C> {
   readonly memory?: number
   readonly hold?: string
-  readonly id?: string
 }
 
 /**

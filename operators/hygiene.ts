@@ -1,6 +1,7 @@
 import { Batch, defineOperator, Duration, Type, type Held, type SeriesTable } from '#engine'
 import { checks, GAP, Hygiene, hygiene as series } from '../models/hygiene.ts'
 import { LIMIT } from '../models/tail.ts'
+import { budget } from './shared/budget.ts'
 
 const evidences = checks.map(check => `hygiene_${check}` as const)
 const shapes = {
@@ -32,8 +33,7 @@ export const hygiene = defineOperator({
   name: 'hygiene',
   summary: 'Whether the sensor of each series is broken: stuck, gap, spike, rate of change, range, clipping, clock, unit.',
   options: Type.Object({
-    alarms: Type.Number({ description: 'Budget: so many false alarms are acceptable for each series ...', exclusiveMinimum: 0, default: 1 }),
-    per: Duration({ description: '... in this time, at the rate at which the series comes.', default: '1w' }),
+    ...budget,
     samples: Type.Integer({ description: 'Readings to learn from before anything is said.', minimum: 2, default: 200 }),
     min: Type.Optional(Type.Number({ description: 'Least value that is physically possible.' })),
     max: Type.Optional(Type.Number({ description: 'Greatest value that is physically possible.' })),

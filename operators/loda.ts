@@ -1,86 +1,67 @@
-import { defineOperator, Duration, list, Type, type Lists, type Operator } from '#engine'
-import { Fusion, fusion } from '../models/fusion.ts'
+import { defineOperator, list, Type, type Lists, type Operator } from '#engine'
 import { Loda, SCALED } from '../models/loda.ts'
-import { learnStanding, standing, STANDING, standingOf } from '../models/standing.ts'
+import { scored, Scored, SCORED } from '../models/scored.ts'
 import { FIRST } from '../models/tail.ts'
+import { once } from './shared/once.ts'
+import { needed, read, recordOf, rowOptions, type RowOptions } from './shared/rows.ts'
+import { Verdicts } from './shared/verdicts.ts'
 
-const fused = fusion(['score']), SCORES = Object.keys(fused).length, LODA = SCORES + STANDING
+const first = Object.values(scored), LODA = SCORED       // where the model's part begins, all of which is 0 at first
 
 const step = defineOperator({
   name: 'loda',
   summary: 'How rare a row of several columns is on random lines through them, learned row by row; alarms by a budget say why.',
   options: Type.Object({
-    columns: Type.Array(Type.String({ minLength: 1 }), { description: 'Columns that are looked at together, such as features of a window or those of `across`.', minItems: 1, maxItems: 64, uniqueItems: true }),
-    alarms: Type.Number({ description: 'Budget: so many false alarms are acceptable for each series of rows ...', exclusiveMinimum: 0, default: 1 }),
-    per: Duration({ description: '... in this time, at the rate at which rows come.', default: '1w' }),
-    samples: Type.Integer({ description: 'Rows to learn from before the first p-value.', minimum: SCALED + 2 * FIRST, default: 200 }),
+    ...rowOptions({ columns: 1, samples: [SCALED + 2 * FIRST, 200] }),
     memory: Type.Integer({ description: 'Rows that means and histograms go back: of so many the oldest counts 1/e.', minimum: 100, default: 2000 }),
     lines: Type.Integer({ description: 'Random lines.', minimum: 10, maximum: 1000, default: 100 }),
     seed: Type.Integer({ description: 'Of the lines.', minimum: 0, default: 1 })
   }),
-  needs: ({ columns }): string[] => columns.filter(c => c !== 'value'),
+  needs: needed,
   adds: ({ columns }): string[] => [...own, ...columns.map(blameOf)],
-  perSeries: ({ columns, memory, lines, seed }) => ({ memory: list(...Object.keys(fused), ...Object.keys(standing), ...modelOf(columns.length, { memory, lines, seed }).fields) }),
+  perSeries: options => ({ memory: list(...Object.keys({ ...scored, ...modelOf(options).shape })) }),
   tuning: ['alarms', 'per', 'samples', 'memory'],
 
   process (batch, options, held) {
     const { columns, alarms, per, samples } = options, d = columns.length, memory = held.memory as Lists<any>
-    const sources = columns.map(c => c === 'value' ? batch.value : (batch.columns as Record<string, Float64Array>)[c])
+    const sources = columns.map(c => batch.column(c))
     const column = () => new Float64Array(batch.length).fill(NaN)
-    const evidence = column(), p = column(), scores = column(), learned = column(), alarm = column(), blame = columns.map(column)
-    const x = new Float64Array(d), t = new Float64Array(d), lines = modelOf(d, options), model = new Fusion(1)
+    const verdicts = new Verdicts(batch.length), scores = column(), learned = column(), blame = columns.map(column)
+    const x = new Float64Array(d), t = new Float64Array(d), lines = modelOf(options), model = new Scored()
     for (let i = 0; i < batch.length; i++) {
-      const s = batch.series[i], known = memory.oldest(s), node = known < 0 ? memory.insert(s, 0) : known, m = memory.page(node), at = memory.offset(node) + 1
-      if (known < 0) m.set(Object.values(fused), at)
-      const n = m[at + LODA]
+      const node = recordOf(memory, batch.series[i], first), m = memory.page(node), at = memory.offset(node) + 1, n = m[at + LODA]
       learned[i] = n < samples ? n : samples
-      for (let j = 0; j < d; j++) x[j] = sources[j][i]
-      if (!x.every(Number.isFinite)) continue
+      if (!read(sources, i, x)) continue
       const rare = lines.score(m, at + LODA, x)
-      model.x[0] = standingOf(m, at + SCORES, rare)
       if (n > SCALED) {
-        model.score(m, at)
+        model.judge(m, at, rare)
         if (n >= samples) {
-          alarm[i] = model.alarm(m, at, alarms, per) ? 1 : 0
-          evidence[i] = model.news ? model.evidence : 0
-          p[i] = model.evidence > 0 ? 10 ** -model.evidence : 1
           scores[i] = rare
-          if (alarm[i] === 1) {
+          if (verdicts.say(i, model.fusion, m, at, alarms, per)) {
             lines.blame(t)
             for (let j = 0; j < d; j++) blame[j][i] = t[j]
           }
         }
-        model.learn(m, at)
-        learnStanding(m, at + SCORES, rare)
-        model.pass(m, at, batch.time[i])
+        model.learn(m, at, batch.time[i])
       }
       lines.learn(m, at + LODA, x)
     }
-    return batch.with({ loda: evidence, loda_p: p, loda_score: scores, loda_learned: learned, loda_alarm: alarm, ...Object.fromEntries(columns.map((c, j) => [blameOf(c), blame[j]])) })
+    return batch.with({ loda: verdicts.evidence, loda_p: verdicts.p, loda_score: scores, loda_learned: learned, loda_alarm: verdicts.alarm, ...Object.fromEntries(columns.map((c, j) => [blameOf(c), blame[j]])) })
   }
 })
 
-const models = new Map<string, Loda>()
-/** The model holds its lines and room to work in, and nothing of a stream: one for all that are alike. */
-function modelOf (columns: number, { memory, lines, seed }: { readonly memory: number, readonly lines: number, readonly seed: number }): Loda {
-  const key = `${columns} ${memory} ${lines} ${seed}`, model = models.get(key) ?? new Loda(columns, { memory, lines, seed })
-  models.set(key, model)
-  return model
-}
+interface Plan { readonly columns: readonly string[], readonly memory: number, readonly lines: number, readonly seed: number }
+/** It holds its lines and room to work in. */
+const modelOf = once((options: Plan) => new Loda(options.columns.length, options))
 
 const own = ['loda', 'loda_p', 'loda_score', 'loda_learned', 'loda_alarm'] as const
 type Own = typeof own[number]
 const blameOf = (column: string) => `loda_${column}_t`
 
-export interface LodaOptions<C extends string> {
-  readonly columns: readonly C[]
-  readonly alarms?: number
-  readonly per?: string
-  readonly samples?: number
+export interface LodaOptions<C extends string> extends RowOptions<C> {
   readonly memory?: number
   readonly lines?: number
   readonly seed?: number
-  readonly id?: string
 }
 
 /**

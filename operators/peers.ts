@@ -1,5 +1,6 @@
 import { defineOperator, Duration, Type } from '#engine'
 import { BLOCK, device, peer, Peers } from '../models/peers.ts'
+import { budget } from './shared/budget.ts'
 
 /**
  * Whether a metric agrees with the others of its device: it is predicted from their latest values, by how they have gone
@@ -19,8 +20,7 @@ export const peers = defineOperator({
   name: 'peers',
   summary: 'Whether each metric agrees with the others of its device.',
   options: Type.Object({
-    alarms: Type.Number({ description: 'Budget: so many false alarms are acceptable for each series ...', exclusiveMinimum: 0, default: 1 }),
-    per: Duration({ description: '... in this time, at the rate at which the series comes.', default: '1w' }),
+    ...budget,
     learn: Duration({ description: 'Time to learn from before anything is said: a whole cycle of what the device does.', default: '1d' }),
     within: Duration({ description: 'How far the values of other metrics may be away.', default: '1m' })
   }),

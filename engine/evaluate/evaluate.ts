@@ -1,4 +1,3 @@
-import type { Numbers } from '../batch.ts'
 import { MillraceError } from '../errors.ts'
 import { groupBy } from '../group.ts'
 import type { Logger } from '../log.ts'
@@ -15,6 +14,7 @@ import { SPANS } from './plot.ts'
 import type { Evaluation } from './report.ts'
 import { closeUps, layoutsOf, wholes, type Layout, type Scene, type Seen } from './scene.ts'
 import { Trace } from './trace.ts'
+import { count, listed } from './words.ts'
 
 export interface EvaluateOptions {
   readonly data: readonly string[]   // as they are to be called
@@ -60,7 +60,7 @@ export async function evaluate (pipeline: Pipeline, source: SourceSpec, { data, 
       const ofBranch = getOr(known, branch, () => [])
       for (let i = 0; i < batch.length; i++) {
         const s = batch.series[i]
-        for (const trace of ofBranch[s] ??= tracesOf(branch, series.name(s))) trace.add(batch.time[i], i, trace.columns.map(c => c === 'value' ? batch.value : (batch.columns as Record<string, Numbers>)[c]))
+        for (const trace of ofBranch[s] ??= tracesOf(branch, series.name(s))) trace.add(batch, i)
       }
     } })
     if (again.said.length !== history.said.length || again.said.some(({ event, at }, i) => event.id !== history.said[i].event.id || at !== history.said[i].at)) throw new Error('the same history gave other alerts when it was played again: a step of this pipeline is not deterministic')
@@ -88,19 +88,19 @@ function named (rowsOf: ReadonlyMap<string, readonly number[]>, series: SeriesTa
 function unseen (labels: readonly Label[], layouts: readonly Layout[], seen: Seen): string[] {
   const blind = labels.filter(({ device, metric }) => !layouts.some(({ branch }) => { const metrics = seen.get(branch)?.get(device); return metrics !== undefined && (metric === '' || metrics.has(metric)) }))
   const names = [...new Set(blind.map(l => `${l.device} ${l.metric}`.trim()))]
-  return blind.length === 0 ? [] : [`no alert looks at the series of ${blind.length === 1 ? '1 label' : `${blind.length} labels`}: ${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`]
+  return blind.length === 0 ? [] : [`no alert looks at the series of ${count(blind.length, 'label')}: ${listed(names)}`]
 }
 
 /** What the probation has left out, in a sentence. */
 function left ({ labels, alerts }: Evaluation['judged']): string[] {
   const l = labels.filter(x => x.verdict === 'excluded').length, a = alerts.filter(x => x.verdict === 'excluded').length
-  return l + a === 0 ? [] : [`the probation leaves out ${l} ${l === 1 ? 'label' : 'labels'} and ${a} ${a === 1 ? 'alert' : 'alerts'}`]
+  return l + a === 0 ? [] : [`the probation leaves out ${count(l, 'label')} and ${count(a, 'alert')}`]
 }
 
 /** What of the data could not be read, or came too late for its window. */
 function oddities ({ counts, dead }: History): string[] {
   return [
     ...counts.late > 0 ? [`${counts.late} readings came too late for their window and are in none: see "lateness" of the pipeline`] : [],
-    ...[...dead].map(([reason, { count, first }]) => `${count === 1 ? '1 reading or row' : `${count} readings or rows`} could not be read (${reason}), the first: ${first}`)
+    ...[...dead].map(([reason, { count: n, first }]) => `${n === 1 ? '1 reading or row' : `${n} readings or rows`} could not be read (${reason}), the first: ${first}`)
   ]
 }

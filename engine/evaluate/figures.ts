@@ -1,5 +1,5 @@
 import { groupBy } from '../group.ts'
-import type { Judged, JudgedAlert, JudgedLabel } from './judge.ts'
+import { judgedBy, type Judged, type JudgedAlert, type JudgedLabel } from './judge.ts'
 
 const WEEK = 7 * 24 * 3600_000
 
@@ -46,10 +46,7 @@ export interface Breakdown {
 
 export function breakDown ({ labels, alerts, healthy }: Judged, names: readonly string[]): Breakdown {
   const total = [...healthy.values()].reduce((a, b) => a + b, 0)
-  const only = (name: string) => labels.map((label): JudgedLabel => {
-    const mine = label.alerts.filter(a => a.alert === name)
-    return { ...label, alerts: mine, verdict: label.verdict === 'excluded' ? 'excluded' : mine.length > 0 ? 'found' : 'missed', delay: label.verdict === 'excluded' || mine.length === 0 ? undefined : mine[0].at - label.from }
-  })
+  const only = (name: string) => labels.map((label): JudgedLabel => ({ ...label, ...judgedBy(label.alerts.filter(a => a.alert === name), label, label.verdict === 'excluded') }))
   const labelsOf = groupBy(labels, l => l.device), alertsOf = groupBy(alerts, a => a.device), fired = groupBy(alerts, a => a.alert)
   return {
     all: figuresOf(labels, alerts, total),

@@ -4,8 +4,7 @@ import { suggest } from '../options.ts'
 import type { SeriesTable } from '../series.ts'
 import type { Extent } from './history.ts'
 import type { Label } from './label.ts'
-
-const NAMED = 5                      // names in one warning
+import { count, listed } from './words.ts'
 
 /**
  * The labels that belong to the data, and a sentence for whatever is odd: devices and metrics that the data do not have,
@@ -21,13 +20,13 @@ export function fitLabels (labels: readonly Label[], extents: ReadonlyMap<string
   const say = (wrong: readonly Label[], name: (label: Label) => string, one: string, many = one): void => {
     if (wrong.length === 0) return
     const names = [...new Set(wrong.map(name))]
-    warnings.push(`${wrong.length === 1 ? `1 label ${one}` : `${wrong.length} labels ${many}`}: ${names.slice(0, NAMED).join(', ')}${names.length > NAMED ? ` and ${names.length - NAMED} more` : ''}`)
+    warnings.push(`${count(wrong.length, 'label')} ${wrong.length === 1 ? one : many}: ${listed(names)}`)
   }
   const place = (l: Label) => `${l.metric === '' ? l.device : `${l.device} ${l.metric}`} ${iso(l.from)}`
   const strange = labels.filter(l => !extents.has(l.device))
   if (labels.length > 0 && strange.length === labels.length) {
     const names = [...new Set(strange.map(l => l.device))]
-    throw new MillraceError('usage/labels', `no label is of a device in the data; labelled are ${names.slice(0, NAMED).join(', ')}${names.length > NAMED ? ' ...' : ''}`, { help: suggest(names[0], [...extents.keys()].slice(0, 20)) })
+    throw new MillraceError('usage/labels', `no label is of a device in the data; labelled are ${listed(names)}`, { help: suggest(names[0], [...extents.keys()].slice(0, 20)) })
   }
   say(strange, l => l.device, 'left out, of devices that are not in the data')
   const known = labels.filter(l => extents.has(l.device))
@@ -41,7 +40,7 @@ export function fitLabels (labels: readonly Label[], extents: ReadonlyMap<string
   say(fit.filter(l => l.from < extents.get(l.device)!.first), place, 'begins before the first reading of its device; the delay counts from the label', 'begin before the first reading of their device; the delay counts from the label')
   say(overlaps(fit), place, 'overlaps an earlier one of the same device and metric; an alert in both finds both', 'overlap earlier ones of the same device and metric; an alert in two finds both')
   const labelled = new Set(fit.map(l => l.device)), unlabelled = [...extents.keys()].filter(device => !labelled.has(device))
-  if (fit.length > 0 && unlabelled.length > 0) warnings.push(`${unlabelled.length === 1 ? '1 device has no label, so that whatever is said of it' : `${unlabelled.length} devices have no label, so that whatever is said of them`} is false: ${unlabelled.slice(0, NAMED).join(', ')}${unlabelled.length > NAMED ? ` and ${unlabelled.length - NAMED} more` : ''}`)
+  if (fit.length > 0 && unlabelled.length > 0) warnings.push(`${unlabelled.length === 1 ? '1 device has no label, so that whatever is said of it' : `${unlabelled.length} devices have no label, so that whatever is said of them`} is false: ${listed(unlabelled)}`)
   return { labels: fit, warnings }
 }
 

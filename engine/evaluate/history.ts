@@ -55,7 +55,7 @@ export async function playHistory (pipeline: Pipeline, source: SourceSpec, { log
   const readings = (delivery: Delivery): void => {
     const outputs = flow.process(delivery), { rows: { time, position, series: ids } } = delivery
     let i = 0
-    const listen = (until: number) => { for (; i < time.length && position[i] <= until; i++) byId[series.deviceOf[ids[i]]] = hear(byId[series.deviceOf[ids[i]]], time[i]) }
+    const listen = (until: number) => { for (; i < time.length && position[i] <= until; i++) hear(byId[series.deviceOf[ids[i]]], time[i]) }
     const meet = () => { for (let d = extents.size; d < series.devices; d++) extents.set(series.deviceName(d).device, byId[d] ??= { first: Infinity, last: -Infinity, readings: 0 }) }
     meet()
     take(outputs, event => { listen(event.position); return newest(event) })
@@ -74,9 +74,8 @@ export async function playHistory (pipeline: Pipeline, source: SourceSpec, { log
   return { extents, said, series, counts, dead }
 }
 
-function hear (extent: Extent, time: number): Extent {
+function hear (extent: Extent, time: number): void {
   extent.first = Math.min(extent.first, time)
   extent.last = Math.max(extent.last, time)
   extent.readings++
-  return extent
 }

@@ -75,15 +75,20 @@ export function judge (labels: readonly Label[], incidents: readonly Incident[],
   const alertsOf = groupBy(alerts, a => a.device)
   const judged = labels.map((label): JudgedLabel => {
     const own = alertsOf.get(label.device) ?? [], inside = own.filter(alert => holds(label, alert))
-    const verdict = excluded(label) ? 'excluded' : inside.length > 0 ? 'found' : 'missed'
+    const by = judgedBy(inside, label, excluded(label))
     return {
-      ...label, verdict, alerts: inside,
-      delay: verdict === 'found' ? inside[0].at - label.from : undefined,
-      already: verdict === 'missed' ? own.findLast(alert => about(label, alert) && alert.at < label.from && (alert.over ?? Infinity) > label.from) : undefined
+      ...label, ...by,
+      already: by.verdict === 'missed' ? own.findLast(alert => about(label, alert) && alert.at < label.from && (alert.over ?? Infinity) > label.from) : undefined
     }
   }).toSorted((a, b) => a.from - b.from)
   const healthy = new Map([...extents].map(([device, { last }]) => [device, Math.max(0, last - begins(device)) - covered(ofDevice.get(device) ?? [], begins(device), last, tolerance)]))
   return { labels: judged, alerts, healthy, counted }
+}
+
+/** What these alerts, all of which lie in a label, make of it. */
+export function judgedBy (alerts: readonly JudgedAlert[], { from }: Label, excluded: boolean): Pick<JudgedLabel, 'verdict' | 'alerts' | 'delay'> {
+  const verdict = excluded ? 'excluded' : alerts.length > 0 ? 'found' : 'missed'
+  return { verdict, alerts, delay: verdict === 'found' ? alerts[0].at - from : undefined }
 }
 
 /** How much of the time from `from` to `to` lies in labels, ms. */

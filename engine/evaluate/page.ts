@@ -5,12 +5,11 @@ import { html, Html } from './html.ts'
 import type { JudgedAlert, JudgedLabel } from './judge.ts'
 import { arrow, plot } from './plot.ts'
 import type { Evaluation } from './report.ts'
-import { dayOf, lasting, moment, short } from './scale.ts'
 import type { Scene } from './scene.ts'
 import { style } from './style.ts'
-import { between, count, rate, share } from './text.ts'
 import { apart, timeline } from './timeline.ts'
 import type { Trace } from './trace.ts'
+import { between, confident, count, dayOf, lasting, moment, rate, share, short } from './words.ts'
 
 export interface Drawn { readonly scene: Scene, readonly trace: Trace }
 export interface Pictures {
@@ -41,7 +40,7 @@ ${missed.length > 0 && section('missed', `Missed: ${count(missed.length, 'label'
 ${wrong.length > 0 && section('false', `False: ${count(wrong.length, 'alert')} outside of labels`, 'Alarms that stand close together are shown in one plot. One that is right after all means that a label is not there.', pictures.wrong, alertTable(wrong), evaluation, pictures.limit)}
 ${found.length > 0 && section('found', `Found: ${count(found.length, 'label')}`, 'The delay goes from the beginning of the label to the first alert in it.', pictures.found, labelTable(found), evaluation, pictures.limit)}
 <section id="tables"><h2>In figures</h2>
-${named.length > 0 && table('By kind of label', ['kind', 'labels', 'found', 'recall', '95 %', 'median delay', 'longest delay'], named.map(([kind, f]) => [kind === '' ? '(none)' : kind, f.labels, f.found, share(f.recall), between(f.recall_95).replace(' with 95 % confidence', ''), delay(f, 'median'), delay(f, 'max')]))}
+${named.length > 0 && table('By kind of label', ['kind', 'labels', 'found', 'recall', '95 %', 'median delay', 'longest delay'], named.map(([kind, f]) => [kind === '' ? '(none)' : kind, f.labels, f.found, share(f.recall), between(f.recall_95), delay(f, 'median'), delay(f, 'max')]))}
 ${table('By alert, as if it were the only one', ['alert', 'fired', 'labels found', 'recall', 'false', 'false per device and week', 'median delay'], [...alerts].map(([alert, f]) => [alert, f.alerts, f.found, share(f.recall), f.false_alarms, rate(f.false_alarms_per_device_week), delay(f, 'median')]))}
 ${table('By device', ['device', 'labels', 'found', 'false', 'false per week', 'weeks without a label', 'median delay'], [...devices].slice(0, LISTED).map(([device, f]) => [device, f.labels, f.found, f.false_alarms, rate(f.false_alarms_per_device_week), short(f.device_weeks), delay(f, 'median')]))}
 ${devices.size > LISTED && html`<p class="soft">The first ${LISTED} of ${devices.size} devices; all are in the JSON.</p>`}</section>
@@ -62,9 +61,9 @@ function lead ({ breakdown: { all }, extents, counts, series }: Evaluation): Htm
 function tiles (all: Figures): Html {
   const tile = (name: string, figure: Html | string, more: string) => html`<div><dt>${name}</dt><dd class="figure">${figure}</dd><dd class="soft">${more}</dd></div>`
   return html`<dl class="tiles">
-${tile('Found', all.labels === 0 ? '–' : html`${all.found}<small> of ${all.labels}</small>`, all.labels === 0 ? 'no label counts' : `recall ${share(all.recall)}; ${between(all.recall_95)}`)}
+${tile('Found', all.labels === 0 ? '–' : html`${all.found}<small> of ${all.labels}</small>`, all.labels === 0 ? 'no label counts' : `recall ${share(all.recall)}; ${confident(all.recall_95)}`)}
 ${tile('False alarms per device and week', rate(all.false_alarms_per_device_week).replace(/^-$/, '–'), `${all.false_alarms} in ${short(all.device_weeks)} device weeks without a label`)}
-${tile('Precision', share(all.precision).replace(/^-$/, '–'), all.precision === null ? 'there was no alert' : `${all.found} found against ${all.false_alarms} false; ${between(all.precision_95)}`)}
+${tile('Precision', share(all.precision).replace(/^-$/, '–'), all.precision === null ? 'there was no alert' : `${all.found} found against ${all.false_alarms} false; ${confident(all.precision_95)}`)}
 ${tile('Delay', all.delay_ms === null ? '–' : lasting(all.delay_ms.median), all.delay_ms === null ? 'nothing was found' : `median; 90 % within ${lasting(all.delay_ms.p90)}, all within ${lasting(all.delay_ms.max)}`)}
 </dl>`
 }

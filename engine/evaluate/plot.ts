@@ -1,9 +1,10 @@
 /** A series as a picture: values, expected range, alerts and labels above; what the alerts read below. Plain SVG, without scripts. */
 import { html, visible, type Html } from './html.ts'
 import type { JudgedAlert, JudgedLabel } from './judge.ts'
-import { short, ticksOf, timeTicks } from './scale.ts'
+import { ticksOf, timeTicks } from './scale.ts'
 import type { Layout } from './scene.ts'
 import type { Trace } from './trace.ts'
+import { short } from './words.ts'
 
 export const WIDTH = 960
 export const LEFT = 62, RIGHT = 10

@@ -1,6 +1,6 @@
 import { visible } from './html.ts'
-import { lasting, moment, short } from './scale.ts'
 import type { Evaluation } from './report.ts'
+import { confident, count, lasting, moment, rate, share, short } from './words.ts'
 
 const LISTED = 10                    // of what was missed and of false alarms
 
@@ -10,9 +10,9 @@ export function textOf ({ pipeline, counts, extents, series, judged, breakdown, 
   const lines: string[] = [`${visible(pipeline)}: ${count(counts.received, 'reading')} of ${series} series, ${count(extents.size, 'device')}`, '']
   lines.push(...columns([
     ['labels', String(all.labels), all.labels === 0 ? '' : `${all.found} found, ${all.missed} missed`],
-    ['recall', share(all.recall), between(all.recall_95)],
+    ['recall', share(all.recall), confident(all.recall_95)],
     ['false alarms', String(all.false_alarms), `${rate(all.false_alarms_per_device_week)} per device and week, in ${short(all.device_weeks)} device weeks without a label`],
-    ['precision', share(all.precision), between(all.precision_95)],
+    ['precision', share(all.precision), confident(all.precision_95)],
     ['delay', all.delay_ms === null ? '-' : lasting(all.delay_ms.median), all.delay_ms === null ? '' : `median; 90 % within ${lasting(all.delay_ms.p90)}, all within ${lasting(all.delay_ms.max)}`]
   ]))
   const table = (head: readonly string[], rows: readonly (readonly string[])[]) => { if (rows.length > 0) lines.push('', ...columns([head, ...rows])) }
@@ -36,8 +36,3 @@ function columns (rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0].map((_, c) => Math.max(...rows.map(row => row[c].length)))
   return rows.map(row => row.map((cell, c) => cell.padEnd(widths[c])).join('  ').trimEnd())
 }
-
-export const count = (n: number, what: string): string => `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`
-export const share = (x: number | null): string => x === null ? '-' : `${short(100 * x)} %`
-export const rate = (x: number | null): string => x === null ? '-' : short(x)
-export const between = (interval: readonly [number, number] | null): string => interval === null ? '' : `${Math.round(100 * interval[0])} to ${Math.round(100 * interval[1])} % with 95 % confidence`

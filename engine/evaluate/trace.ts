@@ -1,4 +1,4 @@
-import type { Numbers } from '../batch.ts'
+import type { Batch, Numbers } from '../batch.ts'
 
 /**
  * Columns of one series between two times, in spans of equal length: of each the least and the greatest value, so that
@@ -24,18 +24,19 @@ export class Trace {
     this.most = new Float64Array(spans * columns.length).fill(NaN)
   }
 
-  /** A row: its time, and its place in the columns (undefined: none such). Rows outside are left out. */
-  add (time: number, row: number, columns: readonly (Numbers | undefined)[]): void {
+  /** A row of a batch, which need not have all of the columns. Rows outside are left out. */
+  add (batch: Batch<any>, row: number): void {
+    const time = batch.time[row]
     if (!(time >= this.from && time <= this.to)) return
     const span = Math.min(this.spans - 1, Math.floor((time - this.from) * this.spans / Math.max(this.to - this.from, 1)))
     this.rows[span]++
     this.total++
-    columns.forEach((column, c) => {
-      const at = c * this.spans + span, x = column?.[row] ?? NaN
-      if (!Number.isFinite(x)) return
+    for (let c = 0, at = span; c < this.columns.length; c++, at += this.spans) {
+      const column = batch.column(this.columns[c]) as Numbers | undefined, x = column?.[row] ?? NaN
+      if (!Number.isFinite(x)) continue
       if (!(x >= this.least[at])) this.least[at] = x
       if (!(x <= this.most[at])) this.most[at] = x
-    })
+    }
   }
 
   /** Length of a span, ms. */

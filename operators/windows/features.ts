@@ -3,6 +3,7 @@ import { assign, Batch, close, Duration, isZone, list, Type, windowMemory, type 
 import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
 import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
 import * as sketch from '../../models/sketch.ts'
+import { once } from '../shared/once.ts'
 
 export type Feature = Running | SampleFeature
 export const features: readonly Feature[] = [...running, ...sampleFeatures]
@@ -57,13 +58,7 @@ export function checkFeatures ({ features, above, bands = [], carrier = [0, 1], 
   return empty === undefined ? undefined : `the band [${empty.join(', ')}] is empty`
 }
 
-const plans = new WeakMap<Values, Features>()
-/** Worked out once for the options of a step. */
-export function featuresOf (options: Values): Features {
-  let plan = plans.get(options)
-  if (plan === undefined) plans.set(options, plan = new Features(options))
-  return plan
-}
+export const featuresOf = once((options: Values) => new Features(options))
 
 export interface FeatureMemory extends WindowMemory { readonly samples?: Lists<'value' | 'since'>, readonly sketches?: Lists<any> }
 

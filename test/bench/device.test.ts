@@ -1,15 +1,13 @@
-import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import t from 'tap'
 import { areaUnderCurve } from '../../bench/forest.ts'
 import { readSkab } from '../../bench/skab-files.ts'
 import { planted } from '../../bench/skab-planted.ts'
 import { scoresOf } from '../../bench/skab.ts'
 import { normalised, profiles, scoreAt } from '../../bench/nab-score.ts'
+import { developmentData } from '../support/development-data.ts'
 
-const data = process.env.MILLRACE_DATA ?? resolve(import.meta.dirname, '../../../shared/data'), there = existsSync(data)
-if (!there && process.env.CI === 'true') throw new Error(`the development data are not in ${data}; name their folder in MILLRACE_DATA`)
-const skip = there ? false : `no development data in ${data}: name their folder in MILLRACE_DATA`
+const { data, skip } = developmentData()
 
 t.test('change points of SKAB: a window is a minute from each, or to the next one; no score knows what follows', { skip }, async t => {
   const files = readSkab(join(data, 'skab'))

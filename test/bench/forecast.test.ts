@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { coverageOf, scoresOf, shifting } from '../../bench/forecast.ts'
-import { intervalScore, mae, naive2, readM4, scaleOf, seasonalNaive, smape } from '../../bench/m4.ts'
+import { HORIZON, intervalScore, mae, naive2, readM4, scaleOf, SEASON, smape } from '../../bench/m4.ts'
 import { inspect } from '../../bench/threshold-time.ts'
+import { developmentData } from '../support/development-data.ts'
 
 const { naive2: oracle } = JSON.parse(readFileSync(join(import.meta.dirname, '../oracles/forecast.json'), 'utf8')) as { naive2: { readonly x: number[], readonly seasonal: boolean, readonly forecast: number[] }[] }
 
@@ -31,9 +32,9 @@ t.test('the time to the threshold lies between its 10 and 90 % in about 80 % of 
   t.ok(idle.spoken / idle.inspections < 0.1, `${idle.spoken} of ${idle.inspections}`)
 })
 
-const data = join(process.env.MILLRACE_DATA ?? resolve(import.meta.dirname, '../../../shared/data'), 'm4'), there = existsSync(data)
-if (!there && process.env.CI === 'true') throw new Error(`the development data are not in ${data}; name their folder in MILLRACE_DATA`)
-t.test('hourly series of the M4 competition are forecast better than by their seasonal naive forecast', { skip: there ? false : `no development data in ${data}: name their folder in MILLRACE_DATA` }, async t => {
+const { data, skip } = developmentData('m4')
+t.test('hourly series of the M4 competition are forecast better than by their seasonal naive forecast', { skip }, async t => {
+  const seasonalNaive = (train: readonly number[]) => Array.from({ length: HORIZON }, (_, h) => train[train.length - SEASON + h % SEASON])
   const some = readM4(data).slice(0, 4), { mase } = scoresOf(some) as { mase: number }
   const naive = some.reduce((sum, { train, test }) => sum + mae(test, seasonalNaive(train)) / scaleOf(train) / some.length, 0)
   t.ok(mase < naive, `${mase} against ${naive}`)

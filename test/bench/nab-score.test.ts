@@ -1,8 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { readNab, readScores } from '../../bench/nab-files.ts'
 import { normalised, optimum, profiles, scoreAt, windowsOf } from '../../bench/nab-score.ts'
+import { developmentData } from '../support/development-data.ts'
 
 const { standard, low_fp, low_fn } = profiles
 /** A file of 100 rows, 15 of them unscored, with a window in rows 40 to 49 and detections where they are given. */
@@ -43,9 +44,8 @@ t.test('a window begins and ends at the first of rows with equal times', async t
   t.strictSame(windowsOf([1, 2, 2, 3, 4, 4, 5], [[2, 4], [9, 10]]), [[1, 4]])
 })
 
-const data = join(process.env.MILLRACE_DATA ?? resolve(import.meta.dirname, '../../../shared/data'), 'nab'), there = existsSync(data)
-if (!there && process.env.CI === 'true') throw new Error(`the development data are not in ${data}; name their folder in MILLRACE_DATA`)
-t.test('published scores of two detectors come out, file by file and profile by profile', { skip: there ? false : `no development data in ${data}: name their folder in MILLRACE_DATA` }, async t => {
+const { data, skip } = developmentData('nab')
+t.test('published scores of two detectors come out, file by file and profile by profile', { skip }, async t => {
   const results = join(data, 'results')
   const files = readNab(data)
   t.equal(files.length, 38)

@@ -1,10 +1,9 @@
-import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
 import t from 'tap'
 import { falseAlarms, seriesOf } from '../../bench/calibration.ts'
 import { detected } from '../../bench/nab.ts'
 import { readNab } from '../../bench/nab-files.ts'
 import { normal } from '../../models/random.ts'
+import { developmentData } from '../support/development-data.ts'
 
 t.test('false alarms are as often as the p-value says, within a factor of two', async t => {
   const ar = (k: number) => { let x = 0; return (i: number) => x = 0.9 * x + normal(k, i) }
@@ -15,9 +14,8 @@ t.test('false alarms are as often as the p-value says, within a factor of two', 
   }
 })
 
-const data = join(process.env.MILLRACE_DATA ?? resolve(import.meta.dirname, '../../../shared/data'), 'nab'), there = existsSync(data)
-if (!there && process.env.CI === 'true') throw new Error(`the development data are not in ${data}; name their folder in MILLRACE_DATA`)
-t.test('no score knows what follows: the first half of each file alone gets the same', { skip: there ? false : `no development data in ${data}: name their folder in MILLRACE_DATA` }, async t => {
+const { data, skip } = developmentData('nab')
+t.test('no score knows what follows: the first half of each file alone gets the same', { skip }, async t => {
   const whole = detected(readNab(data)), half = detected(readNab(data, 0.5))
   t.ok(half.length > 0 && half.every(({ score }, f) => score.length > 0 && score.every((s, i) => s === whole[f].score[i])))
   t.ok(whole.some(({ alarm }) => alarm.some(a => a === 1)))

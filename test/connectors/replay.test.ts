@@ -1,10 +1,11 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { Credits, type Source } from '#engine'
 import { replay } from '../../connectors/replay.ts'
 import { collect, quiet, type CollectOptions } from '../support/collect.ts'
+import { developmentData } from '../support/development-data.ts'
 
 type Options = NonNullable<Parameters<typeof replay>[0]>
 /** Replays files given as text. */
@@ -176,10 +177,8 @@ void t.test('files and columns that are not there are named, with what would be 
   t.throws(() => replay({}), { code: 'config/missing', message: /replay.files is required/ })
 })
 
-const data = process.env.MILLRACE_DATA ?? resolve(import.meta.dirname, '../../../shared/data')
-const there = existsSync(data)
-if (!there && process.env.CI === 'true') throw new Error(`the development data are not in ${data}; name their folder in MILLRACE_DATA`)
-void t.test('real files give exactly their values', { skip: there ? false : `no development data in ${data}: name their folder in MILLRACE_DATA` }, async t => {
+const { data, skip } = developmentData()
+void t.test('real files give exactly their values', { skip }, async t => {
   /** [file, time, cells] of all rows, read in the plainest way. */
   const rows = (file: string, separator: string | RegExp, skip: number) => readFileSync(join(data, file), 'utf8').split(/\r?\n/).slice(skip).filter(line => line.trim() !== '').map(line => line.trim().split(separator))
   const values = async (options: Options) => {

@@ -17,6 +17,11 @@ t.test('with adds columns and copies nothing', async t => {
   t.equal(more.progress, progress)
 })
 
+t.test('a column is found by its name, the value like those that were added', async t => {
+  t.equal(batch.column('value'), batch.value)
+  t.equal(batch.column('x'), batch.columns.x)
+})
+
 t.test('withValue keeps everything else', async t => {
   const other = batch.withValue(Float64Array.of(0, 0, 0))
   t.strictSame([...other.value], [0, 0, 0])

@@ -55,7 +55,7 @@ export const doubled = defineOperator({
   options: Type.Object({ of: Type.String({ description: 'The column.' }) }),
   needs: ({ of }) => [of],
   adds: ['doubled'],
-  process: (batch, { of }) => batch.with({ doubled: (of === 'value' ? batch.value : (batch.columns as Record<string, Float64Array>)[of]).map((x: number) => 2 * x) })
+  process: (batch, { of }) => batch.with({ doubled: batch.column(of).map((x: number) => 2 * x) })
 })
 
 export const sums = defineOperator({

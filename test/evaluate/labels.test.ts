@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { labelsInColumn, readLabels } from '../../connectors/labels.ts'
+import { labelsInColumn } from '../../connectors/label-column.ts'
+import { readLabels } from '../../connectors/labels.ts'
 import { replay } from '../../connectors/replay.ts'
 import { SeriesTable } from '#engine'
 import { fitLabels } from '../../engine/evaluate/fit.ts'

@@ -1,10 +1,11 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { html, visible } from '../../engine/evaluate/html.ts'
-import { lasting, moment, short, ticksOf, timeTicks } from '../../engine/evaluate/scale.ts'
+import { ticksOf, timeTicks } from '../../engine/evaluate/scale.ts'
 import { Trace } from '../../engine/evaluate/trace.ts'
+import { lasting, moment, short } from '../../engine/evaluate/words.ts'
 import { layoutsOf } from '../../engine/evaluate/scene.ts'
-import { pipeline } from '#engine'
+import { Batch, pipeline } from '#engine'
 import * as operators from '../../operators/index.ts'
 import { parseStrictly } from '../support/strict-html.ts'
 
@@ -19,8 +20,9 @@ t.test('the strict reader of the tests refuses what a browser would take', async
 
 t.test('a trace keeps the least and the greatest value of each span, whatever it is reduced to', async () => {
   fc.assert(fc.property(fc.array(fc.tuple(fc.integer({ min: -10, max: 110 }), fc.oneof(fc.integer({ min: -50, max: 50 }), fc.constant(NaN), fc.constant(Infinity))), { maxLength: 50 }), fc.integer({ min: 1, max: 30 }), (rows, spans) => {
-    const trace = new Trace(['value', 'none'], { from: 0, to: 100, spans }), value = Float64Array.from(rows, r => r[1])
-    rows.forEach(([time], i) => { trace.add(time, i, [value, undefined]) })
+    const trace = new Trace(['value', 'none'], { from: 0, to: 100, spans })
+    const batch = new Batch({ time: Float64Array.from(rows, r => r[0]), series: new Int32Array(rows.length), value: Float64Array.from(rows, r => r[1]) })
+    rows.forEach((_, i) => { trace.add(batch, i) })
     const inside = rows.filter(([time]) => time >= 0 && time <= 100)
     const spanOf = (time: number) => Math.min(spans - 1, Math.floor(time * spans / 100))
     for (let s = 0; s < spans; s++) {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { logNormal, quantile, reached, type Wiener } from '../../models/first-passage.ts'
+import { quantile, reached, type Wiener } from '../../models/first-passage.ts'
+import { logNormal } from '../../models/significance.ts'
 import { normal } from './random.ts'
 
 interface Case extends Omit<Wiener, 'placeVariance'> { readonly t: number, readonly p: number }

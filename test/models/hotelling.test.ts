@@ -8,7 +8,7 @@ const AT = 3
 const source = (seed: number) => { const z = normal(seed); return () => { const h = z(); return [100 + 5 * h + z(), 1e-3 * (h + 0.3 * z()), -40 * h + 8 * z(), 7 + z()] } }
 
 function principal (vectors: readonly number[][], memory = 1000) {
-  const p = new Principal(4, memory), m = new Float64Array(AT + p.fields.length)
+  const p = new Principal(4, memory), m = new Float64Array(AT + Object.keys(p.shape).length)
   for (const x of vectors) p.learn(m, AT, Float64Array.from(x), 1)
   const of = (x: readonly number[]) => {
     x.forEach((x, j) => { p.z[j] = p.standard(m, AT, j, x) })
@@ -91,8 +91,7 @@ t.test('what never varied has no say, and a copy of another number breaks nothin
 
 /** What the whole model says of each vector. */
 function judge (vectors: readonly (readonly number[])[], memory = 1000) {
-  const model = new Hotelling(4, memory), m = new Float64Array(AT + model.fields.length)
-  model.begin(m, AT)
+  const model = new Hotelling(4, memory), m = Float64Array.from([...Array.from({ length: AT }, () => 0), ...Object.values(model.shape)])
   return vectors.map((x, i) => {
     x.forEach((x, j) => { model.put(m, AT, j, x, i * 1000, 5000) })
     const said = model.score(m, AT), out = { said, evidence: model.evidence, news: model.news, signal: signals[model.signal] as string | undefined, t2: model.t2, spe: model.spe, shares: [...model.shares] }

@@ -4,7 +4,7 @@ import { normal } from './random.ts'
 
 const AT = 5
 function learned (d: number, rows: readonly (readonly number[])[], lines = 200, memory = 2000) {
-  const loda = new Loda(d, { lines, memory, seed: 1 }), m = new Float64Array(AT + loda.fields.length)
+  const loda = new Loda(d, { lines, memory, seed: 1 }), m = new Float64Array(AT + Object.keys(loda.shape).length)
   for (const row of rows) {
     const x = Float64Array.from(row)
     loda.score(m, AT, x)
@@ -29,7 +29,7 @@ t.test('of normal numbers the score of a row is -log of the shares that the norm
 })
 
 t.test('counts sum to their total and fade, and nothing else changes when all are made smaller', async t => {
-  const loda = new Loda(4, { lines: 10, memory: 100, seed: 1 }), m = new Float64Array(AT + loda.fields.length), from = AT + 3 + 8
+  const loda = new Loda(4, { lines: 10, memory: 100, seed: 1 }), m = new Float64Array(AT + Object.keys(loda.shape).length), from = AT + 3 + 8
   let before = 0, smaller = 0
   for (const row of rows(4, 6000, 2)) {
     const x = Float64Array.from(row)
@@ -44,7 +44,7 @@ t.test('counts sum to their total and fade, and nothing else changes when all ar
   }
   t.equal(smaller, 2)
   t.ok(Math.abs(m[AT + 2] / m[AT + 1] / 99 - 1) < 1e-9, 'as many as are remembered, less the one to come')
-  t.equal(loda.fields.length, 3 + 8 + 200)
+  t.equal(Object.keys(loda.shape).length, 3 + 8 + 200)
 })
 
 t.test('it blames the number that is wild', async t => {

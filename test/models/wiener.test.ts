@@ -1,12 +1,12 @@
 import t from 'tap'
-import { drift, driftVariance, learn, noise, place, placeVariance, variance, WIENER, wiener } from '../../models/wiener.ts'
+import { drift, driftVariance, learn, noise, place, placeVariance, variance, wiener } from '../../models/wiener.ts'
 import { normal, uniform } from './random.ts'
 
 const AT = 1
+const begin = () => Float64Array.of(NaN, ...Object.values(wiener))
 /** A process that drifts by 2 and wanders by a variance of 9 in a unit of time, read with noise of a variance of `noisy`. */
 function play (n: number, noisy: number, elapsed: (i: number) => number, seed: number, halfLife = Infinity) {
-  const z = normal(seed), m = new Float64Array(AT + WIENER)
-  m.set(Object.values(wiener), AT)
+  const z = normal(seed), m = begin()
   let x = 0, time = 0
   for (let i = 0; i < n; i++) {
     learn(m, AT, time, x + Math.sqrt(noisy) * z(), halfLife)
@@ -43,8 +43,7 @@ t.test('noise about a level that does not move is no drift', async t => {
   let squares = 0
   const RUNS = 300
   for (let run = 0; run < RUNS; run++) {
-    const z = normal(1000 + run), m = new Float64Array(AT + WIENER)
-    m.set(Object.values(wiener), AT)
+    const z = normal(1000 + run), m = begin()
     for (let i = 0; i < 200; i++) learn(m, AT, i, 5 * z(), Infinity)
     squares += drift(m, AT) ** 2 / driftVariance(m, AT) / RUNS
   }
@@ -52,15 +51,13 @@ t.test('noise about a level that does not move is no drift', async t => {
 })
 
 t.test('what is older counts half for each half life', async t => {
-  const m = new Float64Array(AT + WIENER)
-  m.set(Object.values(wiener), AT)
+  const m = begin()
   for (let i = 0; i <= 100; i++) learn(m, AT, i, i <= 50 ? 0 : (i - 50) * 3, 10)
   t.ok(Math.abs(drift(m, AT) - 3 * (1 - 2 ** -5)) < 0.01, `${drift(m, AT)}`)
 })
 
 t.test('a straight line has a drift and nothing else, and a time that is not later changes nothing', async t => {
-  const m = new Float64Array(AT + WIENER)
-  m.set(Object.values(wiener), AT)
+  const m = begin()
   for (let i = 0; i < 50; i++) t.ok(learn(m, AT, i, 5 + 2 * i, Infinity))
   const before = m.slice()
   t.notOk(learn(m, AT, 49, 1000, Infinity) || learn(m, AT, 3, 1000, Infinity))

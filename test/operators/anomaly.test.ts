@@ -2,7 +2,7 @@ import t from 'tap'
 import { anomaly } from '../../operators/anomaly.ts'
 import { key, normal } from '../../models/random.ts'
 import { signals } from '../../models/portfolio.ts'
-import { bench, each, through, type Given, type Got } from './table.ts'
+import { each, inPieces, through, type Given, type Got } from './table.ts'
 
 type Options = Parameters<typeof anomaly>[0]
 const noise = (n: number, seed: number) => Array.from({ length: n }, (_, i) => 50 + normal(key(seed), i))
@@ -100,13 +100,5 @@ t.test('a series that never varied: another value is as unlikely as can be, and 
 t.test('a long stream in pieces, with a snapshot in its middle and beside another series, gives the same', async t => {
   const mixed = noise(1500, 15).flatMap((x, i): Given[] => [[i * 60, 'a/x', x + (i > 700 ? 5 : 0)], [i * 60, 'b/x', Math.abs(x)]])
   const alone = through(anomaly(), mixed.filter(r => r[1] === 'a/x'))
-  let b = bench(anomaly())
-  const got: Got[] = []
-  for (let i = 0, size = 1; i < mixed.length; i += size, size = size * 3 % 101) {
-    got.push(...b.give(mixed.slice(i, i + size)))
-    const saved = structuredClone(b.stage.save())
-    b = bench(anomaly(), { table: b.table })
-    b.stage.load(saved)
-  }
-  t.strictSame(got.filter(r => r.series === 'a/x'), alone)
+  t.strictSame(inPieces(() => anomaly(), mixed).filter(r => r.series === 'a/x'), alone)
 })

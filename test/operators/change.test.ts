@@ -1,7 +1,7 @@
 import t from 'tap'
 import { key, normal } from '../../models/random.ts'
 import { change } from '../../operators/change.ts'
-import { bench, each, through, type Given, type Got } from './table.ts'
+import { each, inPieces, through, type Given, type Got } from './table.ts'
 
 type Options = NonNullable<Parameters<typeof change>[0]>
 const methods = ['cusum', 'page_hinkley', 'adwin', 'kswin'] as const
@@ -80,15 +80,7 @@ t.test('a long stream in pieces, with a snapshot between them and beside another
     const options = { method, samples: 50, runLength: 1000 }
     const mixed = noise(900, 14).flatMap((x, i): Given[] => [[i * 60, 'a/x', x + (i > 500 ? 5 : 0)], [i * 60, 'b/x', Math.abs(x)]])
     const alone = through(change(options), mixed.filter(r => r[1] === 'a/x'))
-    let b = bench(change(options))
-    const got: Got[] = []
-    for (let i = 0, size = 1; i < mixed.length; i += size, size = size * 3 % 101) {
-      got.push(...b.give(mixed.slice(i, i + size)))
-      const saved = structuredClone(b.stage.save())
-      b = bench(change(options), { table: b.table })
-      b.stage.load(saved)
-    }
-    t.strictSame(got.filter(r => r.series === 'a/x'), alone, method)
+    t.strictSame(inPieces(() => change(options), mixed).filter(r => r.series === 'a/x'), alone, method)
     t.ok(changes(alone).length >= 1, method)
   }
 })

@@ -2,7 +2,7 @@ import t from 'tap'
 import { inWords, aspects } from '../../models/comparison.ts'
 import { key, normal, uniform } from '../../models/random.ts'
 import { drift } from '../../operators/drift.ts'
-import { bench, each, through, type Given, type Got } from './table.ts'
+import { each, inPieces, through, type Given, type Got } from './table.ts'
 
 type Options = Parameters<typeof drift>[0]
 const noise = (n: number, seed: number) => Array.from({ length: n }, (_, i) => 50 + 2 * normal(key(seed), i))
@@ -94,15 +94,7 @@ t.test('a long stream in pieces, with a snapshot between them and beside another
   const options = { reference: 100, current: 50 }
   const mixed = noise(1200, 19).flatMap((x, i): Given[] => [[i * 60, 'a/x', x + (i > 500 ? 5 : 0)], [i * 60, 'b/x', Math.abs(x)]])
   const alone = through(drift(options), mixed.filter(r => r[1] === 'a/x'))
-  let b = bench(drift(options))
-  const got: Got[] = []
-  for (let i = 0, size = 1; i < mixed.length; i += size, size = size * 3 % 101) {
-    got.push(...b.give(mixed.slice(i, i + size)))
-    const saved = structuredClone(b.stage.save())
-    b = bench(drift(options), { table: b.table })
-    b.stage.load(saved)
-  }
-  t.strictSame(got.filter(r => r.series === 'a/x'), alone)
+  t.strictSame(inPieces(() => drift(options), mixed).filter(r => r.series === 'a/x'), alone)
   t.equal(alone.filter(r => r.drift === 1).length, 1)
 })
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { key, normal, uniform } from '../../models/random.ts'
 import { forecast } from '../../operators/forecast.ts'
-import { bench, each, through, type Given, type Got } from './table.ts'
+import { each, inPieces, through, type Given, type Got } from './table.ts'
 
 const day = [0, 1, 3, 7, 9, 8, 5, 2]
 const short = { every: '1s', seasons: ['8s'] }
@@ -110,15 +110,7 @@ t.test('a long stream in pieces, with a snapshot in its middle and beside anothe
   const step = () => forecast({ ...short, horizons: [1, 6] })
   const mixed = seasonal(700, 11).flatMap((x, i): Given[] => [[i, 'a/x', x], [i, 'b/x', x * x - 500]])
   const alone = through(step(), mixed.filter(r => r[1] === 'a/x'))
-  let b = bench(step())
-  const got: Got[] = []
-  for (let i = 0, size = 1; i < mixed.length; i += size, size = size * 3 % 101) {
-    got.push(...b.give(mixed.slice(i, i + size)))
-    const saved = structuredClone(b.stage.save())
-    b = bench(step(), { table: b.table })
-    b.stage.load(saved)
-  }
-  t.strictSame(got.filter(r => r.series === 'a/x'), alone)
+  t.strictSame(inPieces(step, mixed).filter(r => r.series === 'a/x'), alone)
 })
 
 t.test('says what is wrong with its options', async t => {

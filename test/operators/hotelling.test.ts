@@ -4,7 +4,7 @@ import { hotelling } from '../../operators/hotelling.ts'
 import { tumbling } from '../../operators/tumbling.ts'
 import { chain } from '../laws/chain.ts'
 import { normal } from '../models/random.ts'
-import { bench, through, type Given, type Got } from './table.ts'
+import { bench, inPieces, through, type Given } from './table.ts'
 
 const columns = ['load_last', 'flow_last', 'temp_last'] as const
 type Options = Partial<Parameters<typeof hotelling>[0]>
@@ -63,16 +63,9 @@ t.test('a long stream in pieces, with a snapshot between any two and beside anot
   const flip = (metric: string, i: number, x: number) => metric === 'flow' && i >= 350 && i < 355 ? x + 300 : x
   const given = [...plant(400, 6, flip), ...plant(400, 7, flip, 'fan')].sort((a, b) => a[0] - b[0])
   const alone = through(steps({ per: '20000s' }), given.filter(r => r[1].startsWith('pump')))
-  let b = bench(steps({ per: '20000s' }))
-  const got: Got[] = []
-  for (let i = 0, size = 1; i < given.length; i += size, size = size * 3 % 101) {
-    got.push(...b.give(given.slice(i, i + size)))
-    const saved = structuredClone(b.stage.save())
-    b = bench(steps({ per: '20000s' }), { table: b.table })
-    b.stage.load(saved)
-  }
-  t.strictSame(got.filter(r => r.series === 'pump/all'), alone.slice(0, got.filter(r => r.series === 'pump/all').length))
-  t.ok(got.filter(r => r.series === 'pump/all').some(r => r.hotelling_alarm === 1))
+  const got = inPieces(() => steps({ per: '20000s' }), given).filter(r => r.series === 'pump/all')
+  t.strictSame(got, alone.slice(0, got.length))
+  t.ok(got.some(r => r.hotelling_alarm === 1))
 })
 
 t.test('refuses what cannot be', async t => {

@@ -53,5 +53,18 @@ export function through (operator: Operator, readings: readonly Given[], options
   return [...b.give(readings), ...b.end()]
 }
 
+/** The same in pieces of 1, 3, 9, ... readings, each by a new step from the snapshot of the one before. */
+export function inPieces (make: () => Operator, readings: readonly Given[]): Got[] {
+  let b = bench(make())
+  const got: Got[] = []
+  for (let i = 0, size = 1; i < readings.length; i += size, size = size * 3 % 101) {
+    got.push(...b.give(readings.slice(i, i + size)))
+    const saved = structuredClone(b.stage.save())
+    b = bench(make(), { table: b.table })
+    b.stage.load(saved)
+  }
+  return got
+}
+
 /** One series sampled every second from 0 s on. */
 export const each = (values: readonly number[], series = 'pump/temp'): Given[] => values.map((value, i) => [i, series, value])

@@ -1,0 +1,20 @@
+/**
+ * What goes on is no news: evidence counts again when it exceeds the last that counted by REPEAT, a bar that halves in 100
+ * readings. Beyond what chance gives within the memory of a tail, readings belong to one event and teach the tails a tenth
+ * (declustering, Davison and Smith 1990). Evidence is -log10 p; `bar` is what the reading before has left, 0 at first.
+ */
+import { MEMORY } from './tail.ts'
+
+const REPEAT = 1.2, FADE = 2 ** (-1 / 100)
+const EVENT = Math.log10(MEMORY) + 1, IN_EVENT = 0.1
+
+export const isNews = (bar: number, evidence: number): boolean => evidence > bar * FADE
+
+/** Whether evidence that chance gives rarely enough, at least `limit`, is told: as news, or as the first of its event that is so unlikely. */
+export const isTold = (bar: number, evidence: number, news: boolean, limit: number): boolean => evidence >= limit && (news || bar * FADE / REPEAT < limit)
+
+/** The bar that a reading leaves. */
+export const barAfter = (bar: number, evidence: number, news: boolean): number => news ? evidence * REPEAT : bar * FADE
+
+/** What a reading counts when the tails learn it. */
+export const weightAt = (bar: number): number => bar * FADE > EVENT ? IN_EVENT : 1
