@@ -6,10 +6,17 @@ import { isoMicros } from './iso.ts'
 import type { Message } from './listener.ts'
 import type { Logger } from './log.ts'
 import type { SeriesName } from './series.ts'
+import type { Position } from './source.ts'
 import type { Letter } from './store.ts'
 
 /** One message that is to be read once more. `key` is what it is known by: the same key twice is one request. */
-export interface Request { readonly file: string, readonly key: string, readonly message: Message }
+interface Request { readonly file: string, readonly key: string, readonly message: Message }
+
+interface Taker {
+  readonly append: (message: Message) => Position | undefined
+  readonly flush: () => Promise<void>
+  readonly confirm: (client: string) => void
+}
 
 const FOLDER = 'requeue'
 /** Letters that are one reading, not a message as it came. */
@@ -46,6 +53,20 @@ export async function leaveRequests (folder: string, letters: readonly Letter[])
 /** Does it stand for a message as it came, of which other readings may be rows? */
 export const isMessage = ({ reason }: Letter): boolean => !READINGS.includes(reason)
 
+/**
+ * Takes up what was left: `append` gives the position of a message in the log, undefined when there is no room, `flush` resolves when it is durable. In
+ * the log once each, however often this is cut short: a request counts as a sender that sends again until it is confirmed.
+ */
+export async function takeUp (fs: FileSystem, folder: string, log: Pick<Logger, 'error'>, { append, flush, confirm }: Taker): Promise<void> {
+  for (const { file, key, message } of await readRequests(fs, folder, log)) {
+    const client = `requeue:${key}`
+    if (append({ ...message, sender: { client, packet: 0, again: true } }) === undefined) return
+    await flush()
+    await fs.unlink(file)
+    confirm(client)
+  }
+}
+
 /** What was left. A file that is no request is renamed, so that it is in nobody's way. */
 export async function readRequests (fs: FileSystem, folder: string, log: Pick<Logger, 'error'>): Promise<Request[]> {
   const from = join(folder, FOLDER), requests: Request[] = []
@@ -62,8 +83,6 @@ export async function readRequests (fs: FileSystem, folder: string, log: Pick<Lo
   }
   return requests
 }
-
-export const doneWith = (fs: FileSystem, { file }: Request): Promise<void> => fs.unlink(file)
 
 const digest = (reading: object | undefined): string => createHash('sha256').update(JSON.stringify(reading)).digest('hex').slice(0, 32)
 
