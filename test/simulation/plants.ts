@@ -67,6 +67,11 @@ export const plants: readonly Plant[] = [
     void this.options.store.settle(entry, { state: 'delivered' }).catch(() => {})
     return before.call(this, entry)
   }) },
-  { name: 'a start says that everybody was listening', quick: true, plant: () => instead(Watermarks, 'listen', () => () => {}) },
+  { name: 'a start says that everybody was listening', quick: true, plant: () => instead(Watermarks, 'listen', before => function (...args) {
+    const { heard } = this.memory.held, was = heard.slice()
+    const batch = before.apply(this, args)
+    this.memory.held.heard.set(was)
+    return batch
+  }) },
   { name: 'a process writes on after it was overtaken', plant: () => instead(Wal, 'guard', () => () => {}) }
 ]
