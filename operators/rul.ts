@@ -1,9 +1,9 @@
 import { defineOperator, Duration, Type } from '#engine'
 import { quantile } from '../models/first-passage.ts'
 import * as wiener from '../models/wiener.ts'
+import { LARGEST } from './shared/largest.ts'
 
 const SECOND = 1000
-const LARGEST = 1e100                // of values: squares stay finite
 const CLEAR = 1.96                   // standard errors: 95 % of drifts that are none stay below, of both signs
 const NARROWEST = 1e-6               // square of the least relative spread of the time to the threshold
 
