@@ -17,7 +17,7 @@ const CONSISTENT = 1 / 0.9950073     // E[min(z^2, 9)] of a normal z
 const LIMIT = 1000
 
 /** One series: `n` pairs of a reading and the one before it, `last` the newest reading; means, squares and products of the pairs; the first readings. */
-export const residuals: Readonly<Record<'n' | 'last' | string, number>> = { n: 0, last: NaN, before: 0, mean: 0, befores: 0, products: 0, squares: 0, ...numbered('first', KEPT) }
+export const residuals = { n: 0, last: NaN, before: 0, mean: 0, befores: 0, products: 0, squares: 0, ...numbered('first', KEPT) }
 const N = 0, LAST = 1, BEFORE = 2, MEAN = 3, BEFORES = 4, PRODUCTS = 5, SQUARES = 6, FIRST = 7
 
 /** Takes in a finite value; its residual, within +-1000, is known from the fourth pair on, else 0. */
