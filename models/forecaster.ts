@@ -33,6 +33,7 @@ const LEAST = 100                    // steps that errors and weights of experts
 const PARTS = 24                     // of a season, at most: hours of a day
 const LONGER = 6                     // times that, what is learned by the autoregression goes back
 const FEW = 10, STAYS = 3
+// Steps so far, the newest and the first of them, the first value; values outside in a row; first values kept and whether some are tamed; these.
 const N = 0, NEWEST = 1, BEGAN = 2, FIRST = 3, OUT = 4, KEPT = 5, TAMED = 6, STEPS = 7, VALUES = STEPS + FEW, OWN = VALUES + FEW
 const TARGET = 0, COMBINED = 1, GIVEN = 2, HALF = 3, EXPERTS = 4       // of a forecast that waits for its step
 
@@ -99,7 +100,7 @@ export class Forecaster {
   next (m: Float64Array, at: number, step: number, value: number): boolean {
     const kept = m[at + KEPT]
     if (kept > 0 && step <= m[at + NEWEST]) return false
-    if (kept === FEW) this.go(m, at, step, value, this.believed(m, at, value))
+    if (kept === FEW) this.go(m, at, step, value, true)
     else {
       m[at + STEPS + kept] = step
       m[at + VALUES + kept] = value
@@ -112,11 +113,11 @@ export class Forecaster {
   /** Learns the first values anew, where some of them are wild or were until now. */
   private again (m: Float64Array, at: number, step: number, value: number): void {
     const kept = m[at + KEPT], given = m.subarray(at + VALUES, at + VALUES + kept), values = tamed(given), wild = values.some((x, i) => x !== given[i])
-    if (!wild && m[at + TAMED] === 0) return this.go(m, at, step, value, value)
+    if (!wild && m[at + TAMED] === 0) return this.go(m, at, step, value, false)
     m.set(this.begin.subarray(0, KEPT), at)
     m.set(this.begin.subarray(OWN), at + OWN)
     m[at + TAMED] = wild ? 1 : 0
-    values.forEach((x, i) => { this.go(m, at, m[at + STEPS + i], x, x) })
+    values.forEach((x, i) => { this.go(m, at, m[at + STEPS + i], x, false) })
   }
 
   private believed (m: Float64Array, at: number, value: number): number {
@@ -126,15 +127,16 @@ export class Forecaster {
     return value
   }
 
-  private go (m: Float64Array, at: number, step: number, value: number, believed: number): void {
+  private go (m: Float64Array, at: number, step: number, value: number, judged: boolean): void {
     if (m[at + N] > 0) {
       const gap = step - m[at + NEWEST], longest = this.seasons.at(-1)!
-      this.score(m, at, step, value, believed)
       for (let missing = gap <= 2 * longest ? gap : longest + gap % longest; missing > 1; missing--) this.pass(m, at)
     } else {
       m[at + BEGAN] = step
-      m[at + FIRST] = believed
+      m[at + FIRST] = value
     }
+    const believed = judged ? this.believed(m, at, value) : value
+    this.score(m, at, step, value, believed)
     this.learn(m, at, believed)
     m[at + NEWEST] = step
     this.forecast(m, at, step)
