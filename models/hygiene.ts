@@ -243,10 +243,11 @@ export class Hygiene {
   private touches (m: Float64Array, at: number, chain: number, value: number, change: number, sign: number): void {
     const beyond = sign * (value - m[at])
     if (beyond > 0 || m[at + 2] >= PATIENCE) return this.renew(m, at, value)
-    if (++m[at + 3] > WINDOW) m[at + 1] = m[at + 3] = 0
+    const held = beyond === 0 && change === 0
+    if (++m[at + 3] > WINDOW && !held) m[at + 1] = m[at + 3] = 0      // nothing is forgotten of a value that is held
     m[at + 2] = beyond === 0 ? 0 : m[at + 2] + 1
     if (beyond < 0) return
-    if (change === 0) return this.held(chains.unlikely(m, chain, m[at + 1]), sign * m[at + 1])
+    if (held) return this.held(chains.unlikely(m, chain, m[at + 1]), sign * m[at + 1])
     const evidence = Math.min(chains.unlikely(m, chain, ++m[at + 1]), ALL)
     if (evidence > this.evidence[CLIPPING]) {
       this.evidence[CLIPPING] = evidence
