@@ -71,6 +71,7 @@ t.test('clock: time that jumps back, and its return; a straggler is none', async
   const back = through(hygiene(), times(i => i >= 5100 && i < 5400 ? -90 : 0))
   t.strictSame(after(back), [[101, 'clock'], [400, 'clock']])
   t.strictSame([back[5101].hygiene_size, back[5400].hygiene_size], [-90_000, 90_000])
+  t.strictSame([back[5101].hygiene_gap, back[5400].hygiene_gap], [0, 0], 'and no gap')
   t.strictSame(after(through(hygiene(), times(i => i === 5100 || i === 5300 ? -90 : 0))), [])
 })
 
