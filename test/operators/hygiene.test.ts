@@ -25,6 +25,13 @@ t.test('of healthy noise nothing is said: 6 series of 20,000 readings, at one fa
   t.ok(alarms.length <= 4, `${alarms.length}: ${alarms.map(a => a[1]).join()}`)
 })
 
+t.test('what is said is what chance gives as often as the budget allows, its eight checks together', async t => {
+  const limit = -Math.log10(2 * 1 / 500 / 8), out = rows(noise(6000, 9).map((x, i) => i % 37 < i / 500 ? 50 : x), { alarms: 2, per: '500s' }).slice(200)
+  const largest = (r: Got) => Math.max(...checks.map(check => r[`hygiene_${check}`] as number)), wide = 0.3
+  t.ok(out.every(r => (said(r) !== undefined) === (largest(r) >= limit)))
+  t.ok([-wide, 0].every(from => out.some(r => largest(r) >= limit + from && largest(r) < limit + from + wide)), 'some near to it on either side')
+})
+
 t.test('stuck: a value that comes again and again, until another comes', async t => {
   const out = rows([...healthy, ...Array.from({ length: 30 }, () => 50.5), ...noise(50, 3)])
   const found = after(out)
