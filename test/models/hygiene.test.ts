@@ -34,7 +34,7 @@ t.test('the unit of a value and where its zero is make no difference', async t =
   fc.assert(fc.property(streams, fc.integer({ min: -9, max: 9 }), fc.integer({ min: -1000, max: 1000 }), (stream, exponent, shift) => {
     const scale = 2 ** exponent, plain = run(stream), moved = run(stream.map(([time, x]) => [time, scale * (x + shift)]))
     plain.forEach(({ evidence, code }, i) => {
-      if (others(evidence).some((e, k) => e !== others(moved[i].evidence)[k])) throw new Error(`reading ${i}: ${evidence}, ${moved[i].evidence}`)
+      if (others(evidence).some((e, k) => e !== others(moved[i].evidence)[k])) throw new Error(`reading ${i}: ${evidence.join()}; ${moved[i].evidence.join()}`)
       if (code > 0) said++
     })
   }), { numRuns: 25, seed: 1 })
@@ -47,7 +47,7 @@ t.test('upside down it is the same, with sizes of the other sign', async t => {
     const plain = run(stream), turned = run(stream.map(([time, x]) => [time, -x]))
     plain.forEach(({ evidence, sizes, code }, i) => {
       found.add(code)
-      if (others(evidence).some((e, k) => e !== others(turned[i].evidence)[k])) throw new Error(`reading ${i}: ${evidence}, ${turned[i].evidence}`)
+      if (others(evidence).some((e, k) => e !== others(turned[i].evidence)[k])) throw new Error(`reading ${i}: ${evidence.join()}; ${turned[i].evidence.join()}`)
       checks.forEach((check, k) => { if (k !== UNIT && sizes[k] + (signed.has(check) ? 1 : -1) * turned[i].sizes[k] !== 0) throw new Error(`size of ${check} at reading ${i}: ${sizes[k]}, ${turned[i].sizes[k]}`) })
     })
   }), { numRuns: 25, seed: 2 })
