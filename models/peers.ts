@@ -56,21 +56,27 @@ export class Peers {
 
   /** How much it has learned: first for `span`, then some blocks. 0 to 1. */
   learned (devices: Float64Array, d: number, series: Float64Array, s: number, span: number): number {
+    return (this.cycle(devices, d, span) + Math.min(series[s + BLOCKS] / tails.FIRST, 1)) / 2
+  }
+
+  /** How much of `span` has been learned of the device, 0 to 1. */
+  private cycle (devices: Float64Array, d: number, span: number): number {
     const share = (devices[d + LEARNED] - devices[d + FIRST]) / span
-    return ((share > 0 ? Math.min(share, 1) : 0) + Math.min(series[s + BLOCKS] / tails.FIRST, 1)) / 2
+    return share > 0 ? Math.min(share, 1) : 0
   }
 
   private join (devices: Float64Array, d: number, series: Float64Array, s: number): void {
     series[s + PLACE] = devices[d + COUNT]++
     if (devices[d + N] > 0 && series[s + PLACE] < WIDTH) {      // begins anew with it
-      devices[d + N] = 0
+      devices[d + N] = devices[d + SOLVED] = 0
+      devices[d + FIRST] = NaN
       devices.fill(0, d + MEANS, d + PRECISIONS + WIDTH * WIDTH)
     }
   }
 
   private judge (devices: Float64Array, d: number, series: Float64Array, s: number, place: number, count: number, span: number, limit: number): boolean {
     const row = d + PRECISIONS + place * WIDTH, own = devices[row + place]
-    if (!(own > 0) || this.learned(devices, d, series, s, span) < 0.5) return false
+    if (!(own > 0) || this.cycle(devices, d, span) < 1) return false
     let sum = 0
     for (let k = 0; k < count; k++) sum += devices[row + k] * (devices[d + VALUES + k] - devices[d + MEANS + k])
     this.expected = devices[d + VALUES + place] - sum / own

@@ -111,15 +111,16 @@ t.test('means and covariances learn one set at a time; not in an excursion, unle
   t.equal(learned(again + day + 100, again + day + 1100), 1000, 'which has lasted for a day')
 })
 
-t.test('with a metric that is new it begins anew', async t => {
-  const from = LEARNT + 500, learned: number[] = [], two: number[] = []
-  run(from + 2000, i => coupled(i).slice(0, i < from ? 2 : 3), (i, k, { expected }, judged, n) => {
-    if (judged && i < from) two[i] = expected
-    if (judged && i > from) t.fail(`reading ${i} of ${k}`)
+t.test('with a metric that is new it begins anew, and learns for as long as at first', async t => {
+  const from = LEARNT + 500, day = DAY / EVERY, learned: number[] = [], judged: number[][] = [[], [], []]
+  run(from + day + 200, i => coupled(i).slice(0, i < from ? 2 : 3), (i, k, _, is, n) => {
+    if (is) judged[k].push(i)
     if (k === 2) learned[i - from] = n
   })
-  t.ok(Object.keys(two).length > 400)
-  t.strictSame(learned, Array.from({ length: 2000 }, (_, i) => i + 1))
+  const gaps = judged.map(of => of.flatMap((i, j) => j > 0 && i > of[j - 1] + 1 ? [[of[j - 1] - from, i - from]] : []))
+  t.strictSame(gaps, [[[0, day + 1]], [[0, day + 1]], []])
+  t.strictSame(judged[2], [], 'the new one has no tail yet')
+  t.strictSame(learned, Array.from({ length: day + 200 }, (_, i) => i))
 })
 
 t.test('means go back a week of the time of the readings', async t => {
