@@ -149,6 +149,13 @@ t.test('gap: each is told once, in a row that has nothing but the gap', async t 
   }
 })
 
+t.test('gap: one that was told is over with the next reading; another is said again, also when only the next reading shows it', async t => {
+  const out = through(hygiene(), merged(every(0, 60_000, 'pump/temp'), every(65_000, 70_000, 'pump/temp'), every(0, 50_000, 'pump/flow'), every(55_000, 60_000, 'pump/flow'), every(65_000, 70_000, 'pump/flow')))
+  const [first, ...others] = out.filter(r => said(r) !== undefined)
+  t.ok(first.series === 'pump/flow' && first.at < 50_200 && said(first) === 'gap')
+  t.strictSame(others.map(r => [r.at, said(r)]), [[65_000, 'gap'], [65_000, 'gap']])
+})
+
 t.test('gap: its row has the position and the progress of the record that found it', async t => {
   const b = bench(hygiene())
   b.give(merged(every(0, 50_000, 'pump/temp'), every(0, 50_000, 'pump/flow')))
