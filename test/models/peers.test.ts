@@ -6,11 +6,11 @@ import * as tails from '../../models/tail.ts'
 const DAY = 86_400_000, EVERY = 10_000, WITHIN = 60_000
 
 /** Sets of values, one each ten seconds, through one device; calls `see` with each reading. */
-function run (sets: number, valuesOf: (i: number) => readonly number[], see: (i: number, k: number, model: Peers, judged: boolean, learned: number) => void, limit = 3.5): void {
+function run (sets: number, valuesOf: (i: number) => readonly number[], see: (i: number, k: number, model: Peers, judged: boolean, learned: number) => void, limit = 3.5, span = DAY): void {
   const model = new Peers(), count = WIDTH + 1, width = Object.keys(peer).length
   const d = Float64Array.from(Object.values(device)), s = new Float64Array(count * width)
   for (let k = 0; k < count; k++) s.set(Object.values(peer), k * width)
-  for (let i = 0; i < sets; i++) valuesOf(i).forEach((x, k) => { see(i, k, model, model.take(d, 0, s, k * width, x, i * EVERY, WITHIN, limit, DAY), d[N]) })
+  for (let i = 0; i < sets; i++) valuesOf(i).forEach((x, k) => { see(i, k, model, model.take(d, 0, s, k * width, x, i * EVERY, WITHIN, limit, span), d[N]) })
 }
 const coupled = (i: number, offset = 0) => {
   const load = Math.sin(2 * Math.PI * i * EVERY / DAY) + 0.3 * Math.sin(i / 100)
@@ -121,6 +121,13 @@ t.test('with a metric that is new it begins anew, and learns for as long as at f
   t.strictSame(gaps, [[[0, day + 1]], [[0, day + 1]], []])
   t.strictSame(judged[2], [], 'the new one has no tail yet')
   t.strictSame(learned, Array.from({ length: day + 200 }, (_, i) => i))
+})
+
+t.test('however short it learns, nothing is judged by how metrics went together before there was another', async t => {
+  const from = 4000, judged: number[] = []
+  run(from + 200, i => coupled(i).slice(0, i < from ? 2 : 3), (i, k, _, is) => { if (is && k === 0) judged.push(i - from) }, 3.5, 1)
+  const next = judged.find(i => i > 0)!
+  t.ok(judged.includes(-1) && next > 60 && next < 70 && judged.at(-1) === 199, `${next}`)
 })
 
 t.test('means go back a week of the time of the readings', async t => {
