@@ -82,7 +82,7 @@ export const jetstream = defineSource({
           const stop = new AbortController()
           const said = new Set<string>()
           let read: Position | undefined = from        // of the last message read
-          let begun = before !== undefined             // what went before the first run is not missing
+          let begun = before !== undefined || (from ?? 0) > 0      // what went before the first run is not missing
           let reached = before?.committed ?? 0         // what the stream must have
           let pushed: Position | undefined             // of the last one put into the intake
           let puller: Puller | undefined

@@ -50,7 +50,7 @@ export interface Outcome extends Verdict, Ledger {
   readonly recovered: readonly number[]        // to the first new commit
 }
 
-const SETTLED = 2000, PATIENCE = 20_000        // ms without a change until no more is expected: when all rows are there, when not
+const SETTLED = 2000, PATIENCE = 60_000        // ms without a change until no more is expected: when all rows are there, when not
 
 /**
  * What a fault needs around it: a database, a source, a publisher with its ledger, the archive of the log, and lives of the engine.
