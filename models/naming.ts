@@ -8,7 +8,7 @@
  *   shift     the event began with an unusual change, or with a level that does not fit
  *   drift     it began without: the metric left the others of its device, or its season, slowly
  *
- * 80 bytes per series.
+ * 96 bytes per series.
  */
 export const kinds = ['stuck', 'spike', 'drift', 'shift', 'dropout', 'clock', 'noise', 'clip', 'unit'] as const
 export type Kind = typeof kinds[number]
