@@ -19,11 +19,14 @@ export function keepFirst (m: Float64Array, at: number, n: number, x: Float64Arr
   m.set(x, at + (n - 1) * d)
   if (n < KEPT) return false
   for (let j = 0; j < d; j++) {
-    const values = tamed(Float64Array.from({ length: KEPT }, (_, r) => m[at + r * d + j]))
+    const values = firstOf(m, at, j, d)
     for (let r = 0; r < KEPT; r++) m[at + r * d + j] = values[r]
   }
   return true
 }
+
+/** Number j of each of the first rows, without what is wild. */
+export const firstOf = (m: Float64Array, at: number, j: number, d: number): Float64Array => tamed(Float64Array.from({ length: KEPT }, (_, r) => m[at + r * d + j]))
 
 /** What number j counts as, when it is so far off its mean. `off` may be drawn to the mean already. */
 export function pull (m: Float64Array, at: number, j: number, off: number, mean: number, variance: number): number {
