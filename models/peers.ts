@@ -40,7 +40,7 @@ export const device: Readonly<Record<string, number>> = {
   ...numbered('covariance', WIDTH * WIDTH), ...numbered('precision', WIDTH * WIDTH), ...firstRows(WIDTH)
 }
 /** One series: its place among the metrics of its device, the mean of its last residuals; readings in this block and the largest of them, the peak of this excursion, blocks before, and their tail. */
-export const peer: Readonly<Record<string, number>> = { place: -1, mean: 0, readings: 0, largest: 0, peak: 0, blocks: 0, ...prefixed('tail', tails.tail) }
+export const peer: Readonly<Record<string, number>> = { place: -1, mean: 0, readings: 0, largest: 0, peak: 0, blocks: 0, ...prefixed('tail', tails.unheard) }
 const PLACE = 0, MEAN = 1, READINGS = 2, LARGEST = 3, PEAK = 4, BLOCKS = 5, TAIL = 6
 
 /** Works on the memory of one device and one of its series, at `d` in devices and `s` in series. */
@@ -58,7 +58,7 @@ export class Peers {
     if (devices[d + LEARNED] - devices[d + TIMES + place] > DAY) this.forget(devices, d, place)
     devices[d + VALUES + place] = value
     devices[d + TIMES + place] = time
-    devices[d + FRESH] |= 1 << place
+    if (time !== devices[d + LEARNED]) devices[d + FRESH] |= 1 << place      // else it came behind a set that was learned without it
     let there = 0
     for (let k = 0; k < count; k++) if (Math.abs(time - devices[d + TIMES + k]) <= within) there |= 1 << k
     if (there === 1 << place) return false
@@ -81,7 +81,6 @@ export class Peers {
 
   private join (devices: Float64Array, d: number, series: Float64Array, s: number): void {
     series[s + PLACE] = devices[d + COUNT]++
-    series[s + TAIL] = Infinity
   }
 
   /** A metric begins anew. */
@@ -121,14 +120,13 @@ export class Peers {
   private block (series: Float64Array, s: number, size: number, limit: number): void {
     if (size > series[s + LARGEST]) series[s + LARGEST] = size
     if (++series[s + READINGS] < BLOCK) return
-    const n = ++series[s + BLOCKS], largest = series[s + LARGEST], gain = n < tails.MEMORY ? 1 / n : 1 / tails.MEMORY
+    const n = ++series[s + BLOCKS], largest = series[s + LARGEST]
     series[s + READINGS] = series[s + LARGEST] = 0
-    if (n <= tails.FIRST) return tails.begin(series, s + TAIL, largest, n)
-    if (largest > tails.threshold(series, s + TAIL)) return void (series[s + PEAK] = Math.max(series[s + PEAK], largest))
+    if (n > tails.FIRST && largest > tails.threshold(series, s + TAIL)) return void (series[s + PEAK] = Math.max(series[s + PEAK], largest))
     const peak = series[s + PEAK]
     series[s + PEAK] = 0
-    if (peak > 0) tails.learn(series, s + TAIL, peak, gain, tails.unlikely(series, s + TAIL, peak) >= limit ? 0.1 : 1, tails.EXCESSES)
-    tails.learn(series, s + TAIL, largest, gain, 1, tails.EXCESSES)
+    if (peak > 0) tails.take(series, s + TAIL, peak, n, tails.unlikely(series, s + TAIL, peak) >= limit ? 0.1 : 1)
+    tails.take(series, s + TAIL, largest, n, 1)
   }
 
   private muted (devices: Float64Array, d: number, time: number): boolean {
