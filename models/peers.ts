@@ -8,8 +8,15 @@
  *
  * An excursion of several blocks teaches its peak, when it is over (declustering, Davison and Smith 1990): so a slow drift does not
  * make itself usual. Means and covariances go back a week of event time, and learn when each metric has a new value, but not during
- * an excursion, unless that has lasted for a day: then it is usual. Up to WIDTH metrics of a device. 1.3 KB per device,
- * 88 bytes per series.
+ * an excursion, unless that has lasted for a day: then it is usual.
+ *
+ * A metric that is wrong makes the others disagree too, as they are predicted from it. So of each metric is also told how far the
+ * others disagree among themselves when it is left out: removing variable k from a normal vector changes the standardised residual
+ * of j from u_j to (u_j - c_jk u_k) / sqrt(1 - c_jk^2), c being the standardised precision matrix. The largest of these, in units
+ * of its own usual size (from the running covariance of u), has a tail likewise. One wrong sensor leaves it what it was, whatever
+ * that sensor says; two that are wrong do not.
+ *
+ * Up to WIDTH metrics of a device. 2.5 KB per device, 136 bytes per series.
  */
 import { numbered, prefixed } from './fields.ts'
 import * as tails from './tail.ts'
@@ -23,18 +30,22 @@ const RIDGE = 1e-6                   // of the variance, so that two metrics tha
 const own = { count: 0, n: 0, first: NaN, learned: NaN, fresh: 0, solved: 0, mute: 0, since: NaN }
 const COUNT = 0, N = 1, FIRST = 2, LEARNED = 3, FRESH = 4, SOLVED = 5, MUTED = 6, SINCE = 7
 const VALUES = 8, TIMES = VALUES + WIDTH, MEANS = TIMES + WIDTH, COVARIANCES = MEANS + WIDTH, PRECISIONS = COVARIANCES + WIDTH * WIDTH
+const RESIDUALS = PRECISIONS + WIDTH * WIDTH, SMOOTH = RESIDUALS + WIDTH, SLOW = SMOOTH + WIDTH, TOGETHER = SLOW + WIDTH, SPREADS = TOGETHER + WIDTH * WIDTH, SETS = SPREADS + WIDTH * WIDTH
 
-/** One device: how many metrics, sets of values learned; times of the first and the last; a bit for each metric with a new value; then the matrices. */
-export const device: Readonly<Record<string, number>> = { ...own, ...numbered('value', WIDTH, NaN), ...numbered('time', WIDTH, NaN), ...numbered('mean', WIDTH), ...numbered('covariance', WIDTH * WIDTH), ...numbered('precision', WIDTH * WIDTH) }
-/** One series: its place among the metrics of its device, the mean of its last residuals; readings in this block and the largest of them, the peak of this excursion, blocks before, and their tail. */
-export const peer: Readonly<Record<string, number>> = { place: -1, mean: 0, readings: 0, largest: 0, peak: 0, blocks: 0, ...prefixed('tail', tails.tail) }
-const PLACE = 0, MEAN = 1, READINGS = 2, LARGEST = 3, PEAK = 4, BLOCKS = 5, TAIL = 6
+/** One device: how many metrics, sets of values learned; times of the first and the last; a bit for each metric with a new value; then the matrices; the means of the last FAST residuals, standardised; means of the last BLOCK values, their residuals, how these means and these residuals vary together, and how many sets there were. */
+export const device: Readonly<Record<string, number>> = { ...own, ...numbered('value', WIDTH, NaN), ...numbered('time', WIDTH, NaN), ...numbered('mean', WIDTH), ...numbered('covariance', WIDTH * WIDTH), ...numbered('precision', WIDTH * WIDTH), ...numbered('residual', WIDTH), ...numbered('smooth', WIDTH), ...numbered('slow', WIDTH), ...numbered('together', WIDTH * WIDTH), ...numbered('spread', WIDTH * WIDTH), sets: 0 }
+const maxima = { largest: 0, peak: 0, ...tails.tail }
+/** One series: its place among the metrics of its device; readings in this block, blocks before; then of its own disagreement and of the others without it the largest in this block, the peak of this excursion, and the tail. */
+export const peer: Readonly<Record<string, number>> = { place: -1, readings: 0, blocks: 0, ...prefixed('own', maxima), ...prefixed('rest', maxima) }
+const PLACE = 0, READINGS = 1, BLOCKS = 2, OWN = 3, REST = OWN + Object.keys(maxima).length
+const LARGEST = 0, PEAK = 1, TAIL = 2
 
 /** Works on the memory of one device and one of its series, at `d` in devices and `s` in series. */
 export class Peers {
   evidence = 0                       // -log10 of the probability that a healthy metric disagrees so much within BLOCK readings
   expected = NaN                     // by the others
   deviation = NaN                    // of the value from that, in its usual size; a mean of ten
+  rest = NaN                         // as `evidence`, of the others among themselves without it; NaN when fewer than two are left
 
   /** Judges a finite value and learns it. False when it cannot be judged: too many metrics, or others without a value in `within`. `limit`: the evidence from which on nothing is learned. */
   take (devices: Float64Array, d: number, series: Float64Array, s: number, value: number, time: number, within: number, limit: number, span: number): boolean {
@@ -49,8 +60,9 @@ export class Peers {
     let complete = count > 1
     for (let k = 0; k < count; k++) if (!(Math.abs(time - devices[d + TIMES + k]) <= within)) complete = false
     if (!complete) return false
-    const judged = this.judge(devices, d, series, s, place, count, span, limit)
-    if (devices[d + FRESH] === 2 ** count - 1) this.learn(devices, d, count, time)
+    const begun = devices[d + PRECISIONS + place * WIDTH + place] > 0 && this.learned(devices, d, series, s, span) >= 0.5
+    const judged = begun && this.judge(devices, d, series, s, place, count, limit)
+    if (devices[d + FRESH] === 2 ** count - 1) this.learn(devices, d, count, time, begun)
     return judged
   }
 
@@ -62,65 +74,111 @@ export class Peers {
 
   private join (devices: Float64Array, d: number, series: Float64Array, s: number): void {
     series[s + PLACE] = devices[d + COUNT]++
-    series[s + TAIL] = Infinity
+    series[s + OWN + TAIL] = series[s + REST + TAIL] = Infinity
     if (devices[d + N] > 0 && series[s + PLACE] < WIDTH) {      // begins anew with it
       devices[d + N] = 0
-      devices.fill(0, d + MEANS, d + PRECISIONS + WIDTH * WIDTH)
+      devices.fill(0, d + MEANS, d + SETS + 1)
     }
   }
 
-  private judge (devices: Float64Array, d: number, series: Float64Array, s: number, place: number, count: number, span: number, limit: number): boolean {
+  private judge (devices: Float64Array, d: number, series: Float64Array, s: number, place: number, count: number, limit: number): boolean {
     const row = d + PRECISIONS + place * WIDTH, own = devices[row + place]
-    if (!(own > 0) || this.learned(devices, d, series, s, span) < 0.5) return false
     let sum = 0
     for (let k = 0; k < count; k++) sum += devices[row + k] * (devices[d + VALUES + k] - devices[d + MEANS + k])
     this.expected = devices[d + VALUES + place] - sum / own
-    this.deviation = series[s + MEAN] += (sum / Math.sqrt(own) - series[s + MEAN]) / FAST
-    const size = Math.abs(this.deviation), ready = series[s + BLOCKS] >= tails.FIRST
-    this.evidence = ready ? tails.unlikely(series, s + TAIL, size) : 0
-    if (ready && size > tails.threshold(series, s + TAIL)) {
+    this.deviation = devices[d + RESIDUALS + place] += (sum / Math.sqrt(own) - devices[d + RESIDUALS + place]) / FAST
+    const size = Math.abs(this.deviation), rest = this.without(devices, d, place, count), ready = series[s + BLOCKS] >= tails.FIRST
+    this.evidence = ready ? tails.unlikely(series, s + OWN + TAIL, size) : 0
+    this.rest = ready && count > 2 ? tails.unlikely(series, s + REST + TAIL, rest) : NaN
+    if (ready && size > tails.threshold(series, s + OWN + TAIL)) {
       if (devices[d + MUTED] === 0) devices[d + SINCE] = devices[d + TIMES + place]
       devices[d + MUTED] = BLOCK
     }
-    this.block(series, s, size, limit)
+    this.largest(series, s + OWN, size)
+    this.largest(series, s + REST, rest)
+    if (++series[s + READINGS] === BLOCK) {
+      const n = ++series[s + BLOCKS]
+      series[s + READINGS] = 0
+      this.block(series, s + OWN, n, limit)
+      this.block(series, s + REST, n, limit)
+    }
     return ready
   }
 
-  /** The tail learns of blocks, and of an excursion beyond its threshold the peak, when that is over; a tenth when it was an alarm. */
-  private block (series: Float64Array, s: number, size: number, limit: number): void {
-    if (size > series[s + LARGEST]) series[s + LARGEST] = size
-    if (++series[s + READINGS] < BLOCK) return
-    const n = ++series[s + BLOCKS], largest = series[s + LARGEST], gain = n < tails.MEMORY ? 1 / n : 1 / tails.MEMORY
-    series[s + READINGS] = series[s + LARGEST] = 0
-    if (n <= tails.FIRST) return tails.begin(series, s + TAIL, largest, n)
-    if (largest > tails.threshold(series, s + TAIL)) return void (series[s + PEAK] = Math.max(series[s + PEAK], largest))
-    const peak = series[s + PEAK]
-    series[s + PEAK] = 0
-    if (peak > 0) tails.learn(series, s + TAIL, peak, gain, tails.unlikely(series, s + TAIL, peak) >= limit ? 0.1 : 1, tails.EXCESSES)
-    tails.learn(series, s + TAIL, largest, gain, 1, tails.EXCESSES)
+  /** How far the others disagree among themselves when the metric at `place` is left out: the largest of their residuals, in its usual size. */
+  private without (m: Float64Array, d: number, place: number, count: number): number {
+    const at = d + PRECISIONS, own = m[at + place * WIDTH + place], u = d + SLOW, spread = d + SPREADS
+    let largest = 0
+    for (let j = 0; j < count; j++) {
+      if (j === place) continue
+      const c = m[at + place * WIDTH + j] / Math.sqrt(own * m[at + j * WIDTH + j])
+      const off = m[u + j] - c * m[u + place]
+      const usual = m[spread + j * WIDTH + j] - 2 * c * m[spread + Math.max(j, place) * WIDTH + Math.min(j, place)] + c * c * m[spread + place * WIDTH + place]
+      if (usual > 0) largest = Math.max(largest, Math.abs(off) / Math.sqrt(usual))
+    }
+    return largest
+  }
+
+  private largest (m: Float64Array, at: number, size: number): void { if (size > m[at + LARGEST]) m[at + LARGEST] = size }
+
+  /** Block n is over: a tail learns of its largest, and of an excursion beyond its threshold the peak, when that is over; a tenth when it was an alarm. */
+  private block (m: Float64Array, at: number, n: number, limit: number): void {
+    const largest = m[at + LARGEST], gain = n < tails.MEMORY ? 1 / n : 1 / tails.MEMORY
+    m[at + LARGEST] = 0
+    if (n <= tails.FIRST) return tails.begin(m, at + TAIL, largest, n)
+    if (largest > tails.threshold(m, at + TAIL)) return void (m[at + PEAK] = Math.max(m[at + PEAK], largest))
+    const peak = m[at + PEAK]
+    m[at + PEAK] = 0
+    if (peak > 0) tails.learn(m, at + TAIL, peak, gain, tails.unlikely(m, at + TAIL, peak) >= limit ? 0.1 : 1, tails.EXCESSES)
+    tails.learn(m, at + TAIL, largest, gain, 1, tails.EXCESSES)
   }
 
   private muted (devices: Float64Array, d: number, time: number): boolean {
     return devices[d + MUTED] > 0 && Math.abs(time - devices[d + SINCE]) < DAY
   }
 
-  /** Means and covariances (West 1979), weighted so that they go back MEMORY. */
-  private learn (m: Float64Array, d: number, count: number, time: number): void {
+  /** Takes in a set of values, one of each metric. */
+  private learn (m: Float64Array, d: number, count: number, time: number, begun: boolean): void {
     m[d + FRESH] = 0
-    const muted = this.muted(m, d, time)
+    const muted = this.muted(m, d, time), passed = time - m[d + LEARNED], by = 1 / Math.min(++m[d + SETS], BLOCK)
     if (m[d + MUTED] > 0) m[d + MUTED]--
-    const passed = time - m[d + LEARNED]
     m[d + LEARNED] = time
-    if (muted) return
+    for (let i = 0; i < count; i++) m[d + SMOOTH + i] += (m[d + VALUES + i] - m[d + SMOOTH + i]) * by
+    if (!muted) this.cover(m, d, count, passed)
+    if (!begun) return
+    for (let i = 0; i < count; i++) {
+      let sum = 0
+      for (let j = 0; j < count; j++) sum += m[d + PRECISIONS + i * WIDTH + j] * (m[d + SMOOTH + j] - m[d + MEANS + j])
+      m[d + SLOW + i] = sum === 0 ? 0 : sum / Math.sqrt(m[d + PRECISIONS + i * WIDTH + i])
+    }
+  }
+
+  /** Means and covariances (West 1979), weighted so that they go back MEMORY; also of the means of the last BLOCK values. */
+  private cover (m: Float64Array, d: number, count: number, passed: number): void {
     const n = ++m[d + N], by = n === 1 ? 1 : Math.max(1 / n, Math.min(passed > 0 ? passed / MEMORY : 0, 0.01))
     for (let i = 0; i < count; i++) {
       const off = m[d + VALUES + i] - m[d + MEANS + i]
       for (let j = 0; j <= i; j++) m[d + COVARIANCES + i * WIDTH + j] = (1 - by) * (m[d + COVARIANCES + i * WIDTH + j] + by * off * (m[d + VALUES + j] - m[d + MEANS + j]))
     }
+    for (let i = 0; i < count; i++) {
+      for (let j = 0; j <= i; j++) m[d + TOGETHER + i * WIDTH + j] += by * ((m[d + SMOOTH + i] - m[d + MEANS + i]) * (m[d + SMOOTH + j] - m[d + MEANS + j]) - m[d + TOGETHER + i * WIDTH + j])
+    }
     for (let i = 0; i < count; i++) m[d + MEANS + i] += by * (m[d + VALUES + i] - m[d + MEANS + i])
     if (++m[d + SOLVED] >= SOLVE) {
       m[d + SOLVED] = 0
       invert(m, d + COVARIANCES, d + PRECISIONS, count)
+      standardise(m, d, count)
+    }
+  }
+}
+
+/** How the standardised residuals of the means of the last BLOCK values vary together: their covariance between precisions, scaled. */
+function standardise (m: Float64Array, d: number, count: number): void {
+  for (let i = 0; i < count; i++) {
+    for (let j = 0; j <= i; j++) {
+      let sum = 0
+      for (let k = 0; k < count; k++) for (let l = 0; l < count; l++) sum += m[d + PRECISIONS + i * WIDTH + k] * m[d + TOGETHER + Math.max(k, l) * WIDTH + Math.min(k, l)] * m[d + PRECISIONS + j * WIDTH + l]
+      m[d + SPREADS + i * WIDTH + j] = sum === 0 ? 0 : sum / Math.sqrt(m[d + PRECISIONS + i * WIDTH + i] * m[d + PRECISIONS + j * WIDTH + j])
     }
   }
 }

@@ -34,6 +34,30 @@ t.test('nothing is judged before it has learned, of what stays away, or of a nin
   run(LEARNT + 10, i => Array.from({ length: WIDTH + 1 }, (_, k) => coupled(i)[0] + normal(key(50 + k), i)), (i, k, _, judged) => { if (i > LEARNT && judged !== k < WIDTH) t.fail(`metric ${k}`) })
 })
 
+t.test('one wrong metric, however wrong, leaves the others in agreement without it; two do not', async t => {
+  const from = LEARNT + 4000, four = (i: number, off: readonly number[]) => [...coupled(i), 7 + 3 * Math.sin(2 * Math.PI * i * EVERY / DAY) + 0.9 * Math.sin(i / 100) + 0.1 * normal(key(4), i)].map((x, k) => x + (i < from ? 0 : off[k]))
+  const most = (off: readonly number[]) => {
+    const rest = [0, 0, 0, 0], own = [0, 0, 0, 0]
+    run(from + 1000, i => four(i, off), (i, k, model) => {
+      if (i < from) return
+      rest[k] = Math.max(rest[k], model.rest)
+      own[k] = Math.max(own[k], Math.abs(model.deviation))
+    })
+    return { rest, own }
+  }
+  for (const off of [[3, 0, 0, 0], [0, 0, 0, -4], [0, 5000, 0, 0]]) {
+    const wrong = off.findIndex(x => x !== 0), { rest, own } = most(off)
+    t.equal(own.indexOf(Math.max(...own)), wrong, 'the one that is wrong disagrees most')
+    t.ok(rest[wrong] < 3, `${rest.join(' ')}: without it`)
+    t.ok(rest.every((r, k) => k === wrong || r > 4), `${rest.join(' ')}: without another`)
+  }
+  t.ok(Math.min(...most([3, 0, 0, 2]).rest) > 4, 'two are wrong')
+})
+
+t.test('with two metrics there is no rest to agree', async t => {
+  run(LEARNT + 200, i => coupled(i).slice(0, 2), (i, _, { rest }, judged) => { if (judged && !Number.isNaN(rest)) t.fail(`reading ${i}: ${rest}`) })
+})
+
 t.test('a drift of one metric is found while it is small beside what the metric does anyway, and season and load are none', async t => {
   let first = Infinity, false_ = 0
   const from = LEARNT + 4000
