@@ -6,14 +6,15 @@ import { LogSource } from './log-source.ts'
 import type { Listener, ListenerHost, Message } from './listener.ts'
 import type { Logger } from './log.ts'
 import { MessageHead } from './message.ts'
-import { hashOf, Redeliveries } from './redelivery.ts'
-import { barrier, noteSenders, readSenders } from './redelivery-log.ts'
+import { hashOf } from './redelivery.ts'
+import { barrier, RedeliveryLog } from './redelivery-log.ts'
 import { identify } from './journal-identity.ts'
 import { Places } from './journal-places.ts'
-import { doneWith, readRequests } from './requeue.ts'
+import { JournalWal } from './journal-wal.ts'
+import { takeUp } from './requeue.ts'
 import type { Position, Source, SourceHost, SourceSpec } from './source.ts'
 import { kinds, type Kind } from './wal-segment.ts'
-import { Wal } from './wal.ts'
+import type { Wal } from './wal.ts'
 
 export interface JournalOptions {
   readonly folder: string
@@ -29,7 +30,6 @@ export interface JournalOptions {
   readonly failed?: (error: unknown) => void     // it cannot go on; called once
 }
 
-const AGAIN = 500                    // ms between tries to open a log whose disk is full
 const SLACK = 128                    // bytes of headers that come with a record
 const NOTHING = new Uint8Array(0)
 
@@ -46,13 +46,12 @@ export class Journal implements ListenerHost {
   readonly spec: SourceSpec
   suppressed = 0                     // messages that were sent again, and were in the log already
   lost = 0                           // records that a pipeline was too late for
-  forgotten = 0                      // messages that would not be recognised any more if they came again
-  wal!: Wal
   found: Position = 0                // of the newest record when it was opened
   failure: unknown
   private readonly options: JournalOptions
   private readonly fs: FileSystem
-  private readonly redeliveries: Redeliveries
+  private readonly file: JournalWal
+  private readonly redeliveries: RedeliveryLog
   private readonly places: Places
   private readonly head = new MessageHead()
   private readonly hash = Buffer.alloc(8)
@@ -60,19 +59,15 @@ export class Journal implements ListenerHost {
   private listener: Listener | undefined
   private able = false               // the listener hears what comes
   private hears = false              // and it is recorded
-  private refused = false            // there was no room
+  private refused = 0                // bytes of a record that there was no room for: until there is, nothing is taken
   private newest = 0                 // ingest time of the newest record, ms
   private start: number              // ingest time at which the monotonic clock was 0, ms
-  private senders = 0                // position of the newest durable record that says what may come again
-  private saying = 0                 // of one that is not durable yet
   private stopTicks = () => {}
   private requeueing = false
   private tidying = false
   private untidy = false
   private closed = false
   private waiting: (() => void)[] = []
-  private full: MillraceError | undefined      // the disk is: opening again
-  private readonly salts = new Set<number>()   // of the segments that this process knows
 
   private constructor (spec: SourceSpec, identity: { readonly id: string, readonly client: string }, options: JournalOptions) {
     const { clock = real, fs = disk } = options
@@ -84,24 +79,41 @@ export class Journal implements ListenerHost {
     this.log = options.log
     this.name = identity.client
     this.origin = `log:${identity.id}`
-    this.redeliveries = new Redeliveries(this.reserved - SLACK, (client, entries) => { this.giveUp(client, entries) })
+    this.redeliveries = new RedeliveryLog({ folder: options.folder, fs, log: options.log, most: this.reserved - SLACK, put: bytes => this.put(kinds.senders, bytes) })
     this.places = new Places(options.folder, { log: options.log, fs, clock: () => clock.now(), ...options.retain === undefined ? {} : { retain: options.retain } })
     this.now = () => this.newest = Math.max(this.newest, this.start + clock.monotonic())
+    this.file = new JournalWal({
+      folder: options.folder, log: options.log, clock, fs, budget: options.budget, self: options.self, stopping: this.stopping.signal,
+      durable: upTo => {
+        this.listener?.durable(upTo)
+        if (this.redeliveries.durable(upTo)) void this.tidy()
+        this.wake()
+      },
+      begun: () => { this.redeliveries.save() },
+      opened: wal => this.opened(wal),
+      lost: () => {
+        this.hears = false
+        this.listener?.lost()
+      },
+      again: () => { this.wake() },
+      failed: error => { this.fail(error) }
+    })
   }
 
   /** Opens the log and finds out what may come again. Nothing is heard before listen(). */
   static async open (spec: SourceSpec, options: JournalOptions, signal: AbortSignal): Promise<Journal> {
     const journal = new Journal(spec, await identify(options), options)
     await journal.places.open()
-    await journal.openWal(signal)
+    await journal.file.open(signal)
     journal.found = journal.wal.durable
     for (const pipeline of options.pipelines) journal.places.expect(pipeline, journal.wal.first - 1)
     return journal
   }
 
   readonly now: () => number
+  get wal (): Wal { return this.file.wal }
   get heard (): boolean { return this.wal.durable > 1 }
-  get open (): boolean { return !this.refused && this.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.usable }
+  get open (): boolean { return this.refused === 0 && this.file.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.usable }
   get durableUpTo (): Position { return this.wal.durable }
   private get largest (): number { return Math.min(2 ** 20, this.budget / 8) }
   get budget (): number { return this.options.budget ?? 2 ** 30 }
@@ -128,11 +140,11 @@ export class Journal implements ListenerHost {
     }, this.options.tick)
   }
 
-  trouble (): string | undefined { return this.full?.message ?? (this.listener === undefined ? 'not listening yet' : this.listener.trouble()) }
+  trouble (): string | undefined { return this.file.full?.message ?? (this.listener === undefined ? 'not listening yet' : this.listener.trouble()) }
   address (): string | undefined { return this.listener?.address?.() }
 
   /** What has happened to messages that should be known. */
-  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, redelivery_forgotten: this.forgotten, record_lost: this.lost, ...this.listener?.events } }
+  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, redelivery_forgotten: this.redeliveries.forgotten, record_lost: this.lost, ...this.listener?.events } }
 
   /** Is so much of the log behind what a reader at `position` has read that a snapshot would make room? */
   crowdedAt (position: Position): boolean {
@@ -141,23 +153,23 @@ export class Journal implements ListenerHost {
   }
 
   append (given: Message): Position | undefined {
-    if (!this.open) return this.crowded()
+    if (!this.open) return this.crowded(1)
     const message = given.payload.length <= this.largest ? given : tooLarge(given, this.largest)
     const { topic, payload, sender } = message
     const hash = sender === undefined ? this.hash : hashOf(topic, payload, this.hash)
     if (sender?.again) {
-      const known = this.redeliveries.find(sender.client, sender.packet, hash.readBigUInt64LE(0))
+      const known = this.redeliveries.entries.find(sender.client, sender.packet, hash.readBigUInt64LE(0))
       if (known !== undefined) {
         this.suppressed++
         return known
       }
     }
     const head = this.head.write(message, hash)
-    if (!this.takes(head.length + payload.length, this.hears ? 0 : 1)) return this.crowded()
+    if (!this.takes(head.length + payload.length, this.hears ? 0 : 1)) return this.crowded(head.length + payload.length)
     if (!this.hears) this.resume()
     const position = this.put(kinds.message, head, payload)
-    if (position === undefined) return this.crowded()
-    if (sender !== undefined) this.redeliveries.put(sender.client, sender.packet, hash.readBigUInt64LE(0), position)
+    if (position === undefined) return this.crowded(head.length + payload.length)
+    if (sender !== undefined) this.redeliveries.entries.put(sender.client, sender.packet, hash.readBigUInt64LE(0), position)
     return position
   }
 
@@ -178,17 +190,11 @@ export class Journal implements ListenerHost {
   }
 
   confirm (client: string, upTo: Position, recorded = true): void {
-    this.redeliveries.confirm(client, upTo)
+    this.redeliveries.entries.confirm(client, upTo)
     if (recorded) this.put(kinds.barrier, barrier(client, upTo))
   }
 
   forget (client: string): void { this.confirm(client, Infinity) }
-
-  /** There is no room for all that may come again: what this client sends again now would be read twice. */
-  private giveUp (client: string, entries: number): void {
-    if (this.forgotten === 0) this.log.error({ client, entries }, 'log: more messages are unconfirmed than there is room for; what the clients that have been silent longest send again is not recognised any more. Give the log a larger budget')
-    this.forgotten += entries
-  }
 
   fail (error: unknown): void {
     if (this.failure !== undefined) return
@@ -227,89 +233,26 @@ export class Journal implements ListenerHost {
 
   /** Resolves when the log that has failed because its disk was full is open again. */
   async reopened (): Promise<void> {
-    while (this.full !== undefined && this.failure === undefined && !this.stopping.signal.aborted) await sleep(20, undefined, this.clock)
+    while (this.file.full !== undefined && this.failure === undefined && !this.stopping.signal.aborted) await sleep(20, undefined, this.clock)
   }
 
-  private async openWal (signal: AbortSignal): Promise<void> {
-    const { fs, clock, options: { folder, log, budget, self } } = this
-    const wal = this.wal = await Wal.open(folder, {
-      log, fs, clock, ...budget === undefined ? {} : { budget }, ...self === undefined ? {} : { self },
-      durable: upTo => {
-        this.listener?.durable(upTo)
-        if (this.saying > 0 && upTo >= this.saying) this.said()
-        this.wake()
-      },
-      begun: () => { this.putSenders() },
-      failed: error => {
-        if (wal !== this.wal || this.stopping.signal.aborted) return
-        if (error.code === 'log/full') void this.reopen(error)
-        else this.fail(error)
-      }
-    }, signal)
-    const known = this.salts.size === 0 || wal.segments.slice(0, -1).every(({ salt }) => this.salts.has(salt))       // the last one is new
-    if (!known) throw new MillraceError('log/locked', `log: another process has had ${folder} meanwhile`, { help: 'stop one of them' })
-    for (const { salt } of wal.segments) this.salts.add(salt)
-    this.saying = 0
-    const { position, newest } = await readSenders(wal, this.fs, folder, this.redeliveries)
-    this.senders = position
-    this.newest = Math.max(this.newest, newest)
+  private async opened (wal: Wal): Promise<void> {
+    this.newest = Math.max(this.newest, await this.redeliveries.open(wal))
     this.start = Math.max(this.start, this.newest - this.clock.monotonic())       // the wall clock may stand before the newest record: ingest time goes on from there
-    this.putSenders()
+    this.redeliveries.save()
   }
 
-  /** The disk is full: nothing is heard until there is room, and what was not durable is sent again: its positions will be those of other records. */
-  private async reopen (error: MillraceError): Promise<void> {
-    this.full = error
-    this.log.error({ err: error.message }, 'log: the disk is full, nothing is taken in until there is room')
-    this.hears = false
-    this.listener?.lost()
-    while (!this.stopping.signal.aborted) {
-      await this.wal.close().catch(() => {})
-      await sleep(AGAIN, undefined, this.clock)
-      try {
-        this.redeliveries.clear()
-        await this.openWal(this.stopping.signal)
-        this.full = undefined
-        this.log.info('log: there is room on the disk again')
-        return this.wake()
-      } catch (error) {
-        if (!(error instanceof MillraceError) || error.code !== 'log/full') return this.fail(error)
-      }
-    }
-  }
-
-  /** Messages that are to be read once more: in the log once each, however often this is cut short. */
+  /** Messages that are to be read once more. */
   private async requeue (): Promise<void> {
     if (this.requeueing || !this.open) return
     this.requeueing = true
     try {
-      for (const request of await readRequests(this.fs, this.options.folder, this.log)) {
-        const client = `requeue:${request.key}`
-        if (this.append({ ...request.message, sender: { client, packet: 0, again: true } }) === undefined) return
-        await this.wal.flush()
-        await doneWith(this.fs, request)
-        this.confirm(client, Infinity)
-      }
+      await takeUp(this.fs, this.options.folder, this.log, { append: message => this.append(message), flush: () => this.wal.flush(), confirm: client => { this.forget(client) } })
     } finally { this.requeueing = false }
   }
 
-  private putSenders (): void {
-    const bytes = this.redeliveries.save()
-    const fits = bytes.length <= this.reserved - SLACK    // else older segments stay until there is less to say
-    const position = fits ? this.put(kinds.senders, bytes) : undefined
-    if (position === undefined) return
-    this.saying = position
-    void noteSenders(this.fs, this.options.folder, position)
-  }
-
-  private said (): void {
-    this.senders = this.saying
-    this.saying = 0
-    void this.tidy()
-  }
-
   private put (kind: Kind, body: Uint8Array = NOTHING, more: Uint8Array = NOTHING): Position | undefined {
-    if (this.full !== undefined || this.closed || this.wal.failure !== undefined) return undefined
+    if (this.file.full !== undefined || this.closed || this.wal.failure !== undefined) return undefined
     if (kind !== kinds.senders && !this.takes(body.length + more.length)) return undefined
     return this.wal.append(kind, this.now(), body, more)
   }
@@ -318,15 +261,15 @@ export class Journal implements ListenerHost {
   private takes (body: number, others = 0): boolean { return this.wal.takes(body, others) && this.wal.bytes + body + (1 + others) * SLACK <= this.usable }
 
   /** No room: nobody is silent while we do not listen. */
-  private crowded (): undefined {
+  private crowded (bytes: number): undefined {
     this.hears = false
-    this.refused = true
+    this.refused = Math.max(this.refused, bytes)
     void this.tidy()
     return undefined
   }
 
   private wake (): void {
-    this.refused = false
+    if (this.refused > 0 && this.takes(this.refused, 1)) this.refused = 0
     if (this.waiting.length === 0 || !this.open) return
     const { waiting } = this
     this.waiting = []
@@ -347,11 +290,11 @@ export class Journal implements ListenerHost {
   }
 
   private async makeRoom (): Promise<void> {
-    const { wal, places } = this
+    const { wal, places, redeliveries } = this
     if (this.failure !== undefined) return
-    const needless = places.oldest(wal.bytes / this.budget, wal.durable), upTo = Math.min(this.senders - 1, needless)
+    const needless = places.oldest(wal.bytes / this.budget, wal.durable), upTo = Math.min(redeliveries.position - 1, needless)
     const second = wal.segments[1]?.first ?? Infinity
-    if (needless >= second - 1 && upTo < second - 1 && this.saying === 0) this.putSenders()      // it alone is in the way
+    if (needless >= second - 1 && upTo < second - 1 && !redeliveries.isSaving) redeliveries.save()      // it alone is in the way
     const { first } = wal
     if (Number.isFinite(upTo) && upTo >= first) await wal.drop(upTo).then(() => { if (wal.first > first) this.wake() }, error => {
       if (error instanceof MillraceError && error.code === 'log/locked') this.fail(error)      // without room nothing would be appended, and nobody would find out

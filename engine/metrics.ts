@@ -32,7 +32,7 @@ export function openMetrics (runs: () => readonly Run[]): Metrics {
     for (const [branch, { rows }] of Object.entries(run.counts)) set({ branch }, rows)
   })
   counter('millrace_dead_letters_total', 'Dead letters of this process, by reason.', ['reason'], (run, set) => {
-    for (const [reason, n] of Object.entries(run.reasons)) set({ reason }, n)
+    for (const [reason, n] of Object.entries(run.observed.reasons)) set({ reason }, n)
   })
   gauge('millrace_in_flight_readings', 'Readings received but not yet committed.', [], (run, set) => set({}, run.inFlight))
   gauge('millrace_accounting_imbalance_readings', 'By how much the accounting identity is off. Anything but 0 is a bug.', [], (run, set) => set({}, run.imbalance))
@@ -62,11 +62,11 @@ export function openMetrics (runs: () => readonly Run[]): Metrics {
     for (const [outcome, n] of Object.entries(run.dispatcher?.counts ?? {})) set({ outcome }, n)
   })
   counter('millrace_alerts_total', 'Transitions of alerts, by state: firing, resolved, and stale for those that fire on a backlog, or end without that anybody was told.', ['state'], (run, set) => {
-    for (const [state, n] of Object.entries(run.alerts)) set({ state }, n)
+    for (const [state, n] of Object.entries(run.observed.alerts)) set({ state }, n)
   })
   for (const [name, help, pick] of [
-    ['millrace_commit_duration_seconds', 'Duration of commits.', (run: Run) => run.commits],
-    ['millrace_event_to_row_seconds', 'From the event time of a reading to its committed row.', (run: Run) => run.latency]
+    ['millrace_commit_duration_seconds', 'Duration of commits.', (run: Run) => run.observed.commits],
+    ['millrace_event_to_row_seconds', 'From the event time of a reading to its committed row.', (run: Run) => run.observed.latency]
   ] as const) {
     gauge(name, help, ['quantile'], (run, set) => { for (const q of [0.5, 0.9, 0.99]) set({ quantile: String(q) }, pick(run).percentile(q * 100) / 1e6) })
   }

@@ -1,12 +1,12 @@
 /** The loop: read, process, commit, acknowledge. One delivery after the other; while one commits the next one grows. */
-import { createHistogram } from 'node:perf_hooks'
 import { Checkpoints, intactOf, type SnapshotSizes } from './checkpoint.ts'
-import { backoff, clock as real, ingestClock, sleep, type Clock } from './clock.ts'
+import { clock as real, ingestClock, type Clock } from './clock.ts'
 import { Credits } from './credits.ts'
 import { Dispatcher } from './dispatch.ts'
-import { Transient } from './errors.ts'
 import { Flow, receiverKey, settle, type Outputs } from './flow.ts'
+import { insist } from './insist.ts'
 import type { Journal } from './journal.ts'
+import { Observed } from './observed.ts'
 import { openStore, planTables, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
@@ -38,18 +38,13 @@ export interface RunOptions {
   readonly snapshots?: SnapshotSizes         // when they are taken, and in how small parts
 }
 
-const STOP_WITHIN = 10_000           // ms that what is under way may take after a stop was asked for
-
 /** A pipeline at work. */
 export class Run {
   readonly pipeline: Pipeline
   readonly series: SeriesTable
   readonly credits = new Credits()
-  readonly latency = createHistogram()       // event time to commit, in microseconds, one entry per written reading
-  readonly commits = createHistogram()       // duration of commits, in microseconds
   readonly counts: Record<string, Counts> = { '': noCounts() }        // as committed
-  readonly reasons: Record<string, number> = {}        // dead letters of this process
-  readonly alerts = { firing: 0, resolved: 0, stale: 0 }       // transitions of this process; stale: those that nobody was told of
+  readonly observed: Observed
   recovered: Record<string, Counts> = {}     // as they were when this run began
   received = 0                               // readings, ever, counted as they come in
   inFlight = 0                               // readings received but not settled: enters minus leaves
@@ -80,6 +75,7 @@ export class Run {
     this.pipeline = pipeline
     this.options = options
     this.log = options.log.child({ pipeline: pipeline.name })
+    this.observed = new Observed(this.log)
     this.clock = options.clock ?? real
     this.began = this.clock.monotonic()
     this.now = options.now ?? ingestClock(this.clock)
@@ -134,12 +130,13 @@ export class Run {
     const spec = this.options.source ?? pipeline.source!
     const source = this.source = journal === undefined ? spec.definition.open!(spec.options, sourceHost) : journal.source(sourceHost)
     const found = await intactOf(recovered, log)
-    const now = source.origin?.()            // undefined: a source that finds out for itself, when it has connected
-    const moved = recovered.position !== undefined && now !== undefined && recovered.origin !== now
+    const now = source.origin?.()            // a stream goes by the one that it had before, until it has connected
+    const moved = recovered.position !== undefined && recovered.origin !== now
     const resume = { ...this.options, pipeline: pipeline.name, log }
-    if (moved) await checkMoved(resume, recovered, found?.header, now)
+    if (moved) await checkMoved(resume, recovered, found?.header, now ?? spec.name)
     const sameLog = found !== undefined && !moved && found.header.origin === recovered.origin
-    const flow = this.flow = new Flow(pipeline, this.series, sameLog ? found.header.position : 0)
+    const from = sameLog ? found.header.position : recovered.position === undefined ? undefined : journal?.placeOf(pipeline.name)     // it may have read some of this log before
+    const flow = this.flow = new Flow(pipeline, this.series, from ?? 0)
     if (found !== undefined) {
       for (const page of found.content) flow.snapshots.load(page, found.header.layout)
       const { fresh, tuned, changed } = flow.snapshots.loaded(found.header.layout)
@@ -153,7 +150,7 @@ export class Run {
     if (found !== undefined && !sameLog) this.checkpoints.hurry()
     this.recovery = new Recovery(moved ? 0 : recovered.position ?? 0, recovered.marks, found?.header.version ?? 0)
     if (this.recovery.caughtUp(flow)) this.recovery = undefined
-    return sameLog ? found.header.position : moved ? journal?.placeOf(pipeline.name) : undefined      // it may have been there before
+    return from
   }
 
   /** Is it looking for the readings that an operator throws on? What still throws then does so on none of them. */
@@ -285,47 +282,11 @@ export class Run {
     settle(this.counts, outputs.counts(outcomes))
     const done = this.checkpoints!.committed(snapshot, marks.length)
     if (done !== undefined) this.source!.done?.(done)
-    this.commits.record(Math.max(1, Math.round((this.clock.monotonic() - started) * 1000)))
-    this.observe(outputs)
+    this.observed.commit(outputs, this.clock.monotonic() - started, this.source?.past === true ? undefined : this.clock.now())
   }
 
-  private observe ({ writes, alerts, deadLetters }: Outputs): void {
-    for (const { reason, count = 1 } of deadLetters) this.reasons[reason] = (this.reasons[reason] ?? 0) + count
-    for (const { event, stale } of alerts) this.alerts[stale ? 'stale' : event.state]++
-    const kept = alerts.filter(({ event, stale }) => stale && event.state === 'firing').map(({ event }) => `${event.alert} ${event.device} ${event.metric}`)
-    if (kept.length > 0) this.log.warn({ alerts: kept.length, such: kept.slice(0, 5) }, 'alerts fire on readings that came more than 15 min after they were made: stored, and sent only if they still hold when the backlog is over, or 15 min from now')
-    if (this.source?.past === true) return
-    const now = this.clock.now()
-    for (const { branch, batch } of writes) {
-      if (branch !== '') continue
-      for (let i = 0; i < batch.length; i++) this.latency.record(Math.max(1, Math.round((now - batch.time[i]) * 1000)))
-    }
-  }
-
-  /** Tries again while the failure is transient. Gives up at once on anything else and when the run has failed, and 10 s after a stop was asked for, also in the middle of a try. */
-  private async insist<T> (what: string, signal: AbortSignal, act: () => Promise<T>): Promise<T> {
-    const { clock } = this
-    const waits = backoff(undefined, undefined, () => clock.random())
-    let stopTimer = () => {}
-    let over = false
-    let late!: () => void
-    const tooLate = new Promise<never>((_, reject) => { late = () => { stopTimer = clock.timeout(() => { over = true; reject(new Transient(`${what} did not succeed within ${STOP_WITHIN / 1000} s of the stop`)) }, STOP_WITHIN) } })
-    if (signal.aborted) late()
-    else signal.addEventListener('abort', late, { once: true })
-    try {
-      for (;;) {
-        try {
-          return await Promise.race([act(), tooLate])
-        } catch (error) {
-          if (!(error instanceof Transient) || over || this.failed.signal.aborted) throw error
-          this.log.warn({ err: error.message }, `${what} failed, trying again`)
-          await Promise.race([sleep(waits.next().value, this.failed.signal, clock), tooLate])
-        }
-      }
-    } finally {
-      stopTimer()
-      signal.removeEventListener('abort', late)
-    }
+  private insist<T> (what: string, stop: AbortSignal, act: () => Promise<T>): Promise<T> {
+    return insist(what, { stop, failed: this.failed.signal, clock: this.clock, log: this.log }, act)
   }
 
   private openReceivers (): Map<string, Receiver> {

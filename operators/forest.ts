@@ -89,7 +89,7 @@ const PRIME = 2 ** 31 - 1
  * The forest that is grown from what was sampled, worked out once: it is a function of that memory alone, which says by
  * `grown` and `digest` whether the forest at hand is its own.
  */
-const forestsOf = once((_: Lists<any>) => new Map<number, { readonly grown: number, readonly digest: number, readonly forest: Forest }>())
+const forestsOf = once<Lists<any>, Map<number, { readonly grown: number, readonly digest: number, readonly forest: Forest }>>(() => new Map())
 function forestOf ({ sampled }: Memory, s: number, grown: number, digest: number, d: number, options: Growth): Forest {
   const forests = forestsOf(sampled), known = forests.get(s)
   if (known?.grown === grown && known.digest === digest) return known.forest

@@ -4,7 +4,7 @@ export interface Mutant { readonly name: string, readonly row: string, readonly 
 export const mutants: readonly Mutant[] = [
   {
     name: 'the log is dropped up to the newest snapshot, as if it could not be damaged', row: 'K/D3', by: 'test/engine/recovery-log.test.ts', file: 'engine/checkpoint.ts',
-    find: 'return this.kept[0]', replace: 'return this.kept.at(-1)'
+    find: '? 0 : older.position', replace: '? 0 : newer.position'
   },
   {
     name: 'no fence: a commit of an old epoch passes', row: 'K12', by: 'test/sinks/postgres-laws.test.ts', file: 'sinks/postgres-snapshots.ts',
@@ -81,5 +81,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a position of the former log is taken for one of this one', row: 'K2', by: 'test/engine/resume.test.ts', file: 'engine/checkpoint.ts',
     find: 'older === undefined || older.origin !== newer.origin ? 0', replace: 'older === undefined ? 0'
+  },
+  {
+    name: 'the record of what may come again is trusted before it is durable', row: 'N1', by: 'test/engine/redelivery.test.ts', file: 'engine/redelivery-log.ts',
+    find: 'this.saying = position', replace: 'this.position = this.saying = position'
   }
 ]

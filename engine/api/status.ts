@@ -15,12 +15,12 @@ export const describe = (run: Run) => {
     readings: { ...counts, received: run.received, in_flight: run.inFlight },
     imbalance: run.imbalance,
     branches: Object.fromEntries(Object.entries(run.counts).filter(([name]) => name !== '')),
-    dead_letters: run.reasons,
+    dead_letters: run.observed.reasons,
     source: { ...run.source?.events?.() },
     ...run.journal === undefined ? {} : { log: { bytes: run.journal.wal.bytes, capacity_bytes: run.journal.budget, waiting_records: run.source?.behind?.() ?? 0 } },
-    alerts: { ...run.alerts, ...run.dispatcher?.counts },
-    event_to_row_ms: { p50: run.latency.percentile(50) / 1000, p99: run.latency.percentile(99) / 1000 },
-    commit_ms: { p50: run.commits.percentile(50) / 1000, p99: run.commits.percentile(99) / 1000 },
+    alerts: { ...run.observed.alerts, ...run.dispatcher?.counts },
+    event_to_row_ms: { p50: run.observed.latency.percentile(50) / 1000, p99: run.observed.latency.percentile(99) / 1000 },
+    commit_ms: { p50: run.observed.commits.percentile(50) / 1000, p99: run.observed.commits.percentile(99) / 1000 },
     steps: (run.flow?.steps ?? []).map(({ branch, id, in: rowsIn, out, ns }) => ({ branch, id, in: rowsIn, out, ns_per_row: rowsIn === 0 ? 0 : Math.round(ns / rowsIn) }))
   }
 }

@@ -99,14 +99,14 @@ async function drive (run: Run, { parts, log, say, stop, over, limit, receiver, 
   if (tty) process.stderr.write('\n')
   enough.abort()
   await fleet.done
-  for (let i = 0; i < 250 && !over.aborted && (run.inFlight > 0 || receiver.ids.size < run.alerts.firing + run.alerts.resolved); i++) await sleep(20)
+  for (let i = 0; i < 250 && !over.aborted && (run.inFlight > 0 || receiver.ids.size < run.observed.alerts.firing + run.observed.alerts.resolved); i++) await sleep(20)
 }
 
 const progress = (run: Run, receiver: DemoReceiver): string => {
   const c = run.counts['']
   return `${c.written.toLocaleString('en')} readings stored, ${rows(run).toLocaleString('en')} feature rows, ${receiver.ids.size} alerts delivered, publish to row p50 ${ms(run, 50)} ms p99 ${ms(run, 99)} ms`
 }
-const ms = (run: Run, percentile: number): number => Math.round(run.latency.percentile(percentile) / 100) / 10
+const ms = (run: Run, percentile: number): number => Math.round(run.observed.latency.percentile(percentile) / 100) / 10
 const rows = (run: Run): number => Object.values(run.counts).reduce((sum, c) => sum + c.rows, 0)
 
 /** Figures of this run alone, not of those before it on the same database. */
@@ -117,7 +117,7 @@ function summarise (run: Run, receiver: DemoReceiver) {
     received: run.received - (before['']?.received ?? 0), written, late, filtered, deduplicated, dead_lettered, in_flight: run.inFlight,
     ...aggregated > 0 ? { aggregated } : {}, ...derived > 0 ? { derived } : {},
     feature_rows: rows(run) - Object.values(before).reduce((sum, c) => sum + c.rows, 0),
-    alerts_fired: run.alerts.firing, alerts_delivered: receiver.ids.size,
+    alerts_fired: run.observed.alerts.firing, alerts_delivered: receiver.ids.size,
     publish_to_row_ms: { p50: ms(run, 50), p99: ms(run, 99) }
   }
 }

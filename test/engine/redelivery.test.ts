@@ -1,5 +1,9 @@
 import t from 'tap'
+import { disk } from '../../engine/files.ts'
 import { Redeliveries } from '../../engine/redelivery.ts'
+import { RedeliveryLog } from '../../engine/redelivery-log.ts'
+import { quiet } from '../support/collect.ts'
+import { temporary } from '../support/journal.ts'
 
 t.test('what was sent is found under its client, packet id and hash, until it is confirmed', async t => {
   const sent = new Redeliveries()
@@ -47,4 +51,23 @@ t.test('what is saved is what is loaded, and takes as much', async t => {
   t.strictSame(again.save(), bytes)
   t.equal(again.find('gone', 1, 1n), undefined)
   t.equal(again.find('é2', 5, 5n), 5)
+})
+
+t.test('older segments wait for the record that says all of it until it is durable, and for as long as it does not fit', async t => {
+  const records: Buffer[] = [], { log } = quiet()
+  const kept = new RedeliveryLog({ folder: temporary(t), fs: disk, log, most: 100, put: bytes => 10 * records.push(bytes) })
+  kept.entries.put('a', 1, 1n, 4)
+  kept.save()
+  t.strictSame([kept.isSaving, kept.position], [true, 0])
+  t.notOk(kept.durable(9))
+  t.equal(kept.position, 0)
+  t.ok(kept.durable(12))
+  t.strictSame([kept.isSaving, kept.position], [false, 10])
+  t.notOk(kept.durable(13), 'once')
+  for (let packet = 2; packet < 8; packet++) kept.entries.put('a', packet, 1n, 10 + packet)
+  kept.save()
+  t.strictSame([records.length, kept.isSaving], [1, false])
+  kept.entries.confirm('a', 17)
+  kept.save()
+  t.strictSame([records.length, records[1].length], [2, 0])
 })

@@ -2,6 +2,7 @@ import { Checkpoints } from '../../engine/checkpoint.ts'
 import { Dispatcher } from '../../engine/dispatch.ts'
 import { Journal } from '../../engine/journal.ts'
 import { Redeliveries } from '../../engine/redelivery.ts'
+import { RedeliveryLog } from '../../engine/redelivery-log.ts'
 import { Recovery } from '../../engine/recovery.ts'
 import { Run } from '../../engine/run.ts'
 import { Snapshots } from '../../engine/snapshot.ts'
@@ -25,18 +26,14 @@ export const plants: readonly Plant[] = [
     if (position !== undefined) this.listener?.durable(position)
     return position
   }) },
-  { name: 'a store without the guard of the epoch', omit: { epoch: true } },
   { name: 'a commit of unknown outcome is tried again, behind a guard without version', quick: true, omit: { version: true, unknown: true } },
-  { name: 'what may come again is forgotten at a start', plant: () => instead(Journal, 'openWal', before => async function (...args) {
-    await before.apply(this, args)
-    this.redeliveries.clear()
+  { name: 'what may come again is forgotten at a start', plant: () => instead(RedeliveryLog, 'open', before => async function (...args) {
+    const newest = await before.apply(this, args)
+    this.entries.clear()
+    return newest
   }) },
   { name: 'a message that comes again is not looked for', plant: () => instead(Redeliveries, 'find', () => () => undefined) },
   { name: 'what was confirmed is never forgotten, and found by packet id alone', plant: () => instead(Redeliveries, 'find', () => function (client, packet) { return this.clients.get(client)?.get(packet)?.position }) },
-  { name: 'the record of what may come again is trusted before it is durable', plant: () => instead(Journal, 'putSenders', before => function () {
-    before.call(this)
-    if (this.saying > 0) this.senders = this.saying
-  }) },
   { name: 'a snapshot says a position after its state', plant: () => instead(Checkpoints, 'begin', before => function (...args) {
     before.apply(this, args)
     this.underWay = { ...this.underWay, position: this.underWay.position + 1 }
@@ -56,7 +53,7 @@ export const plants: readonly Plant[] = [
   { name: 'a replay ends one record too early', quick: true, plant: () => instead(Recovery, 'caughtUp', before => function (flow) { return before.call(this, flow) || flow.position >= this.upTo - 1 }) },
   { name: 'the place in the log moves to the newest snapshot', plant: () => instead(Checkpoints, 'committed', before => function (part, marks) {
     const done = before.call(this, part, marks)
-    return done === undefined ? undefined : this.kept.at(-1)
+    return done === undefined ? undefined : this.kept.at(-1).position
   }) },
   { name: 'the place in the log moves before the commit', quick: true, plant: () => instead(Run, 'settle', before => function (outputs, ...rest) {
     this.source.done?.(outputs.position)
@@ -66,10 +63,18 @@ export const plants: readonly Plant[] = [
     for (const { event } of outputs.alerts) for (const receiver of this.dispatcher?.options.receivers.values() ?? []) void receiver.send(event, new AbortController().signal).catch(() => {})
     return before.call(this, outputs, ...rest)
   }) },
+  { name: 'an alert is stored with another value than that on which it fired', quick: true, plant: () => instead(Run, 'settle', before => function (outputs, ...rest) {
+    return before.call(this, Object.assign(Object.create(Object.getPrototypeOf(outputs)), outputs, { alerts: outputs.alerts.map((alert: any) => ({ ...alert, event: { ...alert.event, value: alert.event.value + 1 } })) }), ...rest)
+  }) },
   { name: 'an alert counts as delivered before it is sent', plant: () => instead(Dispatcher, 'work', before => function (entry) {
     void this.options.store.settle(entry, { state: 'delivered' }).catch(() => {})
     return before.call(this, entry)
   }) },
-  { name: 'a start says that everybody was listening', quick: true, plant: () => instead(Watermarks, 'listen', () => () => {}) },
+  { name: 'a start says that everybody was listening', quick: true, plant: () => instead(Watermarks, 'listen', before => function (...args) {
+    const { heard } = this.memory.held, was = heard.slice()
+    const batch = before.apply(this, args)
+    this.memory.held.heard.set(was)
+    return batch
+  }) },
   { name: 'a process writes on after it was overtaken', plant: () => instead(Wal, 'guard', () => () => {}) }
 ]

@@ -8,7 +8,7 @@ export interface StoreTemper { readonly slow: number, readonly before: number, r
 const LEASE = 60_000, HELD = 15_000  // ms; after HELD the server gives up a transaction of which it hears nothing
 
 /** What a plant may leave out. */
-export interface Omissions { epoch?: boolean, version?: boolean, unknown?: boolean }
+export interface Omissions { version?: boolean, unknown?: boolean }
 
 /**
  * A process's store, as sinks/postgres-store.ts is one: a transaction guarded by epoch and versions; when the connection is lost during
@@ -75,7 +75,7 @@ export class SimulatedStore implements Store {
       await this.locked(transaction)
       await this.ask('update', () => {
         this.alive(transaction)
-        if (!omit.epoch && database.epoch !== commit.epoch) throw this.fenced()
+        if (database.epoch !== commit.epoch) throw this.fenced()
         if (!omit.version && partitions.some(p => database.versions[p] !== this.versions[p])) throw this.fenced()
         if (world.chance(before)) throw new Transient('the connection was lost')
       })
@@ -89,7 +89,6 @@ export class SimulatedStore implements Store {
       world.at(world.chance(0.5) ? 0 : world.between(0, 2000), () => transaction.end())
       throw error
     }
-    if (omit.epoch) commit = { ...commit, epoch: database.epoch }
     const lost = world.chance(unknown) || this.down()
     const arrives = !lost || world.chance(0.5)
     const end = () => {
