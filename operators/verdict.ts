@@ -49,7 +49,7 @@ export const verdict = defineOperator({
       said.peers = c.peers[i]
       said.rest = c.peers_rest[i]
       said.parted = c.peers_alarm[i] === 1
-      learned[i] = (Number(!Number.isNaN(said.moved)) + Number(!Number.isNaN(code)) + c.peers_learned[i]) / 3
+      learned[i] = (Number(!Number.isNaN(c.anomaly[i])) + Number(!Number.isNaN(code)) + c.peers_learned[i]) / 3
       const d = table.deviceOf[s] * others.width, at = s * own.width, places = placesOf(table, table.deviceOf[s], own.width)
       model.take(d, at, said, batch.time[i], places)
       if (Number.isNaN(c.anomaly[i]) && Number.isNaN(c.peers[i]) && Number.isNaN(code)) continue
