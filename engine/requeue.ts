@@ -1,6 +1,7 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { clock } from './clock.ts'
 import type { FileSystem } from './files.ts'
 import { isoMicros } from './iso.ts'
 import type { Message } from './listener.ts'
@@ -44,7 +45,7 @@ export async function leaveRequests (folder: string, letters: readonly Letter[])
     if (single && reading === undefined) { refused.set(letter, 'it is a row of a window'); continue }
     const key = reason === 'late' ? `late:${origin}/${position}/${digest(reading)}` : `dead:${origin}/${position}/${part}`
     const name = Buffer.from(key).toString('base64url')
-    await writeFile(join(to, `${name}.new`), JSON.stringify({ key, id: randomUUID(), topic, reading, payload: Buffer.from(payload).toString('base64'), stamp: isoMicros(ingest) }), { flush: true })
+    await writeFile(join(to, `${name}.new`), JSON.stringify({ key, id: clock.id(), topic, reading, payload: Buffer.from(payload).toString('base64'), stamp: isoMicros(ingest) }), { flush: true })
     await rename(join(to, `${name}.new`), join(to, `${name}.json`))
   }
   return refused

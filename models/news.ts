@@ -16,5 +16,8 @@ export const isTold = (bar: number, evidence: number, news: boolean, limit: numb
 /** The bar that a reading leaves. */
 export const barAfter = (bar: number, evidence: number, news: boolean): number => news ? evidence * REPEAT : bar * FADE
 
+/** What a number counts, when a tail learns it, that is as unlikely as that. */
+export const weightOf = (evidence: number): number => evidence > EVENT ? IN_EVENT : 1
+
 /** What a reading counts when the tails learn it. */
-export const weightAt = (bar: number): number => bar * FADE > EVENT ? IN_EVENT : 1
+export const weightAt = (bar: number): number => weightOf(bar * FADE)

@@ -34,7 +34,7 @@ const RESIDUALS = PRECISIONS + WIDTH * WIDTH, SMOOTH = RESIDUALS + WIDTH, SLOW =
 
 /** One device: how many metrics, sets of values learned; times of the first and the last; a bit for each metric with a new value; then the matrices; the means of the last FAST residuals, standardised; means of the last BLOCK values, their residuals, how these means and these residuals vary together, and how many sets there were. */
 export const device: Readonly<Record<string, number>> = { ...own, ...numbered('value', WIDTH, NaN), ...numbered('time', WIDTH, NaN), ...numbered('mean', WIDTH), ...numbered('covariance', WIDTH * WIDTH), ...numbered('precision', WIDTH * WIDTH), ...numbered('residual', WIDTH), ...numbered('smooth', WIDTH), ...numbered('slow', WIDTH), ...numbered('together', WIDTH * WIDTH), ...numbered('spread', WIDTH * WIDTH), sets: 0 }
-const maxima = { largest: 0, peak: 0, ...tails.tail }
+const maxima = { largest: 0, peak: 0, ...tails.unheard }
 /** One series: its place among the metrics of its device; readings in this block, blocks before; then of its own disagreement and of the others without it the largest in this block, the peak of this excursion, and the tail. */
 export const peer: Readonly<Record<string, number>> = { place: -1, readings: 0, blocks: 0, ...prefixed('own', maxima), ...prefixed('rest', maxima) }
 const PLACE = 0, READINGS = 1, BLOCKS = 2, OWN = 3, REST = OWN + Object.keys(maxima).length
@@ -60,7 +60,7 @@ export class Peers {
     let complete = count > 1
     for (let k = 0; k < count; k++) if (!(Math.abs(time - devices[d + TIMES + k]) <= within)) complete = false
     if (!complete) return false
-    const begun = devices[d + PRECISIONS + place * WIDTH + place] > 0 && this.learned(devices, d, series, s, span) >= 0.5
+    const begun = devices[d + PRECISIONS + place * WIDTH + place] > 0 && this.cycle(devices, d, span) === 1
     const judged = begun && this.judge(devices, d, series, s, place, count, limit)
     if (devices[d + FRESH] === 2 ** count - 1) this.learn(devices, d, count, time, begun)
     return judged
@@ -68,15 +68,20 @@ export class Peers {
 
   /** How much it has learned: first for `span`, then some blocks. 0 to 1. */
   learned (devices: Float64Array, d: number, series: Float64Array, s: number, span: number): number {
+    return (this.cycle(devices, d, span) + Math.min(series[s + BLOCKS] / tails.FIRST, 1)) / 2
+  }
+
+  /** How much of `span` has been learned of the device, 0 to 1. */
+  private cycle (devices: Float64Array, d: number, span: number): number {
     const share = (devices[d + LEARNED] - devices[d + FIRST]) / span
-    return ((share > 0 ? Math.min(share, 1) : 0) + Math.min(series[s + BLOCKS] / tails.FIRST, 1)) / 2
+    return share > 0 ? Math.min(share, 1) : 0
   }
 
   private join (devices: Float64Array, d: number, series: Float64Array, s: number): void {
     series[s + PLACE] = devices[d + COUNT]++
-    series[s + OWN + TAIL] = series[s + REST + TAIL] = Infinity
     if (devices[d + N] > 0 && series[s + PLACE] < WIDTH) {      // begins anew with it
-      devices[d + N] = 0
+      devices[d + N] = devices[d + SOLVED] = 0
+      devices[d + FIRST] = NaN
       devices.fill(0, d + MEANS, d + SETS + 1)
     }
   }
@@ -123,14 +128,13 @@ export class Peers {
 
   /** Block n is over: a tail learns of its largest, and of an excursion beyond its threshold the peak, when that is over; a tenth when it was an alarm. */
   private block (m: Float64Array, at: number, n: number, limit: number): void {
-    const largest = m[at + LARGEST], gain = n < tails.MEMORY ? 1 / n : 1 / tails.MEMORY
+    const largest = m[at + LARGEST]
     m[at + LARGEST] = 0
-    if (n <= tails.FIRST) return tails.begin(m, at + TAIL, largest, n)
-    if (largest > tails.threshold(m, at + TAIL)) return void (m[at + PEAK] = Math.max(m[at + PEAK], largest))
+    if (n > tails.FIRST && largest > tails.threshold(m, at + TAIL)) return void (m[at + PEAK] = Math.max(m[at + PEAK], largest))
     const peak = m[at + PEAK]
     m[at + PEAK] = 0
-    if (peak > 0) tails.learn(m, at + TAIL, peak, gain, tails.unlikely(m, at + TAIL, peak) >= limit ? 0.1 : 1, tails.EXCESSES)
-    tails.learn(m, at + TAIL, largest, gain, 1, tails.EXCESSES)
+    if (peak > 0) tails.take(m, at + TAIL, peak, n, tails.unlikely(m, at + TAIL, peak) >= limit ? 0.1 : 1)
+    tails.take(m, at + TAIL, largest, n, 1)
   }
 
   private muted (devices: Float64Array, d: number, time: number): boolean {
