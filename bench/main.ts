@@ -20,11 +20,12 @@ import { runLength } from './run-length.ts'
 import { skab } from './skab.ts'
 import { tep } from './tep.ts'
 import { thresholdTime } from './threshold-time.ts'
+import { verdictBench } from './verdict.ts'
 import { wal } from './wal.ts'
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
   operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
-  'faults-found': faultsFound, cost, forecast: forecasting, 'threshold-time': thresholdTime, drift: driftBench, 'run-length': runLength
+  'faults-found': faultsFound, cost, forecast: forecasting, 'threshold-time': thresholdTime, drift: driftBench, 'run-length': runLength, verdict: verdictBench
 }
 
 const args = process.argv.slice(2), name = args.find(a => !a.startsWith('-'))

@@ -7,13 +7,21 @@
  * together are one observation (block maxima; Leadbetter 1983, Extremes and local dependence in stationary sequences).
  *
  * An excursion of several blocks teaches its peak, when it is over (declustering, Davison and Smith 1990): so a slow drift does not
- * make itself usual. Means and covariances go back a week of event time, and learn when each metric that is there has a new value,
+ * make itself usual. Means and covariances go back a week of event time, and learn from sets in which each metric has a new value,
  * but not during an excursion, unless that has lasted for a day: then it is usual. No metric pulls at them with more than
  * first-rows.ts says, from its first value on.
  *
- * A metric that is not there, comes rarely, never varies or has not been there for as long as is to be learned has no part in it:
- * the others are predicted without it. One that was away for a day is learned anew. Up to WIDTH metrics of a device. 2.4 KB per
- * device, 88 bytes per series.
+ * Those that are not there for a while, or do not vary, are left out and the others are predicted without them. A metric has a part
+ * in it when REGULAR readings in a row have come no further apart than SPARSE times what values of others may be away; all is then
+ * learned anew with it. It has none any more when it was away for a day.
+ *
+ * A metric that is wrong makes the others disagree too, as they are predicted from it. So of each metric is also told how far the
+ * others disagree among themselves when it is left out: removing variable k from a normal vector changes the standardised residual
+ * of j from u_j to (u_j - c_jk u_k) / sqrt(1 - c_jk^2), c being the standardised precision matrix. The largest of these, in units
+ * of its own usual size (from the running covariance of u), has a tail likewise. One wrong sensor leaves it what it was, whatever
+ * that sensor says; two that are wrong do not.
+ *
+ * Up to WIDTH metrics of a device. 3.4 KB per device, 160 bytes per series.
  */
 import { numbered, prefixed } from './fields.ts'
 import { firstOf, firstRows, KEPT, pull } from './first-rows.ts'
@@ -23,82 +31,103 @@ export const WIDTH = 8
 const FAST = 10, SOLVE = 64
 export const BLOCK = 100
 const DAY = 24 * 60 * 60_000, MEMORY = 7 * DAY
+const REGULAR = 16, SPARSE = 10
 const RIDGE = 1e-6                   // of the variance, so that two metrics that are one can be told apart from noise
 
-const own = { count: 0, learned: NaN, fresh: 0, solved: 0, members: 0, mute: 0, since: NaN }
-const COUNT = 0, LEARNED = 1, FRESH = 2, SOLVED = 3, MEMBERS = 4, MUTED = 5, SINCE = 6
-const VALUES = 7, TIMES = VALUES + WIDTH, SETS = TIMES + WIDTH, BEGUN = SETS + WIDTH, MEANS = BEGUN + WIDTH
-const COVARIANCES = MEANS + WIDTH, PRECISIONS = COVARIANCES + WIDTH * WIDTH, FIRST = PRECISIONS + WIDTH * WIDTH
+const own = { count: 0, sets: 0, begun: NaN, learned: NaN, fresh: 0, solved: 0, members: 0, mute: 0, since: NaN }
+const COUNT = 0, SETS = 1, BEGUN = 2, LEARNED = 3, FRESH = 4, SOLVED = 5, MEMBERS = 6, MUTED = 7, SINCE = 8
+const VALUES = 9, TIMES = VALUES + WIDTH, MEANS = TIMES + WIDTH, COVARIANCES = MEANS + WIDTH, PRECISIONS = COVARIANCES + WIDTH * WIDTH
+const SMOOTH = PRECISIONS + WIDTH * WIDTH, SLOW = SMOOTH + WIDTH, TOGETHER = SLOW + WIDTH, SPREADS = TOGETHER + WIDTH * WIDTH, FIRST = SPREADS + WIDTH * WIDTH
 
 /**
- * One device: how many metrics, the time of the last set of values learned, a bit for each metric with a new value; sets since the
- * precisions were worked out, and a bit for each metric that they are of. Of each metric: value and time, sets learned, time of the
- * first of them, mean; then the matrices and first values.
+ * One device: how many metrics have a place; sets of values learned, times of the first and the last; a bit for each metric with a
+ * new value; sets since the precisions were worked out, and a bit for each metric that they are of. Of each metric: value, time (NaN: it
+ * has no part) and mean; then the matrices; means of the last BLOCK values, their standardised residuals, how these means and these
+ * residuals vary together; and the first sets.
  */
 export const device: Readonly<Record<string, number>> = {
-  ...own, ...numbered('value', WIDTH, NaN), ...numbered('time', WIDTH, NaN), ...numbered('sets', WIDTH), ...numbered('begun', WIDTH, NaN), ...numbered('mean', WIDTH),
-  ...numbered('covariance', WIDTH * WIDTH), ...numbered('precision', WIDTH * WIDTH), ...firstRows(WIDTH)
+  ...own, ...numbered('value', WIDTH, NaN), ...numbered('time', WIDTH, NaN), ...numbered('mean', WIDTH), ...numbered('covariance', WIDTH * WIDTH), ...numbered('precision', WIDTH * WIDTH),
+  ...numbered('smooth', WIDTH), ...numbered('slow', WIDTH), ...numbered('together', WIDTH * WIDTH), ...numbered('spread', WIDTH * WIDTH), ...firstRows(WIDTH)
 }
-/** One series: its place among the metrics of its device, the mean of its last residuals; readings in this block and the largest of them, the peak of this excursion, blocks before, and their tail. */
-export const peer: Readonly<Record<string, number>> = { place: -1, mean: 0, readings: 0, largest: 0, peak: 0, blocks: 0, ...prefixed('tail', tails.unheard) }
-const PLACE = 0, MEAN = 1, READINGS = 2, LARGEST = 3, PEAK = 4, BLOCKS = 5, TAIL = 6
+const maxima = { largest: 0, peak: 0, ...tails.unheard }
+/** One series: its place among the metrics of its device, readings in a row that came regularly and the time of the last, the mean of its last residuals; readings in this block, blocks before; then of its own disagreement and of the others without it the largest in this block, the peak of this excursion, and the tail. */
+export const peer: Readonly<Record<string, number>> = { place: -1, regular: 0, came: NaN, mean: 0, readings: 0, blocks: 0, ...prefixed('own', maxima), ...prefixed('rest', maxima) }
+const PLACE = 0, IN_A_ROW = 1, CAME = 2, MEAN = 3, READINGS = 4, BLOCKS = 5, OWN = 6, REST = OWN + Object.keys(maxima).length
+const LARGEST = 0, PEAK = 1, TAIL = 2
 
 /** Works on the memory of one device and one of its series, at `d` in devices and `s` in series. */
 export class Peers {
   evidence = 0                       // -log10 of the probability that a healthy metric disagrees so much within BLOCK readings
   expected = NaN                     // by the others
   deviation = NaN                    // of the value from that, in its usual size; a mean of ten
+  rest = NaN                         // as `evidence`, of the others among themselves without it; NaN when fewer than two are left
 
-  /** Judges a finite value and learns it. False when it cannot be judged: too many metrics, or no other with a value in `within` that has been learned for `span`. `limit`: the evidence from which on nothing is learned. */
+  /** Judges a finite value and learns it. False when it cannot be judged: it has no part, or no other has a value in `within`, or less than `span` is learned. `limit`: the evidence from which on nothing is learned. */
   take (devices: Float64Array, d: number, series: Float64Array, s: number, value: number, time: number, within: number, limit: number, span: number): boolean {
-    if (series[s + PLACE] < 0) this.join(devices, d, series, s)
-    const place = series[s + PLACE], count = Math.min(devices[d + COUNT], WIDTH)
     this.evidence = 0
-    if (place >= WIDTH) return false
-    if (devices[d + LEARNED] - devices[d + TIMES + place] > DAY) this.forget(devices, d, place)
+    if (!this.takesPart(devices, d, series, s, time, within)) return false
+    const place = series[s + PLACE], count = Math.min(devices[d + COUNT], WIDTH)
     devices[d + VALUES + place] = value
     devices[d + TIMES + place] = time
-    if (time !== devices[d + LEARNED]) devices[d + FRESH] |= 1 << place      // else it came behind a set that was learned without it
-    let there = 0
-    for (let k = 0; k < count; k++) if (Math.abs(time - devices[d + TIMES + k]) <= within) there |= 1 << k
+    devices[d + FRESH] |= 1 << place
+    let all = 0, there = 0
+    for (let k = 0; k < count; k++) {
+      const away = time - devices[d + TIMES + k]
+      if (away > DAY) this.leave(devices, d, k)
+      else if (!Number.isNaN(away)) all |= 1 << k
+      if (Math.abs(away) <= within) there |= 1 << k
+    }
     if (there === 1 << place) return false
-    const judged = this.judge(devices, d, series, s, place, there, span, limit)
-    if ((devices[d + FRESH] & there) === there) this.learn(devices, d, there, time)
+    const judged = this.cycle(devices, d, span) === 1 && this.judge(devices, d, series, s, place, there, limit)
+    if ((devices[d + FRESH] & there) === there) this.learn(devices, d, there, all, time)
     return judged
   }
 
   /** How much it has learned: first for `span`, then some blocks. 0 to 1. */
   learned (devices: Float64Array, d: number, series: Float64Array, s: number, span: number): number {
     const place = series[s + PLACE]
-    return ((place >= 0 && place < WIDTH ? this.cycle(devices, d, place, span) : 0) + Math.min(series[s + BLOCKS] / tails.FIRST, 1)) / 2
+    return ((place >= 0 && place < WIDTH ? this.cycle(devices, d, span) : 0) + Math.min(series[s + BLOCKS] / tails.FIRST, 1)) / 2
   }
 
-  /** How much of `span` has been learned of a metric, 0 to 1. */
-  private cycle (devices: Float64Array, d: number, place: number, span: number): number {
-    const share = (devices[d + LEARNED] - devices[d + BEGUN + place]) / span
+  /** How much of `span` has been learned, 0 to 1. */
+  private cycle (devices: Float64Array, d: number, span: number): number {
+    const share = (devices[d + LEARNED] - devices[d + BEGUN]) / span
     return share > 0 ? Math.min(share, 1) : 0
   }
 
-  private join (devices: Float64Array, d: number, series: Float64Array, s: number): void {
-    series[s + PLACE] = devices[d + COUNT]++
+  /** Whether a metric has a part in it. With one that gets it all begins anew. */
+  private takesPart (m: Float64Array, d: number, series: Float64Array, s: number, time: number, within: number): boolean {
+    series[s + IN_A_ROW] = time - series[s + CAME] > SPARSE * within ? 1 : series[s + IN_A_ROW] + 1
+    series[s + CAME] = time
+    const place = series[s + PLACE]
+    if (place >= WIDTH) return false
+    if (place >= 0 && !Number.isNaN(m[d + TIMES + place])) return true
+    if (series[s + IN_A_ROW] < REGULAR) return false
+    if (place < 0) series[s + PLACE] = m[d + COUNT]++
+    if (series[s + PLACE] >= WIDTH) return false
+    m[d + SETS] = m[d + MEMBERS] = 0
+    m[d + BEGUN] = NaN
+    m.fill(0, d + MEANS, d + FIRST)
+    return true
   }
 
-  /** A metric begins anew. */
-  private forget (m: Float64Array, d: number, place: number): void {
-    m[d + SETS + place] = m[d + MEANS + place] = m[d + MEMBERS] = 0
-    m[d + BEGUN + place] = NaN
-    for (let k = 0; k < WIDTH; k++) m[d + COVARIANCES + Math.max(k, place) * WIDTH + Math.min(k, place)] = 0
+  /** A metric has no part any more: it does not vary. */
+  private leave (m: Float64Array, d: number, place: number): void {
+    m[d + TIMES + place] = NaN
+    m[d + FRESH] &= ~(1 << place)
+    for (const matrix of [COVARIANCES, TOGETHER]) for (let k = 0; k < WIDTH; k++) m[d + matrix + Math.max(k, place) * WIDTH + Math.min(k, place)] = 0
   }
 
-  private judge (devices: Float64Array, d: number, series: Float64Array, s: number, place: number, there: number, span: number, limit: number): boolean {
+  private judge (devices: Float64Array, d: number, series: Float64Array, s: number, place: number, there: number, limit: number): boolean {
     const row = d + PRECISIONS + place * WIDTH
     let members = 0
-    for (let k = 0; k < WIDTH; k++) if ((there & 1 << k) !== 0 && this.cycle(devices, d, k, span) === 1 && devices[d + COVARIANCES + k * WIDTH + k] > 0) members |= 1 << k
+    for (let k = 0; k < WIDTH; k++) if ((there & 1 << k) !== 0 && devices[d + COVARIANCES + k * WIDTH + k] > 0) members |= 1 << k
     if ((members & 1 << place) === 0 || members === 1 << place) return false
     if (members !== devices[d + MEMBERS] || devices[d + SOLVED] >= SOLVE) {
       devices[d + MEMBERS] = members
       devices[d + SOLVED] = 0
       invert(devices, d + COVARIANCES, d + PRECISIONS, places(members))
+      standardise(devices, d, places(members))
     }
     const own = devices[row + place]
     if (!(own > 0)) return false
@@ -106,68 +135,102 @@ export class Peers {
     for (const k of places(members)) sum += devices[row + k] * (devices[d + VALUES + k] - devices[d + MEANS + k])
     this.expected = devices[d + VALUES + place] - sum / own
     this.deviation = series[s + MEAN] += (sum / Math.sqrt(own) - series[s + MEAN]) / FAST
-    const size = Math.abs(this.deviation), ready = series[s + BLOCKS] >= tails.FIRST
-    this.evidence = ready ? tails.unlikely(series, s + TAIL, size) : 0
-    if (ready && size > tails.threshold(series, s + TAIL)) {
+    const size = Math.abs(this.deviation), others = places(members & ~(1 << place)), rest = this.without(devices, d, place, others), ready = series[s + BLOCKS] >= tails.FIRST
+    this.evidence = ready ? tails.unlikely(series, s + OWN + TAIL, size) : 0
+    this.rest = ready && others.length > 1 ? tails.unlikely(series, s + REST + TAIL, rest) : NaN
+    if (ready && size > tails.threshold(series, s + OWN + TAIL)) {
       if (devices[d + MUTED] === 0) devices[d + SINCE] = devices[d + TIMES + place]
       devices[d + MUTED] = BLOCK
     }
-    this.block(series, s, size, limit)
+    this.largest(series, s + OWN, size)
+    this.largest(series, s + REST, rest)
+    if (++series[s + READINGS] === BLOCK) {
+      const n = ++series[s + BLOCKS]
+      series[s + READINGS] = 0
+      this.block(series, s + OWN, n, limit)
+      this.block(series, s + REST, n, limit)
+    }
     return ready
   }
 
-  /** The tail learns of blocks, and of an excursion beyond its threshold the peak, when that is over; a tenth when it was an alarm. */
-  private block (series: Float64Array, s: number, size: number, limit: number): void {
-    if (size > series[s + LARGEST]) series[s + LARGEST] = size
-    if (++series[s + READINGS] < BLOCK) return
-    const n = ++series[s + BLOCKS], largest = series[s + LARGEST]
-    series[s + READINGS] = series[s + LARGEST] = 0
-    if (n > tails.FIRST && largest > tails.threshold(series, s + TAIL)) return void (series[s + PEAK] = Math.max(series[s + PEAK], largest))
-    const peak = series[s + PEAK]
-    series[s + PEAK] = 0
-    if (peak > 0) tails.take(series, s + TAIL, peak, n, tails.unlikely(series, s + TAIL, peak) >= limit ? 0.1 : 1)
-    tails.take(series, s + TAIL, largest, n, 1)
+  /** How far the others disagree among themselves when the metric at `place` is left out: the largest of their residuals, in its usual size. */
+  private without (m: Float64Array, d: number, place: number, others: readonly number[]): number {
+    const at = d + PRECISIONS, own = m[at + place * WIDTH + place], u = d + SLOW, spread = d + SPREADS
+    let largest = 0
+    for (const j of others) {
+      const c = m[at + place * WIDTH + j] / Math.sqrt(own * m[at + j * WIDTH + j])
+      const off = m[u + j] - c * m[u + place]
+      const usual = m[spread + j * WIDTH + j] - 2 * c * m[spread + Math.max(j, place) * WIDTH + Math.min(j, place)] + c * c * m[spread + place * WIDTH + place]
+      if (usual > 0) largest = Math.max(largest, Math.abs(off) / Math.sqrt(usual))
+    }
+    return largest
+  }
+
+  private largest (m: Float64Array, at: number, size: number): void { if (size > m[at + LARGEST]) m[at + LARGEST] = size }
+
+  /** Block n is over: a tail learns of its largest, and of an excursion beyond its threshold the peak, when that is over; a tenth when it was an alarm. */
+  private block (m: Float64Array, at: number, n: number, limit: number): void {
+    const largest = m[at + LARGEST]
+    m[at + LARGEST] = 0
+    if (n > tails.FIRST && largest > tails.threshold(m, at + TAIL)) return void (m[at + PEAK] = Math.max(m[at + PEAK], largest))
+    const peak = m[at + PEAK]
+    m[at + PEAK] = 0
+    if (peak > 0) tails.take(m, at + TAIL, peak, n, tails.unlikely(m, at + TAIL, peak) >= limit ? 0.1 : 1)
+    tails.take(m, at + TAIL, largest, n, 1)
   }
 
   private muted (devices: Float64Array, d: number, time: number): boolean {
     return devices[d + MUTED] > 0 && Math.abs(time - devices[d + SINCE]) < DAY
   }
 
-  /** Means and covariances (West 1979) of the metrics that are there, weighted so that they go back MEMORY. */
-  private learn (m: Float64Array, d: number, there: number, time: number): void {
+  /** Takes in a set of values, one of each metric that is there; of all that have a part, it is learned. */
+  private learn (m: Float64Array, d: number, there: number, all: number, time: number): void {
     m[d + FRESH] &= ~there
-    const muted = this.muted(m, d, time)
+    const muted = this.muted(m, d, time), passed = time - m[d + LEARNED]
     if (m[d + MUTED] > 0) m[d + MUTED]--
-    const passed = time - m[d + LEARNED]
+    this.smooth(m, d, there)
+    if (there !== all) return
     m[d + LEARNED] = time
     if (muted) return
+    const n = ++m[d + SETS], by = Math.max(1 / n, Math.min(passed > 0 ? passed / MEMORY : 0, 0.01)), of = places(there)
+    if (n === 1) m[d + BEGUN] = time
+    if (n <= KEPT) {
+      for (const k of of) m[d + FIRST + (n - 1) * WIDTH + k] = m[d + VALUES + k]
+      if (n === KEPT) for (const k of of) this.begin(m, d, k)
+      return
+    }
     m[d + SOLVED]++
-    const least = Math.min(passed > 0 ? passed / MEMORY : 0, 0.01), off = new Float64Array(WIDTH), old: number[] = []
-    for (const k of places(there)) {
-      const n = ++m[d + SETS + k], x = m[d + VALUES + k], mean = m[d + MEANS + k]
-      if (n === 1) m[d + BEGUN + k] = time
-      if (n <= KEPT) {
-        m[d + FIRST + (n - 1) * WIDTH + k] = x
-        if (n === KEPT) this.begin(m, d, k)
-        continue
-      }
-      old.push(k)
-      off[k] = pull(m, d + FIRST, k, x - mean, mean, m[d + COVARIANCES + k * WIDTH + k])
-      m[d + FIRST + k] = x
+    const off = new Float64Array(WIDTH), far = new Float64Array(WIDTH)
+    for (const k of of) {
+      const mean = m[d + MEANS + k], variance = m[d + COVARIANCES + k * WIDTH + k]
+      off[k] = pull(m, d + FIRST, k, m[d + VALUES + k] - mean, mean, variance)
+      far[k] = pull(m, d + FIRST, k, m[d + SMOOTH + k] - mean, mean, variance)
+      m[d + FIRST + k] = m[d + VALUES + k]
     }
-    const gain = (n: number) => Math.max(1 / n, least)
-    for (const i of old) for (const j of old) {
+    for (const i of of) for (const j of of) {
       if (j > i) break
-      const by = gain(Math.min(m[d + SETS + i], m[d + SETS + j])), at = d + COVARIANCES + i * WIDTH + j
-      m[at] = (1 - by) * (m[at] + by * off[i] * off[j])
+      const at = d + i * WIDTH + j
+      m[at + COVARIANCES] = (1 - by) * (m[at + COVARIANCES] + by * off[i] * off[j])
+      m[at + TOGETHER] += by * (far[i] * far[j] - m[at + TOGETHER])
     }
-    for (const k of old) m[d + MEANS + k] += gain(m[d + SETS + k]) * off[k]
+    for (const k of of) m[d + MEANS + k] += by * off[k]
+  }
+
+  /** Means of the last BLOCK values, and their residuals. */
+  private smooth (m: Float64Array, d: number, there: number): void {
+    if (m[d + SETS] >= KEPT) for (const k of places(there)) m[d + SMOOTH + k] += (m[d + VALUES + k] - m[d + SMOOTH + k]) / Math.min(m[d + SETS], BLOCK)
+    const members = places(m[d + MEMBERS])
+    for (const i of members) {
+      let sum = 0
+      for (const j of members) sum += m[d + PRECISIONS + i * WIDTH + j] * (m[d + SMOOTH + j] - m[d + MEANS + j])
+      m[d + SLOW + i] = sum === 0 ? 0 : sum / Math.sqrt(m[d + PRECISIONS + i * WIDTH + i])
+    }
   }
 
   /** The mean and the variance of the first values of a metric, without what is wild among them. */
   private begin (m: Float64Array, d: number, k: number): void {
     const values = firstOf(m, d + FIRST, k, WIDTH), mean = values.reduce((a, b) => a + b) / KEPT
-    m[d + MEANS + k] = mean
+    m[d + MEANS + k] = m[d + SMOOTH + k] = mean
     m[d + COVARIANCES + k * WIDTH + k] = values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / KEPT
     m[d + FIRST + k] = values[KEPT - 1]
   }
@@ -176,6 +239,16 @@ export class Peers {
 /** The places that have a bit in `mask`, in ascending order. */
 const places = (mask: number): readonly number[] => PLACES[mask]
 const PLACES = Array.from({ length: 1 << WIDTH }, (_, mask) => Array.from({ length: WIDTH }, (_, k) => k).filter(k => (mask & 1 << k) !== 0))
+
+/** How the standardised residuals of the means of the last BLOCK values vary together: their covariance between precisions, scaled. */
+function standardise (m: Float64Array, d: number, of: readonly number[]): void {
+  for (const i of of) for (const j of of) {
+    if (j > i) break
+    let sum = 0
+    for (const k of of) for (const l of of) sum += m[d + PRECISIONS + i * WIDTH + k] * m[d + TOGETHER + Math.max(k, l) * WIDTH + Math.min(k, l)] * m[d + PRECISIONS + j * WIDTH + l]
+    m[d + SPREADS + i * WIDTH + j] = sum === 0 ? 0 : sum / Math.sqrt(m[d + PRECISIONS + i * WIDTH + i] * m[d + PRECISIONS + j * WIDTH + j])
+  }
+}
 
 /** The inverse of the covariance matrix (lower half given) of these metrics by Gauss and Jordan, its diagonal a little larger; zeros when it has none. */
 function invert (m: Float64Array, from: number, to: number, of: readonly number[]): void {

@@ -46,6 +46,7 @@ export class Portfolio {
   signal = -1                        // the one that spoke, by its place in `signals`; -1 for none
   low = NaN                          // where 98 % of values are expected, by the narrowest of jump, level, season and dynamics
   high = NaN
+  usual = NaN                        // at this hour; NaN when nothing is
   private readonly x = new Float64Array(K)
   private largest = 0
   private off = 0                    // from the season
@@ -62,6 +63,7 @@ export class Portfolio {
     const spread = seasonal.spread(m, at + SEASON, hour) || 1, volatility = (m[at + ERROR] + m[at + ERRORS]) / 2 || 1
     const predicted = slow + autoregressive.expected(m, at + AR)
     this.seasonal = known
+    this.usual = usual
     this.off = value - (known ? usual : slow)
     this.error = value - predicted
     x[JUMP] = Math.abs(value - before)

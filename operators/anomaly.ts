@@ -11,6 +11,7 @@ import { Verdicts } from './shared/verdicts.ts'
  *   anomaly_p         the p-value: how rarely a reading of this series is as unusual. 1 for the usual 98 %, else mostly below 0.02
  *   anomaly_low,high  where 98 % of values are expected here and now, in the unit of the value
  *   anomaly_signal    what spoke: 1 jump, 2 level, 3 shift, 4 drift, 5 season, 6 dynamics, 7 noise; 0 nothing
+ *   anomaly_usual     what is usual at this hour and on this day, in the unit of the value; no value until there has been such an hour before
  *   anomaly_learned   readings learned so far, up to `samples`
  *   anomaly_alarm     1 when the reading is so unusual that chance gives at most `alarms` such in `per` at the series' own rate, and news, else 0
  *
@@ -23,14 +24,14 @@ export const anomaly = defineOperator({
     ...budget,
     samples: Type.Integer({ description: 'Readings to learn from before the first p-value.', minimum: 50, default: 200 })
   }),
-  adds: ['anomaly', 'anomaly_p', 'anomaly_low', 'anomaly_high', 'anomaly_signal', 'anomaly_learned', 'anomaly_alarm'],
+  adds: ['anomaly', 'anomaly_p', 'anomaly_low', 'anomaly_high', 'anomaly_signal', 'anomaly_usual', 'anomaly_learned', 'anomaly_alarm'],
   perSeries: { memory: portfolio },
   tuning: ['alarms', 'per', 'samples'],
 
   process (batch, { alarms, per, samples }, { memory: { data, width, field } }) {
     const model = new Portfolio()
     const column = () => new Float64Array(batch.length).fill(NaN)
-    const verdicts = new Verdicts(batch.length), low = column(), high = column(), signal = column(), learned = new Float64Array(batch.length)
+    const verdicts = new Verdicts(batch.length), low = column(), high = column(), signal = column(), usual = column(), learned = new Float64Array(batch.length)
     for (let i = 0; i < batch.length; i++) {
       const at = batch.series[i] * width, x = batch.value[i], n = data[at + field.n]
       learned[i] = n < samples ? n : samples
@@ -40,10 +41,11 @@ export const anomaly = defineOperator({
         verdicts.say(i, model, data, at, alarms, per)
         low[i] = model.low
         high[i] = model.high
+        usual[i] = model.usual
         signal[i] = model.evidence > 0 ? model.signal + 1 : 0
       }
       model.learn(data, at, x, batch.time[i])
     }
-    return batch.with({ anomaly: verdicts.evidence, anomaly_p: verdicts.p, anomaly_low: low, anomaly_high: high, anomaly_signal: signal, anomaly_learned: learned, anomaly_alarm: verdicts.alarm })
+    return batch.with({ anomaly: verdicts.evidence, anomaly_p: verdicts.p, anomaly_low: low, anomaly_high: high, anomaly_signal: signal, anomaly_usual: usual, anomaly_learned: learned, anomaly_alarm: verdicts.alarm })
   }
 })

@@ -10,11 +10,13 @@ import { budget } from './shared/budget.ts'
  *   peers             -log10 of the probability that a healthy metric disagrees so much within 100 readings, 0 to 16
  *   peers_expected    the value that the others let expect
  *   peers_deviation   distance from it in its usual size, a mean of the last ten
+ *   peers_rest        as `peers`, but for how far the others disagree among themselves when this metric is left out: when that is
+ *                     usual, one wrong metric explains all, and it is this; without a value when fewer than two others are there
  *   peers_learned     how much it has learned, 0 to 1: for `learn`, then 3,200 readings
  *   peers_alarm       1 when chance gives at most `alarms` such in `per` at the rate at which the series comes, else 0
  *
- * All but peers_learned have no value while it learns, when no other metric that is known has one in `within`, or behind the
- * eighth metric of a device. A metric that is not there, or never varies, has no part in it. 112 bytes per series, 2.4 KB per device.
+ * All but peers_learned have no value while it learns, when no other metric has one in `within`, or behind the eighth metric of a
+ * device. A metric that is not there, comes rarely, or never varies has no part in it. 184 bytes per series, 3.4 KB per device.
  */
 export const peers = defineOperator({
   name: 'peers',
@@ -24,7 +26,7 @@ export const peers = defineOperator({
     learn: Duration({ description: 'Time to learn from before anything is said: a whole cycle of what the device does.', default: '1d' }),
     within: Duration({ description: 'How far the values of other metrics may be away.', default: '1m' })
   }),
-  adds: ['peers', 'peers_expected', 'peers_deviation', 'peers_learned', 'peers_alarm'],
+  adds: ['peers', 'peers_expected', 'peers_deviation', 'peers_rest', 'peers_learned', 'peers_alarm'],
   perSeries: { own: { ...peer, time: NaN, interval: 0, intervals: 0 } },
   perDevice: { others: device },
   tuning: ['alarms', 'per', 'learn', 'within'],
@@ -33,7 +35,7 @@ export const peers = defineOperator({
 
   process (batch, { alarms, per, learn, within }, { own: { data, width, field }, others }, { series: table }) {
     const model = new Peers(), column = () => new Float64Array(batch.length).fill(NaN)
-    const evidence = column(), expected = column(), deviation = column(), learned = new Float64Array(batch.length), alarm = column()
+    const evidence = column(), expected = column(), deviation = column(), rest = column(), learned = new Float64Array(batch.length), alarm = column()
     for (let i = 0; i < batch.length; i++) {
       const s = batch.series[i], at = s * width, d = table.deviceOf[s] * others.width, x = batch.value[i], time = batch.time[i]
       learned[i] = model.learned(others.data, d, data, at, learn)
@@ -46,9 +48,10 @@ export const peers = defineOperator({
       evidence[i] = model.evidence
       expected[i] = model.expected
       deviation[i] = model.deviation
+      rest[i] = model.rest
       alarm[i] = model.evidence >= limit ? 1 : 0
     }
-    return batch.with({ peers: evidence, peers_expected: expected, peers_deviation: deviation, peers_learned: learned, peers_alarm: alarm })
+    return batch.with({ peers: evidence, peers_expected: expected, peers_deviation: deviation, peers_rest: rest, peers_learned: learned, peers_alarm: alarm })
   }
 })
 

@@ -4,7 +4,7 @@ import * as operators from '../../operators/index.ts'
 import { features as running } from '../../models/features.ts'
 import { features } from '../../operators/windows/features.ts'
 
-const { across, anomaly, change, count, hopping, hotelling, hygiene, peers, session, sliding, where, scale, derive, deadband, validate, dedupe, drift, ewma, forest, loda, forecast, rul, zscore, tumbling, threshold } = operators
+const { across, anomaly, change, count, hopping, hotelling, hygiene, peers, session, sliding, where, scale, derive, deadband, validate, dedupe, drift, ewma, forest, loda, forecast, rul, zscore, tumbling, threshold, verdict } = operators
 
 const everything = { features: [...features], above: 1, bands: [[0, 0.1], [0.1, 1]], envelope: [[0, 0.2]] } as const
 
@@ -15,6 +15,7 @@ export const samples: Partial<Record<keyof typeof operators, (() => Operator)[]>
   peers: [() => peers(), () => peers({ learn: '1s', within: '1h', alarms: 1000, per: '1m' })],
   drift: [() => drift({ reference: 5, current: 5, effect: 0, significance: 0.5 }), () => drift({ reference: 5, current: 5, significance: 0.5, measures: ['psi'], after: 'keep' })],
   change: [() => change({ samples: 5, runLength: 100 }), () => change({ method: 'page_hinkley', samples: 5, runLength: 100, shift: 2 }), () => change({ method: 'adwin', samples: 5 }), () => change({ method: 'kswin', samples: 5 })],
+  verdict: [() => verdict(), () => verdict({ lasts: '2s' })],
   where: [() => where({ device: 'd0' }), () => where({ metric: ['m0', '*2'], tenant: 't' })],
   scale: [() => scale({ factor: 1.8, offset: 32 }), () => scale({ factor: 2, metric: 'm1' })],
   derive: [() => derive({ metric: 'power', from: ['m0', 'm1'], by: 'product', within: '3s' }), () => derive({ metric: 'spread', from: ['m2', 'm0', 'm1'], by: 'ratio' })],

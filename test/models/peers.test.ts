@@ -16,7 +16,7 @@ const coupled = (i: number, offset = 0) => {
   const load = Math.sin(2 * Math.PI * i * EVERY / DAY) + 0.3 * Math.sin(i / 100)
   return [10 + 5 * load + 0.2 * normal(key(1), i) + offset, 3 - 2 * load + 0.1 * normal(key(2), i), 40 * load + normal(key(3), i)]
 }
-const SETS = Object.keys(device).indexOf('sets2')
+const SETS = Object.keys(device).indexOf('sets')
 const LEARNT = DAY / EVERY + 33 * BLOCK
 
 t.test('what the others let expect is the least-squares prediction', async t => {
@@ -39,6 +39,30 @@ t.test('nothing is judged before it has learned, of what stays away, or of a nin
   run(LEARNT - 200, i => coupled(i), (i, k, _, judged) => { if (judged) t.fail(`reading ${i} of ${k}`) })
   run(LEARNT + 500, i => i > LEARNT + 100 ? [coupled(i)[0]] : coupled(i), (i, _, __, judged) => { if (i > LEARNT + 107 && judged) t.fail(`reading ${i}`) })
   run(LEARNT + 10, i => Array.from({ length: WIDTH + 1 }, (_, k) => coupled(i)[0] + normal(key(50 + k), i)), (i, k, _, judged) => { if (i > LEARNT && judged !== k < WIDTH) t.fail(`metric ${k}`) })
+})
+
+t.test('one wrong metric, however wrong, leaves the others in agreement without it; two do not', async t => {
+  const from = LEARNT + 4000, four = (i: number, off: readonly number[]) => [...coupled(i), 7 + 3 * Math.sin(2 * Math.PI * i * EVERY / DAY) + 0.9 * Math.sin(i / 100) + 0.1 * normal(key(4), i)].map((x, k) => x + (i < from ? 0 : off[k]))
+  const most = (off: readonly number[]) => {
+    const rest = [0, 0, 0, 0], own = [0, 0, 0, 0]
+    run(from + 1000, i => four(i, off), (i, k, model) => {
+      if (i < from) return
+      rest[k] = Math.max(rest[k], model.rest)
+      own[k] = Math.max(own[k], Math.abs(model.deviation))
+    })
+    return { rest, own }
+  }
+  for (const off of [[3, 0, 0, 0], [0, 0, 0, -4], [0, 5000, 0, 0]]) {
+    const wrong = off.findIndex(x => x !== 0), { rest, own } = most(off)
+    t.equal(own.indexOf(Math.max(...own)), wrong, 'the one that is wrong disagrees most')
+    t.ok(rest[wrong] < 3, `${rest.join(' ')}: without it`)
+    t.ok(rest.every((r, k) => k === wrong || r > 4), `${rest.join(' ')}: without another`)
+  }
+  t.ok(Math.min(...most([3, 0, 0, 2]).rest) > 4, 'two are wrong')
+})
+
+t.test('with two metrics there is no rest to agree', async t => {
+  run(LEARNT + 200, i => coupled(i).slice(0, 2), (i, _, { rest }, judged) => { if (judged && !Number.isNaN(rest)) t.fail(`reading ${i}: ${rest}`) })
 })
 
 t.test('a drift of one metric is found while it is small beside what the metric does anyway, and season and load are none', async t => {
@@ -79,8 +103,7 @@ const others: Readonly<Record<string, (i: number) => number>> = {
   'came once, after a long time': i => i === FROM - 2000 ? 1 : NaN,
   'comes every quarter of an hour': i => i % 90 === 0 ? normal(key(9), i) : NaN,
   'is removed': i => i < FROM - 1000 ? coupled(i)[0] + normal(key(9), i) : NaN,
-  'never varies': () => 20,
-  'comes anew': i => i < FROM - 500 ? NaN : coupled(i)[0] + normal(key(9), i)
+  'never varies': () => 20
 }
 for (const [name, value] of Object.entries(others)) {
   t.test(`a metric that ${name} does not keep the others from being judged`, async t => {
@@ -147,18 +170,16 @@ t.test('means and covariances learn one set at a time; not in an excursion, unle
   t.equal(learned(again + day + 100, again + day + 1100), 1000, 'which has lasted for a day')
 })
 
-t.test('with a metric that is new the others go on; it is looked at when it has been learned for as long as they were', async t => {
-  const from = LEARNT + 500, day = DAY / EVERY, learned: number[] = [], judged: number[][] = [[], [], []], expected: number[] = []
-  run(from + day + 200, i => coupled(i).slice(0, i < from ? 2 : 3), (i, k, model, is, n) => {
+t.test('with a metric that is new, and has come sixteen times, it begins anew, and learns for as long as at first', async t => {
+  const from = LEARNT + 500, joined = from + 15, day = DAY / EVERY, learned: number[] = [], judged: number[][] = [[], [], []]
+  run(joined + day + 200, i => coupled(i).slice(0, i < from ? 2 : 3), (i, k, _, is, n) => {
     if (is) judged[k].push(i)
-    if (k === 2) learned[i - from] = n
-    if (k === 2 && !Number.isNaN(model.expected)) expected.push(i - from)
-    model.expected = NaN
+    if (k === 2) learned[i - joined] = n
   })
-  for (const of of judged.slice(0, 2)) t.equal(of.length, from + day + 200 - of[0])
+  const gaps = judged.map(of => of.flatMap((i, j) => j > 0 && i > of[j - 1] + 1 ? [[of[j - 1] - joined, i - joined]] : []))
+  t.strictSame(gaps, [[[0, day + 2]], [[0, day + 2]], []])
   t.strictSame(judged[2], [], 'the new one has no tail yet')
-  t.equal(expected[0], day + 2)
-  t.strictSame(learned, Array.from({ length: day + 200 }, (_, i) => i))
+  t.strictSame(learned.slice(0, day), Array.from({ length: day }, (_, i) => i))
 })
 
 t.test('means go back a week of the time of the readings', async t => {

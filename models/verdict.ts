@@ -1,0 +1,221 @@
+/**
+ * Which of three causes an event of a device has, from what detectors say of its metrics reading by reading:
+ *
+ *   sensor   one metric's measurement is wrong. Its own past says so (stuck, gap, clipping, clock, unit), or it has left what the
+ *            others let expect and these still agree among themselves when it is left out (`rest` of peers.ts)
+ *   device   its physics has changed: the metrics disagree whichever is left out. Or several move at once, agreeing, and it is
+ *            not known yet whether that lasts
+ *   model    the metrics agree as ever, but two or more are, and stay, FAR from what is usual at the hour: the world has another
+ *            regime, which the detectors have to learn
+ *
+ * One wrong sensor is the simplest explanation and is kept until what it leaves unexplained is as rare as DOUBT in the whole
+ * event (Bonferroni, a look per BLOCK readings). What an event has said remains said; so a verdict goes from sensor to device, or
+ * from device to model, and not to and fro.
+ *
+ * An event begins with the first alarm, or when two metrics are far. It is over when there was no alarm for BLOCK readings of each
+ * metric; for `lasts` when metrics have moved together, as detectors are silent about what goes on; and not while two are far.
+ * Moved together: one has an alarm, the first in BLOCK readings, and another is within so many as unusual as chance makes it
+ * with the probability DOUBT: that is no one sensor. Such metrics disagree only when they do for most of 3 BLOCK readings, as where they have
+ * never been they disagree a little. Far: on
+ * average over `lasts` the distance from what is usual at the hour is FAR times what it was on average in a week without events, and
+ * until it is less than NEAR times that.
+ */
+import { BLOCK } from './peers.ts'
+
+export const causes = ['device', 'model', 'sensor'] as const
+export const DEVICE = 1, MODEL = 2, SENSOR = 3
+
+const DOUBT = 2                      // -log10 of the probability that chance makes a sensor's fault look like the device's
+const FAR = 2, NEAR = 1.5            // times the usual distance
+const WEEK = 7 * 24 * 60 * 60_000
+const CLIP = 10, LEAST = 10          // a reading counts as no farther, and an interval as no longer than this part of `lasts`
+const SUSTAINED = 3 * BLOCK          // readings in which half must be alarms of `peers`, for metrics that have moved together
+const UNKNOWN = -1
+
+/** One device: rows so far, how many metrics; of its event the time it began (NaN: there is none) and the newest, the rows when it began and when its last alarm was, the time of that, whether metrics have moved together, its number. */
+export const device = { rows: 0, metrics: 0, began: NaN, newest: -Infinity, first: 0, last: 0, alarmed: NaN, together: 0, event: 0 }
+const ROWS = 0, METRICS = 1, BEGAN = 2, NEWEST = 3, FIRST = 4, LAST = 5, ALARMED = 6, TOGETHER = 7, EVENT = 8
+
+/**
+ * One series: whether it is known, and its newest time; rows of the device when it last had an alarm of its own, the first of those
+ * in a row, and was unusual; the share of alarms of `peers`; the row when hygiene was sure; whether peers has spoken; the mean distance
+ * from what is usual at the hour over `lasts`, that of a week, from so many ms, and whether it is far. Then of event `event`: evidence of
+ * hygiene, sure and not, of moves, of peers, and of the rest without it (-1: nothing is known of that); whether peers gave an alarm.
+ */
+export const series = { known: 0, time: NaN, alarm: -Infinity, onset: -Infinity, unusual: -Infinity, broken: 0, sure: -Infinity, coupled: 0, away: 0, usual: 0, span: 0, far: 0, event: 0, hygiene: 0, odd: 0, moved: 0, peers: 0, rest: UNKNOWN, parted: 0 }
+const KNOWN = 0, TIME = 1, ALARM = 2, ONSET = 3, UNUSUAL = 4, BROKEN = 5, SURE = 6, COUPLED = 7, AWAY = 8, USUAL = 9, SPAN = 10, IS_FAR = 11, OWN_EVENT = 12, HYGIENE = 13, ODD = 14, MOVED = 15, PEERS = 16, REST = 17, PARTED = 18
+
+/**
+ * What is said of one reading; NaN where there is nothing to say. `sure`, `odd`: evidence that hygiene says something that only a
+ * sensor does, or that a device can do too; 0 for none. `moved`: evidence that it is unusual, `alarm` whether that is one, `noisy`
+ * whether by its noise alone; `away`: distance from what is usual at the hour; the others are those of peers.
+ */
+export interface Said { sure: number, odd: number, moved: number, alarm: boolean, noisy: boolean, away: number, peers: number, rest: number, parted: boolean }
+
+/** What one series of a device is after the other. */
+type Places = (see: (at: number) => void) => void
+
+/** Works on the memory of one device after the other, at `d` in devices, and of its series, at `s` in all. */
+export class Verdict {
+  cause = 0                          // 1 + its place in `causes`; 0 when there is no event, or none can be told
+  private readonly lasts: number
+  private readonly devices: Float64Array
+  private readonly all: Float64Array
+  private suspect = 0                // evidence of the most likely one wrong metric; 0 for none
+  private left = 0                   // evidence that remains whichever metric is left out
+  private certain = false            // hygiene says that it is a sensor
+  private isBroken = false           // the metrics disagree
+  constructor (devices: Float64Array, all: Float64Array, lasts: number) {
+    this.devices = devices
+    this.all = all
+    this.lasts = lasts
+  }
+
+  /** Takes in a reading of the series at `s`, one of those of the device at `d`, and decides. */
+  take (d: number, s: number, said: Said, time: number, places: Places): void {
+    const { devices: m, all } = this
+    if (all[s + KNOWN] === 0) {
+      all[s + KNOWN] = 1
+      m[d + METRICS]++
+    }
+    const row = ++m[d + ROWS], alarm = said.sure > 0 || said.odd > 0 || said.alarm || said.parted
+    if (time > m[d + NEWEST]) m[d + NEWEST] = time
+    this.follow(s, said, time, Number.isNaN(m[d + BEGAN]))
+    let far = 0
+    places(at => { if (all[at + IS_FAR] === 1) far++ })
+    if (far < 2 && !Number.isNaN(m[d + BEGAN]) && this.isOver(d, row)) m[d + BEGAN] = NaN
+    if (Number.isNaN(m[d + BEGAN]) && (alarm || far > 1)) {
+      m[d + BEGAN] = m[d + NEWEST]
+      m[d + FIRST] = row
+      m[d + TOGETHER] = 0
+      m[d + EVENT]++
+    }
+    if (alarm) {
+      m[d + LAST] = row
+      m[d + ALARMED] = m[d + NEWEST]
+    }
+    this.gather(d, s, said, row)
+    this.accompany(d, s, row, places)
+    this.decide(d, far > 1, places)
+  }
+
+  /** Whether the metric at `s` is concerned by the verdict. */
+  concerns (d: number, s: number): boolean {
+    const { all } = this
+    if (this.cause === 0 || !this.takesPart(d, s)) return false
+    if (this.certain) return this.isSure(d, s)
+    if (this.cause === SENSOR) return this.suspect > 0 ? this.isSuspect(d, s) && all[s + PEERS] === this.suspect : all[s + ODD] > 0
+    return this.cause === MODEL ? all[s + IS_FAR] === 1 : all[s + PARTED] === 1 || all[s + MOVED] >= this.company(d)
+  }
+
+  /** -log10 of the probability that chance gives what speaks for the verdict: of this metric, or of all of them. */
+  evidence (s: number): number {
+    const { all } = this
+    if (this.certain) return all[s + HYGIENE]
+    if (this.cause === SENSOR) return Math.max(all[s + ODD], all[s + PEERS])
+    return this.isBroken ? this.left : Math.max(all[s + MOVED], all[s + ODD])
+  }
+
+  /** Likewise of what speaks against it. */
+  doubt (s: number): number {
+    const { all } = this
+    if (this.certain) return 0
+    return this.cause === SENSOR ? Math.max(all[s + REST], 0) : this.isBroken ? 0 : all[s + PEERS]
+  }
+
+  private takesPart (d: number, s: number): boolean { return this.all[s + OWN_EVENT] === this.devices[d + EVENT] }
+  private isSure (d: number, s: number): boolean { return this.devices[d + ROWS] - this.all[s + SURE] <= BLOCK * this.devices[d + METRICS] }
+  /** What one wrong metric may leave unexplained. */
+  private limit (d: number): number { return DOUBT + Math.log10(1 + (this.devices[d + ROWS] - this.devices[d + FIRST]) / (BLOCK * this.devices[d + METRICS])) }
+  /** What a reading must be to move with another: in BLOCK readings before and behind an alarm, of any metric, chance gives that as rarely as DOUBT. */
+  private company (d: number): number { return DOUBT + Math.log10(2 * BLOCK * this.devices[d + METRICS]) }
+  private isSuspect (d: number, s: number): boolean { return this.all[s + PARTED] === 1 && this.all[s + REST] !== UNKNOWN && this.all[s + REST] < this.limit(d) }
+
+  private isOver (d: number, row: number): boolean {
+    const { devices: m } = this
+    return m[d + TOGETHER] === 1 ? m[d + NEWEST] - m[d + ALARMED] > this.lasts : row - m[d + LAST] > BLOCK * m[d + METRICS]
+  }
+
+  /** What goes on whether there is an event or not. */
+  private follow (s: number, said: Said, time: number, calm: boolean): void {
+    const { all, lasts } = this, span = time - all[s + TIME]
+    if (!(span <= 0)) all[s + TIME] = time
+    if (!Number.isNaN(said.peers)) {
+      all[s + COUPLED] = 1
+      all[s + BROKEN] += (Number(said.parted) - all[s + BROKEN]) / SUSTAINED
+    }
+    if (!Number.isNaN(said.away) && span > 0) this.stray(s, said.away, Math.min(span, lasts / LEAST), calm)
+  }
+
+  private stray (s: number, away: number, span: number, calm: boolean): void {
+    const { all, lasts } = this, known = all[s + SPAN]
+    if (calm) {
+      all[s + SPAN] = Math.min(known + span, WEEK)
+      all[s + USUAL] += (away - all[s + USUAL]) * span / all[s + SPAN]
+    }
+    all[s + AWAY] += (Math.min(away, CLIP * all[s + USUAL]) - all[s + AWAY]) * (1 - Math.exp(-span / lasts))
+    all[s + IS_FAR] = known > lasts && all[s + AWAY] > (all[s + IS_FAR] === 1 ? NEAR : FAR) * all[s + USUAL] ? 1 : 0
+  }
+
+  private gather (d: number, s: number, said: Said, row: number): void {
+    const { devices: m, all } = this
+    if (said.alarm || said.odd > 0) {
+      if (row - all[s + ALARM] > BLOCK * m[d + METRICS]) all[s + ONSET] = row
+      all[s + ALARM] = row
+    }
+    if (said.moved >= this.company(d)) all[s + UNUSUAL] = row
+    if (said.sure > 0) all[s + SURE] = row
+    if (Number.isNaN(m[d + BEGAN])) return
+    if (all[s + OWN_EVENT] !== m[d + EVENT]) {
+      all.fill(0, s + HYGIENE, s + PARTED + 1)
+      all[s + REST] = UNKNOWN
+      all[s + OWN_EVENT] = m[d + EVENT]
+    }
+    all[s + HYGIENE] = Math.max(all[s + HYGIENE], said.sure)
+    all[s + ODD] = Math.max(all[s + ODD], said.odd, said.alarm && said.noisy ? said.moved : 0)
+    if (said.moved > all[s + MOVED]) all[s + MOVED] = said.moved
+    if (said.peers > all[s + PEERS]) all[s + PEERS] = said.peers
+    if (said.rest > all[s + REST]) all[s + REST] = said.rest
+    if (said.parted) all[s + PARTED] = 1
+  }
+
+  /** Whether another metric moves with this one. */
+  private accompany (d: number, s: number, row: number, places: Places): void {
+    const { devices: m, all } = this, since = row - BLOCK * m[d + METRICS]
+    if (Number.isNaN(m[d + BEGAN]) || m[d + TOGETHER] === 1 || all[s + ONSET] !== row && all[s + UNUSUAL] !== row) return
+    places(at => {
+      if (at === s) return
+      if (all[s + ONSET] === row && all[at + UNUSUAL] >= since || all[s + UNUSUAL] === row && all[at + ONSET] >= since) m[d + TOGETHER] = 1
+    })
+  }
+
+  private decide (d: number, far: boolean, places: Places): void {
+    const { devices: m, all } = this
+    this.cause = this.suspect = this.left = 0
+    this.certain = this.isBroken = false
+    if (Number.isNaN(m[d + BEGAN])) return
+    let parted = false, sustained = false, odd = false, coupled = true, left = Infinity
+    places(at => {
+      if (!this.takesPart(d, at)) return
+      if (all[at + COUPLED] === 0 && (all[at + IS_FAR] === 1 || all[at + MOVED] >= this.company(d))) coupled = false
+      if (this.isSure(d, at)) this.certain = true
+      if (all[at + BROKEN] >= 0.5) sustained = true
+      if (all[at + ODD] > 0) odd = true
+      if (all[at + PARTED] === 0) return
+      parted = true
+      left = Math.min(left, all[at + REST])
+      if (this.isSuspect(d, at)) this.suspect = Math.max(this.suspect, all[at + PEERS])
+    })
+    const together = far || m[d + TOGETHER] === 1
+    if (this.certain) this.cause = SENSOR
+    else if (parted && (sustained || !together)) {
+      if (together) this.suspect = 0
+      this.cause = this.suspect > 0 ? SENSOR : left === UNKNOWN && !together ? 0 : DEVICE
+      this.isBroken = true
+      this.left = left
+    } else {
+      this.suspect = 0
+      this.cause = together ? coupled ? far ? MODEL : DEVICE : 0 : odd ? SENSOR : 0
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import { defineOperator, Duration, Type, type SeriesTable } from '#engine'
+import { device, series, Verdict, type Said } from '../models/verdict.ts'
+
+/**
+ * Which of three is to blame when detectors speak: the device behaves abnormally, the model (what the detectors have learned) is
+ * stale, or a sensor is broken. It reads what `hygiene`, `anomaly` and `peers` say of all metrics of a device; see models/verdict.ts
+ * for the rule. A verdict is about an event, from its first alarm until it is over. It stands on the rows of the metrics that are
+ * concerned; on others it is 0.
+ *
+ *   verdict            1 device, 2 model, 3 sensor; 0 nothing that concerns this metric, or nothing that can be told
+ *   verdict_evidence   -log10 of the probability that chance gives what speaks for it. sensor: what hygiene or peers say of it.
+ *                      device: that the others disagree as much, whichever one metric is left out; while metrics that agree have
+ *                      moved, and for model, its most unusual reading. 0 to 16; 0 when nothing is said
+ *   verdict_doubt      likewise of what speaks against it. sensor: that the others disagree without it. model: that it left them
+ *   verdict_metrics    how many metrics of the device are concerned
+ *   verdict_learned    how much of what it reads has been learned, 0 to 1
+ *
+ * A verdict can still change: sensor to device when the others turn out to disagree too, device to model when it lasts. No value
+ * before one of the three has something to say of the series. 152 bytes per series, 80 per device.
+ */
+export const verdict = defineOperator({
+  name: 'verdict',
+  summary: 'Which of device, model and sensor is to blame for what detectors say, with evidence.',
+  options: Type.Object({
+    lasts: Duration({ description: 'Metrics that are far from their season on average over this time are in another regime.', default: '6h' })
+  }),
+  needs: ['hygiene', 'hygiene_stuck', 'hygiene_gap', 'hygiene_spike', 'hygiene_rate', 'hygiene_range', 'hygiene_clipping', 'hygiene_clock', 'hygiene_unit',
+    'anomaly', 'anomaly_alarm', 'anomaly_signal', 'anomaly_usual', 'peers', 'peers_rest', 'peers_alarm', 'peers_learned'],
+  adds: ['verdict', 'verdict_evidence', 'verdict_doubt', 'verdict_metrics', 'verdict_learned'],
+  perSeries: { own: series },
+  perDevice: { others: device },
+  tuning: ['lasts'],
+  crosses: true,
+  check: ({ lasts }) => lasts > 0 ? undefined : '`lasts` must be longer than nothing',
+
+  process (batch, { lasts }, { own, others }, { series: table }) {
+    const model = new Verdict(others.data, own.data, lasts), column = () => new Float64Array(batch.length).fill(NaN), c = batch.columns
+    const verdict = column(), evidence = column(), doubt = column(), metrics = column(), learned = new Float64Array(batch.length)
+    const checks = [c.hygiene_stuck, c.hygiene_gap, c.hygiene_spike, c.hygiene_rate, c.hygiene_range, c.hygiene_clipping, c.hygiene_clock, c.hygiene_unit]
+    const said: Said = { sure: 0, odd: 0, moved: NaN, alarm: false, noisy: false, away: NaN, peers: NaN, rest: NaN, parted: false }
+    for (let i = 0; i < batch.length; i++) {
+      const s = batch.series[i], code = c.hygiene[i], strength = checks[code - 1]?.[i] ?? 0
+      said.sure = SURE.includes(code) ? strength : 0
+      said.odd = SURE.includes(code) ? 0 : strength
+      said.moved = Math.max(c.anomaly[i] > 0 ? c.anomaly[i] : 0, said.odd)
+      said.alarm = c.anomaly_alarm[i] === 1
+      said.noisy = c.anomaly_signal[i] === NOISE
+      said.away = Math.abs(batch.value[i] - c.anomaly_usual[i])
+      said.peers = c.peers[i]
+      said.rest = c.peers_rest[i]
+      said.parted = c.peers_alarm[i] === 1
+      learned[i] = (Number(!Number.isNaN(c.anomaly[i])) + Number(!Number.isNaN(code)) + c.peers_learned[i]) / 3
+      const d = table.deviceOf[s] * others.width, at = s * own.width, places = placesOf(table, table.deviceOf[s], own.width)
+      model.take(d, at, said, batch.time[i], places)
+      if (Number.isNaN(c.anomaly[i]) && Number.isNaN(c.peers[i]) && Number.isNaN(code)) continue
+      verdict[i] = model.concerns(d, at) ? model.cause : 0
+      evidence[i] = verdict[i] > 0 ? model.evidence(at) : 0
+      doubt[i] = verdict[i] > 0 ? model.doubt(at) : 0
+      let n = 0
+      places(at => { if (model.concerns(d, at)) n++ })
+      metrics[i] = n
+    }
+    return batch.with({ verdict, verdict_evidence: evidence, verdict_doubt: doubt, verdict_metrics: metrics, verdict_learned: learned })
+  }
+})
+
+const SURE = [1, 2, 6, 7, 8], NOISE = 7
+
+const placesOf = (table: SeriesTable, device: number, width: number) => (see: (at: number) => void): void => {
+  for (let s = table.firstOf(device); s >= 0; s = table.nextOf(s)) see(s * width)
+}

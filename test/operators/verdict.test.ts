@@ -1,0 +1,70 @@
+import t from 'tap'
+import { Batch, pipeline, SeriesTable } from '#engine'
+import { lint } from '../../engine/lint.ts'
+import { causeOf } from '../../bench/verdict/causes.ts'
+import { sink, source } from '../../bench/drive.ts'
+import { run } from '../../bench/verdict/run.ts'
+import { HOUR, names } from '../../bench/verdict/world.ts'
+import { anomaly, hygiene, peers, verdict } from '../../operators/index.ts'
+
+const SEED = 24, cause = causeOf(SEED, 'sensor', 'bias'), end = cause.from + HOUR
+const detectors = [hygiene(), anomaly({ alarms: 0.1 }), peers({ alarms: 0.1 })]
+
+/** What detectors say of a pump in which a sensor is biased, batch by batch: from half a day before the cause on, as the rest is long. */
+const said: Batch<any>[] = []
+run(SEED, cause, end, detectors, batch => { if (batch.time[0] >= cause.from - 12 * HOUR) said.push(batch) })
+
+/** These batches, each in pieces of a size, with a snapshot behind each piece when asked, through the step. */
+function through (size: number, snapshots: boolean, backwards = false) {
+  const table = new SeriesTable(names.length), host = { series: table, late () {}, aggregated () {} }
+  for (const name of backwards ? [...names].reverse() : names) table.id('bench', 'pump', name)
+  let stage = verdict().open(host)
+  const rows: number[][] = []
+  for (const batch of said) {
+    for (let from = 0; from < batch.length; from += size) {
+      const part = batch.take(Int32Array.from({ length: Math.min(size, batch.length - from) }, (_, i) => from + i))
+      const out = stage.process(backwards ? new Batch({ ...part, series: part.series.map(s => names.length - 1 - s) }) : part)
+      for (let i = 0; i < out.length; i++) rows.push(verdict().adds.map(name => (out.columns as Record<string, Float64Array>)[name][i]))
+      if (!snapshots) continue
+      const saved = structuredClone(stage.save())
+      stage = verdict().open(host)
+      stage.load(saved)
+    }
+  }
+  return rows
+}
+const whole = through(1000, false), SENSOR = 3
+
+t.test('a biased sensor is called a sensor, on its own rows, with evidence for it and little against it', async t => {
+  const last = whole.slice(-names.length)
+  t.strictSame(last.map(row => row[0]), names.map((_, m) => m === cause.metric ? SENSOR : 0))
+  const [, evidence, doubt, metrics, learned] = last[cause.metric]
+  t.ok(evidence > 3 && doubt < 2.5 && metrics === 1 && learned === 1, last[cause.metric].join(' '))
+})
+
+t.test('it is the same however the stream is cut, with snapshots, and whichever metric came first', async t => {
+  t.strictSame(through(7, false), whole)
+  t.strictSame(through(333, true), whole)
+  t.strictSame(through(1000, false, true), whole)
+})
+
+t.test('while detectors learn there is no verdict, and it says how far they are', async t => {
+  const table = new SeriesTable(names.length)
+  for (const name of names) table.id('bench', 'pump', name)
+  const learned: number[] = [], verdicts: number[] = []
+  run(SEED, undefined, cause.from, [...detectors, verdict()], batch => {
+    const { verdict_learned: share, verdict: codes } = batch.columns as Record<string, Float64Array>
+    learned.push(share[0])
+    verdicts.push(codes[0])
+  })
+  t.ok(Number.isNaN(verdicts[0]) && learned[0] === 0 && learned.at(-1) === 1)
+  t.strictSame([...learned].sort((a, b) => a - b), learned, 'it only grows')
+})
+
+t.test('a step that it reads and that is missing is named', async t => {
+  const missing = (...steps: any[]) => lint(steps.reduce((p, step) => p.pipe(step), pipeline('p').from(source())).pipe(verdict()).to(sink())).map(f => f.message)
+  t.strictSame(missing(...detectors), [])
+  t.match(missing(hygiene(), anomaly()).join('\n'), 'step "verdict" needs the column "peers", which no step before it adds')
+  t.match(missing(anomaly(), peers()).join('\n'), 'needs the column "hygiene"')
+  t.throws(() => verdict({ lasts: '0s' }), /`lasts` must be longer than nothing/)
+})
