@@ -3,7 +3,7 @@ export interface Mutant { readonly name: string, readonly row: string, readonly 
 
 export const mutants: readonly Mutant[] = [
   {
-    name: 'the log is dropped up to the newest snapshot, as if it could not be damaged', row: 'K/D3', by: 'test/engine/recovery-log.test.ts', file: 'engine/checkpoint.ts',
+    name: 'the log is dropped up to the newest snapshot, as if it could not be damaged', row: 'K/D3', by: 'test/engine/checkpoint.test.ts', file: 'engine/checkpoint.ts',
     find: '? 0 : older.position', replace: '? 0 : newer.position'
   },
   {
@@ -11,7 +11,7 @@ export const mutants: readonly Mutant[] = [
     find: ' AND epoch = ${epoch} AND', replace: ' AND'
   },
   {
-    name: 'guard without version', row: 'K9', by: 'test/sinks/postgres-laws.test.ts', file: 'sinks/postgres-snapshots.ts',
+    name: 'guard without version', row: 'K9', by: 'test/sinks/postgres.test.ts', file: 'sinks/postgres-snapshots.ts',
     find: "AND (partition, version) IN (${movedBy(partitions).map(p => `(${p}, ${versions[p]})`).join(', ')})", replace: "AND partition IN (${movedBy(partitions).join(', ')})"
   },
   {

@@ -15,6 +15,17 @@ function after (bytes: number): Checkpoints {
   return checkpoints
 }
 
+t.test('what lies behind the older of two snapshots is not needed any more, when both count in one log', async t => {
+  const flow = { position: 1, snapshots: { begin: () => 1, layout: [], advance () {}, take: () => [], left: 0 } }
+  const checkpoints = new Checkpoints(flow as unknown as Flow, recovered)
+  const next = (position: number, origin: string) => {
+    flow.position = position
+    checkpoints.begin(0, origin)
+    return checkpoints.committed(checkpoints.part(), 0)
+  }
+  t.strictSame([next(1, 'a'), next(5, 'a'), next(9, 'a'), next(2, 'b'), next(4, 'b')], [1, 1, 5, undefined, 2])
+})
+
 t.test('the next snapshot begins when working out again would take 0.5 s, 2 s when snapshots are large', async t => {
   for (const [bytes, most] of [[0, 500], [MiB, 500], [6 * MiB, 900], [100 * MiB, 2000]]) {
     const checkpoints = after(bytes)

@@ -87,16 +87,17 @@ t.test('a pipeline that reads another log than before', async t => {
 
   await t.test('is refused when the former log is gone and its memory is of an earlier position: that cannot be worked out again', async t => {
     const folder = temporary(t), copy = temporary(t)
-    const { journal, ear } = await open(t, join(folder, 'log', 'a')), { run } = work(folder, journal), stop = new AbortController(), running = run.run(stop.signal)
-    ear.hear('1')
+    const origin = await heard(t, folder, 'a', ['1'])
+    const { journal, ear } = await open(t, join(folder, 'log', 'a')), { run } = work(folder, journal, { snapshots: { replay: 1e9 } }), stop = new AbortController(), running = run.run(stop.signal)
     ear.hear('2')
     await until(() => run.counts[''].written === 2)
+    t.equal(run.checkpoints!.complete, 0, 'the snapshot is that of the stop before')
     cpSync(join(folder, 'store'), join(copy, 'store'), { recursive: true })        // as a kill leaves it
     rmSync(join(copy, 'store', 'p', 'lock'), { recursive: true, force: true })
     stop.abort()
     await running
     const b = await open(t, join(copy, 'log', 'b'))
-    await t.rejects(work(copy, b.journal).run.run(never), { code: 'log/missing', message: new RegExp(`of ${journal.origin}, which is not there; its source is now`), help: /^bring the folder of that log back; or/ })
+    await t.rejects(work(copy, b.journal).run.run(never), { code: 'log/missing', message: new RegExp(`of ${origin}, which is not there; its source is now`), help: /^bring the folder of that log back; or/ })
   })
 })
 
