@@ -124,6 +124,8 @@ export class Journal implements ListenerHost {
   /** A pipeline reads; its place stays where it is until it moves it. `expel`: it has lost its place, and lets go of it. */
   attach (pipeline: string, expel: () => void): void { this.places.attach(pipeline, expel) }
   detach (pipeline: string): void { this.places.detach(pipeline) }
+  /** A pipeline that knows nothing of it reads it from its beginning, whatever it had read with another database. */
+  begin (pipeline: string): void { this.places.move(pipeline, this.wal.first - 1) }
   /** Up to where this pipeline needs nothing of it. */
   placeOf (pipeline: string): Position | undefined { return this.places.of(pipeline) }
 

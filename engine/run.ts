@@ -135,7 +135,8 @@ export class Run {
     const resume = { ...this.options, pipeline: pipeline.name, log }
     if (moved) await checkMoved(resume, recovered, found?.header, now ?? spec.name)
     const sameLog = found !== undefined && !moved && found.header.origin === recovered.origin
-    const from = sameLog ? found.header.position : recovered.position === undefined ? undefined : journal?.placeOf(pipeline.name)     // it may have read some of this log before
+    if (recovered.position === undefined) journal?.begin(pipeline.name)
+    const from = sameLog ? found.header.position : found !== undefined || moved ? journal?.placeOf(pipeline.name) : undefined     // it may have read some of this log before, and remembers that
     const flow = this.flow = new Flow(pipeline, this.series, from ?? 0)
     if (found !== undefined) {
       for (const page of found.content) flow.snapshots.load(page, found.header.layout)

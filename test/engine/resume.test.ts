@@ -163,6 +163,24 @@ t.test('and when it is killed there soon, what it has read of that log before is
   t.strictSame(means, [8, 8])
 })
 
+t.test('a new database reads a log from where that begins, also when it is killed before its first snapshot', async t => {
+  const folder = temporary(t), killed = temporary(t), more = { snapshots: { replay: 1e9 } }
+  await heard(t, folder, 'a', ['64', '64', '64'])
+  rmSync(join(folder, 'store'), { recursive: true })
+  const { journal } = await open(t, join(folder, 'log', 'a'), { pipelines: ['p', 'q'] }), { run } = work(folder, journal, more), stop = new AbortController(), running = run.run(stop.signal)
+  await until(() => run.counts[''].written === 3)
+  t.equal(run.checkpoints!.complete, 0)
+  t.equal(journal.placeOf('p'), journal.wal.first - 1, 'nothing of it may go')
+  cpSync(folder, killed, { recursive: true })
+  for (const lock of [join('store', 'p'), join('log', 'a')]) rmSync(join(killed, lock, 'lock'), { recursive: true, force: true })
+  stop.abort()
+  await running
+  await journal.close()
+  await sleep(100)                   // longer than dedupe looks back
+  await heard(t, killed, 'a', ['0'], more, 3)
+  t.equal(JSON.parse(readFileSync(join(killed, 'store', 'p', 'r.ndjson'), 'utf8').trim().split('\n').at(-1)!).ewma, 32)
+})
+
 t.test('a name stays with its log: another log beside it goes by a name of its own', async t => {
   const folder = temporary(t)
   const one = await open(t, join(folder, 'log', 'mqtt-aaa')), two = await open(t, join(folder, 'log', 'mqtt-bbb'))
