@@ -52,8 +52,8 @@ const KNOWN = 0, TIME = 1, ALARM = 2, ONSET = 3, UNUSUAL = 4, BROKEN = 5, SURE =
  */
 export interface Said { sure: number, odd: number, moved: number, alarm: boolean, noisy: boolean, away: number, peers: number, rest: number, parted: boolean }
 
-/** What one series of a device is after the other. */
-type Places = (see: (at: number) => void) => void
+/** Where the series of a device are in the memory of all. */
+type Places = readonly number[]
 
 /** Works on the memory of one device after the other, at `d` in devices, and of its series, at `s` in all. */
 export class Verdict {
@@ -82,7 +82,7 @@ export class Verdict {
     if (time > m[d + NEWEST]) m[d + NEWEST] = time
     this.follow(s, said, time, Number.isNaN(m[d + BEGAN]))
     let far = 0
-    places(at => { if (all[at + IS_FAR] === 1) far++ })
+    for (const at of places) if (all[at + IS_FAR] === 1) far++
     if (far < 2 && !Number.isNaN(m[d + BEGAN]) && this.isOver(d, row)) m[d + BEGAN] = NaN
     if (Number.isNaN(m[d + BEGAN]) && (alarm || far > 1)) {
       m[d + BEGAN] = m[d + NEWEST]
@@ -113,7 +113,7 @@ export class Verdict {
     const { all } = this
     if (this.certain) return all[s + HYGIENE]
     if (this.cause === SENSOR) return Math.max(all[s + ODD], all[s + PEERS])
-    return this.isBroken ? this.left : Math.max(all[s + MOVED], all[s + ODD])
+    return this.isBroken ? Math.max(this.left, 0) : Math.max(all[s + MOVED], all[s + ODD])
   }
 
   /** Likewise of what speaks against it. */
@@ -183,10 +183,10 @@ export class Verdict {
   private accompany (d: number, s: number, row: number, places: Places): void {
     const { devices: m, all } = this, since = row - BLOCK * m[d + METRICS]
     if (Number.isNaN(m[d + BEGAN]) || m[d + TOGETHER] === 1 || all[s + ONSET] !== row && all[s + UNUSUAL] !== row) return
-    places(at => {
-      if (at === s) return
+    for (const at of places) {
+      if (at === s) continue
       if (all[s + ONSET] === row && all[at + UNUSUAL] >= since || all[s + UNUSUAL] === row && all[at + ONSET] >= since) m[d + TOGETHER] = 1
-    })
+    }
   }
 
   private decide (d: number, far: boolean, places: Places): void {
@@ -195,17 +195,17 @@ export class Verdict {
     this.certain = this.isBroken = false
     if (Number.isNaN(m[d + BEGAN])) return
     let parted = false, sustained = false, odd = false, coupled = true, left = Infinity
-    places(at => {
-      if (!this.takesPart(d, at)) return
+    for (const at of places) {
+      if (!this.takesPart(d, at)) continue
       if (all[at + COUPLED] === 0 && (all[at + IS_FAR] === 1 || all[at + MOVED] >= this.company(d))) coupled = false
       if (this.isSure(d, at)) this.certain = true
       if (all[at + BROKEN] >= 0.5) sustained = true
       if (all[at + ODD] > 0) odd = true
-      if (all[at + PARTED] === 0) return
+      if (all[at + PARTED] === 0) continue
       parted = true
       left = Math.min(left, all[at + REST])
       if (this.isSuspect(d, at)) this.suspect = Math.max(this.suspect, all[at + PEERS])
-    })
+    }
     const together = far || m[d + TOGETHER] === 1
     if (this.certain) this.cause = SENSOR
     else if (parted && (sustained || !together)) {

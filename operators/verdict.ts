@@ -1,4 +1,6 @@
-import { defineOperator, Duration, Type, type SeriesTable } from '#engine'
+import { defineOperator, Duration, Type } from '#engine'
+import { checks } from '../models/hygiene.ts'
+import { signals } from '../models/portfolio.ts'
 import { device, series, Verdict, type Said } from '../models/verdict.ts'
 
 /**
@@ -16,7 +18,7 @@ import { device, series, Verdict, type Said } from '../models/verdict.ts'
  *   verdict_learned    how much of what it reads has been learned, 0 to 1
  *
  * A verdict can still change: sensor to device when the others turn out to disagree too, device to model when it lasts. No value
- * before one of the three has something to say of the series. 152 bytes per series, 80 per device.
+ * before one of the three has something to say of the series. 152 bytes per series, 72 per device.
  */
 export const verdict = defineOperator({
   name: 'verdict',
@@ -24,8 +26,7 @@ export const verdict = defineOperator({
   options: Type.Object({
     lasts: Duration({ description: 'Metrics that are far from their season on average over this time are in another regime.', default: '6h' })
   }),
-  needs: ['hygiene', 'hygiene_stuck', 'hygiene_gap', 'hygiene_spike', 'hygiene_rate', 'hygiene_range', 'hygiene_clipping', 'hygiene_clock', 'hygiene_unit',
-    'anomaly', 'anomaly_alarm', 'anomaly_signal', 'anomaly_usual', 'peers', 'peers_rest', 'peers_alarm', 'peers_learned'],
+  needs: ['hygiene', ...checks.map(check => `hygiene_${check}` as const), 'anomaly', 'anomaly_alarm', 'anomaly_signal', 'anomaly_usual', 'peers', 'peers_rest', 'peers_alarm', 'peers_learned'],
   adds: ['verdict', 'verdict_evidence', 'verdict_doubt', 'verdict_metrics', 'verdict_learned'],
   perSeries: { own: series },
   perDevice: { others: device },
@@ -36,10 +37,11 @@ export const verdict = defineOperator({
   process (batch, { lasts }, { own, others }, { series: table }) {
     const model = new Verdict(others.data, own.data, lasts), column = () => new Float64Array(batch.length).fill(NaN), c = batch.columns
     const verdict = column(), evidence = column(), doubt = column(), metrics = column(), learned = new Float64Array(batch.length)
-    const checks = [c.hygiene_stuck, c.hygiene_gap, c.hygiene_spike, c.hygiene_rate, c.hygiene_range, c.hygiene_clipping, c.hygiene_clock, c.hygiene_unit]
+    const strengths = checks.map(check => c[`hygiene_${check}`]), places: number[] = []
+    let device = -1
     const said: Said = { sure: 0, odd: 0, moved: NaN, alarm: false, noisy: false, away: NaN, peers: NaN, rest: NaN, parted: false }
     for (let i = 0; i < batch.length; i++) {
-      const s = batch.series[i], code = c.hygiene[i], strength = checks[code - 1]?.[i] ?? 0
+      const s = batch.series[i], code = c.hygiene[i], strength = code > 0 ? strengths[code - 1][i] : 0
       said.sure = SURE.includes(code) ? strength : 0
       said.odd = SURE.includes(code) ? 0 : strength
       said.moved = Math.max(c.anomaly[i] > 0 ? c.anomaly[i] : 0, said.odd)
@@ -50,22 +52,24 @@ export const verdict = defineOperator({
       said.rest = c.peers_rest[i]
       said.parted = c.peers_alarm[i] === 1
       learned[i] = (Number(!Number.isNaN(c.anomaly[i])) + Number(!Number.isNaN(code)) + c.peers_learned[i]) / 3
-      const d = table.deviceOf[s] * others.width, at = s * own.width, places = placesOf(table, table.deviceOf[s], own.width)
+      const d = table.deviceOf[s] * others.width, at = s * own.width
+      if (table.deviceOf[s] !== device) {
+        device = table.deviceOf[s]
+        places.length = 0
+        for (let k = table.firstOf(device); k >= 0; k = table.nextOf(k)) places.push(k * own.width)
+      }
       model.take(d, at, said, batch.time[i], places)
       if (Number.isNaN(c.anomaly[i]) && Number.isNaN(c.peers[i]) && Number.isNaN(code)) continue
       verdict[i] = model.concerns(d, at) ? model.cause : 0
       evidence[i] = verdict[i] > 0 ? model.evidence(at) : 0
       doubt[i] = verdict[i] > 0 ? model.doubt(at) : 0
       let n = 0
-      places(at => { if (model.concerns(d, at)) n++ })
+      for (const at of places) if (model.concerns(d, at)) n++
       metrics[i] = n
     }
     return batch.with({ verdict, verdict_evidence: evidence, verdict_doubt: doubt, verdict_metrics: metrics, verdict_learned: learned })
   }
 })
 
-const SURE = [1, 2, 6, 7, 8], NOISE = 7
-
-const placesOf = (table: SeriesTable, device: number, width: number) => (see: (at: number) => void): void => {
-  for (let s = table.firstOf(device); s >= 0; s = table.nextOf(s)) see(s * width)
-}
+/** Checks of hygiene that only a sensor fails, and the signal of anomaly that speaks of noise alone; as codes. */
+const SURE = (['stuck', 'gap', 'clipping', 'clock', 'unit'] as const).map(check => checks.indexOf(check) + 1), NOISE = signals.indexOf('noise') + 1

@@ -8,7 +8,7 @@ const nothing: Said = { sure: 0, odd: 0, moved: 0, alarm: false, noisy: false, a
 function bench (metrics: number, order = [...Array(metrics).keys()]) {
   const d = Float64Array.from(Object.values(device)), width = Object.keys(series).length, all = new Float64Array(metrics * width)
   for (let k = 0; k < metrics; k++) all.set(Object.values(series), k * width)
-  const model = new Verdict(d, all, LASTS), places = (see: (at: number) => void) => { for (const k of order) see(k * width) }
+  const model = new Verdict(d, all, LASTS), places = order.map(k => k * width)
   let n = 0
   const say = (...given: Partial<Said>[]): string[] => {
     const said = Array.from({ length: metrics }, (_, k) => {
