@@ -25,6 +25,7 @@
  */
 import { numbered, prefixed } from './fields.ts'
 import { firstOf, firstRows, KEPT, pull } from './first-rows.ts'
+import { invert, spread } from './precision.ts'
 import * as tails from './tail.ts'
 
 export const WIDTH = 8
@@ -32,7 +33,6 @@ const FAST = 10, SOLVE = 64
 export const BLOCK = 100
 const DAY = 24 * 60 * 60_000, MEMORY = 7 * DAY
 const REGULAR = 16, SPARSE = 10
-const RIDGE = 1e-6                   // of the variance, so that two metrics that are one can be told apart from noise
 
 const own = { count: 0, sets: 0, begun: NaN, learned: NaN, fresh: 0, solved: 0, members: 0, mute: 0, since: NaN }
 const COUNT = 0, SETS = 1, BEGUN = 2, LEARNED = 3, FRESH = 4, SOLVED = 5, MEMBERS = 6, MUTED = 7, SINCE = 8
@@ -61,6 +61,9 @@ export class Peers {
   expected = NaN                     // by the others
   deviation = NaN                    // of the value from that, in its usual size; a mean of ten
   rest = NaN                         // as `evidence`, of the others among themselves without it; NaN when fewer than two are left
+
+  private readonly off = new Float64Array(WIDTH)     // room to work in: of values, and of means of the last BLOCK
+  private readonly far = new Float64Array(WIDTH)
 
   /** Judges a finite value and learns it. False when it cannot be judged: it has no part, or no other has a value in `within`, or less than `span` is learned. `limit`: the evidence from which on nothing is learned. */
   take (devices: Float64Array, d: number, series: Float64Array, s: number, value: number, time: number, within: number, limit: number, span: number): boolean {
@@ -126,8 +129,8 @@ export class Peers {
     if (members !== devices[d + MEMBERS] || devices[d + SOLVED] >= SOLVE) {
       devices[d + MEMBERS] = members
       devices[d + SOLVED] = 0
-      invert(devices, d + COVARIANCES, d + PRECISIONS, places(members))
-      standardise(devices, d, places(members))
+      invert(devices, d + COVARIANCES, d + PRECISIONS, WIDTH, places(members))
+      spread(devices, d + PRECISIONS, d + TOGETHER, d + SPREADS, WIDTH, places(members))
     }
     const own = devices[row + place]
     if (!(own > 0)) return false
@@ -200,7 +203,7 @@ export class Peers {
       return
     }
     m[d + SOLVED]++
-    const off = new Float64Array(WIDTH), far = new Float64Array(WIDTH)
+    const { off, far } = this
     for (const k of of) {
       const mean = m[d + MEANS + k], variance = m[d + COVARIANCES + k * WIDTH + k]
       off[k] = pull(m, d + FIRST, k, m[d + VALUES + k] - mean, mean, variance)
@@ -239,30 +242,3 @@ export class Peers {
 /** The places that have a bit in `mask`, in ascending order. */
 const places = (mask: number): readonly number[] => PLACES[mask]
 const PLACES = Array.from({ length: 1 << WIDTH }, (_, mask) => Array.from({ length: WIDTH }, (_, k) => k).filter(k => (mask & 1 << k) !== 0))
-
-/** How the standardised residuals of the means of the last BLOCK values vary together: their covariance between precisions, scaled. */
-function standardise (m: Float64Array, d: number, of: readonly number[]): void {
-  for (const i of of) for (const j of of) {
-    if (j > i) break
-    let sum = 0
-    for (const k of of) for (const l of of) sum += m[d + PRECISIONS + i * WIDTH + k] * m[d + TOGETHER + Math.max(k, l) * WIDTH + Math.min(k, l)] * m[d + PRECISIONS + j * WIDTH + l]
-    m[d + SPREADS + i * WIDTH + j] = sum === 0 ? 0 : sum / Math.sqrt(m[d + PRECISIONS + i * WIDTH + i] * m[d + PRECISIONS + j * WIDTH + j])
-  }
-}
-
-/** The inverse of the covariance matrix (lower half given) of these metrics by Gauss and Jordan, its diagonal a little larger; zeros when it has none. */
-function invert (m: Float64Array, from: number, to: number, of: readonly number[]): void {
-  const count = of.length, a = of.map((i, row) => Float64Array.from({ length: 2 * count }, (_, j) =>
-    j >= count ? Number(j - count === row) : m[from + Math.max(i, of[j]) * WIDTH + Math.min(i, of[j])] * (row === j ? 1 + RIDGE : 1)))
-  m.fill(0, to, to + WIDTH * WIDTH)
-  for (let k = 0; k < count; k++) {
-    const pivot = a[k][k]
-    if (!(pivot > 0)) return
-    for (let j = 0; j < 2 * count; j++) a[k][j] /= pivot
-    for (let i = 0; i < count; i++) {
-      const factor = a[i][k]
-      if (i !== k && factor !== 0) for (let j = 0; j < 2 * count; j++) a[i][j] -= factor * a[k][j]
-    }
-  }
-  of.forEach((i, row) => { of.forEach((j, column) => { m[to + i * WIDTH + j] = a[row][count + column] }) })
-}

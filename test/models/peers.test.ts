@@ -1,4 +1,5 @@
 import t from 'tap'
+import { KEPT } from '../../models/first-rows.ts'
 import { BLOCK, device, peer, Peers, WIDTH } from '../../models/peers.ts'
 import { key, normal } from '../../models/random.ts'
 import * as tails from '../../models/tail.ts'
@@ -43,9 +44,9 @@ t.test('nothing is judged before it has learned, of what stays away, or of a nin
 
 t.test('one wrong metric, however wrong, leaves the others in agreement without it; two do not', async t => {
   const from = LEARNT + 4000, four = (i: number, off: readonly number[]) => [...coupled(i), 7 + 3 * Math.sin(2 * Math.PI * i * EVERY / DAY) + 0.9 * Math.sin(i / 100) + 0.1 * normal(key(4), i)].map((x, k) => x + (i < from ? 0 : off[k]))
-  const most = (off: readonly number[]) => {
+  const most = (off: readonly number[], glitch = NaN) => {
     const rest = [0, 0, 0, 0], own = [0, 0, 0, 0]
-    run(from + 1000, i => four(i, off), (i, k, model) => {
+    run(from + 1000, i => i === 4000 && !Number.isNaN(glitch) ? [...four(i, off).slice(0, 3), glitch] : four(i, off), (i, k, model) => {
       if (i < from) return
       rest[k] = Math.max(rest[k], model.rest)
       own[k] = Math.max(own[k], Math.abs(model.deviation))
@@ -59,6 +60,7 @@ t.test('one wrong metric, however wrong, leaves the others in agreement without 
     t.ok(rest.every((r, k) => k === wrong || r > 4), `${rest.join(' ')}: without another`)
   }
   t.ok(Math.min(...most([3, 0, 0, 2]).rest) > 4, 'two are wrong')
+  for (const glitch of [65535, -9999]) t.ok(Math.min(...most([3, 0, 0, 2], glitch).rest) > 4, `also behind ${glitch} while it learned`)
 })
 
 t.test('with two metrics there is no rest to agree', async t => {
@@ -180,6 +182,34 @@ t.test('with a metric that is new, and has come sixteen times, it begins anew, a
   t.strictSame(gaps, [[[0, day + 2]], [[0, day + 2]], []])
   t.strictSame(judged[2], [], 'the new one has no tail yet')
   t.strictSame(learned.slice(0, day), Array.from({ length: day }, (_, i) => i))
+})
+
+t.test('while a metric is away the others are judged and nothing is learned; after a day it has no part any more', async t => {
+  const from = LEARNT + 500, day = DAY / EVERY, learned: number[] = []
+  let judged = 0
+  run(from + day + 300, i => coupled(i).map((x, k) => k === 2 && i >= from ? NaN : x), (i, k, _, is, n) => {
+    if (k === 0) learned[i - from] = n
+    if (k === 0 && i >= from && is) judged++
+  })
+  t.equal(judged, day + 300)
+  t.ok(learned[day - 1] - learned[0] <= 1 + WITHIN / EVERY, `${learned[day - 1] - learned[0]}`)
+  t.ok(learned[day + 200] - learned[day + 100] === 100)
+})
+
+t.test('with a new metric nothing is left of what was known', async t => {
+  const model = new Peers(), width = Object.keys(peer).length, names = Object.keys(device), d = Float64Array.from(Object.values(device)), s = new Float64Array(3 * width)
+  for (let k = 0; k < 3; k++) s.set(Object.values(peer), k * width)
+  for (let i = 0; i < 1000 + 2 * KEPT; i++) coupled(i).forEach((x, k) => { if (k < 2 || i >= 1000) model.take(d, 0, s, k * width, x, i * EVERY, WITHIN, 3.5, DAY) })
+  t.equal(d[SETS], KEPT)
+  t.equal(d[names.indexOf(`covariance${WIDTH}`)], 0, 'of the first two, which had thousands of values together')
+  t.ok(d[names.indexOf('covariance0')] > 0)
+})
+
+t.test('a wild value moves neither what is known of values nor of their means by more than a few deviations', async t => {
+  const model = new Peers(), width = Object.keys(peer).length, at = (name: string) => Object.keys(device).indexOf(name), d = Float64Array.from(Object.values(device)), s = new Float64Array(3 * width)
+  for (let k = 0; k < 3; k++) s.set(Object.values(peer), k * width)
+  for (let i = 0; i < 2000; i++) coupled(i).forEach((x, k) => model.take(d, 0, s, k * width, i === 1000 && k === 0 ? 65535 : x, i * EVERY, WITHIN, 3.5, DAY))
+  for (const matrix of ['covariance0', 'together0']) t.ok(d[at(matrix)] > 1 && d[at(matrix)] < 30, `${matrix}: ${d[at(matrix)]}`)
 })
 
 t.test('means go back a week of the time of the readings', async t => {
