@@ -8,7 +8,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Fleet, roomFor } from '../models/fleet.ts'
-import { metricModels } from '../models/metric.ts'
+import { metricModels } from '../models/fleet-metric.ts'
 import type { Fault } from '../models/faults.ts'
 
 const SEED = 2026

@@ -1,6 +1,6 @@
 import { FaultSchedule } from './fault-schedule.ts'
 import { WEEK, type Fault, type FaultRates } from './faults.ts'
-import { scaleOf, type MetricModel } from './metric.ts'
+import { scaleOf, type MetricModel } from './fleet-metric.ts'
 import { key, normal, uniform } from './random.ts'
 
 export interface FleetOptions {

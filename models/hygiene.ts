@@ -2,26 +2,26 @@
  * Whether the sensor of a series is broken, in eight ways. Each is compared with what this series has done before, as -log10 of
  * a probability, so that one budget serves all:
  *
- *   stuck     the same value again and again: stuck.ts
- *   gap       readings that did not come: gap.ts
- *   spike     out and back: changes.ts
- *   rate      too large a change: changes.ts
+ *   stuck     the same value again and again: hygiene-stuck.ts
+ *   gap       readings that did not come: hygiene-gap.ts
+ *   spike     out and back: hygiene-changes.ts
+ *   rate      too large a change: hygiene-changes.ts
  *   range     outside what the author said is possible: certain
- *   clipping  a largest or smallest value that is come to again and again and not passed: clipping.ts
- *   clock     time that goes back and goes on from there, and its return: clock.ts
- *   unit      a jump to where a known conversion leads, with changes as much larger: unit.ts
+ *   clipping  a largest or smallest value that is come to again and again and not passed: hygiene-clipping.ts
+ *   clock     time that goes back and goes on from there, and its return: hygiene-clock.ts
+ *   unit      a jump to where a known conversion leads, with changes as much larger: hygiene-unit.ts
  *
  * Scored first, then learned. What is unlikely teaches little: a run as far as it is believed, a change a tenth.
  */
-import { Changes, changes, CHANGES_WIDTH } from './changes.ts'
-import { Clipping, clipping, CLIPPING_WIDTH } from './clipping.ts'
-import { Clock, clock, CLOCK_WIDTH } from './clock.ts'
+import { Changes, changes, CHANGES_WIDTH } from './hygiene-changes.ts'
+import { Clipping, clipping, CLIPPING_WIDTH } from './hygiene-clipping.ts'
+import { Clock, clock, CLOCK_WIDTH } from './hygiene-clock.ts'
 import { prefixed } from './fields.ts'
-import { Finding } from './finding.ts'
-import { Gap, gap, GAP_WIDTH } from './gap.ts'
-import { Stuck, stuck, STUCK_WIDTH } from './stuck.ts'
+import { Finding } from './hygiene-finding.ts'
+import { Gap, gap, GAP_WIDTH } from './hygiene-gap.ts'
+import { Stuck, stuck, STUCK_WIDTH } from './hygiene-stuck.ts'
 import { LIMIT } from './tail.ts'
-import { Unit, unit } from './unit.ts'
+import { Unit, unit } from './hygiene-unit.ts'
 
 export const checks = ['stuck', 'gap', 'spike', 'rate', 'range', 'clipping', 'clock', 'unit'] as const
 export type Check = typeof checks[number]

@@ -1,7 +1,7 @@
 import { defineOperator, Type } from '#engine'
 import { Portfolio, portfolio } from '../models/portfolio.ts'
 import { budget } from './shared/budget.ts'
-import { Verdicts } from './shared/verdicts.ts'
+import { Alarms } from './shared/alarms.ts'
 
 /**
  * Whether a reading is unusual for its series: a calibrated p-value from seven signals, see models/portfolio.ts for methods,
@@ -31,14 +31,14 @@ export const anomaly = defineOperator({
   process (batch, { alarms, per, samples }, { memory: { data, width, field } }) {
     const model = new Portfolio()
     const column = () => new Float64Array(batch.length).fill(NaN)
-    const verdicts = new Verdicts(batch.length), low = column(), high = column(), signal = column(), usual = column(), learned = new Float64Array(batch.length)
+    const judged = new Alarms(batch.length), low = column(), high = column(), signal = column(), usual = column(), learned = new Float64Array(batch.length)
     for (let i = 0; i < batch.length; i++) {
       const at = batch.series[i] * width, x = batch.value[i], n = data[at + field.n]
       learned[i] = n < samples ? n : samples
       if (!Number.isFinite(x)) continue
       if (n > 0) model.score(data, at, x, batch.time[i])
       if (n >= samples) {
-        verdicts.say(i, model, data, at, alarms, per)
+        judged.say(i, model, data, at, alarms, per)
         low[i] = model.low
         high[i] = model.high
         usual[i] = model.usual
@@ -46,6 +46,6 @@ export const anomaly = defineOperator({
       }
       model.learn(data, at, x, batch.time[i])
     }
-    return batch.with({ anomaly: verdicts.evidence, anomaly_p: verdicts.p, anomaly_low: low, anomaly_high: high, anomaly_signal: signal, anomaly_usual: usual, anomaly_learned: learned, anomaly_alarm: verdicts.alarm })
+    return batch.with({ anomaly: judged.evidence, anomaly_p: judged.p, anomaly_low: low, anomaly_high: high, anomaly_signal: signal, anomaly_usual: usual, anomaly_learned: learned, anomaly_alarm: judged.alarm })
   }
 })

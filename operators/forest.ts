@@ -6,7 +6,7 @@ import { scored, Scored, SCORED } from '../models/scored.ts'
 import { treeShap } from '../models/tree-shap.ts'
 import { once } from './shared/once.ts'
 import { needed, read, recordOf, rowOptions, type RowOptions } from './shared/rows.ts'
-import { Verdicts } from './shared/verdicts.ts'
+import { Alarms } from './shared/alarms.ts'
 
 const FIRST = 64, LEAST = 32, SHARE = 4          // the first forest; rows until the next one: a quarter of what is remembered
 
@@ -37,7 +37,7 @@ const step = defineOperator({
     const { columns, alarms, per, samples } = options, d = columns.length, memory = held as unknown as Memory
     const sources = columns.map(c => batch.column(c))
     const column = () => new Float64Array(batch.length).fill(NaN)
-    const verdicts = new Verdicts(batch.length), scores = column(), learned = column(), shap = columns.map(column)
+    const judged = new Alarms(batch.length), scores = column(), learned = column(), shap = columns.map(column)
     const x = new Float64Array(d), phi = new Float64Array(d), model = new Scored()
     for (let i = 0; i < batch.length; i++) {
       const s = batch.series[i], node = recordOf(memory.state, s, first), m = memory.state.page(node), at = memory.state.offset(node) + 1, n = m[at + LEARNED]
@@ -48,7 +48,7 @@ const step = defineOperator({
         model.judge(m, at, strange)
         if (n >= samples) {
           scores[i] = strange
-          if (verdicts.say(i, model.fusion, m, at, alarms, per)) {
+          if (judged.say(i, model.fusion, m, at, alarms, per)) {
             treeShap(forest, x, 0, phi)
             for (let j = 0; j < d; j++) shap[j][i] = -phi[j]
           }
@@ -57,7 +57,7 @@ const step = defineOperator({
       }
       learn(memory, s, m, at, x, options)
     }
-    return batch.with({ forest: verdicts.evidence, forest_p: verdicts.p, forest_score: scores, forest_learned: learned, forest_alarm: verdicts.alarm, ...Object.fromEntries(columns.map((c, j) => [shapOf(c), shap[j]])) })
+    return batch.with({ forest: judged.evidence, forest_p: judged.p, forest_score: scores, forest_learned: learned, forest_alarm: judged.alarm, ...Object.fromEntries(columns.map((c, j) => [shapOf(c), shap[j]])) })
   }
 })
 

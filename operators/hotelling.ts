@@ -2,7 +2,7 @@ import { defineOperator, Duration, list, Type, type Lists, type Operator } from 
 import { Hotelling, least } from '../models/hotelling.ts'
 import { once } from './shared/once.ts'
 import { needed, recordOf, rowOptions, type RowOptions } from './shared/rows.ts'
-import { Verdicts } from './shared/verdicts.ts'
+import { Alarms } from './shared/alarms.ts'
 
 const step = defineOperator({
   name: 'hotelling',
@@ -25,13 +25,13 @@ const step = defineOperator({
     const { columns, alarms, per, samples, hold } = options, memory = held.memory as Lists<any>, model = modelOf(options), first = Object.values(model.shape)
     const sources = columns.map(c => batch.column(c))
     const column = () => new Float64Array(batch.length).fill(NaN)
-    const verdicts = new Verdicts(batch.length), signal = column(), t2 = column(), spe = column(), learned = column(), shares = columns.map(column)
+    const judged = new Alarms(batch.length), signal = column(), t2 = column(), spe = column(), learned = column(), shares = columns.map(column)
     for (let i = 0; i < batch.length; i++) {
       const time = batch.time[i], node = recordOf(memory, batch.series[i], first), m = memory.page(node), at = memory.offset(node) + 1, n = model.learned(m, at)
       learned[i] = n < samples ? n : samples
       for (let j = 0; j < columns.length; j++) model.put(m, at, j, sources[j][i], time, hold)
       if (model.score(m, at) && n >= samples) {
-        verdicts.say(i, model, m, at, alarms, per)
+        judged.say(i, model, m, at, alarms, per)
         signal[i] = model.signal + 1
         t2[i] = model.t2
         spe[i] = model.spe
@@ -40,7 +40,7 @@ const step = defineOperator({
       model.learn(m, at, time)
     }
     return batch.with({
-      hotelling: verdicts.evidence, hotelling_p: verdicts.p, hotelling_signal: signal, hotelling_t2: t2, hotelling_spe: spe, hotelling_learned: learned, hotelling_alarm: verdicts.alarm,
+      hotelling: judged.evidence, hotelling_p: judged.p, hotelling_signal: signal, hotelling_t2: t2, hotelling_spe: spe, hotelling_learned: learned, hotelling_alarm: judged.alarm,
       ...Object.fromEntries(columns.map((c, j) => [shareOf(c), shares[j]]))
     })
   }

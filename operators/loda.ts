@@ -4,7 +4,7 @@ import { scored, Scored, SCORED } from '../models/scored.ts'
 import { FIRST } from '../models/tail.ts'
 import { once } from './shared/once.ts'
 import { needed, read, recordOf, rowOptions, type RowOptions } from './shared/rows.ts'
-import { Verdicts } from './shared/verdicts.ts'
+import { Alarms } from './shared/alarms.ts'
 
 const first = Object.values(scored), LODA = SCORED       // where the model's part begins, all of which is 0 at first
 
@@ -26,7 +26,7 @@ const step = defineOperator({
     const { columns, alarms, per, samples } = options, d = columns.length, memory = held.memory as Lists<any>
     const sources = columns.map(c => batch.column(c))
     const column = () => new Float64Array(batch.length).fill(NaN)
-    const verdicts = new Verdicts(batch.length), scores = column(), learned = column(), blame = columns.map(column)
+    const judged = new Alarms(batch.length), scores = column(), learned = column(), blame = columns.map(column)
     const x = new Float64Array(d), t = new Float64Array(d), lines = modelOf(options), model = new Scored()
     for (let i = 0; i < batch.length; i++) {
       const node = recordOf(memory, batch.series[i], first), m = memory.page(node), at = memory.offset(node) + 1, n = m[at + LODA]
@@ -37,7 +37,7 @@ const step = defineOperator({
         model.judge(m, at, rare)
         if (n >= samples) {
           scores[i] = rare
-          if (verdicts.say(i, model.fusion, m, at, alarms, per)) {
+          if (judged.say(i, model.fusion, m, at, alarms, per)) {
             lines.blame(t)
             for (let j = 0; j < d; j++) blame[j][i] = t[j]
           }
@@ -46,7 +46,7 @@ const step = defineOperator({
       }
       lines.learn(m, at + LODA, x)
     }
-    return batch.with({ loda: verdicts.evidence, loda_p: verdicts.p, loda_score: scores, loda_learned: learned, loda_alarm: verdicts.alarm, ...Object.fromEntries(columns.map((c, j) => [blameOf(c), blame[j]])) })
+    return batch.with({ loda: judged.evidence, loda_p: judged.p, loda_score: scores, loda_learned: learned, loda_alarm: judged.alarm, ...Object.fromEntries(columns.map((c, j) => [blameOf(c), blame[j]])) })
   }
 })
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Fault, FaultKind } from '../../models/faults.ts'
 import { Fleet, roomFor, type FleetOptions } from '../../models/fleet.ts'
-import { metricModels, scaleOf } from '../../models/metric.ts'
+import { metricModels, scaleOf } from '../../models/fleet-metric.ts'
 
 const START = Date.UTC(2026, 0, 5)   // a Monday
 const HOUR = 3_600_000

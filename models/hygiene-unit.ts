@@ -1,5 +1,5 @@
 import { prefixed } from './fields.ts'
-import { Finding } from './finding.ts'
+import { Finding } from './hygiene-finding.ts'
 import * as steps from './step.ts'
 import { FIRST, LIMIT } from './tail.ts'
 

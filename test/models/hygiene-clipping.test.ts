@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Clipping, clipping } from '../../models/clipping.ts'
+import { Clipping, clipping } from '../../models/hygiene-clipping.ts'
 import * as runs from '../../models/runs.ts'
 import { normal } from './random.ts'
 

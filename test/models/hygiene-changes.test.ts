@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Changes, changes } from '../../models/changes.ts'
+import { Changes, changes } from '../../models/hygiene-changes.ts'
 import * as tails from '../../models/tail.ts'
 import { normal } from './random.ts'
 

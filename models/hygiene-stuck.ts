@@ -1,6 +1,6 @@
 import { prefixed } from './fields.ts'
-import { Finding } from './finding.ts'
-import * as spells from './spell.ts'
+import { Finding } from './hygiene-finding.ts'
+import * as spells from './hygiene-spell.ts'
 
 /** Stuck: the same value again and again, a spell of repeats. 80 bytes per series. */
 export const stuck: Readonly<Record<string, number>> = { repeats: 0, ...prefixed('spell', spells.spell) }

@@ -1,5 +1,5 @@
 import { prefixed } from './fields.ts'
-import { Finding } from './finding.ts'
+import { Finding } from './hygiene-finding.ts'
 import * as chains from './runs.ts'
 import { LIMIT } from './tail.ts'
 

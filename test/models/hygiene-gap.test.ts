@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Gap, gap } from '../../models/gap.ts'
+import { Gap, gap } from '../../models/hygiene-gap.ts'
 import { uniform } from './random.ts'
 
 const memory = () => Float64Array.from(Object.values(gap)), LIMIT = 6

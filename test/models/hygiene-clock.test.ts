@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Clock, clock } from '../../models/clock.ts'
+import { Clock, clock } from '../../models/hygiene-clock.ts'
 import * as runs from '../../models/runs.ts'
 
 const LIMIT = 6, USUAL = 10

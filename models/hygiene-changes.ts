@@ -1,5 +1,5 @@
 import { prefixed } from './fields.ts'
-import { Finding } from './finding.ts'
+import { Finding } from './hygiene-finding.ts'
 import { weightOf } from './news.ts'
 import * as tails from './tail.ts'
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import * as runs from '../../models/runs.ts'
-import * as spells from '../../models/spell.ts'
-import { Stuck, stuck } from '../../models/stuck.ts'
+import * as spells from '../../models/hygiene-spell.ts'
+import { Stuck, stuck } from '../../models/hygiene-stuck.ts'
 import * as tails from '../../models/tail.ts'
 import { uniform } from './random.ts'
 

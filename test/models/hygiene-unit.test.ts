@@ -1,7 +1,7 @@
 import t from 'tap'
 import * as steps from '../../models/step.ts'
 import { conversions } from '../../models/units.ts'
-import { Unit, unit } from '../../models/unit.ts'
+import { Unit, unit } from '../../models/hygiene-unit.ts'
 import { normal } from './random.ts'
 
 const density = (x: number, mean: number, deviation: number) => Math.exp(-(((x - mean) / deviation) ** 2) / 2) / deviation / Math.sqrt(2 * Math.PI)

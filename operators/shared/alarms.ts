@@ -6,7 +6,7 @@ interface Model {
 }
 
 /** What is said of the rows of a batch, columns without values until something is: evidence, -log10 p when that is news and else 0; p, 1 for the usual 98 %; alarm, 1 or 0. */
-export class Verdicts {
+export class Alarms {
   readonly evidence: Float64Array
   readonly p: Float64Array
   readonly alarm: Float64Array
