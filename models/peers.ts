@@ -81,7 +81,7 @@ export class Peers {
       if (Math.abs(away) <= within) there |= 1 << k
     }
     if (there === 1 << place) return false
-    const judged = this.cycle(devices, d, span) === 1 && this.judge(devices, d, series, s, place, there, limit)
+    const judged = devices[d + SETS] >= SOLVE && this.cycle(devices, d, span) === 1 && this.judge(devices, d, series, s, place, there, limit)
     if ((devices[d + FRESH] & there) === there) this.learn(devices, d, there, all, time)
     return judged
   }

@@ -184,6 +184,13 @@ t.test('with a metric that is new, and has come sixteen times, it begins anew, a
   t.strictSame(learned.slice(0, day), Array.from({ length: day }, (_, i) => i))
 })
 
+t.test('however short it learns, nothing is judged by how metrics went together before there was another', async t => {
+  const from = 4000, joined = from + 15, judged: number[] = []
+  run(joined + 200, i => coupled(i).slice(0, i < from ? 2 : 3), (i, k, _, is) => { if (is && k === 0) judged.push(i - joined) }, 3.5, 1)
+  const next = judged.find(i => i > 0)!
+  t.ok(judged.includes(-1) && next > 60 && next < 70 && judged.at(-1) === 199, `${next}`)
+})
+
 t.test('while a metric is away the others are judged and nothing is learned; after a day it has no part any more', async t => {
   const from = LEARNT + 500, day = DAY / EVERY, learned: number[] = []
   let judged = 0
