@@ -11,7 +11,7 @@ import { spare, StepError, type Spared, type StepStatus } from './spare.ts'
 import { arrivalOf } from './stale.ts'
 import type { Commit, LateRows, Outcome, Write } from './store.ts'
 import { addCounts, noCounts, type Counts } from './tally.ts'
-import { Watermarks, type Gone } from './watermark.ts'
+import { Watermarks } from './watermark.ts'
 
 /** What one delivery, tick or end has led to: the content of one commit, and what followers are to write before it. */
 export interface Outputs extends Pick<Commit, 'writes' | 'alerts' | 'late' | 'deadLetters' | 'position' | 'ingest'> {
@@ -58,13 +58,16 @@ export class Flow {
     return outputs
   }
 
-  /** The devices that a tick would be about. */
-  gone (ingest: number): Int32Array { return devicesOf(this.time.gone(ingest)) }
+  /** The devices that a tick would be about; some of them more than once. */
+  gone (ingest: number): Int32Array {
+    const { silent, forgotten, quiet } = this.time.gone(ingest)
+    return Int32Array.from([...silent, ...forgotten, ...quiet])
+  }
 
   /** The ingest clock has come to `ingest`. Nothing when that changes nothing. */
   tick (ingest: number, spared?: Spared): Outputs | undefined {
     const gone = this.time.gone(ingest)
-    this.snapshots.touch(devicesOf(gone))
+    for (const devices of [gone.silent, gone.forgotten, gone.quiet]) this.snapshots.touch(devices)
     const batch = this.time.tick(gone, this.position)
     if (batch === undefined) return undefined
     const outputs = new Gathered(this.position, ingest, 0, [], undefined, spared)
@@ -104,9 +107,6 @@ export class Flow {
     }
   }
 }
-
-/** Some of them more than once. */
-const devicesOf = ({ silent, forgotten, quiet }: Gone): Int32Array => Int32Array.from([...silent, ...forgotten, ...quiet])
 
 /** The outputs of one pass, while they gather. */
 class Gathered implements Outputs {
