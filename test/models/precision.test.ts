@@ -14,10 +14,10 @@ t.test('the inverse of the covariances of some variables; of the others nothing'
 })
 
 t.test('two that are one have an inverse, one without variance none', async t => {
-  const same = Float64Array.from([...[2, 0, 0, 0, 2, 2, 0, 0], ...Array<number>(24).fill(0)])
+  const same = Float64Array.from([2, 0, 0, 0, 2, 2, 0, 0, ...Array<number>(24).fill(0)])
   invert(same, 0, 16, WIDTH, [0, 1])
   t.ok(same[16] > 1e4 && Number.isFinite(same[16]))
-  const still = Float64Array.from([...[2, 0, 0, 0, 0, 0, 0, 0], ...Array<number>(24).fill(1)])
+  const still = Float64Array.from([2, 0, 0, 0, 0, 0, 0, 0, ...Array<number>(24).fill(1)])
   invert(still, 0, 16, WIDTH, [0, 1])
   t.ok(still.subarray(16).every(x => x === 0))
 })
