@@ -1,8 +1,7 @@
 import { sources } from './kill/source.ts'
-import { COMMITS, soak, type Given } from './kill/soak.ts'
+import { COMMITS, SEVERAL, soak, type Given } from './kill/soak.ts'
 import { percentiles, round, type Benchmark, type Options } from './measure.ts'
 
-const SEVERAL = 20                   // kills after which something must have been sent again
 const MANY = 10_000, RECOVERED = 3000         // series; ms from a start to its first commit (p99)
 const option = (preset: string) => ({ type: 'string', default: preset }) as const
 

@@ -10,6 +10,8 @@ export interface Given extends Setting {
 
 /** Per kill, at least: a kill before the first commit shows nothing. */
 export const COMMITS = 3
+/** Kills after which a broker must have sent something again: fewer may all miss the moment between fsync and PUBACK. */
+export const SEVERAL = 20
 const STARTING = 0.1, STOPPING = 0.1           // shares of the kills during start-up and shut-down
 
 /** Publishes, kills, waits until all is committed, checks; `commits` are those until the last kill, or until publishing ends. */
