@@ -10,11 +10,13 @@
  * 40 bytes per stream; logarithms for one number in 50 only.
  */
 export const SHARE = 0.02
-export const FIRST = 32              // numbers whose mean gives the first threshold and mean excess, as if exponential: rather too large than too small
+export const FIRST = 32              // numbers whose mean, without the two largest, gives the first threshold and mean excess, as if exponential: rather too large than too small
 export const MEMORY = 10_000         // numbers that threshold and rate go back
 export const EXCESSES = MEMORY * SHARE     // so many of these exceed the threshold: what moments go back
 const REACH = 10
 const BELIEF = 4                     // what the first mean excess counts, in excesses
+const LEFT = 1 - (2 * harmonic(FIRST) - 1) / FIRST      // of the sum of FIRST exponential numbers what is without the two largest (Renyi 1953)
+const LARGEST = 1e100                // a number counts as no more, so that its square is finite
 
 /** -log10 of a probability never exceeds this. */
 export const LIMIT = 16
@@ -59,12 +61,23 @@ function weibull (ratio: number, exponent: number): number {
   return (ratio * mean) ** exponent
 }
 
-/** Takes in number `n` of the stream while n <= FIRST; nothing is unlikely yet. */
+/** Takes in number `n` of the stream while n <= FIRST; nothing is unlikely yet. Until then `square` and `count` hold the largest two, the largest last. */
 export function begin (m: Float64Array, at: number, x: number, n: number): void {
-  const mean = m[at + 2] += (x - m[at + 2]) / n
+  const [second, largest] = n === 1 ? [0, 0] : [m[at + 3], m[at + 4]]
+  const given = Math.min(x, LARGEST)
   m[at] = Infinity
-  if (n === FIRST) start(m, at, mean * Math.log(1 / SHARE), mean, mean > 0 ? BELIEF : 0)
+  m[at + 2] += Math.min(given, second)      // the sum of the others
+  m[at + 3] = given > second ? Math.min(given, largest) : second
+  m[at + 4] = Math.max(given, largest)
+  if (n < FIRST) return
+  const [apart, most] = [m[at + 3], m[at + 4]], mean = m[at + 2] / FIRST / LEFT
+  start(m, at, mean * Math.log(1 / SHARE), mean, mean > 0 ? BELIEF : 0)
+  learn(m, at, apart, 1 / FIRST, 1, EXCESSES)
+  learn(m, at, most, 1 / FIRST, 1, EXCESSES)
 }
+
+/** The mean of the largest of n exponential numbers of mean 1. */
+function harmonic (n: number): number { return n === 0 ? 0 : harmonic(n - 1) + 1 / n }
 
 /** Begins with a threshold and a mean excess, as if it had been seen `count` times. */
 export function start (m: Float64Array, at: number, threshold: number, mean: number, count: number): void {
@@ -84,7 +97,7 @@ export function learn (m: Float64Array, at: number, x: number, gain: number, wei
 
 function exceed (m: Float64Array, at: number, x: number, gain: number, weight: number, most: number): void {
   const mean = m[at + 2], excess = x - m[at]
-  const y = mean > 0 ? Math.min(excess, REACH * mean) : excess
+  const y = Math.min(excess, mean > 0 ? REACH * mean : LARGEST)
   const count = m[at + 4] = Math.min(m[at + 4] + weight, most), by = weight / count
   m[at] += mean * (gain / SHARE - gain)
   m[at + 1] += gain - m[at + 1] * gain
