@@ -1,7 +1,7 @@
 import { key, normal, uniform } from '../models/random.ts'
 import { anomaly } from '../operators/index.ts'
 import { columnsOf, type Series } from './drive.ts'
-import { round, type Benchmark, type Figures } from './measure.ts'
+import { mustEqual, mustLie, round, type Benchmark, type Figures } from './measure.ts'
 
 const LEVELS = [1e-3, 1e-4], MINUTE = 60_000, BEGIN = Date.UTC(2026, 0, 5)
 
@@ -28,15 +28,25 @@ export const seriesOf = (process: Process, seed: number, count: number, length: 
   return { name: `${s}`, time: Float64Array.from({ length }, (_, i) => BEGIN + i * 5 * MINUTE), value: Float64Array.from({ length }, (_, i) => next(i)) }
 })
 
+/** Throws unless every reading from `from` on has a p-value, and evidence that is its or 0. */
+export function check (columns: readonly { readonly anomaly: Float64Array, readonly anomaly_p: Float64Array }[], all: readonly Series[], from: number): void {
+  mustEqual('the number of series', columns.length, all.length)
+  columns.forEach(({ anomaly, anomaly_p: p }, s) => {
+    mustLie(`p-values of series ${s}`, p.slice(from), all[s].value.length - from, 0, 1)
+    for (let i = from; i < p.length; i++) if (anomaly[i] !== 0) mustEqual(`the evidence of reading ${i} of series ${s}`, anomaly[i], -Math.log10(p[i]), 1e-9)
+  })
+}
+
 /** The share of readings whose p-value is at most each level, among those from `from` on; and the share of them that are news. */
 export function falseAlarms (all: readonly Series[], levels: readonly number[], from: number): { readonly empirical: number, readonly news: number }[] {
-  const columns = columnsOf(anomaly(), all)
+  const columns = columnsOf(anomaly(), all) as unknown as Parameters<typeof check>[0]
+  check(columns, all, from)
   return levels.map(level => {
     let readings = 0, below = 0, news = 0
     for (const { anomaly, anomaly_p: p } of columns) {
       for (let i = from; i < p.length; i++) {
         readings++
-        if (p[i] > level) continue
+        if (!(p[i] <= level)) continue
         below++
         if (anomaly[i] > 0) news++
       }

@@ -53,6 +53,12 @@ export function mustEqual (what: string, got: number, expected: number, toleranc
   throw new Error(`the answer is wrong: ${what} is ${got}, expected ${expected}`)
 }
 
+/** Throws unless there are so many numbers, all of them above `low` and at most `high`. */
+export function mustLie (what: string, numbers: ArrayLike<number>, count: number, low: number, high: number): void {
+  mustEqual(`the number of ${what}`, numbers.length, count)
+  for (let i = 0; i < count; i++) if (!(numbers[i] > low && numbers[i] <= high)) throw new Error(`the answer is wrong: number ${i} of ${what} is ${numbers[i]}, expected above ${low} and at most ${high}`)
+}
+
 export function percentiles (of: readonly number[]): { p50: number, p99: number } {
   const sorted = [...of].sort((a, b) => a - b), at = (p: number) => Math.round(sorted[Math.max(0, Math.ceil(p * sorted.length) - 1)] ?? 0)
   return { p50: at(0.5), p99: at(0.99) }

@@ -1,5 +1,5 @@
 /** The files of the Numenta Anomaly Benchmark: data/<kind>/<name>.csv, labels/combined_windows.json, results/<detector>/<kind>/<detector>_<name>.csv. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { linesOf, micros } from './real-data.ts'
 import { windowsOf, type Scored, type Window } from './nab-score.ts'
@@ -20,6 +20,15 @@ export function readNab (folder: string, part = 1): NabFile[] {
 const scoresOf = (results: string, detector: string, name: string) => join(results, detector, dirname(name), `${detector}_${name.slice(dirname(name).length + 1)}`)
 
 export const readScores = (results: string, detector: string, name: string): number[] => linesOf(scoresOf(results, detector, name)).slice(1).map(Number)
+
+/** What was published of a detector's files: by file its threshold, score and counts, of one profile; empty where nothing was published. */
+export function readPublished (results: string, detector: string, profile: string): { readonly file: string, readonly threshold: number, readonly score: number, readonly counts: readonly number[] }[] {
+  const file = join(results, detector, `${detector}_${profile}_scores.csv`)
+  return !existsSync(file) ? [] : linesOf(file).slice(1).map(line => {
+    const [, , file, threshold, score, ...counts] = line.split(',')
+    return { file, threshold: Number(threshold), score: Number(score), counts: counts.slice(0, 4).map(Number) }
+  })
+}
 
 /** Writes each row's score, file by file, as those of the detector millrace. */
 export function writeScores (results: string, files: readonly { readonly name: string }[], scored: readonly Pick<Scored, 'score'>[]): void {

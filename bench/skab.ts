@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { hotelling } from '../operators/index.ts'
 import { rowsOf } from './device-rows.ts'
-import { round, type Benchmark } from './measure.ts'
+import { mustEqual, mustLie, round, type Benchmark } from './measure.ts'
 import { writeScores } from './nab-files.ts'
 import { normalised, optimum, profiles, scoreAt, type Scored } from './nab-score.ts'
 import { dataIn } from './real-data.ts'
@@ -20,6 +20,18 @@ export function scoresOf ({ device }: SkabFile): Float64Array {
   return Float64Array.from(device.micros, t => of.get(Math.floor(t / 1e6) * 1000) || 0)
 }
 
+/** Throws unless every line of each file has a score, none while it is learned, and the first half of the first file alone gets the same ones, up to its last second. */
+export function check (files: readonly SkabFile[], scored: readonly Scored[]): void {
+  files.forEach(({ name, device }, f) => {
+    mustLie(`scores of ${name}`, scored[f].score, device.micros.length, -Number.MIN_VALUE, LARGEST)
+    for (let i = 0; i < LEARNED / 2; i++) mustEqual(`the score of line ${i} of ${name}`, scored[f].score[i], 0)
+  })
+  const [first] = files, { micros, values } = first.device, size = micros.length >> 1
+  const half = scoresOf({ ...first, device: { ...first.device, micros: micros.slice(0, size), values: values.slice(0, size) } })
+  for (let i = 0; i < size && micros[i] < micros[size - 1] - 1e6; i++) mustEqual(`the score of line ${i} of ${first.name}, without what follows,`, half[i], scored[0].score[i])
+}
+const LARGEST = 16
+
 export const skab: Benchmark = {
   summary: 'the operator hotelling on change points of the Skoltech Anomaly Benchmark: its NAB score at a budget fixed in advance, and at the best threshold',
   unit: 'all files',
@@ -34,6 +46,7 @@ export const skab: Benchmark = {
     if (points === 0) throw new Error(`there is no file with change points in ${resolve(data)}`)
     say(`${files.length} files, ${points} change points after the first ${LEARNED} rows; detected: p at or below 1 / 50`)
     const scored = files.map((file): Scored => ({ score: scoresOf(file), windows: file.windows, unscored: LEARNED }))
+    check(files, scored)
     if (scores !== '') writeScores(resolve(scores), files, scored)
     const fixed = scored.map(file => scoreAt(file, THRESHOLD, profiles.standard)), best = optimum(scored, profiles.standard)
     const at = (threshold: number, profile: { fp: number, fn: number }) => round(normalised(scored.reduce((sum, file) => sum + scoreAt(file, threshold, profile).score, 0), scored, profile), 4)

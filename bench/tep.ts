@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { hotelling } from '../operators/index.ts'
 import { rowsOf } from './device-rows.ts'
-import { round, type Benchmark, type Figures } from './measure.ts'
+import { mustEqual, mustLie, round, type Benchmark, type Figures } from './measure.ts'
 import { dataIn, tepOf, tepRows } from './real-data.ts'
 
 /** Rows of the run d00 to learn from, and the row of a test run at which its fault begins. */
@@ -13,7 +13,15 @@ const BUDGET = { alarms: 1, per: '1d' } as const, P = 1 / 480
 /** What the operator says of each row of a run that follows the normal one as if the same plant went on. */
 function after (normal: readonly number[][], run: readonly number[][]) {
   const { columns } = rowsOf(tepOf('plant', [...normal, ...run]), '3m', columns => hotelling({ columns, samples: LEARNED, ...BUDGET }))
+  check(columns.hotelling_p, columns.hotelling_alarm, normal.length, run.length)
   return { alarm: columns.hotelling_alarm.slice(normal.length), p: columns.hotelling_p.slice(normal.length) }
+}
+
+/** Throws unless rows have no p-value while they are learned and each behind them has one, and only a row that has evidence is an alarm. */
+export function check (p: Float64Array, alarm: Float64Array, learned: number, rows: number): void {
+  for (let i = 0; i < learned; i++) mustEqual(`the p-value of row ${i}, which is learned,`, p[i], NaN)
+  mustLie('p-values', p.slice(learned), rows, 0, 1)
+  for (let i = learned; i < p.length; i++) mustEqual(`an alarm at row ${i}`, Number(alarm[i] === 1 && p[i] > P), 0)
 }
 
 /** Samples from the onset to a row; -1 for none. */
