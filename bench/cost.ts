@@ -1,5 +1,6 @@
 import { Batch, SeriesTable, Watermarks, type Operator } from '#engine'
-import { Fleet, metricModels, roomFor } from '../models/fleet.ts'
+import { Fleet, roomFor } from '../models/fleet.ts'
+import { metricModels } from '../models/metric.ts'
 import { anomaly, fault, hygiene, peers } from '../operators/index.ts'
 import { alternate, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
 

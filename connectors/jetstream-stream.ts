@@ -1,8 +1,12 @@
+const KIND = 'jetstream:'
 /** What positions of a stream count in: its name and when it was made, to the nanosecond. A stream that is deleted and made again has another one. */
 export function originOf (stream: string, created: string): string {
   const [, second, fraction = ''] = /^([\d-]+T[\d:]+)(?:\.(\d+))?Z$/.exec(created) ?? [undefined, created]
-  return `jetstream:${stream}@${second}.${fraction.padEnd(9, '0')}Z`
+  return `${KIND}${stream}@${second}.${fraction.padEnd(9, '0')}Z`
 }
+
+/** Do such positions count in a stream? */
+export const isStream = (origin: string | undefined): origin is string => origin !== undefined && origin.startsWith(KIND)
 
 /** Whether a version is that one or a later one. */
 export function atLeast (version: string, least: string): boolean {

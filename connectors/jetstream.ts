@@ -6,7 +6,7 @@ import { filtersOf, templateFault, Topics } from './codec/topic.ts'
 import { Gaps } from './jetstream-gaps.ts'
 import { Puller, type Place } from './jetstream-pull.ts'
 import { linkOptions, linkSettings } from './nats-link.ts'
-import { advice, atLeast, fits, originOf, overlap } from './jetstream-stream.ts'
+import { advice, atLeast, fits, isStream, originOf, overlap } from './jetstream-stream.ts'
 
 const MESSAGES = 5000                // of one request
 const STEP = 1000                    // ms that the server's clock may have been set back
@@ -41,7 +41,8 @@ export const jetstream = defineSource({
     let servers: readonly string[] = [options.servers].flat()
     let trouble: string | undefined = 'jetstream is not connected yet'
     let connection: NatsConnection | undefined
-    let origin = host.origin, restarted = false
+    const before = isStream(host.origin) ? host : undefined        // it has read a stream
+    let origin = before?.origin, restarted = false
     let stored = NaN                           // when the server stored the last message read, ms
     let time = NaN, runs: number | undefined   // the same, and how long nothing newer was there; since when, on the monotonic clock
     let committed: Position = -1, wake = () => {}
@@ -81,8 +82,8 @@ export const jetstream = defineSource({
           const stop = new AbortController()
           const said = new Set<string>()
           let read: Position | undefined = from        // of the last message read
-          let begun = from !== undefined || host.committed !== undefined || host.origin !== undefined      // what went before the first run is not missing
-          let reached = host.committed ?? 0            // what the stream must have
+          let begun = before !== undefined || (from ?? 0) > 0      // what went before the first run is not missing
+          let reached = before?.committed ?? 0         // what the stream must have
           let pushed: Position | undefined             // of the last one put into the intake
           let puller: Puller | undefined
           const once = (text: string | undefined) => {

@@ -7,7 +7,8 @@ import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Fleet, metricModels, roomFor } from '../models/fleet.ts'
+import { Fleet, roomFor } from '../models/fleet.ts'
+import { metricModels } from '../models/metric.ts'
 import type { Fault } from '../models/faults.ts'
 
 const SEED = 2026

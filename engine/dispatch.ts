@@ -137,7 +137,7 @@ export class Dispatcher {
       const { message } = error as Error
       const over = isOver(attempts + 1)
       if (error instanceof Transient && !over) {
-        const wait = Math.max(waitAfter(attempts, random()), Math.min(GIVE_UP, error.after ?? 0))
+        const wait = Math.max(waitAfter(attempts, random()), Math.min(LONGEST, error.after ?? 0))
         log.warn({ receiver, alert: event.id, attempts: attempts + 1, wait: Math.round(wait), err: message }, 'an alert could not be delivered, trying again')
         return { state: 'retry', after: now() + wait, error: message }
       }

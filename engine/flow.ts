@@ -49,9 +49,10 @@ export class Flow {
     this.snapshots = new Snapshots(series, [progressOf(this.time), ...[this.trunk, ...this.branches].flatMap(route => route.parts)])
   }
 
-  process (delivery: Delivery, spared?: Spared): Outputs {
+  /** `rows`: all those of its records, when these are some of them. */
+  process (delivery: Delivery, spared?: Spared, rows = delivery.rows): Outputs {
     this.position = delivery.upTo
-    const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead, delivery.rows, spared)
+    const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead, rows, spared)
     this.snapshots.touchRows(delivery.rows.series)
     this.pass(this.time.arrive(delivery.rows), outputs)
     return outputs

@@ -3,7 +3,8 @@ import { disk, type FileSystem } from './files.ts'
 import type { Logger } from './log.ts'
 import type { Position } from './source.ts'
 
-interface Place { readonly position: Position, readonly at: number }       // at: wall clock, ms, when it was last moved
+/** at: wall clock, ms, when it was last moved; lost: nothing is kept for it any more. */
+interface Place { readonly position: Position, readonly at: number, readonly lost?: true }
 
 const RETAIN = 24 * 3_600_000        // ms
 const CROWDED = 0.8                  // share of the budget
@@ -37,13 +38,13 @@ export class Places {
     for (const [pipeline, place] of Object.entries(kept)) this.places.set(pipeline, place)
   }
 
-  /** Up to where this pipeline needs nothing. */
+  /** Up to where this pipeline needs nothing, also when nothing is kept for it any more. */
   of (pipeline: string): Position | undefined { return this.places.get(pipeline)?.position }
 
   /** This pipeline will read: until it says from where, nothing after `first` may go. */
   expect (pipeline: string, first: Position): void {
     this.running.set(pipeline, () => {})
-    if (!this.places.has(pipeline)) this.places.set(pipeline, { position: first, at: this.clock() })
+    this.places.set(pipeline, { position: this.of(pipeline) ?? first, at: this.clock() })
   }
 
   attach (pipeline: string, expel: () => void): void { this.running.set(pipeline, expel) }
@@ -51,7 +52,7 @@ export class Places {
   detach (pipeline: string): void {
     this.running.delete(pipeline)
     const place = this.places.get(pipeline)
-    if (place !== undefined) this.move(pipeline, place.position)
+    if (place !== undefined && place.lost === undefined) this.move(pipeline, place.position)
   }
 
   move (pipeline: string, position: Position): void {
@@ -62,7 +63,8 @@ export class Places {
   /** No pipeline reads on: each is told. */
   expelAll (): void { for (const expel of this.running.values()) expel() }
 
-  get least (): Position { return Math.min(...Array.from(this.places.values(), p => p.position)) }
+  get least (): Position { return Math.min(...Array.from(this.kept, ([, place]) => place.position)) }
+  private get kept (): [string, Place][] { return [...this.places].filter(([, place]) => place.lost === undefined) }
 
   /**
    * Up to where nobody needs the log, which ends at `newest` and of whose budget `full` is the share in use. Where one that lags
@@ -70,12 +72,12 @@ export class Places {
    * it after `retain` too: loudly.
    */
   oldest (full: number, newest: Position): Position {
-    for (const [pipeline, { position, at }] of [...this.places].sort(([, a], [, b]) => a.position - b.position)) {
-      const others = [...this.places].filter(([other]) => other !== pipeline && this.running.has(other)).map(([, place]) => place.position)
+    for (const [pipeline, { position, at }] of this.kept.sort(([, a], [, b]) => a.position - b.position)) {
+      const others = this.kept.filter(([other]) => other !== pipeline && this.running.has(other)).map(([, place]) => place.position)
       const crowded = full > CROWDED && Math.max(...others) > (position + newest) / 2
       const gone = !this.running.has(pipeline) && this.clock() - at >= this.retain
       if (!crowded && !gone) break
-      this.places.delete(pipeline)
+      this.places.set(pipeline, { position, at, lost: true })
       this.log.error({ pipeline, position, at: new Date(at).toISOString() }, `log: the pipeline "${pipeline}" has lost its place: ${gone ? `it has not run for ${Math.round(this.retain / 3_600_000)} h` : `the log is ${Math.round(100 * full)} % full, and others need the room`}`)
       this.running.get(pipeline)?.()
       if (crowded) break             // its room may be enough

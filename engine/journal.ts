@@ -59,7 +59,7 @@ export class Journal implements ListenerHost {
   private listener: Listener | undefined
   private able = false               // the listener hears what comes
   private hears = false              // and it is recorded
-  private refused = false            // there was no room
+  private refused = 0                // bytes of a record that there was no room for: until there is, nothing is taken
   private newest = 0                 // ingest time of the newest record, ms
   private start: number              // ingest time at which the monotonic clock was 0, ms
   private stopTicks = () => {}
@@ -113,7 +113,7 @@ export class Journal implements ListenerHost {
   readonly now: () => number
   get wal (): Wal { return this.file.wal }
   get heard (): boolean { return this.wal.durable > 1 }
-  get open (): boolean { return !this.refused && this.file.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.usable }
+  get open (): boolean { return this.refused === 0 && this.file.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.usable }
   get durableUpTo (): Position { return this.wal.durable }
   private get largest (): number { return Math.min(2 ** 20, this.budget / 8) }
   get budget (): number { return this.options.budget ?? 2 ** 30 }
@@ -153,7 +153,7 @@ export class Journal implements ListenerHost {
   }
 
   append (given: Message): Position | undefined {
-    if (!this.open) return this.crowded()
+    if (!this.open) return this.crowded(1)
     const message = given.payload.length <= this.largest ? given : tooLarge(given, this.largest)
     const { topic, payload, sender } = message
     const hash = sender === undefined ? this.hash : hashOf(topic, payload, this.hash)
@@ -165,10 +165,10 @@ export class Journal implements ListenerHost {
       }
     }
     const head = this.head.write(message, hash)
-    if (!this.takes(head.length + payload.length, this.hears ? 0 : 1)) return this.crowded()
+    if (!this.takes(head.length + payload.length, this.hears ? 0 : 1)) return this.crowded(head.length + payload.length)
     if (!this.hears) this.resume()
     const position = this.put(kinds.message, head, payload)
-    if (position === undefined) return this.crowded()
+    if (position === undefined) return this.crowded(head.length + payload.length)
     if (sender !== undefined) this.redeliveries.entries.put(sender.client, sender.packet, hash.readBigUInt64LE(0), position)
     return position
   }
@@ -261,15 +261,15 @@ export class Journal implements ListenerHost {
   private takes (body: number, others = 0): boolean { return this.wal.takes(body, others) && this.wal.bytes + body + (1 + others) * SLACK <= this.usable }
 
   /** No room: nobody is silent while we do not listen. */
-  private crowded (): undefined {
+  private crowded (bytes: number): undefined {
     this.hears = false
-    this.refused = true
+    this.refused = Math.max(this.refused, bytes)
     void this.tidy()
     return undefined
   }
 
   private wake (): void {
-    this.refused = false
+    if (this.refused > 0 && this.takes(this.refused, 1)) this.refused = 0
     if (this.waiting.length === 0 || !this.open) return
     const { waiting } = this
     this.waiting = []

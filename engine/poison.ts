@@ -70,7 +70,7 @@ export class Poison {
     const part = rowsOf(delivery, from, to)
     const kept = flow.snapshots.keep(Int32Array.from(part.rows.series, s => series.deviceOf[s]))
     try {
-      const outputs = flow.process(part, spared)
+      const outputs = flow.process(part, spared, delivery.rows)
       if (to > from) this.inARow = 0
       return [outputs]
     } catch (error) {
@@ -86,7 +86,7 @@ export class Poison {
       }
       if (to === from || ++this.inARow > this.most) throw this.enough(error, 'readings')
       this.isolated++
-      return [flow.process({ ...part, rows: slice(delivery.rows, from, from), dead: [...part.dead, letterOf(delivery, from, series, error)] })]
+      return [flow.process({ ...part, rows: slice(delivery.rows, from, from), dead: [...part.dead, letterOf(delivery, from, series, error)] }, undefined, delivery.rows)]
     }
   }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { clock } from './clock.ts'
 import type { FileSystem } from './files.ts'
 import { isoMicros } from './iso.ts'
 import type { Message } from './listener.ts'
@@ -9,8 +10,8 @@ import type { SeriesName } from './series.ts'
 import type { Position } from './source.ts'
 import type { Letter } from './store.ts'
 
-/** One message that is to be read once more. `key` is what it is known by: the same key twice is one request. */
-interface Request { readonly file: string, readonly key: string, readonly message: Message }
+/** One message that is to be read once more. `file` is named after it: left twice it is one request. `client`: what the request goes by in the log. */
+interface Request { readonly file: string, readonly client: string, readonly message: Message }
 
 interface Taker {
   readonly append: (message: Message) => Position | undefined
@@ -44,7 +45,7 @@ export async function leaveRequests (folder: string, letters: readonly Letter[])
     if (single && reading === undefined) { refused.set(letter, 'it is a row of a window'); continue }
     const key = reason === 'late' ? `late:${origin}/${position}/${digest(reading)}` : `dead:${origin}/${position}/${part}`
     const name = Buffer.from(key).toString('base64url')
-    await writeFile(join(to, `${name}.new`), JSON.stringify({ key, topic, reading, payload: Buffer.from(payload).toString('base64'), stamp: isoMicros(ingest) }), { flush: true })
+    await writeFile(join(to, `${name}.new`), JSON.stringify({ key, id: clock.id(), topic, reading, payload: Buffer.from(payload).toString('base64'), stamp: isoMicros(ingest) }), { flush: true })
     await rename(join(to, `${name}.new`), join(to, `${name}.json`))
   }
   return refused
@@ -58,8 +59,7 @@ export const isMessage = ({ reason }: Letter): boolean => !READINGS.includes(rea
  * the log once each, however often this is cut short: a request counts as a sender that sends again until it is confirmed.
  */
 export async function takeUp (fs: FileSystem, folder: string, log: Pick<Logger, 'error'>, { append, flush, confirm }: Taker): Promise<void> {
-  for (const { file, key, message } of await readRequests(fs, folder, log)) {
-    const client = `requeue:${key}`
+  for (const { file, client, message } of await readRequests(fs, folder, log)) {
     if (append({ ...message, sender: { client, packet: 0, again: true } }) === undefined) return
     await flush()
     await fs.unlink(file)
@@ -73,9 +73,9 @@ export async function readRequests (fs: FileSystem, folder: string, log: Pick<Lo
   for (const name of (await fs.readdir(from).catch(() => [])).filter(name => name.endsWith('.json')).toSorted()) {
     const file = join(from, name), text = await fs.readFile(file, 'utf8')
     try {
-      const { key, topic, reading, payload, stamp } = JSON.parse(text) as { key: string, topic: string, reading?: Message['reading'], payload: string, stamp: string }
+      const { key, id = '', topic, reading, payload, stamp } = JSON.parse(text) as { key: string, id?: string, topic: string, reading?: Message['reading'], payload: string, stamp: string }
       if (typeof key !== 'string' || typeof topic !== 'string') throw new TypeError('it has no key or no topic')
-      requests.push({ file, key, message: { topic, payload: Buffer.from(payload, 'base64'), stamp, ...reading === undefined ? {} : { reading: { ...reading, value: reading.value ?? NaN } } } })
+      requests.push({ file, client: `requeue:${key} ${id}`, message: { topic, payload: Buffer.from(payload, 'base64'), stamp, ...reading === undefined ? {} : { reading: { ...reading, value: reading.value ?? NaN } } } })
     } catch (error) {
       log.error({ file, err: (error as Error).message }, 'log: this is no message to be read once more; it is renamed to .bad')
       await fs.rename(file, `${file}.bad`)

@@ -23,7 +23,7 @@ export async function checkMoved ({ pipeline, folder, log, acceptLoss, journals 
   try {
     const left = typeof before === 'object' ? await before.unread(position) : before ?? 0
     const remembered = header?.origin === origin && header.position === position
-    if (remembered && (left === 0 || left === 'gone')) log.warn({ before: origin, now }, 'reads another log or stream than before; what it remembers is kept')
+    if (remembered && (left === 0 || left === 'gone')) log.warn({ before: origin, now }, `reads another log or stream than before; what it remembers is kept${before === undefined ? '. Whether the former one had more for it was not looked at' : ''}`)
     else if (acceptLoss) log.error({ before: origin, now, position, remembered: header?.position, unread: left }, 'the log or stream that was read before is given up, with what was not read or not remembered of it')
     else throw missing(pipeline, origin, position, now, left)
     if (typeof before === 'object') await before.leave(pipeline, position)

@@ -130,12 +130,13 @@ export class Run {
     const spec = this.options.source ?? pipeline.source!
     const source = this.source = journal === undefined ? spec.definition.open!(spec.options, sourceHost) : journal.source(sourceHost)
     const found = await intactOf(recovered, log)
-    const now = source.origin?.()            // undefined: a source that finds out for itself, when it has connected
-    const moved = recovered.position !== undefined && now !== undefined && recovered.origin !== now
+    const now = source.origin?.()            // a stream goes by the one that it had before, until it has connected
+    const moved = recovered.position !== undefined && recovered.origin !== now
     const resume = { ...this.options, pipeline: pipeline.name, log }
-    if (moved) await checkMoved(resume, recovered, found?.header, now)
+    if (moved) await checkMoved(resume, recovered, found?.header, now ?? spec.name)
     const sameLog = found !== undefined && !moved && found.header.origin === recovered.origin
-    const flow = this.flow = new Flow(pipeline, this.series, sameLog ? found.header.position : 0)
+    const from = sameLog ? found.header.position : recovered.position === undefined ? undefined : journal?.placeOf(pipeline.name)     // it may have read some of this log before
+    const flow = this.flow = new Flow(pipeline, this.series, from ?? 0)
     if (found !== undefined) {
       for (const page of found.content) flow.snapshots.load(page, found.header.layout)
       const { fresh, tuned, changed } = flow.snapshots.loaded(found.header.layout)
@@ -149,7 +150,7 @@ export class Run {
     if (found !== undefined && !sameLog) this.checkpoints.hurry()
     this.recovery = new Recovery(moved ? 0 : recovered.position ?? 0, recovered.marks, found?.header.version ?? 0)
     if (this.recovery.caughtUp(flow)) this.recovery = undefined
-    return sameLog ? found.header.position : moved ? journal?.placeOf(pipeline.name) : undefined      // it may have been there before
+    return from
   }
 
   /** Is it looking for the readings that an operator throws on? What still throws then does so on none of them. */

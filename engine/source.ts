@@ -43,7 +43,7 @@ export interface Source {
   address? (): string | undefined
   /** The ingest clock of a source that brings its own, such as the time in the files of a replay; absent: the engine's. */
   now? (): number
-  /** What positions count in: kept with each commit, given back at the next start. */
+  /** What positions count in: kept with each commit, given back at the next start. Before it is known: what was given, when that is of such a source, else undefined. */
   origin? (): string | undefined
   /** Whether it had to begin anew since this was last asked: its positions have nothing to do with those before. */
   restarted? (): boolean

@@ -1,39 +1,7 @@
-import { faultsOfWeek, withoutOverlaps, WEEK, type Fault, type FaultRates, type Scale } from './faults.ts'
+import { FaultSchedule } from './fault-schedule.ts'
+import { WEEK, type Fault, type FaultRates } from './faults.ts'
+import { scaleOf, type MetricModel } from './metric.ts'
 import { key, normal, uniform } from './random.ts'
-
-/**
- * One metric of a device, as a function of the device's hidden load L (about 0.5 on average, 1 is full):
- *
- *   y(t)     = y(t - dt) + (1 - exp(-dt / lag)) * (L(t) - y(t - dt))      first-order lag; lag 0: y = L
- *   value(t) = base + gain * y(t) + bend * y(t)^2 + noise * normal
- *
- * `base` differs between devices by 2 % (one standard deviation), `gain` by 10 %.
- */
-export interface MetricModel {
-  readonly base: number
-  readonly gain: number
-  readonly bend: number
-  readonly lag: number               // ms
-  readonly noise: number             // standard deviation of the sensor
-  readonly stride: number            // read at every stride-th interval
-  readonly factor: number            // of a fault `unit`
-  readonly unit: string
-}
-
-/** The metrics there are. Values are those of a medium-sized electric motor with a pump. */
-export const metricModels = {
-  temperature: { base: 35, gain: 40, bend: 0, lag: 15 * 60_000, noise: 0.25, stride: 2, factor: 1.8, unit: '°C' },
-  vibration: { base: 0.8, gain: 0.6, bend: 3, lag: 0, noise: 0.12, stride: 1, factor: 1000, unit: 'mm/s' },
-  current: { base: 2, gain: 14, bend: 0, lag: 0, noise: 0.15, stride: 1, factor: 1000, unit: 'A' },
-  pressure: { base: 6.5, gain: -1.8, bend: 0, lag: 20_000, noise: 0.04, stride: 1, factor: 1000, unit: 'bar' },
-  flow: { base: 4, gain: 60, bend: -12, lag: 5_000, noise: 0.6, stride: 1, factor: 1000, unit: 'l/min' },
-  speed: { base: 1490, gain: -35, bend: 0, lag: 0, noise: 1.5, stride: 1, factor: 0.016666666666666666, unit: '1/min' },
-  voltage: { base: 401, gain: -6, bend: 0, lag: 0, noise: 0.8, stride: 2, factor: 0.001, unit: 'V' },
-  power: { base: 0.9, gain: 6.5, bend: 1.5, lag: 0, noise: 0.08, stride: 1, factor: 1000, unit: 'kW' },
-  oil: { base: 30, gain: 28, bend: 0, lag: 45 * 60_000, noise: 0.15, stride: 4, factor: 1.8, unit: '°C' },
-  sound: { base: 62, gain: 14, bend: 4, lag: 0, noise: 0.7, stride: 2, factor: 0.1, unit: 'dB' }
-} as const satisfies Record<string, MetricModel>
-export type MetricName = keyof typeof metricModels
 
 export interface FleetOptions {
   readonly devices: number
@@ -61,7 +29,6 @@ const TURN = 2 * Math.PI
 const SUNDAY_NOON = 3.5 * DAY        // after 1970-01-01, a Thursday
 const MEMORY = 20 * 60_000           // correlation time of the load's noise, ms
 const NOISE = 0.06                   // its standard deviation
-const LOAD_SPREAD = 0.2              // of the whole load, about
 
 /**
  * A fleet of devices whose metrics are coupled through a hidden load. Load of device d at event time t:
@@ -79,7 +46,6 @@ export class Fleet {
   readonly devices: number
   readonly width: number             // metrics of a device; the series of metric m of device d is d * width + m
   readonly options: FleetOptions
-  private readonly scales: readonly Scale[]
   private readonly order: Int32Array
   private readonly offset: Float64Array      // of a device in the interval, ms
   private readonly character: Float64Array   // of a device: mean, daily, phase
@@ -92,10 +58,7 @@ export class Fleet {
   private readonly wander: Float64Array      // n(t) of a device
   private readonly lagged: Float64Array      // y(t) of a series
   private readonly last: Float64Array        // last value of a series
-  private readonly changes: Float64Array     // when a device's set of faults changes next
-  private readonly active: Fault[][]
-  private readonly coming: Fault[][]
-  private readonly week: Int32Array          // weeks scheduled, of a device
+  private readonly schedule: FaultSchedule
   private tick = 0
   private turn = 0
 
@@ -108,7 +71,7 @@ export class Fleet {
     this.options = options
     this.devices = devices
     this.width = width
-    this.scales = metrics.map(scaleOf)
+    this.schedule = new FaultSchedule({ ...options, scales: metrics.map(scaleOf) })
     this.persistence = Math.exp(-every / MEMORY)
     this.offset = Float64Array.from({ length: devices }, (_, d) => Math.floor(radicalInverse(d) * every * 1000) / 1000)
     this.order = Int32Array.from({ length: devices }, (_, d) => d).sort((a, b) => this.offset[a] - this.offset[b] || a - b)
@@ -121,10 +84,6 @@ export class Fleet {
     this.wander = new Float64Array(devices)
     this.lagged = new Float64Array(count).fill(NaN)
     this.last = new Float64Array(count).fill(NaN)
-    this.week = new Int32Array(devices)
-    this.changes = new Float64Array(devices).fill(-Infinity)
-    this.active = Array.from({ length: devices }, () => [])
-    this.coming = Array.from({ length: devices }, (_, d) => faults.filter(f => f.device === d).sort((a, b) => a.from - b.from))
     for (let d = 0; d < devices; d++) {
       const own = key(seed, d, CHARACTER)
       this.character.set([0.5 + 0.05 * normal(own, 0), 0.22 + 0.06 * uniform(own, 10), 0.35 + 0.1 * uniform(own, 11)], 3 * d)
@@ -158,13 +117,7 @@ export class Fleet {
   }
 
   /** All faults that begin before `until`, in order of time: the labels. */
-  faults (until: number): Fault[] {
-    const all = (this.options.faults ?? []).filter(f => f.from < until)
-    for (let d = 0; d < this.devices; d++) {
-      for (let week = 0; this.random && this.options.start + week * WEEK < until; week++) all.push(...this.scheduled(d, week).filter(f => f.from < until))
-    }
-    return all.sort((a, b) => a.from - b.from || a.device - b.device)
-  }
+  faults (until: number): Fault[] { return this.schedule.before(until) }
 
   private timeOf (device: number): number {
     return Math.round((this.options.start + this.tick * this.options.every + this.offset[device]) * 1000) / 1000
@@ -173,8 +126,7 @@ export class Fleet {
   private read (d: number, t: number, out: FleetReadings, n: number): number {
     const { metrics } = this.options
     const { width, tick } = this
-    if (t >= this.changes[d]) this.change(d, t)
-    const faults = this.active[d]
+    const faults = this.schedule.underWay(d, t)
     const load = this.load(d, t, faults)
     for (let m = 0, s = d * width; m < width; m++, s++) {
       const model = metrics[m]
@@ -215,30 +167,7 @@ export class Fleet {
     }
     return true
   }
-
-  private change (d: number, t: number): void {
-    const { start } = this.options
-    const coming = this.coming[d]
-    while (this.random && start + this.week[d] * WEEK <= t) {
-      coming.push(...this.scheduled(d, this.week[d]++))
-      coming.sort((a, b) => a.from - b.from)
-    }
-    while (coming.length > 0 && coming[0].from <= t) this.active[d].push(coming.shift()!)
-    const active = this.active[d] = this.active[d].filter(f => f.to > t)
-    this.changes[d] = Math.min(coming[0]?.from ?? Infinity, this.random ? start + this.week[d] * WEEK : Infinity, ...active.map(f => f.to))
-  }
-
-  private scheduled (device: number, week: number): Fault[] {
-    const { seed, start, rates = {}, every, faults = [] } = this.options
-    return withoutOverlaps(faultsOfWeek({ seed, device, week, start, rates, scales: this.scales, every }), faults.filter(f => f.device === device))
-  }
-
-  private get random (): boolean { return this.options.rates !== undefined }
 }
-
-/** The healthy mean and standard deviation of a metric, about: the load is 0.5 on average and spreads by 0.2. */
-export const scaleOf = ({ base, gain, bend, noise, factor }: MetricModel): Scale =>
-  ({ centre: base + gain / 2 + bend / 4, spread: Math.hypot((gain + bend) * LOAD_SPREAD, noise), factor })
 
 // names of streams
 const CHARACTER = 1, LOAD = 2, METRIC = 3

@@ -24,5 +24,8 @@ export const barAfter = (bar: number, evidence: number): number => Math.max(bar 
  */
 export const spentAfter = (spent: number, chance: number, told: boolean): number => Math.max(0, spent - DOUBLE * chance) + (told ? DOUBLE : 0)
 
+/** What a number counts, when a tail learns it, that is as unlikely as that. */
+export const weightOf = (evidence: number): number => evidence > EVENT ? IN_EVENT : 1
+
 /** What a reading that leaves such a bar counts when the tails learn it. */
-export const weightAt = (bar: number): number => bar > EVENT * REPEAT ? IN_EVENT : 1
+export const weightAt = (bar: number): number => weightOf(bar / REPEAT)

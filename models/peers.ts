@@ -27,7 +27,7 @@ const VALUES = 8, TIMES = VALUES + WIDTH, MEANS = TIMES + WIDTH, COVARIANCES = M
 /** One device: how many metrics, sets of values learned; times of the first and the last; a bit for each metric with a new value; then the matrices. */
 export const device: Readonly<Record<string, number>> = { ...own, ...numbered('value', WIDTH, NaN), ...numbered('time', WIDTH, NaN), ...numbered('mean', WIDTH), ...numbered('covariance', WIDTH * WIDTH), ...numbered('precision', WIDTH * WIDTH) }
 /** One series: its place among the metrics of its device, the mean of its last residuals; readings in this block and the largest of them, the peak of this excursion, blocks before, and their tail. */
-export const peer: Readonly<Record<string, number>> = { place: -1, mean: 0, readings: 0, largest: 0, peak: 0, blocks: 0, ...prefixed('tail', tails.tail) }
+export const peer: Readonly<Record<string, number>> = { place: -1, mean: 0, readings: 0, largest: 0, peak: 0, blocks: 0, ...prefixed('tail', tails.unheard) }
 const PLACE = 0, MEAN = 1, READINGS = 2, LARGEST = 3, PEAK = 4, BLOCKS = 5, TAIL = 6
 
 /** Works on the memory of one device and one of its series, at `d` in devices and `s` in series. */
@@ -56,22 +56,27 @@ export class Peers {
 
   /** How much it has learned: first for `span`, then some blocks. 0 to 1. */
   learned (devices: Float64Array, d: number, series: Float64Array, s: number, span: number): number {
+    return (this.cycle(devices, d, span) + Math.min(series[s + BLOCKS] / tails.FIRST, 1)) / 2
+  }
+
+  /** How much of `span` has been learned of the device, 0 to 1. */
+  private cycle (devices: Float64Array, d: number, span: number): number {
     const share = (devices[d + LEARNED] - devices[d + FIRST]) / span
-    return ((share > 0 ? Math.min(share, 1) : 0) + Math.min(series[s + BLOCKS] / tails.FIRST, 1)) / 2
+    return share > 0 ? Math.min(share, 1) : 0
   }
 
   private join (devices: Float64Array, d: number, series: Float64Array, s: number): void {
     series[s + PLACE] = devices[d + COUNT]++
-    series[s + TAIL] = Infinity
     if (devices[d + N] > 0 && series[s + PLACE] < WIDTH) {      // begins anew with it
-      devices[d + N] = 0
+      devices[d + N] = devices[d + SOLVED] = 0
+      devices[d + FIRST] = NaN
       devices.fill(0, d + MEANS, d + PRECISIONS + WIDTH * WIDTH)
     }
   }
 
   private judge (devices: Float64Array, d: number, series: Float64Array, s: number, place: number, count: number, span: number, limit: number): boolean {
     const row = d + PRECISIONS + place * WIDTH, own = devices[row + place]
-    if (!(own > 0) || this.learned(devices, d, series, s, span) < 0.5) return false
+    if (!(own > 0) || this.cycle(devices, d, span) < 1) return false
     let sum = 0
     for (let k = 0; k < count; k++) sum += devices[row + k] * (devices[d + VALUES + k] - devices[d + MEANS + k])
     this.expected = devices[d + VALUES + place] - sum / own
@@ -90,14 +95,13 @@ export class Peers {
   private block (series: Float64Array, s: number, size: number, limit: number): void {
     if (size > series[s + LARGEST]) series[s + LARGEST] = size
     if (++series[s + READINGS] < BLOCK) return
-    const n = ++series[s + BLOCKS], largest = series[s + LARGEST], gain = n < tails.MEMORY ? 1 / n : 1 / tails.MEMORY
+    const n = ++series[s + BLOCKS], largest = series[s + LARGEST]
     series[s + READINGS] = series[s + LARGEST] = 0
-    if (n <= tails.FIRST) return tails.begin(series, s + TAIL, largest, n)
-    if (largest > tails.threshold(series, s + TAIL)) return void (series[s + PEAK] = Math.max(series[s + PEAK], largest))
+    if (n > tails.FIRST && largest > tails.threshold(series, s + TAIL)) return void (series[s + PEAK] = Math.max(series[s + PEAK], largest))
     const peak = series[s + PEAK]
     series[s + PEAK] = 0
-    if (peak > 0) tails.learn(series, s + TAIL, peak, gain, tails.unlikely(series, s + TAIL, peak) >= limit ? 0.1 : 1, tails.EXCESSES)
-    tails.learn(series, s + TAIL, largest, gain, 1, tails.EXCESSES)
+    if (peak > 0) tails.take(series, s + TAIL, peak, n, tails.unlikely(series, s + TAIL, peak) >= limit ? 0.1 : 1)
+    tails.take(series, s + TAIL, largest, n, 1)
   }
 
   private muted (devices: Float64Array, d: number, time: number): boolean {

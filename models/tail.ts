@@ -27,6 +27,8 @@ export const DECADE = 1 / Math.LN10, MOST = 5 * EXCESSES      // the mean excess
 /** One stream: `rate` is the share of numbers above the threshold, `mean` and `square` are the first two moments of excesses, `count` how many they rest on. */
 export const tail = { threshold: 0, rate: SHARE, mean: 0, square: 0, count: 0 }
 export const TAIL = Object.keys(tail).length
+/** One that nothing is unlikely to before it has begun. */
+export const unheard = { ...tail, threshold: Infinity }
 
 /** -log10 of the probability that a number is at least x: 0 up to the threshold, -log10(rate) or more above. */
 export function unlikely (m: Float64Array, at: number, x: number): number {
@@ -93,6 +95,12 @@ export function learn (m: Float64Array, at: number, x: number, gain: number, wei
   const threshold = m[at] - m[at + 2] * gain
   m[at] = threshold < 0 ? 0 : threshold
   m[at + 1] -= m[at + 1] * gain
+}
+
+/** Takes in number `n` of the stream, from 1 on; behind the first ones it counts `weight`. */
+export function take (m: Float64Array, at: number, x: number, n: number, weight: number): void {
+  if (n <= FIRST) begin(m, at, x, n)
+  else learn(m, at, x, 1 / Math.min(n, MEMORY), weight, EXCESSES)
 }
 
 function exceed (m: Float64Array, at: number, x: number, gain: number, weight: number, most: number): void {

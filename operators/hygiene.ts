@@ -1,5 +1,5 @@
 import { Batch, defineOperator, Duration, Type, type Held, type SeriesTable } from '#engine'
-import { checks, GAP, Hygiene, hygiene as series } from '../models/hygiene.ts'
+import { checks, codeOf, Hygiene, hygiene as series } from '../models/hygiene.ts'
 import { LIMIT } from '../models/tail.ts'
 import { budget } from './shared/budget.ts'
 
@@ -54,7 +54,7 @@ export const hygiene = defineOperator({
     const gaps = new Gaps(batch, model, table, memory, samples, limitOf)
     for (let i = 0; i < batch.length; i++) {
       gaps.upTo(batch.position[i], i)
-      const s = batch.series[i], at = s * width, x = batch.value[i], n = data[at]
+      const s = batch.series[i], at = s * width, x = batch.value[i], n = model.readings(data, at)
       learned[i] = n < samples ? n : samples
       if (!Number.isFinite(x)) continue
       const bound = limitOf(at)
@@ -64,8 +64,8 @@ export const hygiene = defineOperator({
       const code = model.said(bound)
       if (n < samples && code === 0) continue
       said[i] = code
-      size[i] = code === 0 ? 0 : model.size[code - 1]
-      for (let k = 0; k < checks.length; k++) evidence[k][i] = model.evidence[k]
+      size[i] = code === 0 ? 0 : model.findings[code - 1].size
+      for (let k = 0; k < checks.length; k++) evidence[k][i] = model.findings[k].evidence
     }
     gaps.upTo(Infinity, batch.length)
     gaps.ticked()
@@ -74,7 +74,7 @@ export const hygiene = defineOperator({
   }
 })
 
-const SERIES = Object.keys(shapes.perSeries.memory), HEARD = SERIES.indexOf('heard'), DUE = SERIES.indexOf('due'), TOLD = SERIES.indexOf('told'), NEWEST = SERIES.indexOf('newest')
+const SERIES = Object.keys(shapes.perSeries.memory), HEARD = SERIES.indexOf('heard'), DUE = SERIES.indexOf('due'), TOLD = SERIES.indexOf('told')
 const REACHED = 0, LIVE = 1, PAUSE = 2, RECORDS = 3, NEXT = 4
 const MOST = 3                       // usual pauses that a longer one of the device counts as
 const SETTLED = 1000                 // records that the usual pause goes back
@@ -114,7 +114,7 @@ class Gaps {
     const at = s * width, p = this.table.deviceOf[s] * pace.width
     data[at + TOLD] = 0
     data[at + HEARD] = pace.data[p + LIVE]
-    data[at + DUE] = data[at] < this.samples ? Infinity : pace.data[p + LIVE] + this.patience(at, p, this.model.patience(data, at, limit))
+    data[at + DUE] = this.model.readings(data, at) < this.samples ? Infinity : pace.data[p + LIVE] + this.patience(at, p, this.model.patience(data, at, limit))
     if (data[at + DUE] < pace.data[p + NEXT]) pace.data[p + NEXT] = data[at + DUE]
   }
 
@@ -167,7 +167,7 @@ class Gaps {
     for (let k = 0; k < quiet.length; k++) {
       for (let s = this.table.firstOf(quiet[k]); s >= 0; s = this.table.nextOf(s)) {
         const at = s * width
-        if (data[at] >= this.samples && data[at + TOLD] === 0) this.say(s, at, quiet[k] * pace.width, Math.floor(silence[k] / this.model.interval(data, at)) - 1, tick, length)
+        if (this.model.readings(data, at) >= this.samples && data[at + TOLD] === 0) this.say(s, at, quiet[k] * pace.width, Math.floor(silence[k] / this.model.interval(data, at)) - 1, tick, length)
       }
     }
   }
@@ -176,7 +176,7 @@ class Gaps {
     const { memory: { data }, pace } = this.memory
     const evidence = this.model.missing(data, at, missed)
     if (evidence < this.limitOf(at)) return false
-    const time = Math.round((data[at + NEWEST] + (missed + 1) * this.model.interval(data, at)) * 1000) / 1000
+    const time = Math.round((this.model.newest(data, at) + (missed + 1) * this.model.interval(data, at)) * 1000) / 1000
     this.rows.push({ before, series, time, arrival: pace.data[p + REACHED], position, evidence, missed })
     data[at + TOLD] = 1
     data[at + DUE] = Infinity
@@ -193,7 +193,7 @@ function woven (batch: Batch<any>, gaps: readonly Gap[], samples: number): Batch
   }
   const column = (from: ArrayLike<number>, of: (gap: Gap) => number) => Float64Array.from(order, i => i < 0 ? of(gaps[-1 - i]) : from[i])
   const own: Readonly<Record<string, (gap: Gap) => number>> = {
-    hygiene: () => GAP + 1, hygiene_size: gap => gap.missed, hygiene_learned: () => samples, hygiene_gap: gap => gap.evidence, seq: () => 0, revision: () => 0
+    hygiene: () => codeOf('gap'), hygiene_size: gap => gap.missed, hygiene_learned: () => samples, hygiene_gap: gap => gap.evidence, seq: () => 0, revision: () => 0
   }
   return new Batch({
     ...batch,

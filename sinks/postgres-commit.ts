@@ -94,7 +94,12 @@ function keepCounts (pipeline: string, { counts, position, ingest }: Commit, out
 
 const LATE = `INSERT INTO late_readings (pipeline, branch, step, time, series, value, position, ingested_at, origin)
   SELECT $1, $2, $3, ${moment('us')}, series, value, position, ${moment('$8')}, $9 FROM unnest($4::bigint[], $5::int[], $6::float8[], $7::bigint[]) AS r (us, series, value, position)`
-const DEAD = `INSERT INTO dead_letters (pipeline, position, part, reason, detail, topic, payload, ingested_at, origin)
-  SELECT $1, position, part, reason, detail, topic, payload, ${moment('us')}, $9 FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bigint[])
-  AS d (position, part, reason, detail, topic, payload, us) ON CONFLICT DO NOTHING`
+/** A part that is taken, by a letter of an earlier commit at the same position (a tick that came after it), is numbered on. */
+const DEAD = `WITH given AS (SELECT *, row_number() OVER (PARTITION BY position, part ORDER BY nth) AS times
+      FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bigint[]) WITH ORDINALITY AS g (position, part, reason, detail, topic, payload, us, nth)),
+    there AS (SELECT position, part FROM dead_letters WHERE pipeline = $1 AND origin = $9 AND position = ANY ($2::bigint[])),
+    last AS (SELECT position, max(part) AS part FROM (TABLE there UNION ALL SELECT position, part FROM given) AS parts GROUP BY position)
+  INSERT INTO dead_letters (pipeline, position, part, reason, detail, topic, payload, ingested_at, origin)
+  SELECT $1, position, CASE WHEN times > 1 OR EXISTS (SELECT FROM there WHERE there.position = given.position AND there.part = given.part) THEN last.part + row_number() OVER (PARTITION BY position ORDER BY nth) ELSE given.part END,
+    reason, detail, topic, payload, ${moment('us')}, $9 FROM given JOIN last USING (position)`
 const TERMS = Object.keys(noCounts()) as (keyof Counts)[]

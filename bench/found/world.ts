@@ -1,5 +1,6 @@
 import { faultKinds, WEEK, type Fault, type FaultKind } from '../../models/faults.ts'
-import { Fleet, metricModels, roomFor, scaleOf } from '../../models/fleet.ts'
+import { Fleet, roomFor } from '../../models/fleet.ts'
+import { metricModels, scaleOf } from '../../models/metric.ts'
 import { key, Random } from '../../models/random.ts'
 
 /** The kinds of faults of one sensor or clock. */

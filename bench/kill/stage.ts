@@ -50,7 +50,7 @@ export interface Outcome extends Verdict, Ledger {
   readonly recovered: readonly number[]        // to the first new commit
 }
 
-const SETTLED = 2000, PATIENCE = 20_000        // ms without a change until no more is expected: when all rows are there, when not
+const SETTLED = 2000, PATIENCE = 60_000        // ms without a change until no more is expected: when all rows are there, when not
 
 /**
  * What a fault needs around it: a database, a source, a publisher with its ledger, the archive of the log, and lives of the engine.
@@ -152,9 +152,9 @@ export class Stage {
     const { setting, commits: { count }, database, plan } = this
     const ledger = await this.publisher.finish()
     this.say(`published ${ledger.attempted} messages, ${ledger.acked} acknowledged`)
-    await settled(database, ledger.acked, this.signal)
+    const whole = await settled(database, ledger.acked, this.signal), life = this.lives.at(-1)!
+    if (!whole) this.say(`the counts have stood still for ${PATIENCE / 1000} s: ${troubleOf(life)}`)
     await more()
-    const life = this.lives.at(-1)!
     if (life.over) throw life.died()
     life.child.kill('SIGTERM')
     await life.ended
@@ -176,17 +176,22 @@ function* published (plan: Plan, attempted: number): Generator<Message> {
   }
 }
 
-/** Resolves when the counts stand still: soon when every acknowledged reading has its row, else after a while. */
-async function settled (url: string, acked: number, signal: AbortSignal): Promise<void> {
-  let seen = '', since = 0
+/** What an engine says of itself: metrics of its place and its trouble, and the end of its log. */
+const troubleOf = (life: Life): string => [...life.metrics.split('\n').filter(line => /^millrace_(ready|position|in_flight|log_waiting|readings_total)/.test(line)), life.log.slice(-2000)].join('\n')
+
+/** Resolves when the counts stand still: soon when every acknowledged reading has its row, else after a while. Tells which. */
+async function settled (url: string, acked: number, signal: AbortSignal): Promise<boolean> {
+  let seen = '', since = 0, whole = false
   await until('no more is committed', async () => {
     signal.throwIfAborted()
     const counts = JSON.stringify(await query(url, 'SELECT branch, received, rows FROM counts ORDER BY branch'))
     const now = performance.now()
     if (counts !== seen) { seen = counts; since = now }
     if (now - since < SETTLED) return false
-    return now - since > PATIENCE || (await query(url, `SELECT (SELECT count(*) FROM ${TABLES.readings})::float8 + (SELECT count(*) FROM dead_letters)::float8 AS rows`))[0].rows >= acked
+    whole = (await query(url, `SELECT (SELECT count(*) FROM ${TABLES.readings})::float8 + (SELECT count(*) FROM dead_letters)::float8 AS rows`))[0].rows >= acked
+    return whole || now - since > PATIENCE
   }, 600_000, 250)
+  return whole
 }
 
 /** The publisher, in a process of its own. */

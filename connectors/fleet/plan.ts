@@ -1,6 +1,7 @@
 import { duration, MillraceError, Duration, Type, type SeriesName, type Values } from '#engine'
 import { faultKinds, usualSize, wholeDevice, type Fault, type FaultKind } from '../../models/faults.ts'
-import { Fleet, metricModels, scaleOf, type MetricName } from '../../models/fleet.ts'
+import { Fleet } from '../../models/fleet.ts'
+import { metricModels, scaleOf, type MetricName } from '../../models/metric.ts'
 import { nameFault } from '../codec/topic.ts'
 
 const kinds = Object.keys(faultKinds) as FaultKind[]

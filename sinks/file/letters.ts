@@ -10,9 +10,9 @@ export async function lettersOf (folder: string, { late = false, reason, positio
   const names = (await readdir(folder).catch(() => [])).filter(name => name.startsWith(late ? 'late.' : 'dead_letters.')).toSorted().toReversed()
   const letters: Letter[] = []
   for (const name of names) {
-    const parts = new Map<string, number>()
+    const parts = new Map<string, number>(), taken = new Set<string>()
     for (const line of await linesOf(folder, name)) {
-      const letter = late ? lateOf(JSON.parse(line), parts) : deadOf(JSON.parse(line))
+      const letter = late ? lateOf(JSON.parse(line), parts) : deadOf(JSON.parse(line), taken)
       const known = again.has(keyOf(letter))
       if ((reason === undefined || letter.reason === reason) && (position === undefined || letter.position === position) && (requeued || !known)) letters.push({ ...letter, requeued: known })
     }
@@ -25,8 +25,12 @@ export const markRequeued = (folder: string, letters: readonly Letter[]): Promis
 const keyOf = ({ reason, origin, position, part }: Letter): string => `${reason === 'late' ? 'late' : 'dead'} ${origin} ${position} ${part}`
 const linesOf = (folder: string, name: string): Promise<string[]> => readFile(join(folder, name), 'utf8').then(text => text.split('\n').slice(0, -1), () => [])
 
-const deadOf = ({ origin = '', position, part, reason, detail, topic, payload, ingest }: any): Letter =>
-  ({ origin, position, part, reason, detail, topic, payload: Buffer.from(payload, 'base64'), ingest: Date.parse(ingest), requeued: false })
+/** A part that is taken, by a letter of an earlier commit at the same position (a tick that came after it), is numbered on. */
+function deadOf ({ origin = '', position, part, reason, detail, topic, payload, ingest }: any, taken: Set<string>): Letter {
+  while (taken.has(`${origin} ${position} ${part}`)) part++
+  taken.add(`${origin} ${position} ${part}`)
+  return { origin, position, part, reason, detail, topic, payload: Buffer.from(payload, 'base64'), ingest: Date.parse(ingest), requeued: false }
+}
 
 function lateOf ({ branch, step, origin = '', position, ingest, tenant, device, metric, time, value }: any, parts: Map<string, number>): Letter {
   const message = `${origin} ${position}`, part = parts.get(message) ?? 0

@@ -2,7 +2,7 @@ import t from 'tap'
 import { outcomes } from '../../bench/faults-found.ts'
 import { asked, EVERY, healthy, kinds, metrics, plan, START } from '../../bench/found/world.ts'
 import { week, type Event } from '../../bench/found/run.ts'
-import { scaleOf } from '../../models/fleet.ts'
+import { scaleOf } from '../../models/metric.ts'
 import type { Fault } from '../../models/faults.ts'
 
 const values = healthy(5, 2), planned = plan(5, [kinds, kinds], asked, values)

@@ -99,6 +99,7 @@ void t.test('what fails is tried again later and later, as the receiver asks, an
     if (nth === 1) response.writeHead(500)
     if (nth === 2) response.writeHead(429, { 'retry-after': '100' })
     if (nth === 3) response.writeHead(302, { location: '/elsewhere' })
+    if (nth === 4) response.writeHead(503, { 'retry-after': '86400' })
     response.end()
   })
   const { store } = await outbox(t, alert('a'))
@@ -116,8 +117,10 @@ void t.test('what fails is tried again later and later, as the receiver asks, an
   now += 1000
   await tries(3)
   now += 4000
+  await tries(4)
+  now += 3_600_000                   // it asks for more, which would make 24 h of tries a month
   await until(() => dispatcher.counts.delivered === 1)
-  t.equal(received.length, 4)
+  t.equal(received.length, 5)
   t.equal(new Set(ids(received)).size, 1)
 })
 

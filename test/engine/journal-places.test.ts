@@ -46,4 +46,10 @@ t.test('one that has stopped by itself keeps its place for 24 hours', async t =>
   clock.now = 54 * HOUR
   t.equal(places.oldest(0.1, 4000), 3000)
   t.strictSame(lost(), ['a'])
+  places.detach('a')
+  t.strictSame([places.of('a'), places.least], [1000, 3000], 'how far it has read is known all the same')
+  places.expect('a', 2500)
+  t.strictSame([places.of('a'), places.least], [1000, 1000])
+  places.expect('c', 2500)
+  t.equal(places.of('c'), 2500, 'one that has never read it begins where it begins')
 })

@@ -16,8 +16,12 @@ t.test('a reading that was late in several branches is read again once, and othe
   ])
   t.equal(refused.size, 0)
   const requests = await readRequests(disk, folder, quiet().log)
-  t.strictSame(requests.map(r => `${r.key.split('/')[1]} ${r.message.reading!.metric} ${r.message.reading!.value}`).toSorted(), ['7 m 1', '7 m 2', '7 n 1', '8 m 1'])
+  t.strictSame(requests.map(r => `${r.client.split('/')[1]} ${r.message.reading!.metric} ${r.message.reading!.value}`).toSorted(), ['7 m 1', '7 m 2', '7 n 1', '8 m 1'])
   t.equal(readdirSync(join(folder, 'requeue')).length, 4)
+  await leaveRequests(folder, [letter({}, reading)])
+  const again = await readRequests(disk, folder, quiet().log)
+  t.equal(again.length, 4)
+  t.equal(again.filter(r => requests.every(before => before.client !== r.client)).length, 1, 'left again it is another request, also when the log still knows the one before')
 })
 
 t.test('a row of a window cannot be read again', async t => {
@@ -36,7 +40,7 @@ void t.test('a reading that was late in several branches and pipelines is given 
   await leaveRequests(folder, [late(0, 'x', 2), late(1, 'x', 3)])          // another pipeline on the same log counts on its own
   const requests = await readRequests(disk, folder, quiet().log)
   t.strictSame(requests.map(r => r.message.reading?.value).toSorted((a, b) => Number(a) - Number(b)), [1, 2, 3])
-  t.equal(new Set(requests.map(r => r.key)).size, 3)
+  t.equal(new Set(requests.map(r => r.client)).size, 3)
   await leaveRequests(folder, [late(0, 'a', 1, { origin: 'log:b' })])
   t.equal((await readRequests(disk, folder, quiet().log)).length, 4, 'of another log')
 })

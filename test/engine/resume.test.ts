@@ -1,8 +1,8 @@
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { pipeline } from '#engine'
+import { pipeline, sleep } from '#engine'
 import type { Journal } from '../../engine/journal.ts'
 import { normalise } from '../../engine/lint.ts'
 import { Run, type RunOptions } from '../../engine/run.ts'
@@ -11,7 +11,7 @@ import { fileStore } from '../../sinks/file.ts'
 import { quiet } from '../support/collect.ts'
 import { never, open, until } from '../support/journal.ts'
 
-const { dedupe, file } = components
+const { dedupe, ewma, file } = components
 type T = { teardown (f: () => unknown): void }
 
 function temporary (t: T): string {
@@ -23,7 +23,7 @@ function temporary (t: T): string {
 /** A pipeline that reads this log; the file store and the logs are in `folder`. */
 function work (folder: string, journal: Journal, more: Partial<RunOptions> = {}) {
   const { log, lines } = quiet()
-  const run = new Run(normalise(pipeline('p').from(journal.spec).pipe(dedupe()).to(file({ table: 'r' })), components as any), { log, folder, fallback: fileStore, journal, journals: [journal], ...more })
+  const run = new Run(normalise(pipeline('p').from(journal.spec).pipe(dedupe({ within: '50ms' }), ewma({ alpha: 0.5 })).to(file({ table: 'r' })), components as any), { log, folder, fallback: fileStore, journal, journals: [journal], ...more })
   return { run, lines }
 }
 
@@ -137,6 +137,29 @@ t.test('a pipeline that comes back to a log goes on where it has left it', async
     await running
     t.match(run.counts[''], { received: 5, written: 5, deduplicated: 0 }, together ? 'both logs are open' : 'one after the other')
   }
+})
+
+t.test('and when it is killed there soon, what it has read of that log before is not worked out again', async t => {
+  const folder = temporary(t), hears = async (at: string, before: number) => {
+    const { journal, ear } = await open(t, join(at, 'log', 'a')), { run, lines } = work(at, journal), stop = new AbortController(), running = run.run(stop.signal)
+    ear.hear('0')
+    await until(() => run.counts[''].written === before + 1)
+    return { lines, end: async () => { stop.abort(); await running; await journal.close() } }
+  }
+  await heard(t, folder, 'a', ['64', '64', '64'])
+  await heard(t, folder, 'b', ['0'], {}, 3)
+  await sleep(100)                   // longer than dedupe looks back
+  const killed = temporary(t), life = await hears(folder, 4), means: number[] = []
+  cpSync(folder, killed, { recursive: true })
+  for (const lock of [join('store', 'p'), join('log', 'a')]) rmSync(join(killed, lock, 'lock'), { recursive: true, force: true })
+  await life.end()
+  for (const at of [folder, killed]) {
+    const { lines, end } = await hears(at, 5)
+    await end()
+    t.notOk(lines.some(line => line.level === 'error'), JSON.stringify(lines))
+    means.push(JSON.parse(readFileSync(join(at, 'store', 'p', 'r.ndjson'), 'utf8').trim().split('\n').at(-1)!).ewma)
+  }
+  t.strictSame(means, [8, 8])
 })
 
 t.test('a name stays with its log: another log beside it goes by a name of its own', async t => {

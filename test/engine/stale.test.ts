@@ -1,6 +1,7 @@
 import t from 'tap'
-import { Credits, Intake, pipeline, SeriesTable, type AlertOptions } from '#engine'
+import { Credits, defineOperator, Intake, pipeline, SeriesTable, Type, type AlertOptions } from '#engine'
 import { Flow } from '../../engine/flow.ts'
+import { Poison } from '../../engine/poison.ts'
 import { arrivalOf, STALE } from '../../engine/stale.ts'
 import { stdout } from '../../sinks/stdout.ts'
 import { alert } from '../fixtures/bench.ts'
@@ -36,6 +37,19 @@ void t.test('alerts of a backlog are committed with the mark and without receive
   }
   const { alerts } = flow.process(intake.take(now))
   t.strictSame(alerts.map(({ event, receivers, stale }) => [event.device, receivers, stale]), [['live', ['hot/stdout'], undefined], ['offline', [], true]])
+})
+
+void t.test('whether a record is of a backlog does not depend on which of its readings are tried together', async t => {
+  const throws = defineOperator({ name: 'throws', summary: 'Throws on 13.', options: Type.Object({}), process: batch => { if (batch.value.includes(13)) throw new Error('13'); return batch } })
+  const told = (value: number) => {
+    const series = new SeriesTable(10), flow = new Flow(pipeline('p').pipe(throws()).alert('hot', { when: { value: { above: 80 } } }, stdout()), series)
+    const intake = new Intake(series, new Credits(), { ahead: 0, after: 0 }), now = Date.UTC(2026, 2, 9, 12)
+    intake.message('d', new Uint8Array(0), now)
+    intake.reading(series.id('acme', 'd', 'temp'), now - STALE - 1, 90)
+    intake.reading(series.id('acme', 'd', 'flow'), now, value)
+    return new Poison(10).feed(flow, intake.take(now), series)!.alerts.map(({ stale = false }) => stale)
+  }
+  t.strictSame([told(12), told(13)], [[false], [false]])
 })
 
 void t.test('the end of an alert is told to whoever was told of its beginning, however late it comes, and to nobody else', async t => {

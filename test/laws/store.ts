@@ -264,6 +264,20 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     t.equal((await two.store.letters({ late: true, limit: 100 })).length, 6)
   })
 
+  law('dead letters of several commits at one position are all there, each under a part of its own', async (t, bench) => {
+    const one = await bench.open(), letter = (part: number, text: string) => ({ position: 1, part, reason: 'operator_failed' as const, detail: 'x', topic: '', payload: Buffer.from(text), ingest: TIME })
+    await one.commit([1], { origin: 'log:a', deadLetters: [letter(2, 'a'), letter(0, 'b')] })
+    await one.commit([], { origin: 'log:a', deadLetters: [letter(0, 'c'), letter(1, 'd'), letter(1000, 'e')] })
+    await one.commit([], { origin: 'log:a', deadLetters: [letter(1000, 'f'), letter(1000, 'g')] })
+    await one.commit([], { origin: 'log:b', deadLetters: [letter(0, 'h')] })
+    const letters = await one.store.letters({ limit: 100 }), texts = letters.map(l => Buffer.from(l.payload).toString())
+    t.strictSame(texts.toSorted(), [...'abcdefgh'])
+    t.equal(new Set(letters.map(l => `${l.origin} ${l.part}`)).size, 8)
+    t.strictSame(['a', 'b', 'e', 'h'].map(text => letters[texts.indexOf(text)].part), [2, 0, 1000, 0], 'those that come first keep theirs')
+    await one.store.requeued(letters.filter((_, i) => texts[i] === 'c'))
+    t.strictSame((await one.store.letters({ limit: 100 })).map(l => Buffer.from(l.payload).toString()).toSorted(), [...'abdefgh'])
+  })
+
   law('an alert that was kept back and comes again to be told is sent, as of then, also within one commit', async (t, bench) => {
     const one = await bench.open()
     const kept = { ...alert('a', []), stale: true }, { event } = alert('a')

@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Fault, FaultKind } from '../../models/faults.ts'
-import { Fleet, metricModels, roomFor, scaleOf, type FleetOptions } from '../../models/fleet.ts'
+import { Fleet, roomFor, type FleetOptions } from '../../models/fleet.ts'
+import { metricModels, scaleOf } from '../../models/metric.ts'
 
 const START = Date.UTC(2026, 0, 5)   // a Monday
 const HOUR = 3_600_000
@@ -141,6 +142,8 @@ void t.test('a noise burst adds noise of its size, independent of the sensor\'s 
   const burst = added.filter(v => v !== 0)
   t.ok(Math.abs(sd(burst) / 3 - 1) < 0.05)
   t.ok(Math.abs(correlation(burst.slice(1), burst.slice(0, -1))) < 0.05)
+  const own = healthy.filter((_, i) => added[i] !== 0).map((r, i, all) => r[2] - 0.5 * (all[Math.max(i - 1, 0)][2] + all[Math.min(i + 1, all.length - 1)][2]))
+  t.ok(Math.abs(correlation(burst, own)) < 0.05)
 })
 
 void t.test('a dropout leaves readings out, of one metric or of all', async t => {

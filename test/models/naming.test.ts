@@ -37,6 +37,21 @@ t.test('what explains the others is the name, whichever came first', async t => 
   t.equal(named([{ hygiene: 'gap' }, { anomaly: 'dynamics' }]).at(-1), 'dropout')
 })
 
+t.test('each of these explains those behind it', async t => {
+  const order = [['clock', 'clock'], ['gap', 'dropout'], ['clipping', 'clip'], ['unit', 'unit'], ['stuck', 'stuck'], ['spike', 'spike']] as const
+  order.forEach(([first, kind], i) => { for (const [later] of order.slice(i)) for (const rows of [[first, later], [later, first]] as const) t.equal(named(rows.map(hygiene => ({ hygiene }))).at(-1), kind, rows.join()) })
+})
+
+t.test('a value out of its range, or at another level, at the begin is a shift', async t => {
+  t.strictSame(named([{ hygiene: 'range' }, {}, { hygiene: 'range' }]), ['shift', 'shift', 'shift'])
+  t.strictSame(named([{ anomaly: 'level' }, {}]), ['shift', 'shift'])
+})
+
+t.test('as many unusual changes as chance gives in so long a time, a spike makes and four deviations more are no noise, one more is', async t => {
+  const event = (unusual: number) => named(Array.from({ length: 200 }, (_, i): Row => ({ rate: i < unusual ? 2 : 0, ...i % 50 === 0 ? { peers: true } : {} }))).at(-1)
+  t.strictSame([17, 18].map(event), ['drift', 'noise'], '200 readings: 4 by chance, 8 for four deviations, 2 and 3')
+})
+
 t.test('an event is over when there was no alarm for a hundred readings, and the next is another', async t => {
   const out = named([jump, ...quiet(120), { peers: true }])
   t.strictSame([out[99], out[100], out.at(-2), out.at(-1)], ['shift', undefined, undefined, 'drift'])

@@ -1,30 +1,37 @@
 import t from 'tap'
 import { BLOCK, device, peer, Peers, WIDTH } from '../../models/peers.ts'
 import { key, normal } from '../../models/random.ts'
+import * as tails from '../../models/tail.ts'
 
 const DAY = 86_400_000, EVERY = 10_000, WITHIN = 60_000
 
 /** Sets of values, one each ten seconds, through one device; calls `see` with each reading. */
-function run (sets: number, valuesOf: (i: number) => readonly number[], see: (i: number, k: number, model: Peers, judged: boolean) => void): void {
-  const model = new Peers(), count = valuesOf(0).length, width = Object.keys(peer).length
+function run (sets: number, valuesOf: (i: number) => readonly number[], see: (i: number, k: number, model: Peers, judged: boolean, learned: number) => void, limit = 3.5, span = DAY): void {
+  const model = new Peers(), count = WIDTH + 1, width = Object.keys(peer).length
   const d = Float64Array.from(Object.values(device)), s = new Float64Array(count * width)
   for (let k = 0; k < count; k++) s.set(Object.values(peer), k * width)
-  for (let i = 0; i < sets; i++) valuesOf(i).forEach((x, k) => { see(i, k, model, model.take(d, 0, s, k * width, x, i * EVERY, WITHIN, 3.5, DAY)) })
+  for (let i = 0; i < sets; i++) valuesOf(i).forEach((x, k) => { see(i, k, model, model.take(d, 0, s, k * width, x, i * EVERY, WITHIN, limit, span), d[N]) })
 }
 const coupled = (i: number, offset = 0) => {
   const load = Math.sin(2 * Math.PI * i * EVERY / DAY) + 0.3 * Math.sin(i / 100)
   return [10 + 5 * load + 0.2 * normal(key(1), i) + offset, 3 - 2 * load + 0.1 * normal(key(2), i), 40 * load + normal(key(3), i)]
 }
+const N = Object.keys(device).indexOf('n')
 const LEARNT = DAY / EVERY + 33 * BLOCK
 
 t.test('what the others let expect is the least-squares prediction', async t => {
-  let off = 0, n = 0
-  run(LEARNT + 2000, i => coupled(i), (i, k, { expected }, judged) => {
+  let off = 0, far = 0, size = 0, n = 0
+  run(LEARNT + 2000, i => coupled(i), (i, k, { expected, deviation }, judged) => {
     if (!judged || k !== 0 || i < LEARNT) return
-    off += (expected - coupled(i)[0]) ** 2
+    const value = coupled(i)[0]
+    off += (expected - value) ** 2
+    far += (expected - value + 0.2 * normal(key(1), i)) ** 2
+    size += deviation ** 2
     n++
   })
   t.equal(n, 2000)
+  t.ok(Math.sqrt(far / n) < 0.15, `${Math.sqrt(far / n)}: of the value without its noise, nearer than the value`)
+  t.ok(Math.abs(Math.sqrt(size / n) / Math.sqrt(0.1 / 1.9) - 1) < 0.25, `${Math.sqrt(size / n)}: a mean of ten in usual sizes`)
   t.ok(Math.sqrt(off / n) < 0.27, `${Math.sqrt(off / n)}: the noise is 0.2, that of the others 0.1 / 2 * 5 and 1 / 40 * 5 each, together less`)
 })
 
@@ -44,4 +51,91 @@ t.test('a drift of one metric is found while it is small beside what the metric 
   })
   t.equal(false_, 0)
   t.ok(first < from + 150, `found at ${first - from} of 1000, where the drift is ${(first - from) / 100} in a metric that goes from 5 to 15`)
+})
+
+/** Evidence as it is defined: from blocks of a hundred deviations, of which a tail takes the largest, and of an excursion its peak when that is over. */
+function naive (limit: number) {
+  const m = Float64Array.from(Object.values(tails.tail))
+  let blocks = 0, readings = 0, largest = 0, peak = 0
+  m[0] = Infinity
+  const take = (x: number, weight: number) => { tails.learn(m, 0, x, 1 / blocks, weight, tails.EXCESSES) }
+  return (deviation: number) => {
+    const size = Math.abs(deviation), evidence = blocks >= 32 ? tails.unlikely(m, 0, size) : 0
+    largest = Math.max(largest, size)
+    if (++readings % BLOCK > 0) return evidence
+    blocks++
+    if (blocks <= 32) tails.begin(m, 0, largest, blocks)
+    else if (largest > m[0]) peak = Math.max(peak, largest)
+    else {
+      if (peak > 0) take(peak, tails.unlikely(m, 0, peak) >= limit ? 0.1 : 1)
+      take(largest, 1)
+      peak = 0
+    }
+    largest = 0
+    return evidence
+  }
+}
+
+t.test('how unlikely a deviation is says the tail of the largest in blocks, and of excursions the peak', async t => {
+  const limit = 2.5, seen = [0, 1, 2].map(() => ({ tail: naive(limit), unlikely: 0, alarms: 0 }))
+  const odd = (i: number) => i % 2000 > 1700 ? 1.5 : i % 2000 > 1500 ? 0.6 : 0
+  run(LEARNT + 20_000, i => coupled(i, i > LEARNT ? odd(i) : 0), (i, k, model) => {
+    const own = seen[k], { evidence, deviation } = model
+    if (Number.isNaN(deviation)) return
+    model.deviation = NaN
+    const expected = own.tail(deviation)
+    if (evidence !== expected) t.fail(`reading ${i} of ${k}: ${evidence}, not ${expected}`)
+    if (evidence > 0) own.unlikely++
+    if (evidence >= limit) own.alarms++
+  }, limit)
+  t.ok(seen.every(own => own.unlikely > 20) && seen.some(own => own.alarms > 50), JSON.stringify(seen))
+})
+
+t.test('healthy metrics: evidence of 2 in one block of a hundred', async t => {
+  const sets = 150_000, from = 50_000, blocks = new Set<number>()
+  run(sets, i => coupled(i), (i, k, { evidence }) => { if (i >= from && evidence >= 2) blocks.add(3 * Math.floor(i / BLOCK) + k) })
+  const share = blocks.size / (3 * (sets - from) / BLOCK)
+  t.ok(share > 0.003 && share < 0.02, `${share}`)
+})
+
+t.test('means and covariances learn one set at a time; not in an excursion, unless that has lasted for a day', async t => {
+  const at: number[] = [], begin = LEARNT + 1000, over = begin + 2000, again = over + 1000, day = DAY / EVERY
+  const odd = (i: number) => (i >= begin && i < over) || i >= again ? 4 : 0
+  run(again + day + 2000, i => coupled(i, odd(i)), (i, k, _, __, learned) => { if (k === 2) at[i] = learned })
+  const learned = (from: number, to: number) => at[to] - at[from]
+  t.equal(learned(1000, 2000), 1000)
+  t.ok(learned(LEARNT, begin) > 900, `${learned(LEARNT, begin)}`)
+  t.equal(learned(begin + 50, over), 0, 'in an excursion')
+  t.equal(learned(over + 300, again), again - over - 300, 'behind it')
+  t.equal(learned(again + 50, again + day - 10), 0, 'in another')
+  t.equal(learned(again + day + 100, again + day + 1100), 1000, 'which has lasted for a day')
+})
+
+t.test('with a metric that is new it begins anew, and learns for as long as at first', async t => {
+  const from = LEARNT + 500, day = DAY / EVERY, learned: number[] = [], judged: number[][] = [[], [], []]
+  run(from + day + 200, i => coupled(i).slice(0, i < from ? 2 : 3), (i, k, _, is, n) => {
+    if (is) judged[k].push(i)
+    if (k === 2) learned[i - from] = n
+  })
+  const gaps = judged.map(of => of.flatMap((i, j) => j > 0 && i > of[j - 1] + 1 ? [[of[j - 1] - from, i - from]] : []))
+  t.strictSame(gaps, [[[0, day + 1]], [[0, day + 1]], []])
+  t.strictSame(judged[2], [], 'the new one has no tail yet')
+  t.strictSame(learned, Array.from({ length: day + 200 }, (_, i) => i))
+})
+
+t.test('however short it learns, nothing is judged by how metrics went together before there was another', async t => {
+  const from = 4000, judged: number[] = []
+  run(from + 200, i => coupled(i).slice(0, i < from ? 2 : 3), (i, k, _, is) => { if (is && k === 0) judged.push(i - from) }, 3.5, 1)
+  const next = judged.find(i => i > 0)!
+  t.ok(judged.includes(-1) && next > 60 && next < 70 && judged.at(-1) === 199, `${next}`)
+})
+
+t.test('means go back a week of the time of the readings', async t => {
+  const HOUR = 3_600_000, model = new Peers(), width = Object.keys(peer).length, d = Float64Array.from(Object.values(device)), s = new Float64Array(2 * width)
+  for (const k of [0, 1]) s.set(Object.values(peer), k * width)
+  const mean = Object.keys(device).indexOf('mean0')
+  for (let i = 0; i < 2000 + 168; i++) for (const k of [0, 1]) model.take(d, 0, s, k * width, (i < 2000 ? 0 : 1) + normal(key(k), i), i * HOUR, 2 * HOUR, 3.5, 1e15)
+  t.ok(Math.abs(d[mean] - 1 + 1 / Math.E) < 0.15, `${d[mean]}`)
+  const covariance = Object.keys(device).indexOf('covariance0')
+  t.ok(d[covariance] > 1 && d[covariance] < 1.6, `${d[covariance]}: 1, and what the step adds`)
 })

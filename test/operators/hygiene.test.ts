@@ -25,6 +25,13 @@ t.test('of healthy noise nothing is said: 6 series of 20,000 readings, at one fa
   t.ok(alarms.length <= 4, `${alarms.length}: ${alarms.map(a => a[1]).join()}`)
 })
 
+t.test('what is said is what chance gives as often as the budget allows, its eight checks together', async t => {
+  const limit = -Math.log10(2 * 1 / 500 / 8), out = rows(noise(6000, 9).map((x, i) => i % 37 < i / 500 ? 50 : x), { alarms: 2, per: '500s' }).slice(200)
+  const largest = (r: Got) => Math.max(...checks.map(check => r[`hygiene_${check}`] as number)), wide = 0.3
+  t.ok(out.every(r => (said(r) !== undefined) === (largest(r) >= limit)))
+  t.ok([-wide, 0].every(from => out.some(r => largest(r) >= limit + from && largest(r) < limit + from + wide)), 'some near to it on either side')
+})
+
 t.test('stuck: a value that comes again and again, until another comes', async t => {
   const out = rows([...healthy, ...Array.from({ length: 30 }, () => 50.5), ...noise(50, 3)])
   const found = after(out)
@@ -61,7 +68,7 @@ t.test('clipping: a largest or smallest value that is come to and never passed',
   for (const sign of [1, -1]) {
     const clipped = noise(1000, 3).map(x => 50 + sign * Math.min(sign * (x - 50), 1.2))
     const found = after(rows([...healthy, ...clipped]))
-    t.ok(found.length > 20 && found.every(([, check]) => check === 'clipping'), JSON.stringify(found))
+    t.ok(found.length > 15 && found.every(([, check]) => check === 'clipping'), JSON.stringify(found))
     t.ok(found[0][0] < 300)
   }
 })
@@ -71,6 +78,7 @@ t.test('clock: time that jumps back, and its return; a straggler is none', async
   const back = through(hygiene(), times(i => i >= 5100 && i < 5400 ? -90 : 0))
   t.strictSame(after(back), [[101, 'clock'], [400, 'clock']])
   t.strictSame([back[5101].hygiene_size, back[5400].hygiene_size], [-90_000, 90_000])
+  t.strictSame([back[5101].hygiene_gap, back[5400].hygiene_gap], [0, 0], 'and no gap')
   t.strictSame(after(through(hygiene(), times(i => i === 5100 || i === 5300 ? -90 : 0))), [])
 })
 
@@ -84,6 +92,40 @@ t.test('unit: a jump to where a conversion leads, with its scatter', async t => 
   t.notOk(shifted.some(r => said(r) === 'unit'), 'a shift to the same level, with the scatter that it had')
 })
 
+t.test('what is not believed is not learned: the same again is found as soon', async t => {
+  const stuck = Array.from({ length: 30 }, () => 50.5), ends = rows([...healthy, ...[10, 11, 12, 13].flatMap(seed => [...stuck, ...noise(100, seed)])])
+  const firsts = [0, 1, 2, 3].map(k => after(ends, 5000 + 130 * k)[0])
+  t.ok(firsts.every(([row, check]) => check === 'stuck' && Math.abs(row - firsts[0][0]) <= 1), JSON.stringify(firsts))
+  const late = [...healthy, ...noise(500, 3)].map((x, i): Given => [i + 60 * Math.max(0, Math.floor((i - 4900) / 100)), 'pump/temp', x])
+  t.strictSame(after(through(hygiene(), late)), [0, 100, 200, 300, 400].map(row => [row, 'gap']))
+})
+
+t.test('behind a burst that began with a jump a jump is as unlikely as before it; when it goes on it becomes usual', async t => {
+  const burst = (n: number) => [50, 62, ...noise(n, 5).map(x => 50 + 8 * (x - 50))], evidence = (values: readonly number[]) => rows([...values, 50, 62]).at(-1)!.hygiene_rate as number
+  t.ok(evidence(healthy) > 8)
+  t.equal(evidence([...healthy, ...burst(60)]), evidence(healthy))
+  t.ok(evidence([...healthy, ...burst(10_000)]) < 3)
+})
+
+t.test('clipping: a value that is held where others have come to it is no stuck one', async t => {
+  const waves = (n: number, seed: number) => noise(n, seed).map((x, i) => x + 3 * Math.sin(i / 20))
+  for (const seed of [1, 3, 5]) {
+    const out = rows([...waves(5000, seed), ...waves(1000, seed + 1).map(x => Math.min(x, 51))])
+    const found = after(out, 5100)      // it was first come to before
+    t.ok(found.length > 15 && found.every(([, check]) => check === 'clipping'), JSON.stringify(found))
+    t.ok(found.every(([row]) => out[5100 + row].value === 51 && out[5100 + row].hygiene_size as number > 0))
+  }
+})
+
+t.test('what the author knows of the interval holds: missing ones and the greatest rate are counted by it', async t => {
+  const spaced = (values: readonly number[], last: number): Given[] => [...each(values), [values.length - 1 + last, 'pump/temp', 50]]
+  const sizes = (options: Options) => through(hygiene(options), spaced(healthy, 50)).filter(r => said(r) === 'gap').map(r => r.hygiene_size)
+  t.strictSame(sizes({}), [49])
+  t.strictSame(sizes({ every: '5s' }), [9])
+  const rate = (seconds: number) => through(hygiene({ rate: 3 }), spaced([...healthy.slice(1), 40], seconds)).at(-1)!.hygiene_rate
+  t.strictSame([rate(3), rate(4)].map(x => x === 16), [true, false], '10 in 3 s is more than 3 a second, in 4 s not')
+})
+
 const every = (from: number, to: number, series: string): Given[] => Array.from({ length: Math.ceil((to - from) / 10) }, (_, i) => [from + 10 * i, series, 50 + normal(key(7), from + 10 * i)])
 const merged = (...parts: readonly Given[][]): Given[] => parts.flat().sort((a, b) => a[0] - b[0])
 
@@ -95,6 +137,32 @@ t.test('gap: one metric goes on, the other does not: a row without a value says 
   t.ok(series === 'pump/flow' && Number.isNaN(value) && at > 50_020 && at < 50_200 && missed >= 3 && missed <= 12, JSON.stringify(gaps))
   const place = out.indexOf(gaps[0])
   t.ok(out[place - 1].at <= 50_200 && out[place - 1].series === 'pump/temp', 'it stands where it was found')
+})
+
+t.test('gap: each is told once, in a row that has nothing but the gap', async t => {
+  const out = through(hygiene(), merged(every(0, 80_000, 'pump/temp'), every(0, 50_000, 'pump/flow'), every(55_000, 70_000, 'pump/flow'), every(72_000, 80_000, 'pump/flow')))
+  const gaps = out.filter(r => said(r) !== undefined)
+  t.strictSame(gaps.map(r => [r.series, said(r)]), [['pump/flow', 'gap'], ['pump/flow', 'gap']])
+  for (const { hygiene_gap: evidence, hygiene_learned: learned, ...rest } of gaps) {
+    t.ok(evidence as number > 5 && learned === 200)
+    t.ok(checks.every(check => check === 'gap' || Number.isNaN(rest[`hygiene_${check}`])))
+  }
+})
+
+t.test('gap: one that was told is over with the next reading; another is said again, also when only the next reading shows it', async t => {
+  const out = through(hygiene(), merged(every(0, 60_000, 'pump/temp'), every(65_000, 70_000, 'pump/temp'), every(0, 50_000, 'pump/flow'), every(55_000, 60_000, 'pump/flow'), every(65_000, 70_000, 'pump/flow')))
+  const [first, ...others] = out.filter(r => said(r) !== undefined)
+  t.ok(first.series === 'pump/flow' && first.at < 50_200 && said(first) === 'gap')
+  t.strictSame(others.map(r => [r.at, said(r)]), [[65_000, 'gap'], [65_000, 'gap']])
+})
+
+t.test('gap: its row has the position and the progress of the record that found it', async t => {
+  const b = bench(hygiene())
+  b.give(merged(every(0, 50_000, 'pump/temp'), every(0, 50_000, 'pump/flow')))
+  const batch = b.batch(every(50_000, 51_000, 'pump/temp')), out = b.stage.process(batch.with({ seq: batch.value.map(() => 3), revision: batch.value.map(() => 2), other: batch.value }))
+  const at = out.columns.hygiene.findIndex((code: number) => code === 2), place = out.position[at]
+  t.strictSame([out.columns.seq[at], out.columns.revision[at], out.columns.other[at]], [0, 0, NaN])
+  t.ok(at > 0 && place === out.position[at - 1] && out.arrival[at] === out.time[at - 1])
 })
 
 t.test('gap: a tick finds it when the whole device is silent, as soon as that is long enough for the series', async t => {

@@ -1,7 +1,7 @@
 import { noCounts } from '#engine'
 import { kinds } from '../../engine/wal-segment.ts'
 import type { Window } from './database.ts'
-import { work } from './oracle.ts'
+import { contentOf, work } from './oracle.ts'
 import type { Life } from './simulate.ts'
 import { Violation } from './world.ts'
 
@@ -25,9 +25,9 @@ export function checkAll ({ ledger, database, sent, follower, receipts, scenario
   same('window', truth.windows, database.windows, sameWindow)
   same('dead letter', truth.dead, database.dead, (a, b) => a === b)
   same('late row', bag(truth.late), bag(database.late), (a, b) => a === b)
-  same('alert', new Map([...truth.alerts].map(id => [id, 1])), new Map([...database.alerts.keys()].map(id => [id, 1])), () => true)
+  same('alert', truth.alerts, new Map([...database.alerts].map(([id, event]) => [id, contentOf(event)])), (a, b) => a === b)
   same('row of the follower', new Map([...truth.rows].map(([key, { value, ewma }]) => [key, `${value} ${ewma}`])), follower.rows, (a, b) => a === b)
-  same('alert sent', new Map([...truth.alerts].map(id => [id, 1])), receipts.sent, () => true)
+  same('alert sent', truth.alerts, receipts.sent, (a, b) => a === b)
   const { received, filtered, deduplicated, dead_lettered, aggregated, final } = truth
   counts('', { ...noCounts(), received, filtered, deduplicated, dead_lettered, written: truth.rows.size }, database.counts[''])
   counts('windows', { ...noCounts(), received: truth.rows.size, aggregated, late: truth.late.length, rows: final }, database.counts.windows)

@@ -1,5 +1,6 @@
 /** What must be in the store, worked out plainly from the records of the log in their order: nothing of the engine's, nothing clever. */
 import { createHash } from 'node:crypto'
+import type { AlertEvent } from '#engine'
 import { kinds } from '../../engine/wal-segment.ts'
 import type { Row, Window } from './database.ts'
 import type { Entry } from './ledger.ts'
@@ -14,12 +15,12 @@ export interface Truth {
   readonly windows: Map<string, Window>
   readonly late: string[]
   readonly dead: Map<string, string>
-  readonly alerts: Set<string>
+  readonly alerts: Map<string, string>       // id -> contentOf
   received: number, filtered: number, deduplicated: number, dead_lettered: number, aggregated: number, final: number
 }
 
 export function work (entries: readonly Entry[], dedupes: boolean): Truth {
-  const truth: Truth = { rows: new Map(), windows: new Map(), late: [], dead: new Map(), alerts: new Set(), received: 0, filtered: 0, deduplicated: 0, dead_lettered: 0, aggregated: 0, final: 0 }
+  const truth: Truth = { rows: new Map(), windows: new Map(), late: [], dead: new Map(), alerts: new Map(), received: 0, filtered: 0, deduplicated: 0, dead_lettered: 0, aggregated: 0, final: 0 }
   const devices = new Map<string, Device>()
   const put = (series: Series, start: number, provisional: boolean) => {
     const { values, revision } = series.open.get(start)!, numbers = values.map(v => v.value)
@@ -101,7 +102,7 @@ function alert (truth: Truth, series: Series, time: number, value: number): void
   if (time < series.at) return
   series.at = time
   if (Number.isNaN(value)) return
-  const say = (state: string) => { truth.alerts.add(`${incident(series.name, series.since, series.ordinal)}.${state}`) }
+  const say = (state: string) => { truth.alerts.set(`${incident(series.name, series.since, series.ordinal)}.${state}`, contentOf({ since: series.since, time, value })) }
   if (value > HIGH) {
     if (series.phase === 'idle') { series.phase = 'pending'; series.since = time }
     if (series.phase === 'pending' && time - series.since >= FOR) {
@@ -115,6 +116,9 @@ function alert (truth: Truth, series: Series, time: number, value: number): void
     series.phase = 'idle'
   }
 }
+
+/** What an alert says, as it is compared. */
+export const contentOf = ({ since, time, value }: Pick<AlertEvent, 'since' | 'time' | 'value'>): string => `since ${since} at ${time}: ${value}`
 
 function incident (name: string, since: number, ordinal: number): string {
   const [device, metric] = name.split('/')

@@ -63,6 +63,9 @@ export const plants: readonly Plant[] = [
     for (const { event } of outputs.alerts) for (const receiver of this.dispatcher?.options.receivers.values() ?? []) void receiver.send(event, new AbortController().signal).catch(() => {})
     return before.call(this, outputs, ...rest)
   }) },
+  { name: 'an alert is stored with another value than that on which it fired', quick: true, plant: () => instead(Run, 'settle', before => function (outputs, ...rest) {
+    return before.call(this, Object.assign(Object.create(Object.getPrototypeOf(outputs)), outputs, { alerts: outputs.alerts.map((alert: any) => ({ ...alert, event: { ...alert.event, value: alert.event.value + 1 } })) }), ...rest)
+  }) },
   { name: 'an alert counts as delivered before it is sent', plant: () => instead(Dispatcher, 'work', before => function (entry) {
     void this.options.store.settle(entry, { state: 'delivered' }).catch(() => {})
     return before.call(this, entry)

@@ -1,5 +1,6 @@
 import { Transient, type AlertEvent, type Batch, type Receiver, type SeriesTable, type Sink } from '#engine'
 import { keyOf, type Database } from './database.ts'
+import { contentOf } from './oracle.ts'
 import type { Process } from './process.ts'
 import type { World } from './world.ts'
 
@@ -35,7 +36,7 @@ export class Follower {
 
 /** A receiver of alerts outside. What it is sent must be in the store. */
 export class Receipts {
-  readonly sent = new Map<string, number>()
+  readonly sent = new Map<string, string>()     // id -> contentOf
   down = false
   private readonly world: World
   private readonly database: Database
@@ -50,8 +51,10 @@ export class Receipts {
       send: (event: AlertEvent) => process.ask('receiver', world.chance(0.01) ? world.between(50_000, 70_000) : world.between(0.5, 2 * temper().slow), () => {
         if (this.down || world.chance(temper().before)) throw new Transient('the receiver is not there')
         world.check(this.database.alerts.has(event.id), () => `the alert ${event.id} is sent, and the store does not have it`)
-        this.sent.set(event.id, (this.sent.get(event.id) ?? 0) + 1)
-        world.count(this.sent.get(event.id) === 1 ? 'alerts sent' : 'alerts sent again')
+        world.count(this.sent.has(event.id) ? 'alerts sent again' : 'alerts sent')
+        const content = contentOf(event), before = this.sent.get(event.id) ?? content
+        world.check(before === content, () => `the alert ${event.id} is sent again as another one: ${content} after ${before}`)
+        this.sent.set(event.id, content)
         if (world.chance(temper().after)) throw new Transient('the receiver gave no answer')
       }, true),
       close: async () => {}
