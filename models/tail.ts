@@ -10,12 +10,11 @@
  * 40 bytes per stream; logarithms for one number in 50 only.
  */
 export const SHARE = 0.02
-export const FIRST = 32              // numbers whose mean, without the two largest, gives the first threshold and mean excess, as if exponential: rather too large than too small
+export const FIRST = 32              // numbers whose mean, with the third largest for the two largest, gives the first threshold and mean excess, as if exponential: rather too large than too small
 export const MEMORY = 10_000         // numbers that threshold and rate go back
 export const EXCESSES = MEMORY * SHARE     // so many of these exceed the threshold: what moments go back
 const REACH = 10
 const BELIEF = 4                     // what the first mean excess counts, in excesses
-const LEFT = 1 - (2 * harmonic(FIRST) - 1) / FIRST      // of the sum of FIRST exponential numbers what is without the two largest (Renyi 1953)
 const LARGEST = 1e100                // a number counts as no more, so that its square is finite
 
 /** -log10 of a probability never exceeds this. */
@@ -63,23 +62,21 @@ function weibull (ratio: number, exponent: number): number {
   return (ratio * mean) ** exponent
 }
 
-/** Takes in number `n` of the stream while n <= FIRST; nothing is unlikely yet. Until then `square` and `count` hold the largest two, the largest last. */
+/** Takes in number `n` of the stream while n <= FIRST; nothing is unlikely yet. Until then `rate`, `square` and `count` hold the largest three, the largest last, and `mean` the sum of the others. */
 export function begin (m: Float64Array, at: number, x: number, n: number): void {
-  const [second, largest] = n === 1 ? [0, 0] : [m[at + 3], m[at + 4]]
-  const given = Math.min(x, LARGEST)
+  const given = Math.min(x, LARGEST), [third, second, largest] = n === 1 ? [0, 0, 0] : [m[at + 1], m[at + 3], m[at + 4]]
   m[at] = Infinity
-  m[at + 2] += Math.min(given, second)      // the sum of the others
+  m[at + 2] += Math.min(given, third)
+  m[at + 1] = given > third ? Math.min(given, second) : third
   m[at + 3] = given > second ? Math.min(given, largest) : second
   m[at + 4] = Math.max(given, largest)
   if (n < FIRST) return
-  const [apart, most] = [m[at + 3], m[at + 4]], mean = m[at + 2] / FIRST / LEFT
+  const [apart, most] = [m[at + 3], m[at + 4]], mean = (m[at + 2] + 3 * m[at + 1]) / FIRST
+  m[at + 1] = SHARE
   start(m, at, mean * Math.log(1 / SHARE), mean, mean > 0 ? BELIEF : 0)
   learn(m, at, apart, 1 / FIRST, 1, EXCESSES)
   learn(m, at, most, 1 / FIRST, 1, EXCESSES)
 }
-
-/** The mean of the largest of n exponential numbers of mean 1. */
-function harmonic (n: number): number { return n === 0 ? 0 : harmonic(n - 1) + 1 / n }
 
 /** Begins with a threshold and a mean excess, as if it had been seen `count` times. */
 export function start (m: Float64Array, at: number, threshold: number, mean: number, count: number): void {
