@@ -58,7 +58,7 @@ function plantIn ({ name, file, find, replace }: Mutant): void {
 
 /** The first thing that fails, or that the test does not end; undefined when nothing does. Throws when the test cannot begin, such as for a bug that does not parse. */
 function failing (test: string, ms: number): string | undefined {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', test], { cwd: copy, encoding: 'utf8', env: { ...process.env, TAP_TIMEOUT: String(2 * MOST / 1000) }, timeout: ms, killSignal: 'SIGKILL' })
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', test], { cwd: copy, encoding: 'utf8', env: { ...process.env, TAP_TIMEOUT: String(2 * MOST / 1000) }, timeout: Math.ceil(ms), killSignal: 'SIGKILL' })
   if (status === 0) return undefined
   if (status === null) return `does not end within ${Math.round(ms / 1000)} s`
   const [, what] = /^\s*not ok \d+ - (.*)$/m.exec(stdout) ?? []

@@ -16,13 +16,13 @@
  * in the older ones. Neither clearly: the shape. 896 bytes per series.
  */
 import { correlationTime } from './correlation-time.ts'
+import { numbered } from './fields.ts'
 import { chiSquare, kolmogorov, student } from './significance.ts'
 
 export const BINS = 10, PANES = 5
 export const aspects = ['none', 'mean', 'spread', 'shape'] as const
 export const measures = ['psi', 'ks', 'js', 'wasserstein'] as const
 
-const numbered = (name: string, count: number): Record<string, number> => Object.fromEntries(Array.from({ length: count }, (_, i) => [`${name}${i}`, 0]))
 const reference = { bins: 0, mean: 0, deviation: 0, kurtosis: 0, time: 1, number: 0, below: 0, above: 0 }
 const findings = { psi: NaN, ks: NaN, js: NaN, wasserstein: NaN, p: NaN, shift: NaN, ratio: NaN, aspect: NaN }
 const pane = { below: 0, above: 0, number: 0, mean: 0, squares: 0, ...numbered('count', BINS) }
@@ -45,15 +45,14 @@ const MOST = 1000                    // deviations, and ratio of spreads: what a
 export function refer (m: Float64Array, at: number, values: Float64Array): void {
   const n = values.length, mean = values.reduce((a, b) => a + b) / n
   const { time, error } = correlationTime(values)
-  let squares = 0, fourths = 0
-  for (const x of values) { const square = (x - mean) ** 2; squares += square; fourths += square * square }
+  const squares = values.reduce((sum, x) => sum + (x - mean) ** 2, 0)
   const sorted = values.slice().sort(), edges = edgesOf(sorted), last = edges.length - 1
   m.fill(0, at + SEEN, at + FIRST + PANES * PANE)
   m.fill(NaN, at + FINDINGS, at + EDGES)
   m[at + USED] = edges.length + 1
   m[at + MEAN] = mean
   m[at + DEVIATION] = Math.sqrt(squares / n)
-  m[at + KURTOSIS] = squares > 0 ? n * fourths / (squares * squares) : 1
+  m[at + KURTOSIS] = squares > 0 ? n * values.reduce((sum, x) => sum + ((x - mean) ** 2 / squares) ** 2, 0) : 1
   m[at + TIME] = Math.min(time + error, n)
   m[at + NUMBER] = n
   m.set(edges, at + EDGES)

@@ -12,12 +12,18 @@
  * intervals of its own, learned from the forecasts that were made for the step that comes. The gate: the combination is
  * given where it has lately erred less than the best baseline, else that.
  *
+ * One wild value among many moves none of them far: a value outside all that has been is learned as at most so many usual errors
+ * off, until STAYS in a row are outside (before values have varied: in all); of the first FEW what is wild is told by their median
+ * (first-readings.ts), and all is learned anew from them (cleaned values as in Gelper, Fried and Croux 2010, Robust forecasting
+ * with exponential and Holt-Winters smoothing). Intervals are scored with the value as it came.
+ *
  * A step that does not come is bridged: the experts go on as they expected, and nothing is learned. What was longer ago than
  * two of the longest season is taken as the same phase of the season before.
  *
- * Numbers with seasons of 24 and 168 steps: 912, and 64 + 19 h for each horizon h.
+ * Numbers with seasons of 24 and 168 steps: 936, and 65 + 19 h for each horizon h.
  */
 import * as conformal from './conformal.ts'
+import { tamed } from './first-readings.ts'
 import * as smoothing from './holt-winters.ts'
 import * as sparse from './intermittent.ts'
 import * as mixture from './mixture.ts'
@@ -26,7 +32,9 @@ import { SeasonalAutoregression } from './seasonal-autoregression.ts'
 const LEAST = 100                    // steps that errors and weights of experts go back, or two of the longest season
 const PARTS = 24                     // of a season, at most: hours of a day
 const LONGER = 6                     // times that, what is learned by the autoregression goes back
-const N = 0, NEWEST = 1, FIRST = 2, OWN = 3
+const FEW = 10, STAYS = 3
+// Steps so far, the newest and the first of them, the first value; values outside in a row; first values kept and whether some are tamed; these.
+const N = 0, NEWEST = 1, BEGAN = 2, FIRST = 3, OUT = 4, KEPT = 5, TAMED = 6, STEPS = 7, VALUES = STEPS + FEW, OWN = VALUES + FEW
 const TARGET = 0, COMBINED = 1, GIVEN = 2, HALF = 3, EXPERTS = 4       // of a forecast that waits for its step
 
 const mod = (a: number, b: number) => a - Math.floor(a / b) * b
@@ -51,6 +59,7 @@ export class Forecaster {
   private readonly bankAt: number
   private readonly sparseAt: number
   private readonly horizonAt: readonly number[]
+  private readonly begin: Float64Array   // what the memory of a series begins as
   private readonly damped: readonly number[]
   private readonly gains = smoothing.bank.map(gains => ({ ...gains }))
 
@@ -79,6 +88,7 @@ export class Forecaster {
     this.width = at
     const waits = (i: number) => this.horizonAt.some((from, k) => i >= from + this.waiting && i < (this.horizonAt[k + 1] ?? at))
     this.shape = Object.fromEntries(Array.from({ length: at }, (_, i) => [`number${i}`, waits(i) ? NaN : 0]))
+    this.begin = Float64Array.from(Object.values(this.shape))
     const byHorizon = () => new Float64Array(horizons.length)
     this.point = byHorizon()
     this.half = byHorizon()
@@ -88,16 +98,48 @@ export class Forecaster {
 
   /** Takes in a finite value and forecasts from there; false when the step is not after the last one, which changes nothing. */
   next (m: Float64Array, at: number, step: number, value: number): boolean {
+    const kept = m[at + KEPT]
+    if (kept > 0 && step <= m[at + NEWEST]) return false
+    if (kept === FEW) this.go(m, at, step, value, true)
+    else {
+      m[at + STEPS + kept] = step
+      m[at + VALUES + kept] = value
+      m[at + KEPT]++
+      this.again(m, at, step, value)
+    }
+    return true
+  }
+
+  /** Learns the first values anew, where some of them are wild or were until now. */
+  private again (m: Float64Array, at: number, step: number, value: number): void {
+    const kept = m[at + KEPT], given = m.subarray(at + VALUES, at + VALUES + kept), values = tamed(given), wild = values.some((x, i) => x !== given[i])
+    if (!wild && m[at + TAMED] === 0) return this.go(m, at, step, value, false)
+    m.set(this.begin.subarray(0, KEPT), at)
+    m.set(this.begin.subarray(OWN), at + OWN)
+    m[at + TAMED] = wild ? 1 : 0
+    values.forEach((x, i) => { this.go(m, at, m[at + STEPS + i], x, false) })
+  }
+
+  private believed (m: Float64Array, at: number, value: number): number {
+    const believable = this.linear.believable(m, at + OWN, value)
+    if (believable !== value) return ++m[at + OUT] < STAYS ? believable : value
+    if (this.linear.varies(m, at + OWN)) m[at + OUT] = 0
+    return value
+  }
+
+  private go (m: Float64Array, at: number, step: number, value: number, judged: boolean): void {
     if (m[at + N] > 0) {
       const gap = step - m[at + NEWEST], longest = this.seasons.at(-1)!
-      if (gap <= 0) return false
-      this.score(m, at, step, value)
       for (let missing = gap <= 2 * longest ? gap : longest + gap % longest; missing > 1; missing--) this.pass(m, at)
-    } else m[at + FIRST] = value
-    this.learn(m, at, value)
+    } else {
+      m[at + BEGAN] = step
+      m[at + FIRST] = value
+    }
+    const believed = judged ? this.believed(m, at, value) : value
+    this.score(m, at, step, value, believed)
+    this.learn(m, at, believed)
     m[at + NEWEST] = step
     this.forecast(m, at, step)
-    return true
   }
 
   /** Where the conformal part of a horizon stands, and its forecasts that wait. */
@@ -106,13 +148,13 @@ export class Forecaster {
   private part (step: number): number { return Math.floor(mod(step, this.seasons[0]) * this.parts / this.seasons[0]) }
   private slot (k: number, at: number, step: number): number { return at + this.horizonAt[k] + this.waiting + mod(step, this.horizons[k]) * (EXPERTS + this.experts) }
 
-  private score (m: Float64Array, at: number, step: number, value: number): void {
+  private score (m: Float64Array, at: number, step: number, value: number, believed: number): void {
     for (let k = 0; k < this.horizons.length; k++) {
       const place = at + this.horizonAt[k], slot = this.slot(k, at, step), half = m[slot + HALF]
       if (m[slot + TARGET] !== step) continue
-      const error = value - m[slot + GIVEN]
-      conformal.learn(m, place + this.interval, error, half === half ? Math.abs(error) <= half : undefined, this.level, this.horizons[k], this.memory, this.part(step), this.parts)
-      mixture.learn(m, place, m, slot + EXPERTS, this.experts, this.baselines, m[slot + COMBINED], value, this.memory)
+      const given = m[slot + GIVEN]
+      conformal.learn(m, place + this.interval, believed - given, half === half ? Math.abs(value - given) <= half : undefined, this.level, this.horizons[k], this.memory, this.part(step), this.parts)
+      mixture.learn(m, place, m, slot + EXPERTS, this.experts, this.baselines, m[slot + COMBINED], believed, this.memory)
     }
   }
 
@@ -136,7 +178,7 @@ export class Forecaster {
   private forecast (m: Float64Array, at: number, step: number): void {
     const { seasons, horizons, linear, log } = this, season = seasons[0], n = m[at + N], length = linear.length, most = linear.path.length - length
     const path = linear.extend(m, at + OWN, most), logPath = log.extend(m, at + this.logAt, most)
-    const low = linear.low(m, at + OWN), high = linear.high(m, at + OWN), newest = path[length - 1], slope = n > 1 ? (newest - m[at + FIRST]) / (n - 1) : 0
+    const low = linear.low(m, at + OWN), high = linear.high(m, at + OWN), newest = path[length - 1], slope = step > m[at + BEGAN] ? (newest - m[at + FIRST]) / (step - m[at + BEGAN]) : 0
     for (let k = 0; k < horizons.length; k++) {
       const h = horizons[k], place = at + this.horizonAt[k], slot = this.slot(k, at, step)
       let e = slot + EXPERTS

@@ -10,11 +10,13 @@
  * Each is taken as -ln of the chance that normal, independent vectors had: of chi-square for t2 and shift, of Box's approximation
  * for spe. So tails begin where they would be right for those. While vectors are few, T2 is corrected for a covariance that is but an
  * estimate (Tracy, Young and Mason 1992); shift is taken in units of its mean so far, as it hangs on how slowly things move. Scored
- * first, then learned; a vector beyond the usual 98 % is drawn to the mean, the more the rarer it is.
+ * first, then learned; a vector beyond the usual 98 % is drawn to the mean, the more the rarer it is, and no number of it pulls with
+ * more than first-rows.ts says.
  * A number that does not come is what it was last, for a while; then what is most likely beside the others, and such a vector
  * teaches nothing.
  */
 import { numbered } from './fields.ts'
+import { KEPT } from './first-rows.ts'
 import { Fusion, fusion } from './fusion.ts'
 import { Principal } from './principal.ts'
 import { ofChiSquare } from './surprisal.ts'
@@ -130,7 +132,6 @@ export class Hotelling {
       if (scored && missing.includes(0)) fusion.pass(m, at, time)
       return
     }
-    const byFast = 1 / Math.min(n + 1, FAST), byMiddle = 1 / Math.min(n + 1, MIDDLE)
     const weight = scored ? Math.sqrt(fusion.weight(m, at)) : 1
     if (scored) {
       fusion.learn(m, at)
@@ -138,10 +139,15 @@ export class Hotelling {
       const usual = m[at + this.usual], most = usual > 0 ? REACH * usual : this.shift
       m[at + this.usual] += (Math.min(this.shift, most) - usual) / Math.min(n - first(d) + 1, SLOW)
     }
-    principal.learn(m, p, x, weight)
-    for (let j = 0; j < d; j++) {
-      m[at + this.fast + j] += (x[j] - m[at + this.fast + j]) * byFast
-      m[at + this.middle + j] += (x[j] - m[at + this.middle + j]) * byMiddle
+    if (n >= KEPT) {
+      const byMiddle = 1 / Math.min(n + 1, MIDDLE)
+      for (let j = 0; j < d; j++) {
+        const tamed = principal.tamed(m, p, j, x[j])
+        m[at + this.fast + j] += (tamed - m[at + this.fast + j]) / FAST
+        m[at + this.middle + j] += (tamed - m[at + this.middle + j]) * byMiddle
+      }
     }
+    principal.learn(m, p, x, weight)
+    if (n < KEPT) for (let j = 0; j < d; j++) m[at + this.fast + j] = m[at + this.middle + j] = principal.meanOf(m, p, j)
   }
 }

@@ -4,9 +4,11 @@
  * why by itself: a number is to blame when lines that see it find the vector rarer than lines that do not.
  *
  * Here numbers are taken in standard deviations from a mean that fades with `memory`, and counts fade alike, so all is
- * online. Lines come from a seed and are no part of the memory. 8 (3 + 2 d + lines * bins) bytes; O(lines * sqrt(d)) per vector.
+ * online. No number pulls at these with more than first-rows.ts says, from the first on. Lines come from a seed and are no part of
+ * the memory. 8 (3 + (KEPT + 2) d + lines * bins) bytes; O(lines * sqrt(d)) per vector.
  */
 import { numbered } from './fields.ts'
+import { firstRows, keepFirst, keepLast, KEPT, pull } from './first-rows.ts'
 import { key, normal, Random } from './random.ts'
 
 const BINS = 20, REACH = 5           // bins of half a standard deviation; the outer ones are open
@@ -25,6 +27,7 @@ export class Loda {
   private readonly z: Float64Array
   private readonly variance: number  // offsets
   private readonly counts: number
+  private readonly first: number
 
   constructor (d: number, { lines, memory, seed }: { readonly lines: number, readonly memory: number, readonly seed: number }) {
     const each = Math.round(Math.sqrt(d))
@@ -32,9 +35,10 @@ export class Loda {
     this.lines = lines
     this.memory = memory
     this.each = each
-    this.shape = { vectors: 0, weight: 0, total: 0, ...numbered('mean', d), ...numbered('variance', d), ...numbered('count', lines * BINS) }
+    this.shape = { vectors: 0, weight: 0, total: 0, ...numbered('mean', d), ...numbered('variance', d), ...numbered('count', lines * BINS), ...firstRows(d) }
     this.variance = 3 + d
     this.counts = 3 + 2 * d
+    this.first = this.counts + lines * BINS
     this.rarity = new Float64Array(lines)
     this.bins = new Int32Array(lines)
     this.z = new Float64Array(d)
@@ -94,7 +98,7 @@ export class Loda {
 
   /** Takes in x, which was scored last. */
   learn (m: Float64Array, at: number, x: Float64Array): void {
-    const { d, lines, bins, memory, variance, counts } = this, n = ++m[at], by = n < memory ? 1 / n : 1 / memory
+    const { d, lines, bins, memory, z, variance, counts } = this, n = ++m[at], by = n < memory ? 1 / n : 1 / memory
     if (n === 1) m[at + 1] = 1
     const add = m[at + 1]
     if (n > SCALED) {
@@ -107,12 +111,25 @@ export class Loda {
         for (let k = at + counts, end = k + lines * BINS; k < end; k++) m[k] /= LARGEST
       }
     }
-    const reach = n > SCALED ? REACH : Infinity
+    const first = at + this.first
+    if (n > KEPT) {
+      for (let j = 0; j < d; j++) z[j] = pull(m, first, j, x[j] - m[at + 3 + j], m[at + 3 + j], m[at + variance + j])
+      this.take(m, at, by)
+      keepLast(m, first, x)
+    } else if (keepFirst(m, first, n, x)) {
+      for (let r = 0; r < KEPT; r++) {
+        for (let j = 0; j < d; j++) z[j] = m[first + r * d + j] - m[at + 3 + j]
+        this.take(m, at, 1 / (r + 1))
+      }
+    }
+  }
+
+  /** Takes in a vector whose deviations, as they count, stand in z. */
+  private take (m: Float64Array, at: number, by: number): void {
+    const { d, z, variance } = this
     for (let j = 0; j < d; j++) {
-      const v = m[at + variance + j], bound = reach * Math.sqrt(v), off = x[j] - m[at + 3 + j]
-      const pull = v > 0 ? off > bound ? bound : off < -bound ? -bound : off : off
-      m[at + 3 + j] += by * pull
-      m[at + variance + j] = (1 - by) * (v + by * pull * pull)
+      m[at + 3 + j] += by * z[j]
+      m[at + variance + j] = (1 - by) * (m[at + variance + j] + by * z[j] * z[j])
     }
   }
 }

@@ -5,10 +5,10 @@
  *   clock, dropout, clip, unit, stuck    when hygiene has said so in this event; in this order, as each explains those behind it
  *   noise     more unusual changes than chance gives besides the two that a spike makes: each reading has one with probability 0.02
  *   spike     hygiene has said a spike
- *   shift     the event began with an unusual change, or with a level that does not fit
+ *   shift     the event began with an unusual change, or with a level that does not fit: beyond the range of hygiene, or unusual to anomaly
  *   drift     it began without: the metric left the others of its device, or its season, slowly
  *
- * 80 bytes per series.
+ * 96 bytes per series.
  */
 export const kinds = ['stuck', 'spike', 'drift', 'shift', 'dropout', 'clock', 'noise', 'clip', 'unit'] as const
 export type Kind = typeof kinds[number]

@@ -7,11 +7,16 @@
  * together are one observation (block maxima; Leadbetter 1983, Extremes and local dependence in stationary sequences).
  *
  * An excursion of several blocks teaches its peak, when it is over (declustering, Davison and Smith 1990): so a slow drift does not
- * make itself usual. Means and covariances go back a week of event time, and learn when each metric has a new value, but not during
- * an excursion, unless that has lasted for a day: then it is usual. Up to WIDTH metrics of a device. 1.3 KB per device,
- * 88 bytes per series.
+ * make itself usual. Means and covariances go back a week of event time, and learn when each metric that is there has a new value,
+ * but not during an excursion, unless that has lasted for a day: then it is usual. No metric pulls at them with more than
+ * first-rows.ts says, from its first value on.
+ *
+ * A metric that is not there, comes rarely, never varies or has not been there for as long as is to be learned has no part in it:
+ * the others are predicted without it. One that was away for a day is learned anew. Up to WIDTH metrics of a device. 2.4 KB per
+ * device, 88 bytes per series.
  */
 import { numbered, prefixed } from './fields.ts'
+import { firstOf, firstRows, KEPT, pull } from './first-rows.ts'
 import * as tails from './tail.ts'
 
 export const WIDTH = 8
@@ -20,12 +25,20 @@ export const BLOCK = 100
 const DAY = 24 * 60 * 60_000, MEMORY = 7 * DAY
 const RIDGE = 1e-6                   // of the variance, so that two metrics that are one can be told apart from noise
 
-const own = { count: 0, n: 0, first: NaN, learned: NaN, fresh: 0, solved: 0, mute: 0, since: NaN }
-const COUNT = 0, N = 1, FIRST = 2, LEARNED = 3, FRESH = 4, SOLVED = 5, MUTED = 6, SINCE = 7
-const VALUES = 8, TIMES = VALUES + WIDTH, MEANS = TIMES + WIDTH, COVARIANCES = MEANS + WIDTH, PRECISIONS = COVARIANCES + WIDTH * WIDTH
+const own = { count: 0, learned: NaN, fresh: 0, solved: 0, members: 0, mute: 0, since: NaN }
+const COUNT = 0, LEARNED = 1, FRESH = 2, SOLVED = 3, MEMBERS = 4, MUTED = 5, SINCE = 6
+const VALUES = 7, TIMES = VALUES + WIDTH, SETS = TIMES + WIDTH, BEGUN = SETS + WIDTH, MEANS = BEGUN + WIDTH
+const COVARIANCES = MEANS + WIDTH, PRECISIONS = COVARIANCES + WIDTH * WIDTH, FIRST = PRECISIONS + WIDTH * WIDTH
 
-/** One device: how many metrics, sets of values learned; times of the first and the last; a bit for each metric with a new value; then the matrices. */
-export const device: Readonly<Record<string, number>> = { ...own, ...numbered('value', WIDTH, NaN), ...numbered('time', WIDTH, NaN), ...numbered('mean', WIDTH), ...numbered('covariance', WIDTH * WIDTH), ...numbered('precision', WIDTH * WIDTH) }
+/**
+ * One device: how many metrics, the time of the last set of values learned, a bit for each metric with a new value; sets since the
+ * precisions were worked out, and a bit for each metric that they are of. Of each metric: value and time, sets learned, time of the
+ * first of them, mean; then the matrices and first values.
+ */
+export const device: Readonly<Record<string, number>> = {
+  ...own, ...numbered('value', WIDTH, NaN), ...numbered('time', WIDTH, NaN), ...numbered('sets', WIDTH), ...numbered('begun', WIDTH, NaN), ...numbered('mean', WIDTH),
+  ...numbered('covariance', WIDTH * WIDTH), ...numbered('precision', WIDTH * WIDTH), ...firstRows(WIDTH)
+}
 /** One series: its place among the metrics of its device, the mean of its last residuals; readings in this block and the largest of them, the peak of this excursion, blocks before, and their tail. */
 export const peer: Readonly<Record<string, number>> = { place: -1, mean: 0, readings: 0, largest: 0, peak: 0, blocks: 0, ...prefixed('tail', tails.unheard) }
 const PLACE = 0, MEAN = 1, READINGS = 2, LARGEST = 3, PEAK = 4, BLOCKS = 5, TAIL = 6
@@ -36,49 +49,61 @@ export class Peers {
   expected = NaN                     // by the others
   deviation = NaN                    // of the value from that, in its usual size; a mean of ten
 
-  /** Judges a finite value and learns it. False when it cannot be judged: too many metrics, or others without a value in `within`. `limit`: the evidence from which on nothing is learned. */
+  /** Judges a finite value and learns it. False when it cannot be judged: too many metrics, or no other with a value in `within` that has been learned for `span`. `limit`: the evidence from which on nothing is learned. */
   take (devices: Float64Array, d: number, series: Float64Array, s: number, value: number, time: number, within: number, limit: number, span: number): boolean {
     if (series[s + PLACE] < 0) this.join(devices, d, series, s)
     const place = series[s + PLACE], count = Math.min(devices[d + COUNT], WIDTH)
     this.evidence = 0
     if (place >= WIDTH) return false
-    if (!(devices[d + FIRST] <= time)) devices[d + FIRST] = devices[d + N] === 0 ? time : devices[d + FIRST]
+    if (devices[d + LEARNED] - devices[d + TIMES + place] > DAY) this.forget(devices, d, place)
     devices[d + VALUES + place] = value
     devices[d + TIMES + place] = time
-    devices[d + FRESH] |= 1 << place
-    let complete = count > 1
-    for (let k = 0; k < count; k++) if (!(Math.abs(time - devices[d + TIMES + k]) <= within)) complete = false
-    if (!complete) return false
-    const judged = this.judge(devices, d, series, s, place, count, span, limit)
-    if (devices[d + FRESH] === 2 ** count - 1) this.learn(devices, d, count, time)
+    if (time !== devices[d + LEARNED]) devices[d + FRESH] |= 1 << place      // else it came behind a set that was learned without it
+    let there = 0
+    for (let k = 0; k < count; k++) if (Math.abs(time - devices[d + TIMES + k]) <= within) there |= 1 << k
+    if (there === 1 << place) return false
+    const judged = this.judge(devices, d, series, s, place, there, span, limit)
+    if ((devices[d + FRESH] & there) === there) this.learn(devices, d, there, time)
     return judged
   }
 
   /** How much it has learned: first for `span`, then some blocks. 0 to 1. */
   learned (devices: Float64Array, d: number, series: Float64Array, s: number, span: number): number {
-    return (this.cycle(devices, d, span) + Math.min(series[s + BLOCKS] / tails.FIRST, 1)) / 2
+    const place = series[s + PLACE]
+    return ((place >= 0 && place < WIDTH ? this.cycle(devices, d, place, span) : 0) + Math.min(series[s + BLOCKS] / tails.FIRST, 1)) / 2
   }
 
-  /** How much of `span` has been learned of the device, 0 to 1. */
-  private cycle (devices: Float64Array, d: number, span: number): number {
-    const share = (devices[d + LEARNED] - devices[d + FIRST]) / span
+  /** How much of `span` has been learned of a metric, 0 to 1. */
+  private cycle (devices: Float64Array, d: number, place: number, span: number): number {
+    const share = (devices[d + LEARNED] - devices[d + BEGUN + place]) / span
     return share > 0 ? Math.min(share, 1) : 0
   }
 
   private join (devices: Float64Array, d: number, series: Float64Array, s: number): void {
     series[s + PLACE] = devices[d + COUNT]++
-    if (devices[d + N] > 0 && series[s + PLACE] < WIDTH) {      // begins anew with it
-      devices[d + N] = devices[d + SOLVED] = 0
-      devices[d + FIRST] = NaN
-      devices.fill(0, d + MEANS, d + PRECISIONS + WIDTH * WIDTH)
-    }
   }
 
-  private judge (devices: Float64Array, d: number, series: Float64Array, s: number, place: number, count: number, span: number, limit: number): boolean {
-    const row = d + PRECISIONS + place * WIDTH, own = devices[row + place]
-    if (!(own > 0) || this.cycle(devices, d, span) < 1) return false
+  /** A metric begins anew. */
+  private forget (m: Float64Array, d: number, place: number): void {
+    m[d + SETS + place] = m[d + MEANS + place] = m[d + MEMBERS] = 0
+    m[d + BEGUN + place] = NaN
+    for (let k = 0; k < WIDTH; k++) m[d + COVARIANCES + Math.max(k, place) * WIDTH + Math.min(k, place)] = 0
+  }
+
+  private judge (devices: Float64Array, d: number, series: Float64Array, s: number, place: number, there: number, span: number, limit: number): boolean {
+    const row = d + PRECISIONS + place * WIDTH
+    let members = 0
+    for (let k = 0; k < WIDTH; k++) if ((there & 1 << k) !== 0 && this.cycle(devices, d, k, span) === 1 && devices[d + COVARIANCES + k * WIDTH + k] > 0) members |= 1 << k
+    if ((members & 1 << place) === 0 || members === 1 << place) return false
+    if (members !== devices[d + MEMBERS] || devices[d + SOLVED] >= SOLVE) {
+      devices[d + MEMBERS] = members
+      devices[d + SOLVED] = 0
+      invert(devices, d + COVARIANCES, d + PRECISIONS, places(members))
+    }
+    const own = devices[row + place]
+    if (!(own > 0)) return false
     let sum = 0
-    for (let k = 0; k < count; k++) sum += devices[row + k] * (devices[d + VALUES + k] - devices[d + MEANS + k])
+    for (const k of places(members)) sum += devices[row + k] * (devices[d + VALUES + k] - devices[d + MEANS + k])
     this.expected = devices[d + VALUES + place] - sum / own
     this.deviation = series[s + MEAN] += (sum / Math.sqrt(own) - series[s + MEAN]) / FAST
     const size = Math.abs(this.deviation), ready = series[s + BLOCKS] >= tails.FIRST
@@ -108,39 +133,63 @@ export class Peers {
     return devices[d + MUTED] > 0 && Math.abs(time - devices[d + SINCE]) < DAY
   }
 
-  /** Means and covariances (West 1979), weighted so that they go back MEMORY. */
-  private learn (m: Float64Array, d: number, count: number, time: number): void {
-    m[d + FRESH] = 0
+  /** Means and covariances (West 1979) of the metrics that are there, weighted so that they go back MEMORY. */
+  private learn (m: Float64Array, d: number, there: number, time: number): void {
+    m[d + FRESH] &= ~there
     const muted = this.muted(m, d, time)
     if (m[d + MUTED] > 0) m[d + MUTED]--
     const passed = time - m[d + LEARNED]
     m[d + LEARNED] = time
     if (muted) return
-    const n = ++m[d + N], by = n === 1 ? 1 : Math.max(1 / n, Math.min(passed > 0 ? passed / MEMORY : 0, 0.01))
-    for (let i = 0; i < count; i++) {
-      const off = m[d + VALUES + i] - m[d + MEANS + i]
-      for (let j = 0; j <= i; j++) m[d + COVARIANCES + i * WIDTH + j] = (1 - by) * (m[d + COVARIANCES + i * WIDTH + j] + by * off * (m[d + VALUES + j] - m[d + MEANS + j]))
+    m[d + SOLVED]++
+    const least = Math.min(passed > 0 ? passed / MEMORY : 0, 0.01), off = new Float64Array(WIDTH), old: number[] = []
+    for (const k of places(there)) {
+      const n = ++m[d + SETS + k], x = m[d + VALUES + k], mean = m[d + MEANS + k]
+      if (n === 1) m[d + BEGUN + k] = time
+      if (n <= KEPT) {
+        m[d + FIRST + (n - 1) * WIDTH + k] = x
+        if (n === KEPT) this.begin(m, d, k)
+        continue
+      }
+      old.push(k)
+      off[k] = pull(m, d + FIRST, k, x - mean, mean, m[d + COVARIANCES + k * WIDTH + k])
+      m[d + FIRST + k] = x
     }
-    for (let i = 0; i < count; i++) m[d + MEANS + i] += by * (m[d + VALUES + i] - m[d + MEANS + i])
-    if (++m[d + SOLVED] >= SOLVE) {
-      m[d + SOLVED] = 0
-      invert(m, d + COVARIANCES, d + PRECISIONS, count)
+    const gain = (n: number) => Math.max(1 / n, least)
+    for (const i of old) for (const j of old) {
+      if (j > i) break
+      const by = gain(Math.min(m[d + SETS + i], m[d + SETS + j])), at = d + COVARIANCES + i * WIDTH + j
+      m[at] = (1 - by) * (m[at] + by * off[i] * off[j])
     }
+    for (const k of old) m[d + MEANS + k] += gain(m[d + SETS + k]) * off[k]
+  }
+
+  /** The mean and the variance of the first values of a metric, without what is wild among them. */
+  private begin (m: Float64Array, d: number, k: number): void {
+    const values = firstOf(m, d + FIRST, k, WIDTH), mean = values.reduce((a, b) => a + b) / KEPT
+    m[d + MEANS + k] = mean
+    m[d + COVARIANCES + k * WIDTH + k] = values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / KEPT
+    m[d + FIRST + k] = values[KEPT - 1]
   }
 }
 
-/** The inverse of a covariance matrix (lower half given) by Gauss and Jordan, its diagonal a little larger; zeros when a metric does not vary. */
-function invert (m: Float64Array, from: number, to: number, count: number): void {
-  const a = Array.from({ length: count }, (_, i) => Float64Array.from({ length: 2 * count }, (_, j) =>
-    j >= count ? Number(j - count === i) : m[from + Math.max(i, j) * WIDTH + Math.min(i, j)] * (i === j ? 1 + RIDGE : 1)))
+/** The places that have a bit in `mask`, in ascending order. */
+const places = (mask: number): readonly number[] => PLACES[mask]
+const PLACES = Array.from({ length: 1 << WIDTH }, (_, mask) => Array.from({ length: WIDTH }, (_, k) => k).filter(k => (mask & 1 << k) !== 0))
+
+/** The inverse of the covariance matrix (lower half given) of these metrics by Gauss and Jordan, its diagonal a little larger; zeros when it has none. */
+function invert (m: Float64Array, from: number, to: number, of: readonly number[]): void {
+  const count = of.length, a = of.map((i, row) => Float64Array.from({ length: 2 * count }, (_, j) =>
+    j >= count ? Number(j - count === row) : m[from + Math.max(i, of[j]) * WIDTH + Math.min(i, of[j])] * (row === j ? 1 + RIDGE : 1)))
+  m.fill(0, to, to + WIDTH * WIDTH)
   for (let k = 0; k < count; k++) {
     const pivot = a[k][k]
-    if (!(pivot > 0)) return void m.fill(0, to, to + WIDTH * WIDTH)
+    if (!(pivot > 0)) return
     for (let j = 0; j < 2 * count; j++) a[k][j] /= pivot
     for (let i = 0; i < count; i++) {
       const factor = a[i][k]
       if (i !== k && factor !== 0) for (let j = 0; j < 2 * count; j++) a[i][j] -= factor * a[k][j]
     }
   }
-  for (let i = 0; i < count; i++) for (let j = 0; j < count; j++) m[to + i * WIDTH + j] = a[i][count + j]
+  of.forEach((i, row) => { of.forEach((j, column) => { m[to + i * WIDTH + j] = a[row][count + column] }) })
 }

@@ -6,16 +6,17 @@
  * it (Jackson and Mudholkar 1979); and their sum in the units of the variances, the distance of the whole.
  *
  * A vector is learned with a weight in (0, 1] by which its deviation is drawn to the mean: so what is far away pulls with no
- * more than what is at the border of the usual (Maronna 1976); nor with more than 5 standard deviations of any number. Components are worked out anew each time that a sixteenth of
- * what is remembered is new. A number that never varied is left out until it does.
+ * more than what is at the border of the usual (Maronna 1976); nor does any number with more than first-rows.ts says, from the
+ * first on. Components are worked out anew each time that a sixteenth of what is remembered is new, not before KEPT vectors. A
+ * number that never varied is left out until it does.
  *
- * 8 (5 + 3 d + d (d + 1) / 2 + d d) bytes; O(k d + d^2) per vector and O(d^3) for components.
+ * 8 (5 + (KEPT + 3) d + d (d + 1) / 2 + d d) bytes; O(k d + d^2) per vector and O(d^3) for components.
  */
 import { eigen } from './eigen.ts'
 import { numbered } from './fields.ts'
+import { firstRows, keepFirst, keepLast, KEPT, pull } from './first-rows.ts'
 
 const EXPLAINED = 0.9, RENEW = 16
-const CLIP = 5, TRUST = 8            // no number pulls with more than 5 standard deviations, once 8 are known
 const ROUNDING = 1e-12               // of the squared length of a vector: what is left of it is nothing
 const LEAST = 1e-6                   // of the variance outside of the plane, in units of the numbers' own
 
@@ -39,6 +40,7 @@ export class Principal {
   private readonly covariance: number    // upper triangle, row by row
   private readonly variance: number  // of components; after the first k it is not used
   private readonly basis: number     // component by component
+  private readonly first: number
 
   /** `memory`: of so many vectors the oldest counts 1/e. */
   constructor (d: number, memory: number) {
@@ -49,7 +51,8 @@ export class Principal {
     this.variance = this.scale + d
     this.covariance = this.variance + d
     this.basis = this.covariance + d * (d + 1) / 2
-    this.shape = { ...own, ...numbered('mean', d), ...numbered('scale', d), ...numbered('variance', d), ...numbered('covariance', d * (d + 1) / 2), ...numbered('basis', d * d) }
+    this.first = this.basis + d * d
+    this.shape = { ...own, ...numbered('mean', d), ...numbered('scale', d), ...numbered('variance', d), ...numbered('covariance', d * (d + 1) / 2), ...numbered('basis', d * d), ...firstRows(d) }
     this.z = new Float64Array(d)
     this.t = new Float64Array(d)
     this.matrix = new Float64Array(d * d)
@@ -126,17 +129,36 @@ export class Principal {
 
   /** Takes in a vector whose deviations count `weight`. */
   learn (m: Float64Array, at: number, x: Float64Array, weight: number): void {
-    const { d, mean, covariance, memory, z } = this, n = ++m[at], by = n < memory ? 1 / n : 1 / memory
-    for (let j = 0, to = at + covariance; j < d; to += d - j++) {
-      const off = weight * (x[j] - m[at + mean + j]), bound = n > TRUST && m[to] > 0 ? CLIP * Math.sqrt(m[to]) : Infinity
-      z[j] = off > bound ? bound : off < -bound ? -bound : off
+    const { d, mean, memory, z } = this, first = at + this.first, n = ++m[at]
+    if (n > KEPT) {
+      for (let j = 0; j < d; j++) z[j] = this.pull(m, at, j, weight * (x[j] - m[at + mean + j]))
+      this.take(m, at, 1 / Math.min(n, memory))
+      keepLast(m, first, x)
+    } else if (keepFirst(m, first, n, x)) {
+      for (let r = 0; r < KEPT; r++) {
+        for (let j = 0; j < d; j++) z[j] = m[first + r * d + j] - m[at + mean + j]
+        this.take(m, at, 1 / (r + 1))
+      }
     }
+    if (n >= KEPT && ((n & n - 1) === 0 || n % Math.max(1, Math.floor(Math.min(n, memory) / RENEW)) === 0)) this.renew(m, at)
+  }
+
+  meanOf (m: Float64Array, at: number, j: number): number { return m[at + this.mean + j] }
+  /** Number j of the next vector, drawn to where it pulls no more than it may. Not before KEPT vectors. */
+  tamed (m: Float64Array, at: number, j: number, x: number): number { return this.meanOf(m, at, j) + this.pull(m, at, j, x - this.meanOf(m, at, j)) }
+
+  private pull (m: Float64Array, at: number, j: number, off: number): number {
+    return pull(m, at + this.first, j, off, m[at + this.mean + j], m[at + this.covariance + j * this.d - j * (j - 1) / 2])
+  }
+
+  /** Takes in a vector whose deviations, as they count, stand in z. */
+  private take (m: Float64Array, at: number, by: number): void {
+    const { d, mean, covariance, z } = this
     for (let i = 0, to = at + covariance; i < d; i++) {
       const pull = by * z[i]
       m[at + mean + i] += pull
       for (let j = i; j < d; j++, to++) m[to] = (1 - by) * (m[to] + pull * z[j])
     }
-    if (n > 1 && (n & n - 1) === 0 || n % Math.max(1, Math.floor(Math.min(n, memory) / RENEW)) === 0) this.renew(m, at)
   }
 
   /** Works out components from the covariance. */

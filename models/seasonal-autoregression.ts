@@ -13,6 +13,7 @@ import * as rls from './recursive-least-squares.ts'
 
 const RIDGE = 10
 const CLIP = 10                      // of the usual size of errors: larger ones teach no more
+const EARLY = 3                      // ranges of all that has been, instead, before that is known
 const FIRST = 10                     // values before the first spread, at least
 const N = 0, SEEN = 1, MEAN = 2, SQUARE = 3, LOW = 4, HIGH = 5, SPREAD = 6, SIZE = 7, WEIGHTS = 8
 
@@ -53,6 +54,19 @@ export class SeasonalAutoregression {
     this.width = this.ring + this.length
   }
 
+  private knows (seen: number): boolean { return seen > this.season + FIRST }
+
+  /** What of the value of the next step is to be believed: it may lie outside all that has been, but then no further than CLIP usual errors from what is expected. */
+  believable (m: Float64Array, at: number, value: number): number {
+    const low = this.low(m, at), high = this.high(m, at)
+    if (value >= low && value <= high) return value
+    const expected = this.extend(m, at, 1)[this.length], reach = this.knows(m[at + SEEN] + 1) ? CLIP * m[at + SIZE] * m[at + SPREAD] : EARLY * (m[at + HIGH] - m[at + LOW])
+    return Math.max(Math.min(low, expected - reach), Math.min(value, Math.max(high, expected + reach)))
+  }
+
+  /** Whether values have varied yet. */
+  varies (m: Float64Array, at: number): boolean { return m[at + SQUARE] > 0 }
+
   /** Takes in the value of the next step. */
   learn (m: Float64Array, at: number, value: number): void {
     if (!Number.isFinite(value)) { m[at + N] = 0; return }
@@ -60,7 +74,7 @@ export class SeasonalAutoregression {
     if (n > 0 && spread > 0) {
       this.recall(m, at)
       const error = (value - mean) / spread - this.expected(m, at, mean, spread), size = m[at + SIZE]
-      const limit = seen > this.season + FIRST ? CLIP * size : Infinity
+      const limit = this.knows(seen) ? CLIP * size : Infinity
       rls.learn(m, at + WEIGHTS, this.x, error > limit ? limit : error < -limit ? -limit : error, 1 - 1 / this.memory, 1 / RIDGE, this.gain)
       m[at + SIZE] = size === 0 ? Math.abs(error) : size + (Math.abs(error) - size) * Math.max(1 / seen, 1 / this.memory)
     }

@@ -39,5 +39,8 @@ const fit = (t: number): number => 1.00002368 + t * (0.37409196 + t * (0.0967841
 /** The normal number that is exceeded as rarely as t >= 0 of Student's t (Wallace 1959): within 1 % from 30 degrees of freedom on, within 3 % from 3 on. */
 export const normalOf = (t: number, freedom: number): number => (8 * freedom + 1) / (8 * freedom + 3) * Math.sqrt(freedom * Math.log1p(t * t / freedom))
 
+/** The other way: t >= 0 of Student's t whose normal equivalent is z >= 0. */
+export const studentOf = (z: number, freedom: number): number => Math.sqrt(freedom * Math.expm1((z * (8 * freedom + 3) / (8 * freedom + 1)) ** 2 / freedom))
+
 /** P(|T| > |t|) of Student's t. 1 without degrees of freedom. */
 export const student = (t: number, freedom: number): number => freedom > 0 && t !== 0 ? erfc(normalOf(Math.abs(t), freedom) / Math.SQRT2) : 1

@@ -2,25 +2,74 @@
  * Drift and variance of a Wiener process that is read with noise, from its increments; and where it is now. An increment less
  * what the drift gives, r, has the mean square variance x time + 2 noise, and neighbours have the mean product -noise (Roll
  * 1984, A simple implicit measure of the effective bid-ask spread): so the two are told apart, also when readings are not even.
- * Where the process is follows by a Kalman filter of one number. What is older counts half for each `halfLife`. 104 bytes per stream.
+ * Where the process is follows by a Kalman filter of one number. What is older counts half for each `halfLife`.
+ *
+ * A reading further than FAR deviations from where the last one and the drift lead is held to be wild and is not learned: what is
+ * out and comes back never was. Where FEW in a row are out the last of them is learned as it is: the process has jumped, and may
+ * again. Of the first FEW, what is wild lies far off a line through their middle (Theil 1950 and Sen 1968; first-readings.ts), and
+ * nothing is learned before them. 240 bytes per stream.
  */
-export const wiener = { n: 0, time: NaN, value: NaN, drift: 0, span: 0, spread: 0, increments: 0, elapsed: 0, squares: 0, products: 0, residual: 0, place: 0, unsure: 0 }
-const N = 0, TIME = 1, VALUE = 2, DRIFT = 3, SPAN = 4, SPREAD = 5, INCREMENTS = 6, ELAPSED = 7, SQUARES = 8, PRODUCTS = 9, RESIDUAL = 10, PLACE = 11, UNSURE = 12
+import { numbered } from './fields.ts'
+import { middle, usual } from './first-readings.ts'
+import { normalOf } from './significance.ts'
 
+const FEW = 8
+const FAR = 5                        // in normal deviations; of an increment, as Student's t
 const LEAST = 1e-3                   // of the mean square of increments is at least the process, not noise
+const EXACT = 1e-9                   // of a value is no deviation
 
-/** Takes in a value; false when its time is not after that of the last one, which changes nothing. */
+export const wiener: Readonly<Record<string, number>> = {
+  n: 0, time: NaN, value: NaN, drift: 0, span: 0, spread: 0, increments: 0, elapsed: 0, squares: 0, products: 0, residual: 0, place: 0, unsure: 0, out: 0,
+  ...numbered('firstTime', FEW), ...numbered('firstValue', FEW)
+}
+const N = 0, TIME = 1, VALUE = 2, DRIFT = 3, SPAN = 4, SPREAD = 5, INCREMENTS = 6, ELAPSED = 7, SQUARES = 8, PRODUCTS = 9, RESIDUAL = 10, PLACE = 11, UNSURE = 12, OUT = 13, TIMES = 14, VALUES = TIMES + FEW
+
+/** Takes in a value; false when it is not learned: its time is not after that of the last one, or it is held to be wild. */
 export function learn (m: Float64Array, at: number, time: number, value: number, halfLife: number): boolean {
+  const n = m[at + N]
+  if (n > 0 && !(time > m[at + TIME])) return false
+  if (n < FEW) {
+    m[at + N]++
+    m[at + TIME] = m[at + TIMES + n] = time
+    m[at + VALUES + n] = value
+    if (n === FEW - 1) begin(m, at, halfLife)
+    return m[at + OUT] === 0
+  }
+  if (isWild(m, at, time - m[at + TIME], value) && ++m[at + OUT] < FEW) return false
+  m[at + N]++
+  next(m, at, time, value, halfLife)
+  return true
+}
+
+/** Learns the first values, without those that are wild. */
+function begin (m: Float64Array, at: number, halfLife: number): void {
+  const times = m.subarray(at + TIMES, at + VALUES), values = m.subarray(at + VALUES, at + VALUES + FEW)
+  const slopes = Array.from(times, (time, i) => Array.from(times.subarray(0, i), (before, j) => (values[i] - values[j]) / (time - before))).flat()
+  const slope = middle(Float64Array.from(slopes).sort()), off = values.map((x, i) => x - slope * (times[i] - times[0])), { median, reach } = usual(off)
+  m[at + TIME] = NaN
+  for (let i = 0; i < FEW; i++) {
+    if (Math.abs(off[i] - median) <= reach + EXACT * Math.abs(values[i])) next(m, at, times[i], values[i], halfLife)
+    else m[at + OUT]++
+  }
+}
+
+function isWild (m: Float64Array, at: number, elapsed: number, value: number): boolean {
+  const last = m[at + VALUE], off = Math.abs(value - last - m[at + DRIFT] * elapsed)
+  if (off <= EXACT * Math.max(Math.abs(value), Math.abs(last))) return false
+  const expected = variance(m, at) * elapsed + 2 * noise(m, at) + driftVariance(m, at) * elapsed * elapsed
+  return normalOf(off / Math.sqrt(expected), Math.max(m[at + INCREMENTS], 1)) > FAR
+}
+
+function next (m: Float64Array, at: number, time: number, value: number, halfLife: number): void {
   const elapsed = time - m[at + TIME]
-  if (m[at + N] > 0 && !(elapsed > 0)) return false
-  const n = ++m[at + N]
-  if (n === 1) m[at + PLACE] = value
+  m[at + OUT] = 0
+  if (elapsed !== elapsed) m[at + PLACE] = value
   else {
     const keep = 2 ** (-elapsed / halfLife), before = m[at + SPAN] * keep, span = m[at + SPAN] = before + elapsed
     const off = value - m[at + VALUE] - m[at + DRIFT] * elapsed
     m[at + DRIFT] += off / span
     m[at + SPREAD] = m[at + SPREAD] * keep * keep + elapsed
-    const known = n > 2 ? 1 : 0, residual = known * off * Math.sqrt(before / span)      // the first increment is its drift
+    const known = before > 0 ? 1 : 0, residual = known * off * Math.sqrt(before / span)      // the first increment is its drift
     m[at + INCREMENTS] = m[at + INCREMENTS] * keep + known
     m[at + ELAPSED] = m[at + ELAPSED] * keep + known * elapsed
     m[at + SQUARES] = m[at + SQUARES] * keep + residual * residual
@@ -33,10 +82,9 @@ export function learn (m: Float64Array, at: number, time: number, value: number,
   }
   m[at + TIME] = time
   m[at + VALUE] = value
-  return true
 }
 
-/** Readings so far. */
+/** Readings learned so far. */
 export const count = (m: Float64Array, at: number): number => m[at + N]
 /** Change per unit of time. */
 export const drift = (m: Float64Array, at: number): number => m[at + DRIFT]

@@ -38,7 +38,7 @@ const method = <M extends Method>(name: M) => Type.Literal(name)
  *
  * Until `samples` readings are learned all but change_learned have no value. After a change everything is forgotten and
  * learned anew. A reading without a finite value has no change and teaches nothing. Readings count in the order they
- * arrive. Bytes per series: 56 and those of the method: 48 for cusum, 80, 1,704, 1,608.
+ * arrive. Bytes per series: 184 and those of the method: 48 for cusum, 80, 1,704, 1,608.
  */
 export const change = defineOperator({
   name: 'change',

@@ -1,5 +1,6 @@
 import { defineOperator, list, Type, type Lists } from '#engine'
 import { compare, comparison, FINDINGS, measures, PANES, refer, take } from '../models/comparison.ts'
+import { LARGEST } from './shared/largest.ts'
 
 const measure = <M extends typeof measures[number]>(name: M) => Type.Literal(name)
 
@@ -17,7 +18,7 @@ const measure = <M extends typeof measures[number]>(name: M) => Type.Literal(nam
  *   drift_learned      readings learned so far, up to `reference` + `current`
  *
  * All but drift_learned have no value until the first window is full. They are worked out anew when a fifth is full, and stand
- * until then. A reading without a finite value teaches nothing. Readings count in the order they arrive. After drift, by
+ * until then. A reading without a value (or with one beyond 1e100) teaches nothing. Readings count in the order they arrive. After drift, by
  * `after`: forget the reference and learn one from the readings that follow, or keep it. 896 bytes per series, and 24 for
  * each reading while the reference is learned.
  */
@@ -40,7 +41,7 @@ export const drift = defineOperator({
     const size = current / PANES, all = reference + current, decide = chosen.map(m => field[m])
     const findings = Array.from({ length: FOUND.length }, () => new Float64Array(batch.length).fill(NaN)), drift = new Float64Array(batch.length).fill(NaN), learned = new Float64Array(batch.length)
     for (let i = 0; i < batch.length; i++) {
-      const s = batch.series[i], at = s * width, x = batch.value[i], finite = Number.isFinite(x)
+      const s = batch.series[i], at = s * width, x = batch.value[i], finite = Math.abs(x) < LARGEST
       if (data[at + field.learned] < reference) {
         learned[i] = data[at + field.learned]
         if (!finite) continue

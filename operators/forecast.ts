@@ -1,8 +1,8 @@
 import { defineOperator, Duration, Type } from '#engine'
 import { Forecaster } from '../models/forecaster.ts'
+import { LARGEST } from './shared/largest.ts'
 import { once } from './shared/once.ts'
 
-const LARGEST = 1e100                // of values: squares stay finite
 const MOST = 2016                    // steps of a season: a week of five minutes
 const FARTHEST = 2500                // steps of all horizons together: 380 KB for a series
 const columns = (horizon: number) => [`forecast_${horizon}`, `forecast_${horizon}_low`, `forecast_${horizon}_high`, `forecast_${horizon}_coverage`, `forecast_${horizon}_relative`] as const

@@ -1,9 +1,9 @@
 import { defineOperator, Duration, Type } from '#engine'
 import { quantile } from '../models/first-passage.ts'
 import * as wiener from '../models/wiener.ts'
+import { LARGEST } from './shared/largest.ts'
 
 const SECOND = 1000
-const LARGEST = 1e100                // of values: squares stay finite
 const CLEAR = 1.96                   // standard errors: 95 % of drifts that are none stay below, of both signs
 const NARROWEST = 1e-6               // square of the least relative spread of the time to the threshold
 
@@ -17,7 +17,8 @@ const NARROWEST = 1e-6               // square of the least relative spread of t
  *   rul_learned                 readings learned so far, up to `samples`
  *
  * Without a clear trend towards the threshold (95 %), and until `samples` readings are learned, the times have no value. Nor has a reading
- * without a value (or with one beyond 1e100), or not later than the last; it teaches nothing. 104 bytes per series.
+ * without a value (or with one beyond 1e100), or not later than the last, or so far from where it was to be expected that it is held
+ * to be wild; it teaches nothing. When eight in a row are so far off, the last of them is believed. 240 bytes per series.
  */
 export const rul = defineOperator({
   name: 'rul',

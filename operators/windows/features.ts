@@ -64,7 +64,7 @@ export interface FeatureMemory extends WindowMemory { readonly samples?: Lists<'
 
 /**
  * Features of windows. Each window has a record of sums in `memory.windows`. Features by rank also hold up to EXACT readings
- * of a window, and a sketch beyond; those by order and frequency up to LONGEST readings: 40 bytes each.
+ * of a window, and a sketch beyond; those by order and frequency up to LONGEST readings: 32 bytes each.
  */
 class Features {
   readonly columns: readonly string[]

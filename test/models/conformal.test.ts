@@ -56,3 +56,20 @@ t.test('the width follows the part of the season, and as many hold in each', asy
   t.ok(held[0] > 0.93 && held[1] > 0.93, held.join())
   t.ok(widths[1] > 2.4 * widths[0], widths.join())
 })
+
+t.test('a wild error widens by what a far one does, and does not last; many are believed', async t => {
+  const widths = (odd: (i: number) => number | undefined) => { const z = normal(4); return play((_, i) => { const e = z(); return odd(i) ?? e }, 1000).widths }
+  const clean = widths(() => undefined), mean = (w: readonly number[], from: number) => w.slice(from, from + 20).reduce((a, b) => a + b) / 20
+  for (const wild of [30, 1e6, 1e99]) {
+    const one = widths(i => i === 500 ? wild : undefined)
+    t.ok(mean(one, 481) < 1.25 * mean(clean, 481) && mean(one, 800) < 1.02 * mean(clean, 800), `${wild}: ${mean(one, 481)}, not ${mean(clean, 481)}`)
+    t.ok(mean(widths(i => i >= 500 ? wild : undefined), 490) > wild / 2, 'all that come')
+  }
+})
+
+t.test('as many hold where no error is usual: rare ones need no width, and frequent ones get it', async t => {
+  for (const share of [0.02, 0.1, 0.3]) {
+    const z = normal(5), { coverage } = play(() => Math.abs(z()) < share * 1.26 ? 7 : 0, 4000)
+    t.ok(coverage > 0.94, `${share}: ${coverage}`)
+  }
+})

@@ -7,6 +7,7 @@ import { Kswin } from '../../models/kswin.ts'
 import { PageHinkley } from '../../models/page-hinkley.ts'
 import { levelOf, residual, residuals } from '../../models/recursive-residuals.ts'
 import { confidenceOf, distanceOf } from '../../models/run-length.ts'
+import { normalOf, studentOf } from '../../models/significance.ts'
 import { normal } from './random.ts'
 
 const oracle = JSON.parse(readFileSync(new URL('../oracles/drift.json', import.meta.url), 'utf8')) as {
@@ -94,8 +95,7 @@ t.test('recursive residuals are independent standard normal numbers, from the be
     const z = normal(6)
     let sum = 0, squares = 0, products = 0, count = 0
     for (let run = 0; run < 300; run++) {
-      const m = new Float64Array(AT + 7)
-      m.set(Object.values(residuals), AT)
+      const m = Float64Array.of(...Array.from({ length: AT }, () => NaN), ...Object.values(residuals))
       let x = z() / Math.sqrt(1 - r * r), before = 0
       for (let i = 0; i < 300; i++) {
         x = r * x + z()
@@ -112,18 +112,18 @@ t.test('recursive residuals are independent standard normal numbers, from the be
 
 t.test('the normal equivalent of Student\'s t is that of scipy', async t => {
   for (const [x, freedom, expected] of oracle.tails.student) {
-    const n = freedom + 2, m = Float64Array.of(n, 0, 0, 0, 1e-300, 0, freedom * (n / (n + 1)) / (freedom + 2 >= 30 ? 1 / 0.9950073 : 1))
+    const n = freedom + 2, m = Float64Array.from(Object.values(residuals))
+    m.set([n, 0, 0, 0, 1e-300, 0, freedom * (n / (n + 1)) / (n >= 15 ? 1 / 0.9950073 : 1)])
+    near(t, normalOf(studentOf(expected, freedom), freedom), expected, 1e-9, `and back: ${expected}, ${freedom}`)
     near(t, residual(m, 0, x), expected, 0.01 * expected + 0.003, `${x}, ${freedom}`)
   }
 })
 
 t.test('a wild reading does not change what is normal, and a shift of an autoregression is told in its own deviations', async t => {
-  const z = normal(7), wild = new Float64Array(7), calm = new Float64Array(7)
-  for (const m of [wild, calm]) m.set(Object.values(residuals))
+  const z = normal(7), wild = Float64Array.from(Object.values(residuals)), calm = wild.slice()
   for (let i = 0; i < 500; i++) { const x = z(); residual(calm, 0, x); residual(wild, 0, i % 100 === 50 ? 1e6 : x) }
   t.ok(wild[6] / calm[6] < 1.2, `${wild[6] / calm[6]}`)
-  const m = new Float64Array(7)
-  m.set(Object.values(residuals))
+  const m = Float64Array.from(Object.values(residuals))
   for (let i = 0, x = 0; i < 5000; i++) residual(m, 0, x = 0.8 * x + z())
   near(t, levelOf(m, 0, 1), 3, 0.3, 'level')
 })

@@ -119,6 +119,33 @@ t.test('p-values are as often below 1e-2 and 1e-3 as they say, within a factor o
   }
 })
 
+const GLITCHES = [65535, -9999, 85, 1000, 0], FROM = 1000, WITHIN = 30
+for (const when of [0, 3, 7, 15, 16, 17, 23, 100, 500]) {
+  t.test(`after one wild value in row ${when} a metric that leaves the others by 20 deviations of what they do not share is found in ${WITHIN} rows`, async t => {
+    for (const glitch of GLITCHES) {
+      const z = normal(100 + when), vectors = Array.from({ length: FROM + WITHIN }, (_, i) => { const h = z(); return [0, 1, 2, 3].map(j => 20 + h + 0.2 * z() + (j === 0 && i >= FROM ? 4 : 0)) })
+      vectors[when][0] = glitch
+      const rows = judge(vectors), found = rows.slice(FROM).findIndex(r => r.evidence > 3.5 && r.shares[0] > 0.5)
+      t.ok(found >= 0, `${glitch}: at most ${Math.max(...rows.slice(FROM).map(r => r.evidence))}`)
+      t.ok(rows.slice(400, FROM).filter(r => r.evidence > 3.5).length <= (when >= 400 ? 12 : 3), `${glitch}: false ones`)
+    }
+  })
+}
+
+t.test('of what never varied one wild row is no spread, a lasting change is', async t => {
+  const z = normal(20), still = (x: number) => [z(), z(), z(), x]
+  const glitch = principal(Array.from({ length: 400 }, (_, i) => still(i === 5 || i === 200 ? 65535 : 20)))
+  t.equal(glitch.p.standard(glitch.m, AT, 3, 65535), 0)
+  const later = principal(Array.from({ length: 400 }, (_, i) => still(i === 5 || i === 100 ? 65535 : i < 200 ? 20 : 21 + 0.1 * z())))
+  t.ok(1 / later.p.difference(later.m, AT, 3, 1) < 1 && Math.abs(later.p.standard(later.m, AT, 3, 20.5)) < 2, `${1 / later.p.difference(later.m, AT, 3, 1)}`)
+})
+
+t.test('a lasting change of level and of spread is usual after some hundred rows', async t => {
+  const rows = judge([...quiet(1000, 21), ...quiet(4000, 22).map(x => x.map((x, j) => x * 3 + (j === 0 ? 500 : 0)))])
+  t.ok(rows.slice(1000, 1010).some(r => r.evidence > 6))
+  t.ok(rows.slice(4000).filter(r => r.evidence > 2).length < 30, `${rows.slice(4000).filter(r => r.evidence > 2).length}`)
+})
+
 t.test('one wild vector in 100, from the start, does not make the wild usual', async t => {
   const wild = quiet(4000, 10).map((x, i) => i % 100 === 20 ? x.map(x => x + 1000) : x)
   const last = judge(wild).slice(3000)

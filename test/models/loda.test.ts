@@ -44,7 +44,7 @@ t.test('counts sum to their total and fade, and nothing else changes when all ar
   }
   t.equal(smaller, 2)
   t.ok(Math.abs(m[AT + 2] / m[AT + 1] / 99 - 1) < 1e-9, 'as many as are remembered, less the one to come')
-  t.equal(Object.keys(loda.shape).length, 3 + 8 + 200)
+  t.equal(Object.keys(loda.shape).length, 3 + 8 + 200 + 16 * 4)
 })
 
 t.test('it blames the number that is wild', async t => {
@@ -63,4 +63,14 @@ t.test('wild rows among the others do not widen the scale by much', async t => {
   const z = normal(5), { loda, m } = learned(2, Array.from({ length: 5000 }, (_, i) => [z() + (i % 50 === 49 ? 1e6 : 0), z()]))
   const scores = [loda.score(m, AT, Float64Array.of(1e6, 0)), loda.score(m, AT, Float64Array.of(0, 0))]
   t.ok(m[AT + 5] < 4 && scores[0] > 1.3 * scores[1], `${m[AT + 5]}, ${scores.join()}`)
+})
+
+t.test('one wild value, whenever it comes, does not widen the scale: what is 8 deviations off stands out a thousand rows later', async t => {
+  for (const glitch of [65535, -9999, 85, 1000, 0]) {
+    for (const when of [0, 3, 15, 16, 31, 40, 300]) {
+      const z = normal(when + 7), { loda, m } = learned(2, Array.from({ length: 1000 }, (_, i) => [i === when ? glitch : 20 + z(), 20 + z()]), 50)
+      const scores = [28, 20].map(x => loda.score(m, AT, Float64Array.of(x, 20)))
+      t.ok(m[AT + 5] < 3 && scores[0] > 1.3 * scores[1], `${glitch} in row ${when}: ${m[AT + 5]}, ${scores.join()}`)
+    }
+  }
 })

@@ -52,7 +52,7 @@ t.test('noise about a level that does not move is no drift', async t => {
 
 t.test('what is older counts half for each half life', async t => {
   const m = begin()
-  for (let i = 0; i <= 100; i++) learn(m, AT, i, i <= 50 ? 0 : (i - 50) * 3, 10)
+  for (let i = 0; i <= 1000; i++) learn(m, AT, i, i <= 500 ? 0 : (i - 500) * 3, 100)
   t.ok(Math.abs(drift(m, AT) - 3 * (1 - 2 ** -5)) < 0.01, `${drift(m, AT)}`)
 })
 
@@ -63,4 +63,25 @@ t.test('a straight line has a drift and nothing else, and a time that is not lat
   t.notOk(learn(m, AT, 49, 1000, Infinity) || learn(m, AT, 3, 1000, Infinity))
   t.strictSame(m, before)
   t.ok(Math.abs(drift(m, AT) - 2) < 1e-12 && variance(m, AT) < 1e-20 && Math.abs(place(m, AT) - 103) < 1e-9)
+})
+
+t.test('a value that is out and comes back never was, the first one too; a jump that stays is learned with the eighth', async t => {
+  const of = (at: number, by: number, long: number) => {
+    const z = normal(7), m = begin(), taken: boolean[] = []
+    for (let i = 0, x = 0; i < 400; i++) { x += 0.5 + z(); taken.push(learn(m, AT, i, x + z() + (i >= at && i < at + long ? by : 0), Infinity)) }
+    return { m, taken }
+  }
+  const { m: clean, taken } = of(0, 0, 0)
+  t.equal(taken.filter(x => !x).length, 0)
+  for (const at of [0, 1, 7, 8, 200, 380]) {
+    for (const by of [100, -9999, 65535, 3e38]) {
+      const { m, taken } = of(at, by, 1)
+      if (at >= 7) t.strictSame(taken.flatMap((x, i) => x ? [] : [i]), [at], `${by} at ${at}`)
+      for (const of of [drift, variance, noise, place, placeVariance]) t.ok(Math.abs(of(m, AT) / of(clean, AT) - 1) < 0.1, `${of.name}, ${by} at ${at}: ${of(m, AT)}, not ${of(clean, AT)}`)
+    }
+  }
+  const jumped = of(200, 100, 200), least = 100 ** 2 / 400
+  t.strictSame(jumped.taken.flatMap((x, i) => x ? [] : [i - 200]), [0, 1, 2, 3, 4, 5, 6])
+  t.ok(Math.abs(place(jumped.m, AT) - place(clean, AT) - 100) < 3, `${place(jumped.m, AT)}`)
+  t.ok(variance(jumped.m, AT) > variance(clean, AT) + least / 2 && variance(jumped.m, AT) < variance(clean, AT) + 2 * least, `${variance(jumped.m, AT)}`)
 })

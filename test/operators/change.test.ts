@@ -45,6 +45,19 @@ t.test('a spike is no change', async t => {
   for (const method of methods) t.strictSame(changes(rows(values, { method, runLength: 1_000_000 })), [], method)
 })
 
+t.test('one wild reading, whenever it comes, hides no later shift and makes no change', async t => {
+  for (const method of ['cusum', 'page_hinkley'] as const) {
+    for (const [what, calm] of Object.entries({ noisy: noise(1200, 15), constant: noise(1200, 15).map(() => 50) })) {
+      for (const when of [undefined, 0, 1, 10, 20, 50, 700]) {
+        for (const wild of when === undefined ? [50] : [0, 85, -9999, 65535, 3.4e38]) {
+          const out = changes(rows(calm.map((x, i) => i === when ? wild : i < 1000 ? x : x + 6), { method }))
+          t.ok(out.length === 1 && out[0] >= 1000 && out[0] < 1012, `${method}, ${what}, ${wild} at ${when}: ${out.join()}`)
+        }
+      }
+    }
+  }
+})
+
 t.test('a larger shift than expected is found at once, a smaller one later', async t => {
   const late = (by: number, shift: number) => changes(rows([...noise(2000, 9), ...noise(400, 10).map(x => x + 2 * by)], { shift, runLength: 100_000 }))[0] - 2000
   t.ok(late(6, 1) <= 4, `${late(6, 1)}`)

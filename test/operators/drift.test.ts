@@ -84,6 +84,16 @@ t.test('states of a machine, with few values, are compared as they are', async t
   t.ok(r?.drift_ks as number > 0.1 && r?.drift_mean as number > 0.3, words(r))
 })
 
+t.test('one wild reading in the reference or later hides no drift and is none', async t => {
+  const calm = noise(1500, 23)
+  for (const when of [undefined, 0, 100, 600]) {
+    for (const wild of when === undefined ? [50] : [0, -9999, 65535, 3.4e38, 9e99, 1e200]) {
+      const out = rows(calm.map((x, i) => i === when ? wild : i < 1000 ? x : x + 4), small), at = out.findIndex(r => r.drift === 1)
+      t.ok(at >= 1000 && at < 1200, `${wild} at ${when}: ${at}`)
+    }
+  }
+})
+
 t.test('a reading without a finite value teaches nothing', async t => {
   const values = [...noise(400, 17), ...noise(200, 18).map(x => x + 3)], options = { reference: 200, current: 100 }
   const whole = rows(values, options), gaps = rows(values.flatMap(x => [NaN, x, Infinity]), options)

@@ -81,6 +81,49 @@ t.test('steps that do not come are bridged: the season goes on, also after longe
   }
 })
 
+t.test('one wild value, whenever it comes, spoils neither forecasts nor intervals', async t => {
+  const values = seasonal(700, 12), horizons = [1, 8]
+  const told = (given: readonly number[], from: number) => horizons.map(h => {
+    const out = rows(given, { horizons })
+    let error = 0, width = 0
+    for (let i = from; i < from + 100; i++) {
+      error += Math.abs(values[i + h] - (out[i][`forecast_${h}`] as number)) / 100
+      width += ((out[i][`forecast_${h}_high`] as number) - (out[i][`forecast_${h}_low`] as number)) / 100
+    }
+    return { error, width }
+  })
+  for (const when of [0, 1, 5, 9, 12, 20, 60, 300]) {
+    const from = Math.max(when, 30) + 20, clean = told(values, from)
+    for (const wild of [-9999, 150, 1000, 65535, 1e99]) {
+      told(values.map((x, i) => i === when ? wild : x), from).forEach(({ error, width }, k) => {
+        const what = `${horizons[k]} ahead, ${wild} at ${when}: error ${error}, width ${width}, not ${clean[k].error}, ${clean[k].width}`
+        t.ok(error < 1.6 * clean[k].error && width < 3 * clean[k].width, what)
+      })
+    }
+  }
+})
+
+t.test('a constant with one wild value stays constant; one that becomes another is followed', async t => {
+  const constant = Array.from({ length: 400 }, () => 5)
+  for (const when of [0, 4, 10, 200]) t.ok(rows(constant.map((x, i) => i === when ? 65535 : x)).slice(Math.max(when, 2)).every(r => r.forecast_1 === 5), `${when}`)
+  const out = rows(constant.map((x, i) => i < 200 ? x : 500))
+  t.ok(out.slice(230).every(r => Math.abs(r.forecast_1 as number - 500) < 5), `${out[230].forecast_1}`)
+})
+
+t.test('a level far beyond all that has been is followed from its third value on', async t => {
+  const values = seasonal(600, 13).map((x, i) => i < 400 ? x : x + 1000), out = rows(values, { horizons: [1] })
+  const first = out.slice(400).findIndex(r => Math.abs(r.forecast_1 as number - 1025) < 20)
+  t.ok(first >= 2 && first <= 4, `${first}`)
+  t.ok(out.slice(420, 599).every((r, i) => Math.abs(r.forecast_1 as number - values[421 + i]) < 15))
+})
+
+t.test('the line from first to last has the slope of the time that passed, also after silence', async t => {
+  for (const gap of [1, 2, 3, 50, 1000]) {
+    const out = through(forecast({ every: '1s', seasons: [], horizons: [10] }), Array.from({ length: 60 }, (_, i): Given => { const at = i < 30 ? i : i + gap - 1; return [at, 'pump/temp', 3 * at] }))
+    t.ok(Math.abs(out[33].forecast_10 as number - 3 * (out[33].at + 10)) < 1, `${gap}: ${out[33].forecast_10}, not ${3 * (out[33].at + 10)}`)
+  }
+})
+
 t.test('values that are mostly zero: about their mean is expected', async t => {
   const values = Array.from({ length: 3000 }, (_, i) => uniform(key(6), i) < 0.2 ? 5 + normal(key(7), i) : 0)
   const out = rows(values, { horizons: [2] }).slice(1000), mean = out.reduce((sum, r) => sum + (r.forecast_2 as number), 0) / out.length

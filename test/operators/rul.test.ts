@@ -1,7 +1,7 @@
 import t from 'tap'
 import { key, normal } from '../../models/random.ts'
 import { rul } from '../../operators/rul.ts'
-import { each, through } from './table.ts'
+import { each, through, type Got } from './table.ts'
 
 const wear = (n: number, rate: number, seed: number) => { let x = 0; return Array.from({ length: n }, (_, i) => x += rate + 0.5 * normal(key(seed), i)) }
 const times = ['rul_p10', 'rul_p50', 'rul_p90'] as const
@@ -36,6 +36,17 @@ t.test('a reading without a value or not later than the last has no times and te
   const dirty = through(rul({ above: 200 }), each(values).flatMap(([s, name, x], i) => i === 50 ? [[s, name, x], [s, name, 999], [s - 3, name, 999], [s, name, NaN], [s + 0.5, name, 1e200]] as const : [[s, name, x]] as const))
   t.ok(dirty.slice(51, 55).every(r => times.every(c => Number.isNaN(r[c]))))
   t.strictSame(dirty.at(-1), clean.at(-1))
+})
+
+t.test('one wild reading, whenever it comes, makes it neither silent nor less sure, and reaches no threshold', async t => {
+  const width = (r: Got) => (r.rul_p90 as number) - (r.rul_p10 as number), values = wear(600, 0.5, 5), clean = through(rul({ above: 600 }), each(values))
+  for (const when of [0, 1, 7, 12, 40, 300]) {
+    for (const wild of [-9999, 85 + values[when], 65535, 3.4e38]) {
+      const out = through(rul({ above: 600 }), each(values.map((x, i) => i === when ? wild : x)))
+      if (when > 7) t.ok(times.every(c => Number.isNaN(out[when][c])), `${wild} at ${when}: ${out[when].rul_p50}`)
+      for (const i of [when + 100, when + 290]) t.ok(Math.abs(width(out[i]) / width(clean[i]) - 1) < 0.1, `${wild} at ${when}: ${width(out[i])} at ${i}, not ${width(clean[i])}`)
+    }
+  }
 })
 
 t.test('says what is wrong with its options', async t => {
