@@ -1,25 +1,31 @@
 /**
  * Autoregression of order 3 by recursive least squares with exponential forgetting (Ljung 1999, System identification, 11.2).
- * It explains a deviation from a level by the three before it. Without excitation the covariance would grow for ever: it is
+ * It explains a deviation from a level by those of the three values before. Without excitation the covariance would grow for ever: it is
  * kept where it is as soon as its trace, in units of the begin, has grown by WINDUP. 96 bytes per stream.
  */
-const FORGET = 0.999, WINDUP = 100
+const FORGET = 0.999, WINDUP = 100, HUGE = 1e100
 
-/** One stream: weights, the last three deviations, the covariance as an upper triangle, row by row. */
+/** One stream: weights, the last three values, the covariance as an upper triangle, row by row. */
 export const autoregression = { w1: 0, w2: 0, w3: 0, x1: 0, x2: 0, x3: 0, p11: 0, p12: 0, p13: 0, p22: 0, p23: 0, p33: 0 }
 export const AUTOREGRESSION = Object.keys(autoregression).length
 
-/** The deviation to be expected next. */
-export const expected = (m: Float64Array, at: number): number => m[at] * m[at + 3] + m[at + 1] * m[at + 4] + m[at + 2] * m[at + 5]
+/** The deviation from the level to be expected next. */
+export const expected = (m: Float64Array, at: number, level: number): number => m[at] * (m[at + 3] - level) + m[at + 1] * (m[at + 4] - level) + m[at + 2] * (m[at + 5] - level)
 
-/** Takes in a deviation. `scale` is the size of deviations so far, 0 for unknown; an error counts as at most `clip`. */
-export function learn (m: Float64Array, at: number, deviation: number, scale: number, clip: number): void {
-  const a = m[at + 3], b = m[at + 4], c = m[at + 5], p = at + 6
+/** The last value. */
+export const last = (m: Float64Array, at: number): number => m[at + 3]
+
+/** As if the last values had been these: behind a change of level. */
+export function begin (m: Float64Array, at: number, value: number): void { m[at + 3] = m[at + 4] = m[at + 5] = value }
+
+/** Takes in a value. `scale` is the size of deviations from the level so far, 0 for unknown; an error counts as at most `clip`. */
+export function learn (m: Float64Array, at: number, value: number, level: number, scale: number, clip: number): void {
+  const a = m[at + 3] - level, b = m[at + 4] - level, c = m[at + 5] - level, p = at + 6
   const power = scale * scale
-  if (m[p] === 0 && power > 0) m[p] = m[p + 3] = m[p + 5] = 1 / power
+  if (m[p] === 0 && 1 / power < Infinity) m[p] = m[p + 3] = m[p + 5] = 1 / power
   const ka = m[p] * a + m[p + 1] * b + m[p + 2] * c, kb = m[p + 1] * a + m[p + 3] * b + m[p + 4] * c, kc = m[p + 2] * a + m[p + 4] * b + m[p + 5] * c
-  const by = 1 / (FORGET + a * ka + b * kb + c * kc)
-  const error = deviation - expected(m, at), e = by * (error > clip ? clip : error < -clip ? -clip : error)
+  const lever = a * ka + b * kb + c * kc, by = 1 / (FORGET + lever)
+  const error = value - level - expected(m, at, level), e = lever < HUGE ? by * (error > clip ? clip : error < -clip ? -clip : error) : 0
   m[at] += e * ka
   m[at + 1] += e * kb
   m[at + 2] += e * kc
@@ -30,7 +36,11 @@ export function learn (m: Float64Array, at: number, deviation: number, scale: nu
   m[p + 3] = (m[p + 3] - by * kb * kb) * grow
   m[p + 4] = (m[p + 4] - by * kb * kc) * grow
   m[p + 5] = (m[p + 5] - by * kc * kc) * grow
-  m[at + 5] = b
-  m[at + 4] = a
-  m[at + 3] = deviation
+  if (!(lever >= 0 && lever < HUGE)) {  // rounding has made it no covariance: it begins anew
+    m.fill(0, at, at + 3)
+    m.fill(0, p, p + 6)
+  }
+  m[at + 5] = m[at + 4]
+  m[at + 4] = m[at + 3]
+  m[at + 3] = value
 }

@@ -79,6 +79,6 @@ export class Fusion {
     const gap = time - m[at + NEWEST], rows = ++m[at + ROWS]
     if (rows > 1) m[at + INTERVAL] += ((gap > 0 ? gap : 0) - m[at + INTERVAL]) / Math.min(rows - 1, GAPS)
     if (gap > 0) m[at + NEWEST] = time
-    m[at + BAR] = barAfter(m[at + BAR], this.evidence, this.news)
+    m[at + BAR] = barAfter(m[at + BAR], this.evidence)
   }
 }

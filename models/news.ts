@@ -1,11 +1,12 @@
 /**
- * What goes on is no news: evidence counts again when it exceeds the last that counted by REPEAT, a bar that halves in 100
+ * What goes on is no news: evidence counts again when it exceeds by REPEAT the largest that was lately, a bar that halves in 100
  * readings. Beyond what chance gives within the memory of a tail, readings belong to one event and teach the tails a tenth
  * (declustering, Davison and Smith 1990). Evidence is -log10 p; `bar` is what the reading before has left, 0 at first.
  */
 import { MEMORY } from './tail.ts'
 
 const REPEAT = 1.2, FADE = 2 ** (-1 / 100)
+const DOUBLE = Math.log10(2)
 const EVENT = Math.log10(MEMORY) + 1, IN_EVENT = 0.1
 
 export const isNews = (bar: number, evidence: number): boolean => evidence > bar * FADE
@@ -13,11 +14,21 @@ export const isNews = (bar: number, evidence: number): boolean => evidence > bar
 /** Whether evidence that chance gives rarely enough, at least `limit`, is told: as news, or as the first of its event that is so unlikely. */
 export const isTold = (bar: number, evidence: number, news: boolean, limit: number): boolean => evidence >= limit && (news || bar * FADE / REPEAT < limit)
 
-/** The bar that a reading leaves. */
-export const barAfter = (bar: number, evidence: number, news: boolean): number => news ? evidence * REPEAT : bar * FADE
+/** The bar that a reading leaves: while an event goes on it stays above the event's evidence. */
+export const barAfter = (bar: number, evidence: number): number => Math.max(bar * FADE, evidence * REPEAT)
+
+/**
+ * What the limit is raised by, after a reading at which chance gives an alarm with probability `chance`: each alarm doubles how rare
+ * the next has to be, and what the budget allows is forgiven (adaptive conformal inference, Gibbs and Candes 2021). So whatever a
+ * series does, its alarms are those of the budget and at most LIMIT / DOUBLE more.
+ */
+export const spentAfter = (spent: number, chance: number, told: boolean): number => Math.max(0, spent - DOUBLE * chance) + (told ? DOUBLE : 0)
+
+/** Whether it is beyond what chance gives within the memory of a tail. */
+export const isEvent = (evidence: number): boolean => evidence > EVENT
 
 /** What a number counts, when a tail learns it, that is as unlikely as that. */
-export const weightOf = (evidence: number): number => evidence > EVENT ? IN_EVENT : 1
+export const weightOf = (evidence: number): number => isEvent(evidence) ? IN_EVENT : 1
 
-/** What a reading counts when the tails learn it. */
-export const weightAt = (bar: number): number => weightOf(bar * FADE)
+/** What a reading that leaves such a bar counts when the tails learn it. */
+export const weightAt = (bar: number): number => weightOf(bar / REPEAT)

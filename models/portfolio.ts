@@ -15,10 +15,18 @@
  * the slope that uniform p-values have. So the p-value that comes out is calibrated whatever the signals do.
  *
  * What goes on is no news (news.ts). Scored first, then learned. 1024 bytes per series.
+ *
+ * No reading moves what is usual by more than so much, however wild (bounded influence, Huber 1964; for smoothing Gelper, Fried
+ * and Croux 2010, Robust forecasting with exponential and Holt-Winters smoothing). The first level and scale are the median of
+ * the first START readings and the median distance from it. Later a reading is in doubt that is more than CLIP times as far as
+ * usual both from what the autoregression expects and from the last value, and farther than chance gives by the tails of both:
+ * means and autoregression take in what was expected instead, its sizes count as CLIP usual ones, so that a scale grows by 5 % a
+ * reading when it has to, and of such readings in a row the first teaches the tails. When PATIENCE of them are in a row the level
+ * has changed: it begins anew as their mean.
  */
 import * as autoregressive from './autoregression.ts'
 import { prefixed } from './fields.ts'
-import { barAfter, isNews, isTold, weightAt } from './news.ts'
+import { barAfter, isEvent, isNews, isTold, spentAfter, weightAt } from './news.ts'
 import * as seasonal from './season.ts'
 import * as tails from './tail.ts'
 
@@ -27,13 +35,25 @@ const K = signals.length, JUMP = 0, LEVEL = 1, SHIFT = 2, DRIFT = 3, SEASONAL = 
 
 const FAST = 10, MIDDLE = 100, SLOW = 1000
 const LEAST = 0.01                   // of the usual size of changes: smaller ones are all alike
-const CLIP = 10                      // of the usual size of errors: larger ones teach the autoregression no more
+const START = 16                     // readings of which level and scale begin
+const CLIP = 10                      // usual sizes: what is in doubt teaches no more
+const PATIENCE = FAST
+const TINY = 1e-9                    // of a value: smaller sizes are as good as 0
+const LARGEST = 1e100                // a value counts as no more, so that squares are finite
 
-const own = { n: 0, newest: -Infinity, interval: 0, known: 0, bar: 0, value: 0, fast: 0, middle: 0, slow: 0, change: 0, changes: 0, error: 0, errors: 0 }
-const N = 0, NEWEST = 1, INTERVAL = 2, KNOWN = 3, BAR = 4, VALUE = 5, FAST_MEAN = 6, MIDDLE_MEAN = 7, SLOW_MEAN = 8, CHANGE = 9, CHANGES = 10, ERROR = 11, ERRORS = 12
+const limited = (x: number, by: number): number => x > by ? by : x < -by ? -by : x
+const NO_TAIL = Object.values(tails.tail)
+const median = (sorted: Float64Array): number => (sorted[START / 2 - 1] + sorted[START / 2]) / 2
+
+const own = { n: 0, newest: -Infinity, interval: 0, known: 0, bar: 0, spent: 0, fast: 0, middle: 0, slow: 0, change: 0, changes: 0, error: 0, errors: 0, doubt: 0, doubted: 0 }
+const N = 0, NEWEST = 1, INTERVAL = 2, KNOWN = 3, BAR = 4, SPENT = 5, FAST_MEAN = 6, MIDDLE_MEAN = 7, SLOW_MEAN = 8, CHANGE = 9, CHANGES = 10, ERROR = 11, ERRORS = 12, DOUBT = 13, DOUBTED = 14
 const AR = Object.keys(own).length, SEASON = AR + autoregressive.AUTOREGRESSION, TAILS = SEASON + seasonal.SEASON, LAST = TAILS + K * tails.TAIL
 
-/** One series: `n` readings with a mean `interval` (ms), `known` of them with a season; the bar that news has to exceed; means, sizes of changes and errors; then the parts. */
+/**
+ * One series: `n` readings with a mean `interval` (ms), `known` of them with a season; the bar that news has to exceed; what the
+ * limit is raised by for alarms given; means, sizes of changes and errors; how many readings are in doubt in a row and their mean;
+ * then the parts. The first START values are kept where the tails will be.
+ */
 export const portfolio: Readonly<Record<string, number>> = {
   ...own, ...prefixed('ar', autoregressive.autoregression), ...prefixed('season', seasonal.season),
   ...Object.assign({}, ...[...signals, 'last'].map(name => prefixed(`tail_${name}`, tails.tail)))
@@ -49,32 +69,35 @@ export class Portfolio {
   usual = NaN                        // at this hour; NaN when nothing is
   private readonly x = new Float64Array(K)
   private largest = 0
+  private predicted = 0              // by the autoregression
   private off = 0                    // from the season
-  private error = 0                  // of the autoregression
   private seasonal = false
+  private doubted = false
   private readonly hour = new seasonal.Hour()
 
   /** Judges a finite value of a series that has had one. */
-  score (m: Float64Array, at: number, value: number, time: number): void {
-    const { x } = this
-    const slow = m[at + SLOW_MEAN], middle = m[at + MIDDLE_MEAN], before = m[at + VALUE], changes = m[at + CHANGES]
+  score (m: Float64Array, at: number, given: number, time: number): void {
+    if (m[at + N] < START) return this.know()
+    const { x } = this, value = limited(given, LARGEST)
+    const slow = m[at + SLOW_MEAN], middle = m[at + MIDDLE_MEAN], before = autoregressive.last(m, at + AR), changes = m[at + CHANGES]
     const fast = m[at + FAST_MEAN] + (value - m[at + FAST_MEAN]) / FAST
+    const tiny = TINY * Math.max(Math.abs(slow), Math.abs(value)) || Number.MIN_VALUE
     const hour = this.hour.to(time), usual = seasonal.usual(m, at + SEASON, hour), known = usual === usual
-    const spread = seasonal.spread(m, at + SEASON, hour) || 1, volatility = (m[at + ERROR] + m[at + ERRORS]) / 2 || 1
-    const predicted = slow + autoregressive.expected(m, at + AR)
+    const spread = Math.max(seasonal.spread(m, at + SEASON, hour), tiny), volatility = Math.max((m[at + ERROR] + m[at + ERRORS]) / 2, tiny)
+    const predicted = this.predicted = slow + autoregressive.expected(m, at + AR, slow)
     this.seasonal = known
     this.usual = usual
     this.off = value - (known ? usual : slow)
-    this.error = value - predicted
     x[JUMP] = Math.abs(value - before)
     x[LEVEL] = Math.abs(value - middle)
     x[SHIFT] = Math.abs(fast - middle)
     x[DRIFT] = Math.abs(fast - slow)
     x[SEASONAL] = known ? Math.abs(this.off) / spread : 0
-    x[DYNAMICS] = Math.abs(this.error) / volatility
+    x[DYNAMICS] = Math.abs(value - predicted) / volatility
     const change = m[at + CHANGE] + (x[JUMP] - m[at + CHANGE]) / FAST, least = LEAST * changes
     x[NOISE] = least > 0 ? Math.abs(Math.log((change + least) / (changes + least))) : 0
     this.judge(m, at + TAILS)
+    this.doubted = x[DYNAMICS] > CLIP && x[JUMP] > CLIP * Math.max(changes, tiny) && (m[at + N] < START + tails.FIRST || this.isEvent(m, at, JUMP) && this.isEvent(m, at, DYNAMICS))
     this.evidence = tails.unlikely(m, at + LAST, this.largest)
     this.news = isNews(m[at + BAR], this.evidence)
 
@@ -92,10 +115,21 @@ export class Portfolio {
    * its event that is so unlikely, which makes it news.
    */
   alarm (m: Float64Array, at: number, alarms: number, per: number): boolean {
-    if (this.evidence === 0 || !isTold(m[at + BAR], this.evidence, this.news, -Math.log10(alarms * m[at + INTERVAL] / per))) return false
-    this.news = true
-    return true
+    const chance = alarms * m[at + INTERVAL] / per, told = this.evidence > 0 && isTold(m[at + BAR], this.evidence, this.news, m[at + SPENT] - Math.log10(chance))
+    m[at + SPENT] = spentAfter(m[at + SPENT], chance, told)
+    if (told) this.news = true
+    return told
   }
+
+  /** Nothing is known of what was to be scored. */
+  private know (): void {
+    this.evidence = 0
+    this.news = false
+    this.signal = -1
+    this.low = this.high = NaN
+  }
+
+  private isEvent (m: Float64Array, at: number, k: number): boolean { return isEvent(tails.unlikely(m, at + TAILS + k * tails.TAIL, this.x[k])) }
 
   private judge (m: Float64Array, at: number): void {
     const { x } = this
@@ -110,44 +144,70 @@ export class Portfolio {
   }
 
   /** Takes in the value that was scored last, or the first of a series. A time older than the newest counts as the newest. */
-  learn (m: Float64Array, at: number, value: number, time: number): void {
-    const n = ++m[at + N]
-    if (n === 1) {
-      m[at + NEWEST] = time
-      m[at + VALUE] = m[at + FAST_MEAN] = m[at + MIDDLE_MEAN] = m[at + SLOW_MEAN] = value
-      for (let k = 0; k <= K; k++) m[at + TAILS + k * tails.TAIL] = Infinity
+  learn (m: Float64Array, at: number, given: number, time: number): void {
+    const n = ++m[at + N], value = limited(given, LARGEST), newest = m[at + NEWEST], bySlow = 1 / Math.min(n, SLOW)
+    if (n > 1) m[at + INTERVAL] += ((time > newest ? time - newest : 0) - m[at + INTERVAL]) * (n === 2 ? 1 : bySlow)
+    if (time > newest) m[at + NEWEST] = time
+    if (n <= START) return this.begin(m, at, value, n)
+    this.calibrate(m, at, n - START)
+    const byMiddle = 1 / Math.min(n, MIDDLE), slow = m[at + SLOW_MEAN], tiny = TINY * Math.min(Math.abs(slow), Math.abs(value)) || Number.MIN_VALUE
+    const { doubted } = this, most = CLIP * Math.max((m[at + ERROR] + m[at + ERRORS]) / 2, tiny), error = Math.abs(value - this.predicted)
+    const believed = doubted ? this.predicted : value, size = doubted ? most : error, change = doubted ? CLIP * Math.max(m[at + CHANGES], tiny) : this.x[JUMP]
+    autoregressive.learn(m, at + AR, believed, slow, seasonal.size(m, at + SEASON), most)
+    seasonal.learn(m, at + SEASON, this.hour, value, this.off, bySlow)
+    m[at + CHANGE] += (change - m[at + CHANGE]) / FAST
+    m[at + CHANGES] += (change - m[at + CHANGES]) * bySlow
+    m[at + ERROR] += (size - m[at + ERROR]) * byMiddle
+    m[at + ERRORS] += (size - m[at + ERRORS]) * bySlow
+    m[at + FAST_MEAN] += (believed - m[at + FAST_MEAN]) / FAST
+    m[at + MIDDLE_MEAN] += (believed - m[at + MIDDLE_MEAN]) * byMiddle
+    m[at + SLOW_MEAN] += (believed - slow) * bySlow
+    this.doubt(m, at, value)
+  }
+
+  /** Keeps the first START values; of all of them level and scale begin. The scale is the median distance from the median, or when that is 0 the mean of all distances but the two largest. */
+  private begin (m: Float64Array, at: number, value: number, n: number): void {
+    m[at + TAILS + n - 1] = value
+    if (n < START) return
+    const first = m.slice(at + TAILS, at + TAILS + START).sort(), level = median(first)
+    const off = first.map(x => Math.abs(x - level)).sort(), scale = median(off) || off.subarray(0, START - 2).reduce((a, b) => a + b) / (START - 2)
+    m[at + CHANGE] = m[at + CHANGES] = m[at + ERROR] = m[at + ERRORS] = scale
+    seasonal.begin(m, at + SEASON, scale)
+    this.settle(m, at, level)
+    for (let k = 0; k <= K; k++) {
+      m.set(NO_TAIL, at + TAILS + k * tails.TAIL)
+      m[at + TAILS + k * tails.TAIL] = Infinity
+    }
+  }
+
+  /** Readings in doubt are a new level when there are PATIENCE of them in a row. */
+  private doubt (m: Float64Array, at: number, value: number): void {
+    if (!this.doubted) {
+      m[at + DOUBT] = 0
       return
     }
-    this.calibrate(m, at, n - 1)
-    const byFast = n < FAST ? 1 / n : 1 / FAST, byMiddle = n < MIDDLE ? 1 / n : 1 / MIDDLE, bySlow = n < SLOW ? 1 / n : 1 / SLOW
-    const off = value - m[at + SLOW_MEAN], newest = m[at + NEWEST]
-    const change = this.x[JUMP], error = Math.abs(this.error), errors = m[at + ERRORS]
-    autoregressive.learn(m, at + AR, off, seasonal.size(m, at + SEASON), n > tails.FIRST ? CLIP * errors : Infinity)
-    seasonal.learn(m, at + SEASON, this.hour, value, this.off, bySlow)
-    m[at + INTERVAL] += ((time > newest ? time - newest : 0) - m[at + INTERVAL]) * (n === 2 ? 1 : bySlow)
-    if (time > newest) m[at + NEWEST] = time
-    m[at + CHANGE] += (change - m[at + CHANGE]) * byFast
-    m[at + CHANGES] += (change - m[at + CHANGES]) * bySlow
-    m[at + ERROR] += (error - m[at + ERROR]) * byMiddle
-    m[at + ERRORS] += (error - errors) * bySlow
-    m[at + FAST_MEAN] += (value - m[at + FAST_MEAN]) * byFast
-    m[at + MIDDLE_MEAN] += (value - m[at + MIDDLE_MEAN]) * byMiddle
-    m[at + SLOW_MEAN] += off * bySlow
-    m[at + VALUE] = value
+    const k = ++m[at + DOUBT], mean = m[at + DOUBTED] = k === 1 ? value : m[at + DOUBTED] + (value - m[at + DOUBTED]) / k
+    if (k < PATIENCE) return
+    m[at + DOUBT] = 0
+    this.settle(m, at, mean)
+  }
+
+  private settle (m: Float64Array, at: number, level: number): void {
+    m[at + FAST_MEAN] = m[at + MIDDLE_MEAN] = m[at + SLOW_MEAN] = level
+    autoregressive.begin(m, at + AR, level)
   }
 
   /** The tails take in what was scored, number n of each but the season's. */
   private calibrate (m: Float64Array, at: number, n: number): void {
     const { x } = this
-    const weight = weightAt(m[at + BAR]), gain = n < tails.MEMORY ? weight / n : weight / tails.MEMORY
-    m[at + BAR] = barAfter(m[at + BAR], this.evidence, this.news)
-    const known = this.seasonal ? ++m[at + KNOWN] : 0
+    const first = weightAt(m[at + BAR]), weight = weightAt(m[at + BAR] = barAfter(m[at + BAR], this.evidence)), gain = n < tails.MEMORY ? first / n : first / tails.MEMORY
+    const known = this.seasonal ? ++m[at + KNOWN] : 0, again = this.doubted && m[at + DOUBT] > 0
     for (let k = 0, t = at + TAILS; k < K; k++, t += tails.TAIL) {
       const seen = k === SEASONAL ? known : n
-      if (seen > tails.FIRST) tails.learn(m, t, x[k], k === SEASONAL ? weight / Math.min(known, tails.MEMORY) : gain, weight, tails.EXCESSES)
-      else if (seen > 0) tails.begin(m, t, x[k], seen)
+      if (seen <= tails.FIRST) { if (seen > 0) tails.begin(m, t, x[k], seen) }
+      else if (!again) tails.learn(m, t, x[k], k === SEASONAL ? first / Math.min(known, tails.MEMORY) : gain, weight, tails.EXCESSES)
     }
-    if (n > tails.FIRST) tails.learn(m, at + LAST, this.largest, gain, weight, tails.MOST)
-    else if (n === tails.FIRST) tails.start(m, at + LAST, 0, tails.DECADE, tails.EXCESSES)
+    if (n === tails.FIRST) tails.start(m, at + LAST, 0, tails.DECADE, tails.EXCESSES)
+    else if (n > tails.FIRST && !again) tails.learn(m, at + LAST, this.largest, gain, first, tails.MOST)
   }
 }

@@ -11,9 +11,10 @@ export function mix (x: number): number {
   return (x ^ x >>> 16) >>> 0
 }
 
-/** The key of a stream, from a seed and whatever names the stream. */
+/** The key of a stream, from a seed and whatever names the stream. A seed alone is mixed twice: counters are mixed once, and number `seed` of its stream would be the smallest there is. */
 export function key (seed: number, ...names: readonly number[]): number {
   let k = mix(seed + GOLDEN)
+  if (names.length === 0) return mix(k + GOLDEN)
   for (const name of names) k = mix(k + GOLDEN ^ mix(name + GOLDEN))
   return k
 }

@@ -15,6 +15,7 @@ export const MEMORY = 10_000         // numbers that threshold and rate go back
 export const EXCESSES = MEMORY * SHARE     // so many of these exceed the threshold: what moments go back
 const REACH = 10
 const BELIEF = 4                     // what the first mean excess counts, in excesses
+const LARGEST = 1e100                // a number counts as no more, so that its square is finite
 
 /** -log10 of a probability never exceeds this. */
 export const LIMIT = 16
@@ -61,11 +62,20 @@ function weibull (ratio: number, exponent: number): number {
   return (ratio * mean) ** exponent
 }
 
-/** Takes in number `n` of the stream while n <= FIRST; nothing is unlikely yet. */
+/** Takes in number `n` of the stream while n <= FIRST; nothing is unlikely yet. Until then `rate`, `square` and `count` hold the largest three, the largest last, and `mean` the sum of the others. For the mean the two largest count as the third: of exponential numbers together two means less. */
 export function begin (m: Float64Array, at: number, x: number, n: number): void {
-  const mean = m[at + 2] += (x - m[at + 2]) / n
+  const given = Math.min(x, LARGEST), [third, second, largest] = n === 1 ? [0, 0, 0] : [m[at + 1], m[at + 3], m[at + 4]]
   m[at] = Infinity
-  if (n === FIRST) start(m, at, mean * Math.log(1 / SHARE), mean, mean > 0 ? BELIEF : 0)
+  m[at + 2] += Math.min(given, third)
+  m[at + 1] = given > third ? Math.min(given, second) : third
+  m[at + 3] = given > second ? Math.min(given, largest) : second
+  m[at + 4] = Math.max(given, largest)
+  if (n < FIRST) return
+  const [apart, most] = [m[at + 3], m[at + 4]], mean = (m[at + 2] + 3 * m[at + 1]) / (FIRST - 2)
+  m[at + 1] = SHARE
+  start(m, at, mean * Math.log(1 / SHARE), mean, mean > 0 ? BELIEF : 0)
+  learn(m, at, apart, 1 / FIRST, 1, EXCESSES)
+  learn(m, at, most, 1 / FIRST, 1, EXCESSES)
 }
 
 /** Begins with a threshold and a mean excess, as if it had been seen `count` times. */
@@ -92,7 +102,7 @@ export function take (m: Float64Array, at: number, x: number, n: number, weight:
 
 function exceed (m: Float64Array, at: number, x: number, gain: number, weight: number, most: number): void {
   const mean = m[at + 2], excess = x - m[at]
-  const y = mean > 0 ? Math.min(excess, REACH * mean) : excess
+  const y = Math.min(excess, mean > 0 ? REACH * mean : LARGEST)
   const count = m[at + 4] = Math.min(m[at + 4] + weight, most), by = weight / count
   m[at] += mean * (gain / SHARE - gain)
   m[at + 1] += gain - m[at + 1] * gain

@@ -72,16 +72,17 @@ const healthy: Record<string, (seed: number) => () => number> = {
   coarse: seed => { const z = normal(seed); let x = 0; return () => { x = 0.9 * x + z(); return Math.round(x) } }
 }
 for (const [name, make] of Object.entries(healthy)) {
-  t.test(`healthy readings, ${name}: no more is said than one in 100,000 readings, all checks together`, async t => {
+  t.test(`healthy readings, ${name}: no more is said than four in 100,000 readings, all checks together`, async t => {
     const READINGS = 20_000, limit = Math.log10(8 * 100_000)
     let said = 0
-    for (let s = 0; s < 5; s++) {
+    for (let s = 0; s < 20; s++) {
       const next = make(100 + s), m = Float64Array.from(Object.values(hygiene)), model = new Hygiene()
       for (let i = 0; i < READINGS; i++) {
         model.take(m, 0, next(), 1000 * i, limit, false)
         if (i >= 200 && model.said(limit) > 0) said++
       }
     }
-    t.ok(said <= 4, `${said}, where one is expected and more than four come in one of 270 runs`)
+    t.comment(`${said} in 400,000 readings`)
+    t.ok(said <= 16, `${said}, where four are expected, and those of coarse readings come several at a time`)
   })
 }

@@ -46,6 +46,11 @@ void t.test('a number of a stream is the same whenever it is asked for', async t
   t.equal(normal(k, 1_000_000), later)
 })
 
+void t.test('number `seed` of the stream of a seed is no smaller than others', async t => {
+  const u = Float64Array.from({ length: 1000 }, (_, seed) => uniform(key(seed), seed))
+  t.ok(Math.min(...u) > 1e-5 && Math.abs(mean(u) - 0.5) < 4 / Math.sqrt(12 * u.length), `${Math.min(...u)}, ${mean(u)}`)
+})
+
 void t.test('a sequential stream repeats with its seed, differs with another, and is even', async t => {
   const draw = (seed: number) => { const r = new Random(seed); return Float64Array.from({ length: N }, () => r.next()) }
   const x = draw(3)

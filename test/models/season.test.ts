@@ -1,11 +1,13 @@
 import t from 'tap'
-import { Hour, learn, season, SEASON, spread, usual } from '../../models/season.ts'
+import { begin, Hour, learn, season, SEASON, spread, usual } from '../../models/season.ts'
 
 const HOUR = 3_600_000, DAY = 24 * HOUR, MONDAY = Date.UTC(2026, 0, 5)
 const AT = 3
 /** A reading every ten minutes for so many days; what it is off from what is usual, or from 0. */
-function learned (days: number, value: (time: number) => number, m = new Float64Array(AT + SEASON)): Float64Array {
+function learned (days: number, value: (time: number) => number, size = 1000): Float64Array {
+  const m = new Float64Array(AT + SEASON)
   m.set(Object.values(season), AT)
+  begin(m, AT, size)
   const hour = new Hour()
   for (let i = 0; i <= days * 144; i++) give(m, hour, MONDAY + i * DAY / 144, value)
   return m
@@ -37,9 +39,15 @@ t.test('days of the week differ once there are weeks', async t => {
 })
 
 t.test('an hour that varies more is wider', async t => {
-  const m = learned(20, time => (time % DAY < 12 * HOUR ? 1 : 9) * (Math.floor(time / DAY * 144) % 2 * 2 - 1))
+  const m = learned(20, time => (time % DAY < 12 * HOUR ? 1 : 9) * (Math.floor(time / DAY * 144) % 2 * 2 - 1), 5)
   const wide = spread(m, AT, new Hour().to(MONDAY + 20 * HOUR)), narrow = spread(m, AT, new Hour().to(MONDAY + 2 * HOUR))
   t.ok(wide > 2 * narrow && narrow > 0, `${wide} ${narrow}`)
+})
+
+t.test('one wild reading moves its hour by no more than ten usual deviations do', async t => {
+  const noisy = (time: number) => ofDay(time) + Math.sin(time), calm = learned(20, noisy, 10), wild = learned(20, time => time === MONDAY + 10 * DAY + 5 * HOUR ? 65_535 : noisy(time), 10)
+  for (let h = 0; h < 24; h++) t.ok(Math.abs(at(wild, MONDAY + 21 * DAY + h * HOUR) - at(calm, MONDAY + 21 * DAY + h * HOUR)) < 1, `${h}`)
+  t.ok(spread(wild, AT, new Hour().to(MONDAY + 5 * HOUR)) < 1.5 * spread(calm, AT, new Hour().to(MONDAY + 5 * HOUR)))
 })
 
 t.test('a reading from an hour that is over teaches nothing', async t => {

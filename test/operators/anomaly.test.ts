@@ -3,6 +3,7 @@ import { anomaly } from '../../operators/anomaly.ts'
 import { key, normal } from '../../models/random.ts'
 import { signals } from '../../models/portfolio.ts'
 import { each, inPieces, through, type Given, type Got } from './table.ts'
+import { Batch, SeriesTable } from '#engine'
 
 type Options = Parameters<typeof anomaly>[0]
 const noise = (n: number, seed: number) => Array.from({ length: n }, (_, i) => 50 + normal(key(seed), i))
@@ -31,7 +32,7 @@ t.test('of a lasting shift the beginning is news', async t => {
 })
 
 t.test('evidence that grows by little is an alarm all the same when it comes to the limit', async t => {
-  const values = [...noise(3000, 4), ...noise(5, 5).map(x => x + 6)]
+  const values = [...noise(3000, 4), ...noise(5, 5).map(x => x + 6.5)]
   const p = rows(values).slice(3000).map(r => r.anomaly_p as number), least = Math.min(...p)
   t.ok(p[0] > least && p[0] < least ** (1 / 1.2), `${p[0]} is not just above ${least}`)
   const out = rows(values, { alarms: 1, per: `${Math.ceil(1 / least) - 1}s` })
@@ -101,4 +102,67 @@ t.test('a long stream in pieces, with a snapshot in its middle and beside anothe
   const mixed = noise(1500, 15).flatMap((x, i): Given[] => [[i * 60, 'a/x', x + (i > 700 ? 5 : 0)], [i * 60, 'b/x', Math.abs(x)]])
   const alone = through(anomaly(), mixed.filter(r => r[1] === 'a/x'))
   t.strictSame(inPieces(() => anomaly(), mixed).filter(r => r.series === 'a/x'), alone)
+})
+
+/** 20 +- 0.1 every 10 s, `wild` for `long` readings from number `at` on, then, `after` readings later, five standard deviations more for good or fifteen once. */
+const glitched = (seed: number, wild: number, at: number, long: number, after: number, fault: 'shift' | 'spike'): Float64Array =>
+  Float64Array.from({ length: at + after + 60 }, (_, i) => i >= at && i < at + long ? wild : 20 + 0.1 * normal(key(seed), i) + (fault === 'shift' && i >= at + after ? 0.5 : i === at + after ? 1.5 : 0))
+/** The columns of one series, and the readings that are alarms. */
+function columnsOf (value: Float64Array, seconds: number, options: Options) {
+  const table = new SeriesTable(1), series = new Int32Array(value.length).fill(table.id('t', 'pump', 'temp'))
+  const out = anomaly(options).open({ series: table, late () {}, aggregated () {} }).process(new Batch({ time: value.map((_, i) => i * seconds * 1000), series, value })).columns
+  return { high: out.anomaly_high, low: out.anomaly_low, alarms: Array.from(out.anomaly_alarm.keys()).filter(i => out.anomaly_alarm[i] === 1) }
+}
+
+t.test('behind a wild reading the next fault is found as without it, whatever it was and wherever', async t => {
+  const cases = [['shift', 8000, 1, 300], ['shift', 8000, 1, 3000], ['spike', 8000, 1, 300], ['spike', 8000, 30, 300], ['shift', 8000, 30, 1500], ['spike', 0, 1, 3000], ['shift', 0, 1, 5000], ['spike', 9, 3, 3000]] as const
+  for (const [fault, at, long, after] of cases) {
+    for (const wild of [20, 0, 85, -9999, 65_535, 3.4e38]) {
+      const found = [21, 22, 23].filter(seed => columnsOf(glitched(seed, wild, at, long, after, fault), 10, { per: '1d' }).alarms.some(i => i >= at + after && i < at + after + 50))
+      t.ok(found.length >= 2, `${wild} for ${long} at ${at}, ${fault} ${after} later: ${found.length} of 3`)
+    }
+  }
+})
+
+t.test('a wild reading is one alarm, and the range around the series stays as it was', async t => {
+  for (const wild of [65_535, -9999, 1e9, 3.4e38, 1.7e308]) {
+    const { alarms, high, low } = columnsOf(glitched(24, wild, 5000, 1, 2000, 'spike').slice(0, 6990), 10, {}), width = (i: number) => high[i] - low[i]
+    t.strictSame(alarms.filter(i => i >= 5000), [5000], `${wild}`)
+    for (const later of [5001, 5010, 5100, 6900]) t.ok(width(later) < 1.2 * width(4999), `${wild}: ${width(later)}, was ${width(4999)}`)
+  }
+})
+
+t.test('an event that goes on is told once, also at the largest evidence there is', async t => {
+  const grows = [...noise(3000, 25), ...Array.from({ length: 300 }, (_, i) => 50 + 1e3 * 1.5 ** Math.min(i, 200))]
+  t.ok(rows(grows).slice(3000).filter(r => r.anomaly_alarm === 1).length <= 2)
+})
+
+t.test('a level that lasts is followed: after a tenth of a hundred readings the range is around it', async t => {
+  for (const level of [80, 1000, -1e6]) {
+    const out = rows([...noise(3000, 26), ...noise(300, 27).map(x => x - 50 + level)]).slice(3000)
+    t.ok(out[0].anomaly_alarm === 1 && out.slice(15).every(r => Math.abs((r.anomaly_high as number) + (r.anomaly_low as number) - 2 * level) < 6 && (r.anomaly_high as number) - (r.anomaly_low as number) < 20), `${level}`)
+  }
+})
+
+t.test('a series that begins to vary after a long rest is known again in some hundred readings', async t => {
+  const out = rows([...Array.from({ length: 5000 }, () => 50), ...noise(3000, 28)]).slice(7000)
+  t.ok(out.filter(r => (r.anomaly_p as number) < 1e-4).length < 5)
+  t.ok(out.every(r => (r.anomaly_high as number) - (r.anomaly_low as number) < 12))
+})
+
+t.test('switched, binary and quantised series keep the budget', async t => {
+  const WEEK = 10_080, weeks = 8
+  const kinds: Record<string, (i: number) => number> = {
+    'two levels by day and night': i => i % 1440 < 720 ? 20 : 21,
+    'two levels with noise': i => (i % 1440 < 720 ? 20 : 21) + 0.01 * normal(key(31), i),
+    'on and off': i => i % 97 < 40 ? 1 : 0,
+    'rarely on': i => i % 480 < 15 ? 1 : 0,
+    quantised: i => Math.round(2 * (20 + 0.3 * normal(key(32), i))) / 2,
+    'quantised coarsely': i => Math.round(20 + 0.17 * normal(key(33), i))
+  }
+  for (const [kind, value] of Object.entries(kinds)) {
+    const { alarms } = columnsOf(Float64Array.from({ length: weeks * WEEK }, (_, i) => value(i)), 60, {})
+    const later = alarms.filter(i => i >= 2 * WEEK).length
+    t.ok(later <= 2 * (weeks - 2) && alarms.length - later <= 8, `${kind}: ${alarms.length - later} in the first two weeks, ${later} in six`)
+  }
 })

@@ -22,7 +22,7 @@ t.test('while it learns it says how far it is, and nothing else', async t => {
 t.test('without drift there is none, and all measures are small', async t => {
   const out = rows(noise(5000, 2), small).slice(699)
   t.ok(out.every(r => r.drift === 0 && r.drift_aspect === 0 && r.drift_p as number > 0.001))
-  t.ok(out.every(r => r.drift_psi as number < 0.15 && r.drift_ks as number < 0.15 && r.drift_wasserstein as number < 0.3 && r.drift_js as number < 0.15))
+  t.ok(out.every(r => r.drift_psi as number < 0.2 && r.drift_ks as number < 0.2 && r.drift_wasserstein as number < 0.4 && r.drift_js as number < 0.2))
 })
 
 t.test('names the aspect that moved, and by how much', async t => {
