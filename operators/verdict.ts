@@ -41,7 +41,7 @@ export const verdict = defineOperator({
     let device = -1
     const said: Said = { sure: 0, odd: 0, moved: NaN, alarm: false, noisy: false, away: NaN, peers: NaN, rest: NaN, parted: false }
     for (let i = 0; i < batch.length; i++) {
-      const s = batch.series[i], code = c.hygiene[i], strength = code > 0 ? strengths[code - 1][i] : 0
+      const s = batch.series[i], code = c.hygiene[i], strength = strengths[code - 1]?.[i] ?? 0
       said.sure = SURE.includes(code) ? strength : 0
       said.odd = SURE.includes(code) ? 0 : strength
       said.moved = Math.max(c.anomaly[i] > 0 ? c.anomaly[i] : 0, said.odd)
