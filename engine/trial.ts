@@ -111,11 +111,9 @@ export function play (pipeline: Pipeline, lines: readonly Line[]): Happened {
     for (const { batch } of outputs.late) late.push(...entries(batch, series))
     for (const tally of Object.values(outputs.counts([]))) addCounts(counts, tally)
   }
-  let due: number[] = []
-  const advance = (to: number): void => {
-    for (const at of [...new Set(due)].filter(at => at <= to).sort((a, b) => a - b)) take(flow.tick(at))
-    due = due.filter(at => at > to)
-  }
+  const due = [...new Set(lines.filter(line => line.kind === 'reading').flatMap(({ arrival }) => [arrival + Math.max(pipeline.time.idle, 1), arrival + pipeline.time.forget]))].sort((a, b) => a - b)
+  let next = 0
+  const advance = (to: number): void => { while (due[next] <= to) take(flow.tick(due[next++])) }
   for (const line of lines) {
     advance(line.arrival)
     if (line.kind === 'end') take(flow.end(line.arrival))
@@ -125,7 +123,6 @@ export function play (pipeline: Pipeline, lines: readonly Line[]): Happened {
     intake.message('', new Uint8Array(0), line.arrival)
     intake.reading(series.of(device, line.metric), line.time, line.value)
     take(flow.process(intake.take(line.arrival)))
-    due.push(line.arrival + pipeline.time.idle, line.arrival + pipeline.time.forget)
   }
   return { rows, alerts, late, counts: { ...counts, late: late.length } }
 }
@@ -151,5 +148,9 @@ const entries = (batch: Batch<any>, series: SeriesTable): Entry[] => Array.from(
   ...Object.fromEntries(Object.entries<any>(batch.columns).map(([name, column]) => [name, column[i]]))
 }))
 const names = ({ tenant, device, metric }: SeriesName) => ({ series: tenant === DEFAULT_TENANT ? `${device}/${metric}` : `${tenant}/${device}/${metric}`, tenant, device, metric })
-const push = (map: Map<string, Entry[]>, key: string, more: readonly Entry[]): void => { map.set(key, [...map.get(key) ?? [], ...more]) }
+function push (map: Map<string, Entry[]>, key: string, more: readonly Entry[]): void {
+  const list = map.get(key)
+  if (list === undefined) map.set(key, [...more])
+  else list.push(...more)
+}
 const isMap = (value: unknown): value is Record<string, any> => value !== null && typeof value === 'object' && !Array.isArray(value)

@@ -9,7 +9,9 @@
  *   00:00:00 pump-1/temp 80           the readings, in the form of `given` of a pipeline's tests
  *   ```
  *
- * It is executed: the page shows the rows that come out.
+ * It is executed: the page shows the rows that come out. What operators learn first may be left to the simulator, in a line
+ * above the readings: `before: temperature current every 10s for 24h`, of pump-1, also with a fault: `... with shift of current by 2 from 23h`. Shown are rows of the readings that are
+ * written, of their columns all or those in a line `show: anomaly anomaly_p`.
  */
 import { Command } from 'commander'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -25,8 +27,12 @@ import { report } from '../../engine/report.ts'
 import { AlertSchema, jsonSchema, TestSchema, TimeSchema } from '../../engine/schema.ts'
 import { play } from '../../engine/trial.ts'
 import type { Entry } from '../../engine/trial/compare.ts'
-import { parseGiven, showTime } from '../../engine/trial/given.ts'
+import { duration } from '#engine'
+import { clockTime, DEFAULT_TENANT, parseGiven, showTime, type Line } from '../../engine/trial/given.ts'
 import { readYaml } from '../../engine/yaml.ts'
+import { metricModels, type MetricName } from '../../models/fleet-metric.ts'
+import type { FaultKind } from '../../models/faults.ts'
+import { Fleet, roomFor } from '../../models/fleet.ts'
 import * as operators from '../../operators/index.ts'
 import * as sinks from '../../sinks/index.ts'
 
@@ -67,21 +73,34 @@ const runsAlone = (name: string): boolean => { try { return operators[name as ke
 function executed (name: string, steps: string, given: string): string {
   const text = `name: example\nfrom: simulator\ntime: { lateness: 0s }\ndedupe: false\npipe:\n${steps.split('\n').map(line => `  ${line}`).join('\n')}\nto: [ stdout ]\n`
   const { pipeline, findings } = readYaml(text, components, { file: `notes/${name}.md` })
-  const { lines, problems } = parseGiven(given)
+  const [, columns, rest] = /^show: ([^\n]+)\n(.*)$/s.exec(given) ?? [undefined, undefined, given], { learned, said, shown } = before(rest), { lines, problems } = parseGiven(shown)
   if (pipeline === undefined || problems.length > 0) throw new Error(`the example of ${name}: ${report(findings)}${problems.map(p => p.message).join(', ')}`)
-  const { rows, late } = play(pipeline, lines)
-  const out = rows.get('') ?? []
+  const { rows, late } = play(pipeline, [...learned, ...lines])
+  const out = (rows.get('') ?? []).filter(row => (row.time as number) >= (learned.length > 0 ? lines[0].arrival : -Infinity))
   return [
     `\`\`\`yaml\npipe:\n${steps.split('\n').map(line => `  ${line}`).join('\n')}\n\`\`\``,
-    `Given\n\n\`\`\`\n${given.trim()}\n\`\`\``,
-    `it gives\n\n${rowTable(out)}`,
+    `Given${said === '' ? '' : ` ${said}`}\n\n\`\`\`\n${shown.trim()}\n\`\`\``,
+    `it gives${columns === undefined ? '' : ', among others,'}\n\n${rowTable(out, columns?.split(' '))}`,
     ...late.length === 0 ? [] : [`and as late\n\n${rowTable(late)}`]
   ].join('\n\n')
 }
 
-function rowTable (rows: readonly Entry[]): string {
-  const keys = [...new Set(rows.flatMap(Object.keys))].filter(key => !['tenant', 'device', 'metric'].includes(key))       // the series says it
-  const cell = (key: string, value: unknown) => key === 'time' ? showTime(value as number) : typeof value === 'number' ? (Number.isNaN(value) ? '' : String(Number(value.toPrecision(6)))) : value as string
+/** What comes before the readings that are shown: a fleet of one device, from the begin of the day of tests on. */
+function before (given: string): { learned: Line[], said: string, shown: string } {
+  const [, names, every, span, kind, metric, size, from, shown] = /^before: ([^\n]+?) every (\S+) for (\S+)(?: with (\S+) of (\S+) by (\S+) from (\S+))?\n(.*)$/s.exec(given) ?? []
+  if (names === undefined) return { learned: [], said: '', shown: given }
+  const metrics = names.split(' ') as MetricName[], start = clockTime('00:00'), end = start + duration(span)
+  const faults = kind === undefined ? [] : [{ kind: kind as FaultKind, device: 0, metric: metrics.indexOf(metric as MetricName), size: Number(size), from: start + duration(from), to: end }]
+  const fleet = new Fleet({ devices: 1, metrics: metrics.map(name => metricModels[name]), every: duration(every), seed: 1, start, faults }), room = roomFor(metrics.length * Math.ceil(duration(span) / duration(every)))
+  const learned = Array.from({ length: fleet.fill(room, end - 1) }, (_, i): Line =>
+    ({ kind: 'reading', time: room.time[i], arrival: room.time[i], tenant: DEFAULT_TENANT, device: 'pump-1', metric: metrics[room.series[i]], value: Number(room.value[i].toFixed(2)), tags: {} }))
+  const fault = kind === undefined ? '' : `, with a ${kind} of \`${metric}\` by ${size} from ${from} on`
+  return { learned, said: `${span} of \`${metrics.join('`, `')}\` of pump-1 every ${every}, as the simulator makes them${fault}, and then`, shown }
+}
+
+function rowTable (rows: readonly Entry[], chosen?: readonly string[]): string {
+  const keys = chosen === undefined ? [...new Set(rows.flatMap(Object.keys))].filter(key => !['tenant', 'device', 'metric'].includes(key)) : ['time', 'series', 'value', ...chosen]       // the series says it
+  const cell = (key: string, value: unknown) => key === 'time' ? showTime(value as number) : typeof value === 'number' ? (Number.isNaN(value) ? '' : String(Number(value.toPrecision(6)))) : (value as string | undefined) ?? ''
   return table(keys, rows.map(row => keys.map(key => cell(key, row[key]))))
 }
 
