@@ -11,10 +11,10 @@ export interface DeviceTags { readonly tenant: string, readonly device: string, 
  * become tags; with `metric` and `unit` a row says the unit of one series, and its tags belong to the device all the same.
  * Empty fields say nothing. Later rows win. Throws when a row cannot be meant, naming file and line.
  */
-export function readDevices (file: string): DeviceTags[] {
+export function readDevices (file: string, read: (path: string) => string = path => readFileSync(path, 'utf8')): DeviceTags[] {
   let text: string
   try {
-    text = readFileSync(file, 'utf8')
+    text = read(file)
   } catch (cause) {
     throw new MillraceError('usage/file', `the file of devices "${file}" cannot be read: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`, { help: 'a path from the folder of the pipeline file', cause })
   }

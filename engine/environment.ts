@@ -3,7 +3,7 @@ import { MillraceError } from './errors.ts'
 
 export interface Environment {
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Reads a file of `${file:path}`. */
+  /** Reads a file of `${file:path}` and that of `devices`. */
   readonly read?: (path: string) => string
   /** Stands for values with something unset in them, where nothing will be connected to: sources and sinks that cannot do with it are left out. */
   readonly unset?: string

@@ -47,6 +47,14 @@ export const errors = {
   'engine/poison': { title: 'An operator threw on one reading after the other.', status: 500, exit: 1 },
   'engine/changed': { title: 'A step has other options than those its memory was kept under.', status: 409, exit: 78 },
   'engine/snapshot': { title: 'A snapshot that does not fit the operator it is for.', status: 500, exit: 1 },
+  'api/unauthorised': { title: 'No key, or one that is not valid.', status: 401, exit: 1 },
+  'api/forbidden': { title: 'A key without the scope that is needed.', status: 403, exit: 1 },
+  'api/not-found': { title: 'There is no such thing, or not for this key.', status: 404, exit: 1 },
+  'api/invalid': { title: 'A request that cannot be meant.', status: 400, exit: 1 },
+  'api/too-large': { title: 'A request larger than is taken.', status: 413, exit: 1 },
+  'api/media-type': { title: 'A request in a form that is not read.', status: 415, exit: 1 },
+  'api/too-many': { title: 'More requests than this key may send.', status: 429, exit: 1 },
+  'api/failed': { title: 'A fault of the server.', status: 500, exit: 1 },
   'test/failed': { title: 'Tests of a pipeline did not give what they expect.', status: 422, exit: 1 }
 } as const
 export type Code = keyof typeof errors

@@ -40,6 +40,10 @@ export const exitOf = (findings: readonly Finding[], denyWarnings = false): numb
 /** "pipe[2].zscore.over" */
 export const written = (path: Path): string => path.map((part, i) => typeof part === 'number' ? `[${part}]` : i === 0 ? part : `.${part}`).join('')
 
+/** A finding as programs read it. */
+export const plainFinding = ({ code, level, message, help, path, place }: Finding) =>
+  ({ code, level, message, ...help === undefined ? {} : { help }, ...path.length === 0 ? {} : { path: written(path) }, ...place === undefined ? {} : { file: place.file, line: place.line, column: place.column, length: place.length } })
+
 function block ({ code, level, message, help, path, place }: Finding, color: boolean): string {
   const paint = (style: string, text: string) => color ? `\x1b[${style}m${text}\x1b[0m` : text
   const tint = level === 'error' ? '1;31' : '1;33'

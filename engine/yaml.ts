@@ -52,7 +52,7 @@ export function readYaml (text: string, components: Components, { file, environm
   } catch (error) {
     return failed('config/syntax', `the anchors of the file cannot be resolved: ${(error as Error).message}`, `an anchor may be repeated, in all, ${ALIASES} times`)
   }
-  const reader = new Reader(file, components, filled.texts, filled.unset)
+  const reader = new Reader(file, components, filled.texts, filled.unset, environment.read)
   const draft = reader.file(given)
   const found = [...syntax, ...filled.findings, ...[...reader.findings, ...draft === undefined ? [] : check(draft)].map(f => ({ ...f, place: map.place(f) }))]
   const findings = sorted(found.filter((f, i) => found.findIndex(g => g.message === f.message && g.place?.line === f.place?.line && g.place?.column === f.place?.column) === i))
@@ -100,8 +100,10 @@ class Reader {
   private readonly texts: ReadonlySet<string>
   private readonly unset: ReadonlySet<string>
   private readonly name: string
-  constructor (name: string, components: Components, texts: ReadonlySet<string>, unset: ReadonlySet<string>) {
+  private readonly read: Environment['read']
+  constructor (name: string, components: Components, texts: ReadonlySet<string>, unset: ReadonlySet<string>, read: Environment['read']) {
     this.name = name
+    this.read = read
     this.components = components
     this.texts = texts
     this.unset = unset
@@ -136,7 +138,7 @@ class Reader {
       return []
     }
     try {
-      return readDevices(resolve(dirname(this.name), given))
+      return readDevices(resolve(dirname(this.name), given), this.read)
     } catch (error) {
       const { code, message, help } = error as MillraceError
       this.add(code, ['devices'], message, { help })

@@ -1,23 +1,46 @@
 import { fastify, type FastifyInstance } from 'fastify'
+import type { Components } from '../components.ts'
 import { MillraceError } from '../errors.ts'
+import type { Keys } from '../keys.ts'
 import type { Logger } from '../log.ts'
 import { openMetrics } from '../metrics.ts'
 import type { Run } from '../run.ts'
+import { authorise } from './auth.ts'
 import { health } from './health.ts'
 import { metrics } from './metrics.ts'
+import { openapi } from './openapi.ts'
+import { pipelines } from './pipelines.ts'
+import { answer, problems } from './problem.ts'
 import { status } from './status.ts'
 
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean }
+/** What the plane shows, and who may see it. `keys` undefined: nobody has one. */
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined }
 
-/** Starts the HTTP plane. Until there are credentials it listens on loopback only. Port 0: any free one. */
+/** Starts the HTTP plane. Until it speaks TLS it listens on loopback only. Port 0: any free one. */
 export async function serve (plane: Plane, { host, port, log }: { readonly host: string, readonly port: number, readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
-  if (!isLoopback(host)) throw new MillraceError('config/exposed', `http: ${host} is more than loopback, and there are no credentials yet`, { help: 'listen on 127.0.0.1, and put a proxy that checks credentials in front' })
-  const app = fastify({ loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: 15_000 }) as unknown as FastifyInstance
+  if (!isLoopback(host)) throw new MillraceError('config/exposed', `http: ${host} is more than loopback, and there is no TLS yet: keys would be read on the way`, { help: 'listen on 127.0.0.1, and put a proxy with TLS in front' })
+  const app = await plan(plane, log)
+  const url = await app.listen({ host, port })
+  return { url, close: () => app.close() }
+}
+
+/** The plane with all its routes, not listening yet. */
+export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance> {
+  const app = fastify({
+    loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: 15_000, routerOptions: { maxParamLength: 200 },
+    frameworkErrors: answer as never,
+    ajv: { customOptions: { coerceTypes: true, removeAdditional: false, strict: false } }
+  }) as unknown as FastifyInstance
+  app.removeContentTypeParser('text/plain')
+  problems(app)
+  authorise(app, plane.keys)
+  await openapi(app)
   await app.register(health, plane)
   await app.register(metrics, { metrics: openMetrics(plane.runs) })
   await app.register(status, plane)
-  const url = await app.listen({ host, port })
-  return { url, close: () => app.close() }
+  await app.register(pipelines, plane)
+  await app.ready()
+  return app
 }
 
 /** Is this a name or address that only this machine reaches? */

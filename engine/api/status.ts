@@ -1,7 +1,18 @@
 import type { FastifyInstance } from 'fastify'
 import type { Plane } from './server.ts'
+import { Type } from '../options.ts'
 import type { Run } from '../run.ts'
 import { version } from '../version.ts'
+
+const Count = Type.Integer({ minimum: 0 }), Percentiles = Type.Object({ p50: Type.Number(), p99: Type.Number() }), Numbers = Type.Record(Type.String(), Type.Number())
+/** The state of one run, as the API declares it. `imbalance` is received less what became of it: 0, or there is a bug. */
+export const Status = Type.Object({
+  pipeline: Type.String(), trouble: Type.Record(Type.String(), Type.String()), position: Type.Number(), series: Count, devices: Count, readings: Numbers, imbalance: Type.Number(),
+  branches: Type.Record(Type.String(), Numbers), dead_letters: Numbers, source: Numbers,
+  log: Type.Optional(Type.Object({ bytes: Count, capacity_bytes: Count, waiting_records: Count })),
+  alerts: Numbers, event_to_row_ms: Percentiles, commit_ms: Percentiles,
+  steps: Type.Array(Type.Object({ branch: Type.String(), id: Type.String(), in: Count, out: Count, ns_per_row: Type.Number() }))
+})
 
 /** The state of one run as plain data: GET /status, and what the page shows. */
 export const describe = (run: Run) => {
@@ -27,8 +38,8 @@ export const describe = (run: Run) => {
 
 /** A plain page for people and its data for programs. */
 export async function status (app: FastifyInstance, { runs }: Plane): Promise<void> {
-  app.get('/status', async () => ({ version, pipelines: runs().map(describe) }))
-  app.get('/', async (_, reply) => {
+  app.get('/status', { config: { scope: 'public' }, schema: { summary: 'All pipelines and how they stand.', tags: ['meta'] } }, async () => ({ version, pipelines: runs().map(describe) }))
+  app.get('/', { config: { scope: 'public' }, schema: { summary: 'A page for people.', tags: ['meta'] } }, async (_, reply) => {
     void reply.type('text/html; charset=utf-8').header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
     return page(runs().map(describe))
   })

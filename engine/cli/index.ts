@@ -3,6 +3,7 @@ import { bench } from './bench.ts'
 import { demo } from './demo.ts'
 import { dlq } from './dlq.ts'
 import { evaluate } from './evaluate.ts'
+import { keys } from './keys.ts'
 import { lint } from './lint.ts'
 import { list } from './list.ts'
 import { migrate } from './migrate.ts'
@@ -13,4 +14,4 @@ import { simulate } from './simulate.ts'
 import { test } from './test.ts'
 import type { AddCommand } from './program.ts'
 
-export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, evaluate, simulate, show, dlq, migrate, bench]
+export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, evaluate, simulate, show, dlq, keys, migrate, bench]

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Components } from '../components.ts'
-import { exitOf, isError, report, sorted, written, type Finding } from '../report.ts'
+import { exitOf, isError, plainFinding, report, sorted, type Finding } from '../report.ts'
 import { loadPipeline } from './load.ts'
 import { exit, streams } from './program.ts'
 
@@ -23,14 +23,10 @@ export function lint (program: Command, components: Components): void {
         if (!json) out(report(read.findings, { color }) + (read.findings.length > 0 ? '\n' : ''))
         findings.push(...sorted(read.findings))
       }
-      if (json) out(`${JSON.stringify(findings.map(plain), null, 2)}\n`)
+      if (json) out(`${JSON.stringify(findings.map(plainFinding), null, 2)}\n`)
       else err(`${count(files.length, 'pipeline')}: ${count(findings.filter(isError).length, 'error')}, ${count(findings.filter(f => !isError(f)).length, 'warning')}\n`)
       exit(exitOf(findings, denyWarnings))
     })
 }
-
-/** A finding as programs read it. */
-const plain = ({ code, level, message, help, path, place }: Finding) =>
-  ({ code, level, message, ...help === undefined ? {} : { help }, ...path.length === 0 ? {} : { path: written(path) }, ...place === undefined ? {} : { file: place.file, line: place.line, column: place.column, length: place.length } })
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`

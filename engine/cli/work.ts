@@ -58,7 +58,8 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
       await run(k)
     }
   }
-  const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted }, { ...http, log })
+  const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)
+  const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted, components: parts, keys }, { ...http, log })
   try {
     started?.(runs, plane?.url)
     for (const journal of logs) journal.listen()
@@ -71,6 +72,7 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
     signal.removeEventListener('abort', forward)
     for (const journal of logs) await journal.close()
     await plane?.close()
+    await keys?.close()
   }
 }
 

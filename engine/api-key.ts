@@ -1,0 +1,55 @@
+import { createHash, randomInt, timingSafeEqual } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+
+/** What a key may be used for. A route names one of them. */
+export const scopes = {
+  'pipelines:read': 'See pipelines, their state, dead letters.',
+  'pipelines:write': 'Check, try and change pipelines.',
+  'query:read': 'Read series, readings, features, scores and forecasts.',
+  'ingest:write': 'Send readings.',
+  'alerts:read': 'See alerts and their deliveries.',
+  'alerts:write': 'Acknowledge, comment, silence.',
+  'admin:keys': 'Make and revoke keys.'
+} as const
+export type Scope = keyof typeof scopes
+export const isScope = (text: string): text is Scope => Object.hasOwn(scopes, text)
+
+const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
+const ID = 8, SECRET = 43, CHECK = 6            // characters; 43 of 62 hold 256 bits
+const FORM = new RegExp(`^mr_([0-9A-Za-z]{${ID}})_([0-9A-Za-z]{${SECRET}})_([0-9A-Za-z]{${CHECK}})$`)
+
+/** What is known of a key: its name and the digest of its secret. Neither is secret. */
+export interface KeyParts { readonly id: string, readonly digest: Buffer }
+
+/** A new key, and what is to be kept of it. The key itself is shown once and kept nowhere. */
+export function newKey (): KeyParts & { readonly key: string } {
+  const id = random(ID), body = `mr_${id}_${random(SECRET)}`
+  return { id, digest: digestOf(body), key: `${body}_${check(body)}` }
+}
+
+/**
+ * The parts of what claims to be a key: mr_<id>_<secret>_<check>. The check is a CRC-32, so that a key that was cut off or
+ * mistyped is told from one that is not known without asking anybody, and scanners find keys that leaked. undefined: no key.
+ */
+export function readKey (text: string): KeyParts | undefined {
+  const [, id, , sum] = FORM.exec(text) ?? []
+  if (id === undefined) return undefined
+  const body = text.slice(0, -CHECK - 1)
+  return check(body) === sum ? { id, digest: digestOf(body) } : undefined
+}
+
+/** Whether two digests are equal, in a time that does not tell where they differ. */
+export const sameDigest = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && timingSafeEqual(a, b)
+
+/** A secret of 256 random bits cannot be guessed from a fast digest; a slow one would only help who floods us. */
+const digestOf = (body: string): Buffer => createHash('sha256').update(body).digest()
+const random = (length: number): string => Array.from({ length }, () => ALPHABET[randomInt(ALPHABET.length)]).join('')
+
+function check (body: string): string {
+  let rest = crc32(body), out = ''
+  for (let k = 0; k < CHECK; k++) {
+    out = ALPHABET[rest % ALPHABET.length] + out
+    rest = Math.floor(rest / ALPHABET.length)
+  }
+  return out
+}

@@ -1,0 +1,54 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { isScope, readKey, sameDigest, type Scope } from '../api-key.ts'
+import { MillraceError } from '../errors.ts'
+import { isValid, type KeyRecord, type Keys } from '../keys.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What a key needs to use the route; 'public': no key at all. A route without it is refused when it is added. */
+    scope?: Scope | 'public'
+  }
+  interface FastifyRequest {
+    /** Whose request it is; undefined on public routes. */
+    actor?: KeyRecord
+  }
+}
+
+const FRESH = 1000                   // ms that a key is believed after it was looked up: so long a revocation may take
+const KNOWN = 10_000                 // keys looked up lately
+
+/**
+ * Every route says which scope it needs, and a request has a key that has it: `Authorization: Bearer mr_...`. What is no key is
+ * refused without asking anybody, an unknown key after the same work as a wrong one.
+ */
+export function authorise (app: FastifyInstance, keys: Keys | undefined): void {
+  const lately = new Map<string, { readonly at: number, readonly found: Promise<KeyRecord | undefined> }>()
+  const find = (id: string): Promise<KeyRecord | undefined> => {
+    const now = performance.now(), known = lately.get(id)
+    if (known !== undefined && now - known.at < FRESH) return known.found
+    if (lately.size >= KNOWN) lately.clear()
+    const found = keys!.find(id)
+    lately.set(id, { at: now, found })
+    found.catch(() => lately.delete(id))
+    return found
+  }
+
+  app.addHook('onRoute', ({ url, method, config }) => {
+    const scope = config?.scope
+    if (scope !== 'public' && (scope === undefined || !isScope(scope))) throw new Error(`the route ${String(method)} ${url} declares no scope`)
+  })
+  app.decorateRequest('actor')
+  app.addHook('onRequest', async (request: FastifyRequest) => {
+    const { scope } = request.routeOptions.config
+    if (scope === 'public' || request.is404) return
+    const [, text] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
+    const given = text === undefined ? undefined : readKey(text)
+    if (given === undefined) throw new MillraceError('api/unauthorised', text === undefined ? 'the request has no key' : 'this is no key of Millrace, or not the whole of one', { help: 'Authorization: Bearer mr_...; millrace keys create makes one' })
+    if (keys === undefined) throw new MillraceError('api/unauthorised', 'no key is valid here: keys are kept in a database, and there is none', { help: 'start with --database, or set MILLRACE_DATABASE' })
+    const record = await find(given.id)
+    const same = sameDigest(record?.digest ?? given.digest, given.digest)
+    if (record === undefined || !same || !isValid(record, Date.now())) throw new MillraceError('api/unauthorised', 'this key is not known, or not valid any more')
+    request.actor = record
+    if (!record.scopes.includes(scope!)) throw new MillraceError('api/forbidden', `the key ${record.id} has not the scope ${scope}`, { help: `it has ${record.scopes.join(', ') || 'none'}` })
+  })
+}

@@ -1,0 +1,19 @@
+import swagger from '@fastify/swagger'
+import type { FastifyInstance } from 'fastify'
+import { version } from '../version.ts'
+
+/** GET /openapi.json: every route from its own declaration, with the scope that it needs. Register it before the routes. */
+export async function openapi (app: FastifyInstance): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Millrace', version, description: 'Control and query plane. Errors are problem+json (RFC 9457) with the codes of the error reference.' },
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'An API key, mr_...: millrace keys create.' } } }
+    },
+    transform: ({ schema, url, route }) => {
+      const scope = route.config?.scope
+      return { url, schema: { ...schema, ...scope === 'public' ? {} : { security: [{ key: [scope] }], description: `${(schema as { description?: string } | undefined)?.description ?? ''} Needs \`${scope}\`.`.trim() } } as object }
+    }
+  })
+  app.get('/openapi.json', { config: { scope: 'public' }, schema: { summary: 'This document.', tags: ['meta'], response: { 200: { type: 'object', additionalProperties: true } } } }, async () => app.swagger())
+}

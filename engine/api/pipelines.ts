@@ -1,0 +1,61 @@
+import type { FastifyInstance } from 'fastify'
+import { stringify } from 'yaml'
+import type { Components } from '../components.ts'
+import { MillraceError } from '../errors.ts'
+import { Type } from '../options.ts'
+import { plainOf } from '../plain.ts'
+import { isError, plainFinding } from '../report.ts'
+import type { Run } from '../run.ts'
+import { readYaml } from '../yaml.ts'
+import { failures } from './problem.ts'
+import { describe, Status } from './status.ts'
+import type { Plane } from './server.ts'
+
+const Name = Type.Object({ name: Type.String({ description: 'Name of the pipeline.', maxLength: 200 }) })
+const Findings = Type.Object({
+  valid: Type.Boolean(),
+  findings: Type.Array(Type.Object({
+    code: Type.String(), level: Type.Union([Type.Literal('error'), Type.Literal('warning')]), message: Type.String(), help: Type.Optional(Type.String()), path: Type.Optional(Type.String()),
+    file: Type.Optional(Type.String()), line: Type.Optional(Type.Integer()), column: Type.Optional(Type.Integer()), length: Type.Optional(Type.Integer())
+  }))
+})
+
+const nothing = (): string => { throw Object.assign(new Error(), { code: 'a pipeline that is sent has no files beside it' }) }
+
+/** Pipelines that run here: which, how they stand, what they are; and whether one would be right. */
+export async function pipelines (app: FastifyInstance, { runs, components }: Plane & { readonly components: Components }): Promise<void> {
+  const find = (name: string): Run => {
+    const run = runs().find(r => r.pipeline.name === name)
+    if (run === undefined) throw new MillraceError('api/not-found', `there is no pipeline "${name}"`, { help: runs().map(r => r.pipeline.name).join(', ') })
+    return run
+  }
+  const read = { config: { scope: 'pipelines:read' as const } }
+  const tags = ['pipelines']
+
+  app.get('/api/v1/pipelines', { ...read, schema: { summary: 'All pipelines and how they stand.', tags, response: { 200: Type.Object({ pipelines: Type.Array(Status) }), ...failures() } } },
+    async () => ({ pipelines: runs().map(describe) }))
+
+  app.get<{ Params: { name: string } }>('/api/v1/pipelines/:name', { ...read, schema: { summary: 'How a pipeline stands: counts, lag, trouble, each step.', tags, params: Name, response: { 200: Status, ...failures(404) } } },
+    async ({ params }) => describe(find(params.name)))
+
+  app.get<{ Params: { name: string }, Querystring: { format: 'json' | 'yaml' } }>('/api/v1/pipelines/:name/definition', {
+    ...read,
+    schema: {
+      summary: 'What a pipeline is: as its file, with all defaults filled in and secrets masked.', tags, params: Name,
+      querystring: Type.Object({ format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('yaml')], { default: 'json' })) }),
+      response: { 200: { description: 'The pipeline.', content: { 'application/json': { schema: { type: 'object', additionalProperties: true } }, 'application/yaml': { schema: { type: 'string' } } } }, ...failures(400, 404) }
+    }
+  }, async ({ params, query }, reply) => {
+    const plain = plainOf(find(params.name).pipeline)
+    return query.format === 'yaml' ? await reply.type('application/yaml').send(stringify(plain, { flowCollectionPadding: true, lineWidth: 120 })) : plain
+  })
+
+  app.addContentTypeParser(['application/yaml', 'text/yaml'], { parseAs: 'string' }, (_, body, done) => { done(null, body) })
+  app.post<{ Body: string }>('/api/v1/pipelines/validate', {
+    config: { scope: 'pipelines:write' },
+    schema: { summary: 'Everything that is wrong with a pipeline file, without running it.', description: 'The environment of the server is not looked into, nor its files.', tags, consumes: ['application/yaml'], body: Type.String(), response: { 200: Findings, ...failures(400, 413, 415) } }
+  }, async ({ body }) => {
+    const { findings } = readYaml(body, components, { file: 'pipeline.yaml', environment: { env: {}, unset: 'unset', read: nothing } })
+    return { valid: !findings.some(isError), findings: findings.map(plainFinding) }
+  })
+}

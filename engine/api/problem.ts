@@ -1,0 +1,47 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { errors, MillraceError, type Code } from '../errors.ts'
+import { Type } from '../options.ts'
+
+/** Errors as RFC 9457 has them. `code` is that of the error table; `type` the same as a name (RFC 8141). */
+const Problem = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  detail: Type.String(),
+  code: Type.String(),
+  help: Type.Optional(Type.String()),
+  instance: Type.Optional(Type.String({ description: 'Id of the request, as in the log.' }))
+}, { additionalProperties: false })
+
+
+/** How a route declares the ways in which it fails. Every route behind a key may fail with 401, 403, 500, and 503 while the database of keys cannot be reached. */
+export const failures = (...more: readonly number[]) => Object.fromEntries([401, 403, 500, 503, ...more].map(status => [status, {
+  description: Object.values(errors).filter(e => e.status === status).map(e => e.title).at(-1) ?? 'A failure.', content: { 'application/problem+json': { schema: Problem } }
+}]))
+
+/** What goes wrong before, in and behind a route, said in one form. A fault of ours says nothing of itself but the request's id. */
+export function answer (error: FastifyError | MillraceError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (error instanceof MillraceError) {
+    if (error.status >= 500) request.log.warn({ err: error.message, code: error.code }, 'a request failed')
+    return send(reply, error.code, error.message, error.help)
+  }
+  const status = error.statusCode ?? 500
+  if (status >= 500) {
+    request.log.error({ err: error }, 'a request failed')
+    return send(reply, 'api/failed', 'something went wrong here; the log has it under this instance')
+  }
+  return send(reply, status === 429 ? 'api/too-many' : status === 413 ? 'api/too-large' : status === 415 ? 'api/media-type' : 'api/invalid', error.message)
+}
+
+export function problems (app: FastifyInstance): void {
+  app.setErrorHandler(answer)
+  app.setNotFoundHandler((request, reply) => send(reply, 'api/not-found', `there is no ${request.method} ${request.url.split('?')[0]}`, 'GET /openapi.json lists what there is'))
+}
+
+function send (reply: FastifyReply, code: Code, detail: string, help?: string): FastifyReply {
+  const { title, status } = errors[code]
+  if (status === 401) void reply.header('www-authenticate', 'Bearer realm="millrace"')
+  return reply.code(status).type('application/problem+json').serializer(JSON.stringify).send({
+    type: `urn:millrace:error:${code.replace('/', ':')}`, title, status, detail, code, ...help === undefined ? {} : { help }, instance: String(reply.request.id)
+  })
+}

@@ -1,0 +1,26 @@
+import type { Scope } from './api-key.ts'
+
+/** A key as it is kept: never the key itself. */
+export interface KeyRecord {
+  readonly id: string
+  readonly digest: Uint8Array
+  readonly name: string                      // whose it is, or what for
+  readonly tenant: string | null             // null: every tenant
+  readonly scopes: readonly Scope[]
+  readonly created: Date
+  readonly expires: Date | null
+  readonly revoked: Date | null
+}
+export type NewKey = Omit<KeyRecord, 'created' | 'revoked'>
+
+/** Where keys are kept. Each change writes a line of the audit log in the same transaction; `actor` is who makes it. */
+export interface Keys {
+  find (id: string): Promise<KeyRecord | undefined>
+  list (): Promise<readonly KeyRecord[]>
+  add (key: NewKey, actor: string): Promise<void>
+  /** False: there is no such key, or it was revoked already. */
+  revoke (id: string, actor: string): Promise<boolean>
+  close (): Promise<void>
+}
+
+export const isValid = ({ revoked, expires }: KeyRecord, now: number): boolean => revoked === null && (expires === null || expires.getTime() > now)

@@ -1,0 +1,153 @@
+import t, { type Test } from 'tap'
+import { Validator } from '@seriousme/openapi-schema-validator'
+import type { FastifyInstance } from 'fastify'
+import pg from 'pg'
+import { parse } from 'yaml'
+import { plan, type Plane } from '../../engine/api/server.ts'
+import { authorise } from '../../engine/api/auth.ts'
+import { newKey, scopes, type Scope } from '../../engine/api-key.ts'
+import { normalise } from '../../engine/lint.ts'
+import { Run } from '../../engine/run.ts'
+import { readYaml } from '../../engine/yaml.ts'
+import * as sources from '../../connectors/index.ts'
+import * as operators from '../../operators/index.ts'
+import { fileStore } from '../../sinks/file.ts'
+import * as sinks from '../../sinks/index.ts'
+import { PostgresKeys } from '../../sinks/postgres-keys.ts'
+import { migrate } from '../../sinks/postgres-migrate.ts'
+import { freshDatabase, quiet } from '../support/postgres.ts'
+import { temporary } from '../support/program.ts'
+import { fastify } from 'fastify'
+
+const components = { sources, operators, sinks } as unknown as Plane['components']
+const text = 'name: p\nfrom: { simulator: {} }\npipe: [ anomaly ]\nto: [ file: { table: readings } ]\n'
+const everything = Object.keys(scopes) as Scope[]
+
+/** A plane with one pipeline that does not run, and the keys of a real database. */
+async function open (test: Test) {
+  const url = (await freshDatabase(test))!
+  await migrate(url, quiet)
+  const keys = new PostgresKeys(url), pipeline = normalise(readYaml(text, components, { file: 'p.yaml' }).pipeline!, components)
+  const run = new Run(pipeline, { log: quiet, folder: temporary(test), database: undefined, fallback: fileStore, acceptLoss: false, journals: new Set() } as any)
+  const app = await plan({ runs: () => [run], stopping: () => false, components, keys }, quiet)
+  test.teardown(async () => { await app.close(); await keys.close() })
+  const add = async (given: readonly Scope[], expires: Date | null = null) => {
+    const { key, id, digest } = newKey()
+    await keys.add({ id, digest, name: 'test', tenant: null, scopes: given, expires }, 'test')
+    return { key, id }
+  }
+  return { app, keys, url, add }
+}
+const get = (app: FastifyInstance, url: string, key?: string) => app.inject({ url, headers: key === undefined ? {} : { authorization: `Bearer ${key}` } })
+
+t.test('what there is: pipelines, how one stands, what it is', async t => {
+  const { app, add } = await open(t), { key } = await add(everything)
+  const { pipelines } = (await get(app, '/api/v1/pipelines', key)).json()
+  t.strictSame(pipelines.map((p: any) => [p.pipeline, p.imbalance, p.readings.received]), [['p', 0, 0]])
+  t.equal((await get(app, '/api/v1/pipelines/p', key)).json().pipeline, 'p')
+  const [json, yaml] = [await get(app, '/api/v1/pipelines/p/definition', key), await get(app, '/api/v1/pipelines/p/definition?format=yaml', key)]
+  t.equal(json.json().name, 'p')
+  t.strictSame(parse(yaml.body), json.json())
+  t.match(yaml.headers['content-type'], 'application/yaml')
+})
+
+t.test('errors are problem+json with the code of the error table, and say nothing of the inside', async t => {
+  const { app, add } = await open(t), { key } = await add(everything)
+  for (const [url, status, code] of [['/api/v1/pipelines/none', 404, 'api/not-found'], ['/nothing', 404, 'api/not-found'], ['/api/v1/pipelines/p/definition?format=xml', 400, 'api/invalid'], [`/api/v1/pipelines/${'x'.repeat(201)}`, 400, 'api/invalid'], ['/api/v1/pipelines/%E0%A4%A', 400, 'api/invalid']] as const) {
+    const reply = await get(app, url, key)
+    t.match(reply.headers['content-type'], 'application/problem+json')
+    t.match(reply.json(), { status, code, type: `urn:millrace:error:${code.replace('/', ':')}`, title: String, detail: String, instance: String }, url)
+    t.equal(reply.statusCode, status)
+  }
+})
+
+t.test('a pipeline that is sent is checked, and looks neither into the environment nor at files', async t => {
+  process.env.MILLRACE_TEST_CANARY = 'canary-7261'
+  const { app, add } = await open(t), { key } = await add(everything)
+  const validate = async (payload: string | Buffer, type = 'application/yaml') => await app.inject({ method: 'POST', url: '/api/v1/pipelines/validate', payload, headers: { authorization: `Bearer ${key}`, 'content-type': type } })
+  t.strictSame((await validate(text)).json(), { valid: true, findings: [] })
+  const wrong = (await validate(text.replace('anomaly', 'anomoly'))).json()
+  t.match(wrong, { valid: false, findings: [{ code: 'config/unknown-component', level: 'error', line: 3, help: /anomaly/ }] })
+  for (const sly of ['name: "${MILLRACE_TEST_CANARY}"\n', 'devices: ../../../../../etc/passwd\n', 'name: "${file:/etc/passwd}"\n', 'pipe: [ "${MILLRACE_TEST_CANARY}" ]\n']) {
+    const reply = await validate(sly + text.replace(/^name.*\n/, ''))
+    t.equal(reply.statusCode, 200)
+    t.notMatch(reply.body, /canary-7261|root:/, sly)
+  }
+  t.equal((await validate('{}', 'application/json')).statusCode, 400, 'a map where text belongs')
+  t.equal((await validate('x', 'text/plain')).statusCode, 415)
+  t.equal((await validate('x', 'application/x-nothing')).statusCode, 415)
+  t.equal((await validate('x'.repeat(2 ** 20 + 1))).statusCode, 413)
+})
+
+t.test('no key, half a key, an unknown, expired or revoked one: 401, all with the same words; without the scope: 403', async t => {
+  const { app, keys, add } = await open(t)
+  const { key, id } = await add(['pipelines:read'])
+  const known = async (text?: string) => { const { statusCode, body } = await get(app, '/api/v1/pipelines', text); return { statusCode, ...JSON.parse(body) } }
+  t.equal((await known(key)).statusCode, 200)
+  const none = await known(), half = await known(key.slice(0, -3))
+  t.strictSame([none.statusCode, half.statusCode], [401, 401])
+  t.match((await get(app, '/api/v1/pipelines')).headers['www-authenticate'], 'Bearer')
+  const said = (problem: any) => [problem.statusCode, problem.code, problem.detail, problem.help]
+  const unknown = said(await known(newKey().key)), expired = said(await known((await add(['pipelines:read'], new Date(Date.now() - 1000))).key))
+  t.strictSame(unknown.slice(0, 2), [401, 'api/unauthorised'])
+  t.strictSame(expired, unknown)
+  // a key with the id of another, and a secret of its own
+  const forged = newKey(), other = newKey()
+  await keys.add({ id: forged.id, digest: other.digest, name: 'forged', tenant: null, scopes: everything, expires: null }, 'test')
+  t.strictSame(said(await known(forged.key)), unknown)
+  t.equal(await keys.revoke(id, 'test'), true)
+  t.equal(await keys.revoke(id, 'test'), false)
+  await new Promise(resolve => setTimeout(resolve, 1000))
+  t.strictSame(said(await known(key)), unknown, 'revoked a second ago')
+  const weak = await add(['alerts:read'])
+  t.match(await known(weak.key), { statusCode: 403, code: 'api/forbidden', help: 'it has alerts:read' })
+})
+
+t.test('while the database of keys cannot be reached nobody is let in, and the answer says why', async t => {
+  const keys = new PostgresKeys('postgres://nobody:hidden@127.0.0.1:1/none'), app = await plan({ runs: () => [], stopping: () => false, components, keys }, quiet)
+  t.teardown(async () => { await app.close(); await keys.close() })
+  const reply = await get(app, '/api/v1/pipelines', newKey().key)
+  t.match(reply.json(), { status: 503, code: 'store/unreachable' })
+  t.notMatch(reply.body, /hidden/)
+  t.equal((await get(app, '/livez')).statusCode, 200)
+})
+
+t.test('every change of keys is in the audit log, and no secret is in the database', async t => {
+  const { keys, url, add } = await open(t), { key, id } = await add(['query:read'])
+  await keys.revoke(id, 'somebody')
+  const client = new pg.Client(url)
+  await client.connect()
+  const { rows } = await client.query('SELECT actor, action, target, change FROM audit ORDER BY id')
+  t.match(rows, [{ actor: 'test', action: 'key.create', target: id, change: { name: 'test', scopes: ['query:read'] } }, { actor: 'somebody', action: 'key.revoke', target: id }])
+  const { rows: all } = await client.query('SELECT api_keys::text AS row FROM api_keys UNION ALL SELECT audit::text FROM audit')
+  await client.end()
+  for (const { row } of all) t.notMatch(row, key.slice(12, 55))
+})
+
+t.test('every route says which scope it needs, and is refused without', async t => {
+  const app = fastify()
+  authorise(app as unknown as FastifyInstance, undefined)
+  t.throws(() => app.get('/open', async () => 1), { message: /GET \/open declares no scope/ })
+  t.throws(() => app.get('/odd', { config: { scope: 'query:everything' as Scope } }, async () => 1), { message: /declares no scope/ })
+  app.get('/right', { config: { scope: 'public' } }, async () => 1)
+})
+
+t.test('every route behind a scope is closed to every key without it; the document names them all and is valid', async t => {
+  const { app, add } = await open(t)
+  const reply = await get(app, '/openapi.json'), document = reply.json()
+  const { valid, errors } = await new Validator().validate(structuredClone(document))
+  t.ok(valid, JSON.stringify(errors))
+  let closed = 0
+  for (const [path, methods] of Object.entries<Record<string, any>>(document.paths)) {
+    for (const [method, { security, responses }] of Object.entries(methods)) {
+      if (security === undefined) continue
+      closed++
+      const [[scope]] = security.map((s: any) => s.key)
+      const url = path.replaceAll(/\{.*?\}/g, 'p'), others = await add(everything.filter(s => s !== scope))
+      const ask = async (key?: string) => (await app.inject({ method: method.toUpperCase() as 'GET', url, headers: key === undefined ? {} : { authorization: `Bearer ${key}` } })).statusCode
+      t.strictSame([await ask(), await ask(others.key)], [401, 403], `${method} ${path}`)
+      t.ok(['401', '403', '500', '503'].every(status => status in responses), `${method} ${path} says how it fails`)
+    }
+  }
+  t.equal(closed, 4)
+})
