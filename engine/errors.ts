@@ -54,6 +54,7 @@ export const errors = {
   'api/too-large': { title: 'A request larger than is taken.', status: 413, exit: 1 },
   'api/media-type': { title: 'A request in a form that is not read.', status: 415, exit: 1 },
   'api/too-many': { title: 'More requests than this key may send.', status: 429, exit: 1 },
+  'api/too-long': { title: 'A question that the database did not answer in time.', status: 504, exit: 1 },
   'api/failed': { title: 'A fault of the server.', status: 500, exit: 1 },
   'test/failed': { title: 'Tests of a pipeline did not give what they expect.', status: 422, exit: 1 }
 } as const

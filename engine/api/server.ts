@@ -4,6 +4,7 @@ import { MillraceError } from '../errors.ts'
 import type { Keys } from '../keys.ts'
 import type { Logger } from '../log.ts'
 import { openMetrics } from '../metrics.ts'
+import type { Query } from '../query.ts'
 import type { Run } from '../run.ts'
 import { authorise } from './auth.ts'
 import { health } from './health.ts'
@@ -11,10 +12,11 @@ import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
 import { pipelines } from './pipelines.ts'
 import { answer, problems } from './problem.ts'
+import { query } from './query.ts'
 import { status } from './status.ts'
 
-/** What the plane shows, and who may see it. `keys` undefined: nobody has one. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined }
+/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`: there is no database to ask. */
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined }
 
 /** Starts the HTTP plane. Until it speaks TLS it listens on loopback only. Port 0: any free one. */
 export async function serve (plane: Plane, { host, port, log }: { readonly host: string, readonly port: number, readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
@@ -39,6 +41,7 @@ export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance>
   await app.register(metrics, { metrics: openMetrics(plane.runs) })
   await app.register(status, plane)
   await app.register(pipelines, plane)
+  await app.register(query, plane)
   await app.ready()
   return app
 }

@@ -59,7 +59,8 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
     }
   }
   const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)
-  const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted, components: parts, keys }, { ...http, log })
+  const query = http === undefined || database === undefined ? undefined : parts.openQuery(database)
+  const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted, components: parts, keys, query }, { ...http, log })
   try {
     started?.(runs, plane?.url)
     for (const journal of logs) journal.listen()
@@ -73,6 +74,7 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
     for (const journal of logs) await journal.close()
     await plane?.close()
     await keys?.close()
+    await query?.close()
   }
 }
 

@@ -29,7 +29,7 @@ async function open (test: Test) {
   await migrate(url, quiet)
   const keys = new PostgresKeys(url), pipeline = normalise(readYaml(text, components, { file: 'p.yaml' }).pipeline!, components)
   const run = new Run(pipeline, { log: quiet, folder: temporary(test), database: undefined, fallback: fileStore, acceptLoss: false, journals: new Set() } as any)
-  const app = await plan({ runs: () => [run], stopping: () => false, components, keys }, quiet)
+  const app = await plan({ runs: () => [run], stopping: () => false, components, keys, query: undefined }, quiet)
   test.teardown(async () => { await app.close(); await keys.close() })
   const add = async (given: readonly Scope[], expires: Date | null = null) => {
     const { key, id, digest } = newKey()
@@ -104,7 +104,7 @@ t.test('no key, half a key, an unknown, expired or revoked one: 401, all with th
 })
 
 t.test('while the database of keys cannot be reached nobody is let in, and the answer says why', async t => {
-  const keys = new PostgresKeys('postgres://nobody:hidden@127.0.0.1:1/none'), app = await plan({ runs: () => [], stopping: () => false, components, keys }, quiet)
+  const keys = new PostgresKeys('postgres://nobody:hidden@127.0.0.1:1/none'), app = await plan({ runs: () => [], stopping: () => false, components, keys, query: undefined }, quiet)
   t.teardown(async () => { await app.close(); await keys.close() })
   const reply = await get(app, '/api/v1/pipelines', newKey().key)
   t.match(reply.json(), { status: 503, code: 'store/unreachable' })
@@ -149,5 +149,5 @@ t.test('every route behind a scope is closed to every key without it; the docume
       t.ok(['401', '403', '500', '503'].every(status => status in responses), `${method} ${path} says how it fails`)
     }
   }
-  t.equal(closed, 4)
+  t.equal(closed, 9)
 })

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { readdirSync, readFileSync } from 'node:fs'
 import type { SeriesTable } from '#engine'
 import { postgres } from '../../sinks/postgres.ts'
 import { supported } from '../../sinks/postgres-timescale.ts'
@@ -235,6 +236,9 @@ t.test('a TimescaleDB that loses rows is too old', async t => {
 
 t.test('wrong options are refused before anything is opened', async t => {
   t.throws(() => new Opened(undefined, [table('readings', 'readings')]), { code: 'config/missing', help: /postgres:\/\// })
+  for (const file of readdirSync('migrations')) {
+    for (const [, name] of readFileSync(`migrations/${file}`, 'utf8').matchAll(/CREATE TABLE (\w+)/g)) t.throws(() => new Opened('postgres://x', [table(name, 'readings')]), { message: /belongs to Millrace/ }, name)
+  }
   t.throws(() => new Opened('postgres://x', [table('series', 'readings')]), { code: 'config/invalid', message: /belongs to Millrace/ })
   t.throws(() => new Opened('postgres://x', [table('readings', 'readings', ['site'])]), { code: 'config/invalid', message: /"site"/ })
   t.throws(() => new Opened('postgres://x', [table('readings', 'readings', ['x'.repeat(64)])]), { code: 'config/invalid' })

@@ -1,0 +1,124 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { MillraceError } from '../errors.ts'
+import { suggest, Type } from '../options.ts'
+import { planTables } from '../plan.ts'
+import type { OneSeries, Query, Range, Row, TableColumns } from '../query.ts'
+import { DEFAULT_TENANT } from '../trial/given.ts'
+import { failures } from './problem.ts'
+import type { Plane } from './server.ts'
+
+const HOUR = 36e5
+const Text = (description: string) => Type.Optional(Type.String({ description, minLength: 1, maxLength: 200 }))
+const Limit = Type.Optional(Type.Integer({ description: 'Rows at the most.', minimum: 1, maximum: 10_000, default: 1000 }))
+const Cursor = Type.Optional(Type.String({ description: '`next` of the answer before: goes on behind it.', maxLength: 200 }))
+const Moment = (description: string) => Type.Optional(Type.String({ description, format: 'date-time' }))
+const which = { tenant: Text(`The tenant; a key of one tenant has no other. Without it, of keys for every tenant: all where series are listed, \`${DEFAULT_TENANT}\` where one is named.`) }
+const filter = { ...which, device: Text('Equal name.'), metric: Text('Equal name.') }
+const one = { ...which, device: Type.String({ minLength: 1, maxLength: 200 }), metric: Type.String({ minLength: 1, maxLength: 200 }) }
+const range = { from: Moment('From this event time on; without it an hour before `to`.'), to: Moment('Before this event time; without it now.') }
+const Value = Type.Union([Type.Number(), Type.Null()])
+const Rows = (row: object) => Type.Object({ rows: Type.Array(row as never), next: Type.Optional(Type.String({ description: 'There are more: `cursor` of the next request.' })) })
+const AnyRow = { type: 'object', properties: { time: { type: 'string', format: 'date-time' } }, additionalProperties: { type: ['number', 'string', 'null'] } }
+
+interface Given { readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly site?: string, readonly type?: string, readonly columns?: string, readonly column?: string, readonly from?: string, readonly to?: string, readonly limit: number, readonly cursor?: string, readonly buckets: number, readonly format: 'json' | 'ndjson' | 'csv' }
+type Asked = FastifyRequest<{ Params: { table: string }, Querystring: Given }>
+
+/** What pipelines have written: series, newest values, rows by range, and ranges thinned out by the database. */
+export async function query (app: FastifyInstance, { runs, query: source }: Plane): Promise<void> {
+  const database = (): Query => {
+    if (source === undefined) throw new MillraceError('api/not-found', 'there is no database to ask', { help: 'start with --database, or set MILLRACE_DATABASE' })
+    return source
+  }
+  const tables = (): readonly TableColumns[] => runs().flatMap(({ pipeline }) => planTables(pipeline).tables.map(({ name, kind, columns }) => ({ table: name, kind, columns: kind === 'readings' ? ['value', ...columns] : columns })))
+  /** A table of a pipeline that runs here, with the columns that are asked for, or all. */
+  const table = (name: string, asked?: string): TableColumns => {
+    const found = tables().find(t => t.table === name)
+    if (found === undefined) throw new MillraceError('api/not-found', `there is no table "${name}"`, { help: suggest(name, tables().map(t => t.table)) })
+    const columns = asked === undefined ? found.columns : asked.split(',')
+    const odd = columns.find(c => !found.columns.includes(c))
+    if (odd !== undefined) throw new MillraceError('api/invalid', `the table "${name}" has no column "${odd}"`, { help: suggest(odd, found.columns) })
+    return { ...found, columns }
+  }
+  const read = { config: { scope: 'query:read' as const } }, tags = ['query'], Params = Type.Object({ table: Type.String({ description: 'A table of a pipeline that runs here.', maxLength: 200 }) })
+
+  app.get('/api/v1/tables', { ...read, schema: { summary: 'Tables of the pipelines that run here, and their columns.', tags, response: { 200: Type.Object({ tables: Type.Array(Type.Object({ table: Type.String(), kind: Type.String(), columns: Type.Array(Type.String()) })) }), ...failures() } } },
+    async () => ({ tables: tables() }))
+
+  app.get('/api/v1/series', {
+    ...read,
+    schema: {
+      summary: 'Series, in the order in which they appeared.', tags, querystring: Type.Object({ ...filter, site: Text('Equal name.'), type: Text('Equal name.'), limit: Limit, cursor: Cursor }),
+      response: { 200: Rows(Type.Object({ tenant: Type.String(), device: Type.String(), metric: Type.String(), unit: Type.Union([Type.String(), Type.Null()]), type: Type.Union([Type.String(), Type.Null()]), site: Type.Union([Type.String(), Type.Null()]), tags: Type.Record(Type.String(), Type.String()) })), ...failures(400, 404, 504) }
+    }
+  }, async (request: Asked) => {
+    const { device, metric, site, type, limit, cursor } = request.query
+    return await database().series({ tenant: tenantOf(request), device, metric, site, type }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
+  })
+
+  app.get('/api/v1/tables/:table/latest', {
+    ...read,
+    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, columns: Text('Columns, with commas between; without it all.'), limit: Limit, cursor: Cursor }), response: { 200: Rows(AnyRow), ...failures(400, 404, 504) } }
+  }, async (request: Asked) => {
+    const { device, metric, columns, limit, cursor } = request.query
+    return await database().latest(table(request.params.table, columns), { tenant: tenantOf(request), device, metric }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
+  })
+
+  app.get('/api/v1/tables/:table/rows', {
+    ...read,
+    schema: {
+      summary: 'Rows of one series by event time.', tags, params: Params,
+      querystring: Type.Object({ ...one, ...range, columns: Text('Columns, with commas between; without it all.'), limit: Limit, cursor: Cursor, format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('ndjson'), Type.Literal('csv')], { default: 'json', description: 'ndjson and csv have the cursor in the header x-next-cursor.' })) }),
+      response: { 200: { description: 'Rows.', content: { 'application/json': { schema: Rows(AnyRow) }, 'application/x-ndjson': { schema: { type: 'string' } }, 'text/csv': { schema: { type: 'string' } } } }, ...failures(400, 404, 504) }
+    }
+  }, async (request: Asked, reply) => {
+    const { columns, limit, cursor, format } = request.query, asked = table(request.params.table, columns), series = oneOf(request)
+    const found = await database().rows(asked, series, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_\d{1,5}$/) })
+    if (found === undefined) throw nothing(series)
+    return format === 'json' ? found : text(reply, format, ['time', ...asked.columns], found.rows, found.next)
+  })
+
+  app.get('/api/v1/tables/:table/buckets', {
+    ...read,
+    schema: {
+      summary: 'A range of one series, thinned out: count, least, largest and mean of each of some parts of equal length.', tags, params: Params,
+      querystring: Type.Object({ ...one, ...range, column: Type.Optional(Type.String({ description: 'Without it the first of the table.', maxLength: 200 })), buckets: Type.Optional(Type.Integer({ minimum: 1, maximum: 5000, default: 500 })) }),
+      response: { 200: Type.Object({ rows: Type.Array(Type.Object({ time: Type.String({ format: 'date-time', description: 'Begin of the part.' }), count: Type.Integer(), min: Value, max: Value, mean: Value })) }), ...failures(400, 404, 504) }
+    }
+  }, async (request: Asked) => {
+    const { column, buckets } = request.query, all = table(request.params.table), series = oneOf(request)
+    const rows = await database().buckets(table(request.params.table, column ?? all.columns[0]), series, rangeOf(request.query), buckets)
+    if (rows === undefined) throw nothing(series)
+    return { rows }
+  })
+}
+
+/** Of a key of one tenant nothing else exists, whatever is asked for. */
+function tenantOf ({ actor, query: { tenant } }: Asked): string | undefined {
+  const own = actor!.tenant
+  if (own !== null && tenant !== undefined && tenant !== own) throw new MillraceError('api/not-found', `there is no tenant "${tenant}"`)
+  return own ?? tenant
+}
+function oneOf (request: Asked): OneSeries {
+  const { device, metric } = request.query
+  return { tenant: tenantOf(request) ?? DEFAULT_TENANT, device: device!, metric: metric! }
+}
+const nothing = ({ tenant, device, metric }: OneSeries) => new MillraceError('api/not-found', `there is no series "${tenant}/${device}/${metric}"`)
+
+function rangeOf ({ from, to }: Given): Range {
+  const end = to === undefined ? Date.now() : Date.parse(to), begin = from === undefined ? end - HOUR : Date.parse(from)
+  if (!(begin < end)) throw new MillraceError('api/invalid', `the range is empty: from ${new Date(begin).toISOString()} to ${new Date(end).toISOString()}`)
+  return { from: begin, to: end }
+}
+
+function placeOf (cursor: string | undefined, form: RegExp): string | undefined {
+  if (cursor !== undefined && !form.test(cursor)) throw new MillraceError('api/invalid', 'this is no cursor of this route', { help: '`next` of the answer before, as it came' })
+  return cursor
+}
+
+function text (reply: FastifyReply, format: 'ndjson' | 'csv', columns: readonly string[], rows: readonly Row[], next: string | undefined): string {
+  void reply.type(format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson')
+  if (next !== undefined) void reply.header('x-next-cursor', next)
+  if (format === 'ndjson') return rows.map(row => `${JSON.stringify(row)}\n`).join('')
+  const cell = (value: string | number | null) => typeof value === 'string' && /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : String(value ?? '')
+  return [columns, ...rows.map(row => columns.map(c => row[c]))].map(line => `${line.map(cell).join(',')}\r\n`).join('')
+}

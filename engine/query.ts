@@ -1,0 +1,29 @@
+/** What the query plane asks of a database. `tenant` undefined: every tenant; times are ms since 1970. Answers come in the order said, at most `limit` rows, with where to go on. */
+export interface Page { readonly limit: number, readonly after?: string | undefined }
+export interface Found<T> { readonly rows: readonly T[], readonly next: string | undefined }
+
+/** Which series: equal names, or all. */
+export interface SeriesFilter { readonly tenant: string | undefined, readonly device?: string | undefined, readonly metric?: string | undefined, readonly site?: string | undefined, readonly type?: string | undefined }
+export interface SeriesRow { readonly tenant: string, readonly device: string, readonly metric: string, readonly unit: string | null, readonly type: string | null, readonly site: string | null, readonly tags: Readonly<Record<string, string>> }
+/** One series by its whole name. */
+export interface OneSeries { readonly tenant: string, readonly device: string, readonly metric: string }
+/** A table of a running pipeline and the columns that are asked of it: neither comes from outside unchecked. */
+export interface TableColumns { readonly table: string, readonly kind: 'readings' | 'windows', readonly columns: readonly string[] }
+export interface Range { readonly from: number, readonly to: number }      // [from, to)
+
+/** `time` is ISO 8601 with microseconds; numbers are null where there is no value. */
+export type Row = Readonly<Record<string, string | number | null>>
+export interface Bucket { readonly time: string, readonly count: number, readonly min: number | null, readonly max: number | null, readonly mean: number | null }
+
+/** Reads what pipelines have written. Never sees what is not committed. */
+export interface Query {
+  /** By id: the order in which they appeared. */
+  series (filter: SeriesFilter, page: Page): Promise<Found<SeriesRow>>
+  /** The newest row of each series that has one, by id. */
+  latest (table: TableColumns, filter: SeriesFilter, page: Page): Promise<Found<Row>>
+  /** By time. undefined: there is no such series. */
+  rows (table: TableColumns, series: OneSeries, range: Range, page: Page): Promise<Found<Row> | undefined>
+  /** The range in so many parts of equal length; those without a value are left out. The mean is of values up to 1e290 in size, so that their sum is a number. undefined: there is no such series. */
+  buckets (table: TableColumns, series: OneSeries, range: Range, count: number): Promise<readonly Bucket[] | undefined>
+  close (): Promise<void>
+}

@@ -1,0 +1,94 @@
+import pg from 'pg'
+import { MillraceError, type Bucket, type Found, type OneSeries, type Page, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
+import { identifier, shown, sqlstate } from './postgres-session.ts'
+import { moment } from './postgres-time.ts'
+
+const CONNECTIONS = 4, TIMEOUT = 5000          // of a statement, ms: a question that takes longer is not answered
+const ISO = (column: string): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS time`
+const MOMENT = (n: number): string => `to_timestamp($${n}::float8 / 1000)`
+
+/** Reads what pipelines have written to PostgreSQL, on a few connections that can only read. */
+export class PostgresQuery implements Query {
+  private readonly url: string
+  private readonly pool: pg.Pool
+  constructor (url: string) {
+    this.url = url
+    this.pool = new pg.Pool({
+      connectionString: url, max: CONNECTIONS, connectionTimeoutMillis: TIMEOUT, statement_timeout: TIMEOUT, query_timeout: TIMEOUT + 1000, idleTimeoutMillis: 30_000,
+      fallback_application_name: 'millrace-query', options: '-c default_transaction_read_only=on -c timezone=UTC'
+    })
+    this.pool.on('error', () => {})              // a connection that rests was lost: the next question makes another
+  }
+
+  async series (filter: SeriesFilter, { limit, after = '0' }: Page): Promise<Found<SeriesRow>> {
+    const { where, values } = matching(filter, [Number(after)])
+    const rows = await this.ask<Placed<SeriesRow>>(`SELECT n.series AS place, n.tenant, n.device, n.metric, n.unit, n.type, n.site, n.tags FROM series_named n WHERE n.series > $1${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
+    return paged(rows, limit)
+  }
+
+  async latest ({ table, kind, columns }: TableColumns, filter: SeriesFilter, { limit, after = '0' }: Page): Promise<Found<Row>> {
+    const { where, values } = matching(filter, [Number(after)])
+    const newest = kind === 'readings' ? 'time DESC, seq DESC' : 'time DESC'
+    const rows = await this.ask<Placed<Row>>(`
+      SELECT n.series AS place, n.tenant, n.device, n.metric, ${ISO('r.time')}${listed(columns, 'r')} FROM series_named n
+      CROSS JOIN LATERAL (SELECT time${listed(columns)} FROM ${identifier(table)} WHERE series = n.series ORDER BY ${newest} LIMIT 1) r
+      WHERE n.series > $1${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
+    return paged(rows, limit)
+  }
+
+  async rows ({ table, kind, columns }: TableColumns, series: OneSeries, { from, to }: Range, { limit, after }: Page): Promise<Found<Row> | undefined> {
+    const id = await this.idOf(series)
+    if (id === undefined) return undefined
+    const seq = kind === 'readings' ? 'seq' : '0', behind = after?.split('_').map(Number)
+    const rows = await this.ask<Placed<Row>>(`
+      SELECT ${ISO('time')}${listed(columns)}, (extract(epoch FROM time) * 1000000)::bigint || '_' || ${seq} AS place FROM ${identifier(table)}
+      WHERE series = $1 AND time >= ${MOMENT(2)} AND time < ${MOMENT(3)}${behind === undefined ? '' : ` AND time >= ${moment('$4')} AND (time, ${seq}) > (${moment('$4')}, $5::int)`}
+      ORDER BY series, time${kind === 'readings' ? ', seq' : ''} LIMIT ${limit + 1}`, [id, from, to, ...behind ?? []])
+    return paged(rows, limit)
+  }
+
+  async buckets ({ table, columns: [column] }: TableColumns, series: OneSeries, { from, to }: Range, count: number): Promise<readonly Bucket[] | undefined> {
+    const id = await this.idOf(series)
+    if (id === undefined) return undefined
+    const width = (to - from) / count, c = identifier(column)
+    return await this.ask<Bucket>(`
+      SELECT ${ISO('to_timestamp(($2::float8 + part * $4::float8) / 1000)')}, count, min, max, mean FROM (
+        SELECT floor((extract(epoch FROM time)::float8 * 1000 - $2::float8) / $4::float8) AS part, count(${c})::int AS count, min(${c}) AS min, max(${c}) AS max, sum(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290) / nullif(count(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290), 0) AS mean
+        FROM ${identifier(table)} WHERE series = $1 AND time >= ${MOMENT(2)} AND time < ${MOMENT(3)} AND ${c} IS NOT NULL GROUP BY 1) b ORDER BY part`, [id, from, to, width])
+  }
+
+  async close (): Promise<void> { await this.pool.end() }
+
+  private async idOf ({ tenant, device, metric }: OneSeries): Promise<number | undefined> {
+    return (await this.ask<{ id: number }>('SELECT s.id FROM series s JOIN devices d ON d.id = s.device WHERE d.tenant = $1 AND d.name = $2 AND s.metric = $3', [tenant, device, metric]))[0]?.id
+  }
+
+  private async ask<R extends object> (sql: string, values: readonly unknown[]): Promise<R[]> {
+    try {
+      return (await this.pool.query<R & pg.QueryResultRow>(sql, values as unknown[])).rows
+    } catch (error) {
+      if (sqlstate(error) === '57014') throw new MillraceError('api/too-long', `the database did not answer within ${TIMEOUT / 1000} s`, { help: 'ask for less: a shorter range, fewer series, a smaller limit' })
+      if (sqlstate(error) === '42P01') throw new MillraceError('api/not-found', 'the pipeline has not made this table yet')
+      if (sqlstate(error) !== undefined && !/^(08|53|57)/.test(sqlstate(error)!)) throw error
+      throw new MillraceError('store/unreachable', `the database ${shown(this.url)} cannot be reached: ${(error as Error).message}`, { cause: error })
+    }
+  }
+}
+
+/** Conditions on series_named n, with their parameters behind those that are there. */
+function matching (filter: SeriesFilter, values: readonly unknown[]): { where: string, values: readonly unknown[] } {
+  const given = Object.entries(filter).filter(([, value]) => value !== undefined)
+  return { where: given.map(([name], k) => ` AND n.${identifier(name)} = $${values.length + k + 1}`).join(''), values: [...values, ...given.map(([, value]) => value)] }
+}
+
+const listed = (columns: readonly string[], of?: string): string => columns.map(c => `, ${of === undefined ? '' : `${of}.`}${identifier(c)}`).join('')
+
+/** A row with its place in the order. */
+type Placed<T> = T & { place?: string | number }
+
+/** One row more was asked for than is given: it says that there are more. */
+function paged<T> (rows: readonly Placed<T>[], limit: number): Found<T> {
+  const given = rows.slice(0, limit), next = rows.length > limit ? String(given[limit - 1].place) : undefined
+  for (const row of given) delete row.place
+  return { rows: given, next }
+}

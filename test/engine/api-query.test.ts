@@ -1,0 +1,127 @@
+import t, { type Test } from 'tap'
+import { newKey, type Scope } from '../../engine/api-key.ts'
+import { plan, type Plane } from '../../engine/api/server.ts'
+import { normalise } from '../../engine/lint.ts'
+import { planTables } from '../../engine/plan.ts'
+import { readYaml } from '../../engine/yaml.ts'
+import * as sources from '../../connectors/index.ts'
+import * as operators from '../../operators/index.ts'
+import * as sinks from '../../sinks/index.ts'
+import { PostgresKeys } from '../../sinks/postgres-keys.ts'
+import { PostgresQuery } from '../../sinks/postgres-query.ts'
+import { freshDatabase, quiet, rowsOf, type Kind } from '../support/postgres.ts'
+import { batchOf, Opened, T0 } from '../support/store.ts'
+
+const components = { sources, operators, sinks } as unknown as Plane['components']
+const file = 'name: p\nfrom: { simulator: {} }\npipe: [ zscore ]\nbranches: { w: { pipe: [ tumbling: { every: 10s, features: [ mean ] } ], to: [ postgres: { table: windows } ] } }\nto: [ postgres: { table: readings } ]\n'
+const iso = (after: number) => new Date(T0 + after).toISOString()
+
+/** A plane over what a store has committed: 250 readings of a pump of `acme`, a second apart, and one of another tenant's. */
+async function open (t: Test, kind: Kind = 'postgres') {
+  const url = (await freshDatabase(t, kind))!, pipeline = normalise(readYaml(file, components, { file: 'p.yaml' }).pipeline!, components)
+  const store = await new Opened(url, planTables(pipeline).tables.map(table => ({ ...table, options: { ...table.options, url } }))).open()
+  store.series.tag(store.series.device('acme', 'pump'), { site: 'north', type: 'pump', floor: '3', unit: '°C' })
+  await store.commit(store.write('readings', batchOf(store.series, [
+    ...Array.from({ length: 250 }, (_, i) => ['pump', 'temp', 1000 * i + 0.001, i === 7 ? NaN : i, { zscore: i === 8 ? Infinity : i / 100, seq: 0 }] as const),
+    ['pump', 'temp', 5000.001, 1e300, { zscore: 1, seq: 1 }], ['pump', 'flow', 3000, 5, { zscore: 0, seq: 0 }], ['odd "na,me\n', 'temp', 0, 1, { zscore: 0, seq: 0 }]
+  ])))
+  await store.store.close()
+  await rowsOf(url, `WITH d AS (INSERT INTO devices (tenant, name, position, ingested_at) VALUES ('other', 'pump', 1, now()) RETURNING id), s AS (INSERT INTO series (device, metric, position, ingested_at) SELECT id, 'temp', 1, now() FROM d RETURNING id)
+    INSERT INTO readings (time, series, seq, value, position, ingested_at) SELECT '${iso(0)}', id, 0, 666, 1, now() FROM s`)
+  const keys = new PostgresKeys(url), query = new PostgresQuery(url)
+  const app = await plan({ runs: () => [{ pipeline }] as never, stopping: () => false, components, keys, query }, quiet)
+  t.teardown(async () => { await app.close(); await keys.close(); await query.close() })
+  const keyOf = async (tenant: string | null, scopes: readonly Scope[] = ['query:read']) => {
+    const { key, id, digest } = newKey()
+    await keys.add({ id, digest, name: 'test', tenant, scopes, expires: null }, 'test')
+    return key
+  }
+  const key = await keyOf('acme')
+  const ask = async (path: string, given: Record<string, string | number> = {}, as = key) => {
+    const reply = await app.inject({ url: `/api/v1${path}?${new URLSearchParams(Object.fromEntries(Object.entries(given).map(([k, v]) => [k, String(v)]))).toString()}`, headers: { authorization: `Bearer ${as}` } })
+    return { status: reply.statusCode, body: reply.body, headers: reply.headers, json: () => reply.json() as any }
+  }
+  /** All rows, page by page. */
+  const all = async (path: string, given: Record<string, string | number>, as = key) => {
+    const rows: any[] = []
+    for (let cursor: string | undefined, pages = 0; pages === 0 || cursor !== undefined; pages++) {
+      const { rows: more, next } = (await ask(path, { ...given, ...cursor === undefined ? {} : { cursor } }, as)).json()
+      rows.push(...more)
+      cursor = next
+      if (pages > 400) throw new Error('it never ends')
+    }
+    return rows
+  }
+  return { url, ask, all, keyOf }
+}
+const names = (rows: readonly any[]) => rows.map(r => [r.device, r.metric, ...r.value === undefined ? [] : [r.value]].join('/')).sort()
+const pump = { device: 'pump', metric: 'temp', from: iso(0), to: iso(3_600_000) }
+
+for (const kind of ['postgres', 'timescale'] as const) {
+  t.test(`rows of a series by time, page by page, on ${kind}`, async t => {
+    if (await freshDatabase(t, kind) === undefined) return
+    const { ask, all } = await open(t, kind)
+    const rows = await all('/tables/readings/rows', { ...pump, limit: 7 })
+    t.equal(rows.length, 251)
+    t.strictSame(rows.slice(4, 10).map(r => r.value), [4, 5, 1e300, 6, null, 8], 'of one time by seq')
+    t.equal(rows[8].zscore, 0.07)
+    t.equal(rows[9].zscore, null, 'what JSON has no number for')
+    t.equal(rows[0].time, `${iso(0).slice(0, -1)}001Z`)
+    t.strictSame(await all('/tables/readings/rows', { ...pump, limit: 10_000 }), rows)
+    t.strictSame(rows.map(r => Object.keys(r).sort().join()).filter((k, i, a) => a.indexOf(k) === i), [['time', 'value', 'zscore', ...Object.keys(rows[0]).filter(k => !['time', 'value', 'zscore'].includes(k))].sort().join()])
+    t.strictSame((await ask('/tables/readings/rows', { ...pump, columns: 'zscore', from: iso(2000), to: iso(4000) })).json(), { rows: [2, 3].map(s => ({ time: `${iso(1000 * s).slice(0, -1)}001Z`, zscore: s / 100 })) })
+    const parts = (await ask('/tables/readings/buckets', { ...pump, to: iso(100_000), buckets: 10 })).json().rows
+    t.strictSame(parts.map((p: any) => [p.time.slice(0, 23), p.count, p.min, p.max]).slice(0, 3), [[iso(0).slice(0, 23), 10, 0, 1e300], [iso(10_000).slice(0, 23), 10, 10, 19], [iso(20_000).slice(0, 23), 10, 20, 29]])
+    t.equal(parts[1].mean, 14.5)
+  })
+}
+
+t.test('series and newest rows, by names and tags', async t => {
+  const { ask, all, keyOf } = await open(t)
+  const rows = await all('/series', { limit: 1 })
+  t.strictSame(names(rows), ['odd "na,me\n/temp', 'pump/flow', 'pump/temp'])
+  t.match(rows.find(r => r.metric === 'flow'), { tenant: 'acme', unit: '°C', site: 'north', type: 'pump', tags: { floor: '3' } })
+  t.equal((await all('/series', { site: 'north' })).length, 2)
+  t.equal((await all('/series', { site: "north' OR '1'='1" })).length, 0)
+  t.strictSame(names(await all('/tables/readings/latest', { limit: 2, columns: 'value' })), ['odd "na,me\n/temp/1', 'pump/flow/5', 'pump/temp/249'])
+  const everybody = await keyOf(null)
+  t.equal((await all('/series', {}, everybody)).length, 4)
+  t.strictSame((await all('/tables/readings/latest', { tenant: 'other', columns: 'value' }, everybody)).map(r => r.value), [666])
+  t.strictSame((await ask('/tables')).json().tables.map((x: any) => [x.table, x.kind, x.columns[0]]), [['readings', 'readings', 'value'], ['windows', 'windows', 'mean']])
+})
+
+t.test('of a key of one tenant nothing of another exists', async t => {
+  const { ask, all, keyOf } = await open(t), other = await keyOf('other'), nobody = await keyOf('nobody')
+  t.strictSame((await all('/tables/readings/rows', pump, other)).map(r => r.value), [666])
+  t.strictSame(await all('/series', {}, nobody), [])
+  t.strictSame(await all('/tables/readings/latest', {}, nobody), [])
+  for (const path of ['/series', '/tables/readings/latest', '/tables/readings/rows', '/tables/readings/buckets']) {
+    const denied = await ask(path, { ...path.includes('rows') || path.includes('buckets') ? pump : {}, tenant: 'acme' }, nobody), absent = await ask(path, { ...path.includes('rows') || path.includes('buckets') ? pump : {}, tenant: 'absent' }, nobody)
+    t.strictSame([denied.status, absent.status], [404, 404], path)
+    t.equal(denied.json().detail.replace('acme', ''), absent.json().detail.replace('absent', ''), path)
+  }
+  for (const path of ['/tables/readings/rows', '/tables/readings/buckets']) t.equal((await ask(path, pump, nobody)).status, 404, path)
+})
+
+t.test('csv and ndjson say the same', async t => {
+  const { ask } = await open(t), asked = { ...pump, columns: 'value,zscore', limit: 3, from: iso(6000) }
+  const csv = await ask('/tables/readings/rows', { ...asked, format: 'csv' }), lines = await ask('/tables/readings/rows', { ...asked, format: 'ndjson' }), { rows, next } = (await ask('/tables/readings/rows', asked)).json()
+  t.strictSame(csv.body, `time,value,zscore\r\n${rows.map((r: any) => `${r.time},${r.value ?? ''},${r.zscore ?? 'Infinity'}\r\n`).join('')}`, 'JSON has no number for infinity, CSV has')
+  t.strictSame(lines.body.trim().split('\n').map(line => JSON.parse(line)), rows)
+  t.strictSame([csv.headers['x-next-cursor'], lines.headers['x-next-cursor']], [next, next])
+  t.match(csv.headers['content-type'], 'text/csv')
+})
+
+t.test('what cannot be meant is said', async t => {
+  const { ask } = await open(t)
+  for (const [path, given, status, detail] of [
+    ['/tables/reading/rows', pump, 404, /no table "reading"/], ['/tables/api_keys/rows', pump, 404, /no table/], ['/tables/readings/rows', { ...pump, columns: 'zscor' }, 400, /no column "zscor"/],
+    ['/tables/readings/rows', { ...pump, columns: 'value","x' }, 400, /no column/], ['/tables/readings/rows', { ...pump, device: 'none' }, 404, /no series "acme\/none\/temp"/], ['/tables/readings/rows', { device: 'pump' }, 400, /metric/],
+    ['/tables/readings/rows', { ...pump, to: iso(-1) }, 400, /range is empty/], ['/tables/readings/rows', { ...pump, from: 'yesterday' }, 400, /date-time/], ['/tables/readings/rows', { ...pump, cursor: "1' OR 1" }, 400, /no cursor/],
+    ['/tables/readings/rows', { ...pump, limit: 0 }, 400, /limit/], ['/tables/readings/rows', { ...pump, limit: 1e9 }, 400, /limit/], ['/tables/readings/buckets', { ...pump, buckets: 5001 }, 400, /buckets/], ['/series', { cursor: '99999999999' }, 400, /no cursor/]
+  ] as const) {
+    const reply = await ask(path, given)
+    t.equal(reply.status, status, `${path} ${JSON.stringify(given)}: ${reply.body}`)
+    t.match(reply.json().detail, detail, path)
+  }
+})
