@@ -1,3 +1,5 @@
+import { Ajv } from 'ajv'
+import formats from 'ajv-formats'
 import { fastify, type FastifyInstance } from 'fastify'
 import type { Components } from '../components.ts'
 import { MillraceError } from '../errors.ts'
@@ -6,6 +8,7 @@ import type { Logger } from '../log.ts'
 import { openMetrics } from '../metrics.ts'
 import type { Query } from '../query.ts'
 import type { Run } from '../run.ts'
+import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
 import { health } from './health.ts'
 import { metrics } from './metrics.ts'
@@ -26,14 +29,17 @@ export async function serve (plane: Plane, { host, port, log }: { readonly host:
   return { url, close: () => app.close() }
 }
 
+/** What is sent in a body has the right types already; what stands in a URL is text. */
+const ajv = (coerceTypes: boolean) => formats.default(new Ajv({ allErrors: false, useDefaults: true, coerceTypes, strict: false }), ['date-time'])
+const exact = ajv(false), lenient = ajv(true)
+
 /** The plane with all its routes, not listening yet. */
 export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance> {
   const app = fastify({
-    loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: 15_000, routerOptions: { maxParamLength: 200 },
-    frameworkErrors: answer as never,
-    ajv: { customOptions: { coerceTypes: true, removeAdditional: false, strict: false } }
+    loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: 15_000, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never
   }) as unknown as FastifyInstance
   app.removeContentTypeParser('text/plain')
+  app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : lenient).compile(schema as object))
   problems(app)
   authorise(app, plane.keys)
   await openapi(app)
@@ -42,6 +48,7 @@ export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance>
   await app.register(status, plane)
   await app.register(pipelines, plane)
   await app.register(query, plane)
+  await app.register(analyse, plane)
   await app.ready()
   return app
 }

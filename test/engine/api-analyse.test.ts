@@ -1,0 +1,65 @@
+import t, { type Test } from 'tap'
+import { newKey } from '../../engine/api-key.ts'
+import { plan, type Plane } from '../../engine/api/server.ts'
+import type { KeyRecord, Keys } from '../../engine/keys.ts'
+import { key as seeded, normal } from '../../models/random.ts'
+import * as sources from '../../connectors/index.ts'
+import * as operators from '../../operators/index.ts'
+import * as sinks from '../../sinks/index.ts'
+import { each, through } from '../operators/table.ts'
+import { quiet } from '../support/postgres.ts'
+
+const components = { sources, operators, sinks } as unknown as Plane['components']
+const noise = (n: number, seed: number) => Array.from({ length: n }, (_, i) => 50 + normal(seeded(seed), i))
+
+/** A plane with keys in memory: how they are kept is tested elsewhere. */
+async function open (t: Test) {
+  const known = new Map<string, KeyRecord>(), unused = () => { throw new Error('not here') }
+  const keys: Keys = { find: async id => known.get(id), list: unused, add: unused, revoke: unused, close: async () => {} }
+  const app = await plan({ runs: () => [], stopping: () => false, components, keys, query: undefined }, quiet)
+  t.teardown(() => app.close())
+  const keyOf = () => { const { key, id, digest } = newKey(); known.set(id, { id, digest, name: 'test', tenant: null, scopes: ['query:read'], created: new Date(), expires: null, revoked: null }); return key }
+  const own = keyOf()
+  const post = async (url: string, payload: object, as = own) => { const reply = await app.inject({ method: 'POST', url: `/api/v1/${url}`, payload, headers: { authorization: `Bearer ${as}` } }); return { status: reply.statusCode, headers: reply.headers, body: reply.json() as any } }
+  return { post, keyOf }
+}
+
+t.test('anomalies, forecasts and drift on demand are what the operators say', async t => {
+  const { post } = await open(t), value = [...noise(400, 51), 62, ...noise(20, 52)]
+  const { status, body: { readings, rows } } = await post('detect_anomaly', { data: { value }, options: { alarms: 1, per: '10h' }, last: 421 })
+  t.strictSame([status, readings, rows.length], [200, 421, 421])
+  const plain = ({ time: _time, at: _at, series: _series, ...row }: any) => Object.fromEntries(Object.entries<any>(row).map(([k, v]) => [k, Number.isFinite(v) ? v : null]))
+  t.strictSame(rows.map(plain), through(operators.anomaly({ alarms: 1, per: '10h' }), each(value)).map(plain))
+  t.equal(rows.reduce((a: any, b: any) => b.anomaly > a.anomaly ? b : a).time, new Date(400_000).toISOString())
+  const day = Array.from({ length: 240 }, (_, i) => 20 + 5 * Math.sin(i * Math.PI / 12)), time = day.map((_, i) => new Date(Date.UTC(2026, 0, 1) + 36e5 * i).toISOString())
+  const { body: { rows: [next] } } = await post('predict', { data: { value: day, time }, options: { every: '1h', seasons: ['1d'], horizons: [1, 6] } })
+  t.ok(Math.abs(next.forecast_1 - 20) < 0.5 && Math.abs(next.forecast_6 - 20 - 5 * Math.sin(245 * Math.PI / 12)) < 0.5 && next.forecast_6_low <= next.forecast_6, JSON.stringify(next))
+  const drift = async (by: number) => (await post('check_drift', { data: { value: [...noise(500, 53), ...noise(250, 54).map(x => x + by)] }, options: { reference: 500, current: 250 } })).body.rows[0]
+  t.match([await drift(0), await drift(2)], [{ drift: 0 }, { drift: 1, drift_aspect: 1 }])
+})
+
+t.test('what is sent is taken as it is: null is no number, text is none', async t => {
+  const { post } = await open(t), value = noise(300, 55)
+  const { body: { rows } } = await post('detect_anomaly', { data: { value: [...value, null] } })
+  t.strictSame([rows[0].value, rows[0].anomaly], [null, null])
+  for (const [body, detail] of [
+    [{ data: { value: ['5'] } }, /value\/0/], [{ data: { value: [] } }, /fewer than 1/], [{ data: { value: Array(5001).fill(1) } }, /more than 5000/], [{}, /data/], [{ data: { value: [1] }, more: 1 }, /additional/],
+    [{ data: { value: [1] }, options: { sample: 50 } }, /additional/], [{ data: { value: [1] }, options: { samples: 5 } }, />= 50/], [{ data: { value: [1] }, options: { per: '1 day' } }, /pattern/],
+    [{ data: { value: [1, 2], time: ['2026-01-01T00:00:00Z'] } }, /1 times and 2 values/], [{ data: { value: [1, 2], time: ['2026-01-02T00:00:00Z', '2026-01-01T00:00:00Z'] } }, /number 1 is older/], [{ data: { value: [1], time: ['today'] } }, /date-time/]
+  ] as const) {
+    const reply = await post('detect_anomaly', body)
+    t.equal(reply.status, 400, JSON.stringify(reply.body))
+    t.match(reply.body.detail, detail)
+  }
+  t.match(await post('predict', { data: { value: [1] }, options: { every: '7s' } }), { status: 400, body: { code: 'config/invalid', detail: /seasons/ } }, 'options that do not go together')
+})
+
+t.test('drift may be asked for ten times in a minute, by each key', async t => {
+  const { post, keyOf } = await open(t), ask = (as?: string) => post('check_drift', { data: { value: [1, 2] } }, as)
+  for (let k = 0; k < 10; k++) t.equal((await ask()).status, 200)
+  const refused = await ask()
+  t.match(refused, { status: 429, body: { code: 'api/too-many', status: 429 } })
+  t.ok(Number(refused.headers['retry-after']) > 0 && Number(refused.headers['retry-after']) <= 60)
+  t.equal((await ask(keyOf())).status, 200, 'another key')
+  t.equal((await post('detect_anomaly', { data: { value: [1, 2] } })).status, 200, 'another question')
+})
