@@ -12,8 +12,10 @@ const BYTES = 8
 export const detect: Benchmark = {
   summary: 'the operator anomaly, time and memory, against a z-score of fading mean and variance written by hand',
   unit: 'reading',
-  async run (say) {
-    const batches = readings(), total = SERIES * EACH
+  options: { seed: { type: 'string', default: '1' } },
+  check ({ seed }) { if (!/^\d+$/.test(seed)) throw new Error(`--seed must be a whole number, got "${seed}"`) },
+  async run (say, { seed }) {
+    const batches = readings(Number(seed)), total = SERIES * EACH
     const expected = alone(batches)
     say(`${total} readings of ${SERIES} series; the operator gives what the model alone gives: ${expected}`)
     const taken = alternate(ROUNDS, { operator: () => { mustEqual('the sum of evidence', through(batches), expected, 1e-12) }, floor: () => { mustEqual('the number of scores', floor(batches), total) } })
@@ -26,8 +28,8 @@ export const detect: Benchmark = {
   }
 }
 
-function readings (): Batch[] {
-  const of = key(1), count = SERIES * EACH
+function readings (seed: number): Batch[] {
+  const of = key(seed), count = SERIES * EACH
   return Array.from({ length: Math.ceil(count / BATCH) }, (_, b) => {
     const at = Float64Array.from({ length: Math.min(BATCH, count - b * BATCH) }, (_, i) => b * BATCH + i)
     return new Batch({ time: at.map(i => Math.floor(i / SERIES) * 1000), series: Int32Array.from(at, i => i % SERIES), value: at.map(i => normal(of, i)) })

@@ -8,8 +8,8 @@
  * Forecasts h steps ahead are scored h steps late, so h of them miss before the first miss has any effect: the gain is
  * divided by the root of h (online learning with delayed feedback, Joulani, Gyorgy and Szepesvari 2013).
  *
- * An error widens the scale as if it were at most FAR scales, so that a wild one does not for weeks: unless more errors are so far
- * than may miss, counted in excess of that share up to ENOUGH. Whether an interval held is not touched by that.
+ * An error widens the scale as if it were at most FAR scales, so that a wild one does not for weeks; of FAR times as many when more
+ * errors are so far than may miss, counted in excess of that share, up to ENOUGH: so a scale multiplies in a few steps, and not in one. Whether an interval held is not touched by that.
  */
 const GAIN = 0.05
 const FAR = 5, ENOUGH = 2
@@ -37,7 +37,7 @@ export const coverage = (m: Float64Array, at: number): number => m[at + SCORED] 
 /** Learns the error of a forecast made `ahead` steps before for a time in this part of the season, and whether its interval held; see half for the rest. */
 export function learn (m: Float64Array, at: number, error: number, held: boolean | undefined, level: number, ahead: number, most: number, part: number, parts: number): void {
   const size = Math.abs(error), limit = m[at + ERRORS] === 0 ? Infinity : FAR * scale(m, at, most, part, parts), n = ++m[at + ERRORS]
-  const many = m[at + TOO_FAR] = Math.max(0, m[at + TOO_FAR] + (size > limit ? 1 : 0) - (1 - level)), square = (many > ENOUGH ? size : Math.min(size, limit)) ** 2
+  const many = m[at + TOO_FAR] = Math.max(0, m[at + TOO_FAR] + (size > limit ? 1 : 0) - (1 - level)), square = Math.min(size, many <= ENOUGH ? limit : limit > 0 ? FAR * limit : Infinity) ** 2
   if (n === 1) m[at + WIDTH] = Math.log(normalQuantile(level))
   m[at + SQUARE] += (square - m[at + SQUARE]) / Math.min(n, most)
   m[at + PARTS + part] += (square - m[at + PARTS + part]) / Math.ceil(Math.min(n, most) / parts)

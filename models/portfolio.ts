@@ -146,7 +146,7 @@ export class Portfolio {
   /** Takes in the value that was scored last, or the first of a series. A time older than the newest counts as the newest. */
   learn (m: Float64Array, at: number, given: number, time: number): void {
     const n = ++m[at + N], value = limited(given, LARGEST), newest = m[at + NEWEST], bySlow = 1 / Math.min(n, SLOW)
-    if (n > 1) m[at + INTERVAL] += ((time > newest ? time - newest : 0) - m[at + INTERVAL]) * (n === 2 ? 1 : bySlow)
+    if (n > 1) m[at + INTERVAL] += (this.pause(time > newest ? time - newest : 0, m[at + INTERVAL]) - m[at + INTERVAL]) * (n === 2 ? 1 : bySlow)
     if (time > newest) m[at + NEWEST] = time
     if (n <= START) return this.begin(m, at, value, n)
     this.calibrate(m, at, n - START)
@@ -164,6 +164,9 @@ export class Portfolio {
     m[at + SLOW_MEAN] += (believed - slow) * bySlow
     this.doubt(m, at, value)
   }
+
+  /** A pause counts as at most CLIP usual intervals: a device that was off for months is no slow one. */
+  private pause (span: number, usual: number): number { return usual > 0 && span > CLIP * usual ? CLIP * usual : span }
 
   /** Keeps the first START values; of all of them level and scale begin. The scale is the median distance from the median, or when that is 0 the mean of all distances but the two largest. */
   private begin (m: Float64Array, at: number, value: number, n: number): void {

@@ -132,6 +132,14 @@ t.test('a wild reading is one alarm, and the range around the series stays as it
   }
 })
 
+t.test('a device that was off for months comes back to the same budget', async t => {
+  for (const days of [7, 30, 180]) {
+    const value = glitched(29, 20, 0, 1, 20_000, 'spike').slice(0, 19_990), table = new SeriesTable(1), series = new Int32Array(value.length).fill(table.id('t', 'pump', 'temp'))
+    const { anomaly_alarm: alarm } = anomaly({}).open({ series: table, late () {}, aggregated () {} }).process(new Batch({ time: value.map((_, i) => 10_000 * i + (i < 10_000 ? 0 : 864e5 * days)), series, value })).columns
+    t.ok(alarm.subarray(10_010).filter(x => x === 1).length <= 1, `${days} days`)
+  }
+})
+
 t.test('an event that goes on is told once, also at the largest evidence there is', async t => {
   const grows = [...noise(3000, 25), ...Array.from({ length: 300 }, (_, i) => 50 + 1e3 * 1.5 ** Math.min(i, 200))]
   t.ok(rows(grows).slice(3000).filter(r => r.anomaly_alarm === 1).length <= 2)

@@ -103,6 +103,15 @@ t.test('one wild value, whenever it comes, spoils neither forecasts nor interval
   }
 })
 
+t.test('an outage of some hours does not widen intervals for weeks', async t => {
+  const values = Array.from({ length: 1000 }, (_, i) => 100 + 10 * Math.sin(i * Math.PI / 12) + normal(key(14), i)), options = { seasons: ['24s'], horizons: [1] }, clean = rows(values, options)
+  const width = (out: readonly Got[], from: number) => { let sum = 0; for (let i = from; i < from + 100; i++) sum += (out[i].forecast_1_high as number) - (out[i].forecast_1_low as number); return sum / 100 }
+  for (const long of [2, 3, 4, 6, 8]) {
+    const out = rows(values.map((x, i) => i >= 600 && i < 600 + long ? 65535 : x), options)
+    t.ok(width(out, 640) < 50 * width(clean, 640) && width(out, 880) < 10 * width(clean, 880), `${long}: ${width(out, 640)} and ${width(out, 880)}, not ${width(clean, 640)}`)
+  }
+})
+
 t.test('a constant with one wild value stays constant; one that becomes another is followed', async t => {
   const constant = Array.from({ length: 400 }, () => 5)
   for (const when of [0, 4, 10, 200]) t.ok(rows(constant.map((x, i) => i === when ? 65535 : x)).slice(Math.max(when, 2)).every(r => r.forecast_1 === 5), `${when}`)
