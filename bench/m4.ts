@@ -13,7 +13,9 @@ export interface M4Series { readonly name: string, readonly train: readonly numb
 export function readM4 (folder: string): M4Series[] {
   const rows = (ending: string) => readdirSync(folder).filter(f => f.endsWith(ending)).sort().flatMap(f => linesOf(join(folder, f)).slice(1)).map(line => line.replaceAll('"', '').split(',').filter(cell => cell !== '' && cell !== 'NA'))
   const tests = new Map(rows('-test.csv').map(([name, ...values]) => [name, values.map(Number)]))
-  return rows('-train.csv').map(([name, ...values]) => {
+  const series = rows('-train.csv')
+  if (series.length === 0) throw Object.assign(new Error(`${folder}: no series`), { code: 'ENOENT', path: join(folder, '*-train.csv') })
+  return series.map(([name, ...values]) => {
     const test = tests.get(name)
     if (test?.length !== HORIZON || ![...test, ...values.map(Number)].every(Number.isFinite)) throw new Error(`${folder}: ${name} must have ${HORIZON} numbers in the file -test.csv`)
     return { name, train: values.map(Number), test }

@@ -49,7 +49,12 @@ function read (name: string | undefined): { readonly json: boolean, readonly sav
 }
 
 async function measure (name: string, benchmark: Benchmark, { json, save, options }: NonNullable<ReturnType<typeof read>>): Promise<void> {
-  const results = await benchmark.run(line => { process.stderr.write(`${line}\n`) }, options)
+  const results = await benchmark.run(line => { process.stderr.write(`${line}\n`) }, options).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' || options.data === undefined) throw error
+    process.stderr.write(`${name}: there is no ${error.path}; --data ${options.data} must be a folder laid out like the one that the benchmark takes by itself\n`)
+    process.exitCode = 2
+    return [] as readonly Figures[]
+  })
   const shown = (figures: Figures) => Object.entries(figures).map(([key, value]) => `${key.padEnd(32)} ${typeof value === 'object' ? JSON.stringify(value) : value}`).join('\n')
   for (const figures of results) process.stdout.write(json ? `${JSON.stringify({ benchmark: name, ...figures })}\n` : `${shown(figures)}\n\n`)
   for (const fault of results.map(figures => benchmark.fault?.(figures))) {

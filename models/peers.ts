@@ -2,7 +2,7 @@
  * Does a metric agree with the others of its device? Analytical redundancy: each metric is predicted linearly from the latest
  * values of the others, by the precision matrix of all of them (residual of a metric = its row of the precision matrix times the
  * deviations, over its diagonal element; Whittaker 1990, Graphical models in applied multivariate statistics, 5.8). What moves
- * all of them, as a season or a change of load, moves no residual. Residuals are averaged over the last ten. How unlikely so large
+ * all of them, as a season or a change of load, moves no residual. Residuals are averaged over the last ten, in which one that is wild counts as CLIP usual ones, and those that go on as what they are within some readings. How unlikely so large
  * a mean is says a tail (tail.ts) of its largest in blocks of BLOCK readings: it comes and goes slowly, and readings that go
  * together are one observation (block maxima; Leadbetter 1983, Extremes and local dependence in stationary sequences).
  *
@@ -31,6 +31,7 @@ import * as tails from './tail.ts'
 export const WIDTH = 8
 const FAST = 10, SOLVE = 64
 export const BLOCK = 100
+const CLIP = 10                      // usual sizes, and twice what the mean is off already: a reading counts as no more in it
 const DAY = 24 * 60 * 60_000, MEMORY = 7 * DAY
 const REGULAR = 16, SPARSE = 10
 
@@ -137,7 +138,8 @@ export class Peers {
     let sum = 0
     for (const k of places(members)) sum += devices[row + k] * (devices[d + VALUES + k] - devices[d + MEANS + k])
     this.expected = devices[d + VALUES + place] - sum / own
-    this.deviation = series[s + MEAN] += (sum / Math.sqrt(own) - series[s + MEAN]) / FAST
+    const residual = limited(sum / Math.sqrt(own), CLIP + 2 * Math.abs(series[s + MEAN]))
+    this.deviation = series[s + MEAN] += (residual - series[s + MEAN]) / FAST
     const size = Math.abs(this.deviation), others = places(members & ~(1 << place)), rest = this.without(devices, d, place, others), ready = series[s + BLOCKS] >= tails.FIRST
     this.evidence = ready ? tails.unlikely(series, s + OWN + TAIL, size) : 0
     this.rest = ready && others.length > 1 ? tails.unlikely(series, s + REST + TAIL, rest) : NaN
@@ -221,7 +223,10 @@ export class Peers {
 
   /** Means of the last BLOCK values, and their residuals. */
   private smooth (m: Float64Array, d: number, there: number): void {
-    if (m[d + SETS] >= KEPT) for (const k of places(there)) m[d + SMOOTH + k] += (m[d + VALUES + k] - m[d + SMOOTH + k]) / Math.min(m[d + SETS], BLOCK)
+    if (m[d + SETS] >= KEPT) for (const k of places(there)) {
+      const smooth = m[d + SMOOTH + k], most = CLIP * Math.sqrt(m[d + COVARIANCES + k * WIDTH + k]) + 2 * Math.abs(smooth - m[d + MEANS + k])
+      m[d + SMOOTH + k] += limited(m[d + VALUES + k] - smooth, most) / Math.min(m[d + SETS], BLOCK)
+    }
     const members = places(m[d + MEMBERS])
     for (const i of members) {
       let sum = 0
@@ -238,6 +243,8 @@ export class Peers {
     m[d + FIRST + k] = values[KEPT - 1]
   }
 }
+
+const limited = (x: number, by: number): number => x > by ? by : x < -by ? -by : x
 
 /** The places that have a bit in `mask`, in ascending order. */
 const places = (mask: number): readonly number[] => PLACES[mask]

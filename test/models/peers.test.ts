@@ -91,7 +91,7 @@ function found (change: (values: number[], i: number) => number[]): { readonly a
   return { after, before }
 }
 
-for (const when of [0, 5, 15, 17, 400]) {
+for (const when of [0, 5, 15, 17, 400, FROM - 4000, FROM - 1500]) {
   t.test(`one wild value in set ${when}, while it learns, hides nothing`, async t => {
     for (const glitch of [65535, -9999, 85, 1000, 0]) {
       const { after, before } = found((values, i) => i === when ? [glitch, ...values.slice(1)] : values)
