@@ -15,6 +15,15 @@ export interface Range { readonly from: number, readonly to: number }      // [f
 export type Row = Readonly<Record<string, string | number | null>>
 export interface Bucket { readonly time: string, readonly count: number, readonly min: number | null, readonly max: number | null, readonly mean: number | null }
 
+/** Which alerts: equal names, or all. */
+export interface AlertFilter { readonly tenant: string | undefined, readonly pipeline?: string | undefined, readonly alert?: string | undefined, readonly device?: string | undefined, readonly state?: string | undefined, readonly severity?: string | undefined }
+/** A transition of an incident, and what has become of it with each receiver. Times are ISO 8601. */
+export interface AlertRow {
+  readonly id: string, readonly incident: string, readonly state: string, readonly tenant: string, readonly pipeline: string, readonly alert: string, readonly severity: string, readonly device: string, readonly metric: string
+  readonly since: string, readonly time: string, readonly value: number | null, readonly evidence: Readonly<Record<string, unknown>>, readonly message: string, readonly stale: boolean
+  readonly deliveries: readonly { readonly receiver: string, readonly state: string, readonly attempts: number, readonly error: string | null }[]
+}
+
 /** Reads what pipelines have written. Never sees what is not committed. */
 export interface Query {
   /** By id: the order in which they appeared. */
@@ -25,5 +34,7 @@ export interface Query {
   rows (table: TableColumns, series: OneSeries, range: Range, page: Page): Promise<Found<Row> | undefined>
   /** The range in so many parts of equal length; those without a value are left out. The mean is of values up to 1e290 in size, so that their sum is a number. undefined: there is no such series. */
   buckets (table: TableColumns, series: OneSeries, range: Range, count: number): Promise<readonly Bucket[] | undefined>
+  /** Transitions by event time, the newest first. */
+  alerts (filter: AlertFilter, range: Range, page: Page): Promise<Found<AlertRow>>
   close (): Promise<void>
 }

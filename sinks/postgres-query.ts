@@ -1,10 +1,10 @@
 import pg from 'pg'
-import { MillraceError, type Bucket, type Found, type OneSeries, type Page, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
+import { MillraceError, type AlertFilter, type AlertRow, type Bucket, type Found, type OneSeries, type Page, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
 import { identifier, shown, sqlstate } from './postgres-session.ts'
 import { moment } from './postgres-time.ts'
 
 const CONNECTIONS = 4, TIMEOUT = 5000          // of a statement, ms: a question that takes longer is not answered
-const ISO = (column: string): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS time`
+const ISO = (column: string, as = 'time'): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS ${as}`
 const MOMENT = (n: number): string => `to_timestamp($${n}::float8 / 1000)`
 
 /** Reads what pipelines have written to PostgreSQL, on a few connections that can only read. */
@@ -57,6 +57,17 @@ export class PostgresQuery implements Query {
         FROM ${identifier(table)} WHERE series = $1 AND time >= ${MOMENT(2)} AND time < ${MOMENT(3)} AND ${c} IS NOT NULL GROUP BY 1) b ORDER BY part`, [id, from, to, width])
   }
 
+  async alerts (filter: AlertFilter, { from, to }: Range, { limit, after }: Page): Promise<Found<AlertRow>> {
+    const [us, ...id] = after?.split('_') ?? []
+    const { where, values } = matching(filter, [from, to, ...us === undefined ? [] : [us, id.join('_')]], 'a')
+    const rows = await this.ask<Placed<AlertRow>>(`
+      SELECT a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${ISO('a.since', 'since')}, ${ISO('a.time')}, a.value, a.evidence, a.message, a.stale,
+        (SELECT coalesce(json_agg(json_build_object('receiver', o.receiver, 'state', o.state, 'attempts', o.attempts, 'error', o.error) ORDER BY o.receiver), '[]') FROM alert_outbox o WHERE o.event = a.id) AS deliveries,
+        (extract(epoch FROM a.time) * 1000000)::bigint || '_' || a.id AS place
+      FROM alerts a WHERE a.time >= ${MOMENT(1)} AND a.time < ${MOMENT(2)}${us === undefined ? '' : ` AND (a.time, a.id) < (${moment('$3')}, $4)`}${where} ORDER BY a.time DESC, a.id DESC LIMIT ${limit + 1}`, values)
+    return paged(rows, limit)
+  }
+
   async close (): Promise<void> { await this.pool.end() }
 
   private async idOf ({ tenant, device, metric }: OneSeries): Promise<number | undefined> {
@@ -75,10 +86,10 @@ export class PostgresQuery implements Query {
   }
 }
 
-/** Conditions on series_named n, with their parameters behind those that are there. */
-function matching (filter: SeriesFilter, values: readonly unknown[]): { where: string, values: readonly unknown[] } {
+/** Conditions on columns of a table, with their parameters behind those that are there. */
+function matching (filter: SeriesFilter | AlertFilter, values: readonly unknown[], of = 'n'): { where: string, values: readonly unknown[] } {
   const given = Object.entries(filter).filter(([, value]) => value !== undefined)
-  return { where: given.map(([name], k) => ` AND n.${identifier(name)} = $${values.length + k + 1}`).join(''), values: [...values, ...given.map(([, value]) => value)] }
+  return { where: given.map(([name], k) => ` AND ${of}.${identifier(name)} = $${values.length + k + 1}`).join(''), values: [...values, ...given.map(([, value]) => value)] }
 }
 
 const listed = (columns: readonly string[], of?: string): string => columns.map(c => `, ${of === undefined ? '' : `${of}.`}${identifier(c)}`).join('')

@@ -9,13 +9,14 @@ import type { Plane } from './server.ts'
 
 const HOUR = 36e5
 const Text = (description: string) => Type.Optional(Type.String({ description, minLength: 1, maxLength: 200 }))
-const Limit = Type.Optional(Type.Integer({ description: 'Rows at the most.', minimum: 1, maximum: 10_000, default: 1000 }))
-const Cursor = Type.Optional(Type.String({ description: '`next` of the answer before: goes on behind it.', maxLength: 200 }))
+export const limit = Type.Optional(Type.Integer({ description: 'Rows at the most.', minimum: 1, maximum: 10_000, default: 1000 }))
+export const cursor = Type.Optional(Type.String({ description: '`next` of the answer before: goes on behind it.', maxLength: 200 }))
 const Moment = (description: string) => Type.Optional(Type.String({ description, format: 'date-time' }))
-const which = { tenant: Text(`The tenant; a key of one tenant has no other. Without it, of keys for every tenant: all where series are listed, \`${DEFAULT_TENANT}\` where one is named.`) }
-const filter = { ...which, device: Text('Equal name.'), metric: Text('Equal name.') }
-const one = { ...which, device: Type.String({ minLength: 1, maxLength: 200 }), metric: Type.String({ minLength: 1, maxLength: 200 }) }
-const range = { from: Moment('From this event time on; without it an hour before `to`.'), to: Moment('Before this event time; without it now.') }
+export const filterText = Text('Equal name.')
+export const tenantText = { tenant: Text(`The tenant; a key of one tenant has no other. Without it, of keys for every tenant: all where series are listed, \`${DEFAULT_TENANT}\` where one is named.`) }
+const filter = { ...tenantText, device: filterText, metric: filterText }
+const one = { ...tenantText, device: Type.String({ minLength: 1, maxLength: 200 }), metric: Type.String({ minLength: 1, maxLength: 200 }) }
+export const range = { from: Moment('From this event time on; without it an hour before `to`.'), to: Moment('Before this event time; without it now.') }
 const Value = Type.Union([Type.Number(), Type.Null()])
 const Rows = (row: object) => Type.Object({ rows: Type.Array(row as never), next: Type.Optional(Type.String({ description: 'There are more: `cursor` of the next request.' })) })
 const AnyRow = { type: 'object', properties: { time: { type: 'string', format: 'date-time' } }, additionalProperties: { type: ['number', 'string', 'null'] } }
@@ -24,11 +25,8 @@ interface Given { readonly tenant?: string, readonly device?: string, readonly m
 type Asked = FastifyRequest<{ Params: { table: string }, Querystring: Given }>
 
 /** What pipelines have written: series, newest values, rows by range, and ranges thinned out by the database. */
-export async function query (app: FastifyInstance, { runs, query: source }: Plane): Promise<void> {
-  const database = (): Query => {
-    if (source === undefined) throw new MillraceError('api/not-found', 'there is no database to ask', { help: 'start with --database, or set MILLRACE_DATABASE' })
-    return source
-  }
+export async function query (app: FastifyInstance, plane: Plane): Promise<void> {
+  const { runs } = plane
   const tables = (): readonly TableColumns[] => runs().flatMap(({ pipeline }) => planTables(pipeline).tables.map(({ name, kind, columns }) => ({ table: name, kind, columns: kind === 'readings' ? ['value', ...columns] : columns })))
   /** A table of a pipeline that runs here, with the columns that are asked for, or all. */
   const table = (name: string, asked?: string): TableColumns => {
@@ -47,32 +45,32 @@ export async function query (app: FastifyInstance, { runs, query: source }: Plan
   app.get('/api/v1/series', {
     ...read,
     schema: {
-      summary: 'Series, in the order in which they appeared.', tags, querystring: Type.Object({ ...filter, site: Text('Equal name.'), type: Text('Equal name.'), limit: Limit, cursor: Cursor }),
+      summary: 'Series, in the order in which they appeared.', tags, querystring: Type.Object({ ...filter, site: filterText, type: filterText, limit, cursor }),
       response: { 200: Rows(Type.Object({ tenant: Type.String(), device: Type.String(), metric: Type.String(), unit: Type.Union([Type.String(), Type.Null()]), type: Type.Union([Type.String(), Type.Null()]), site: Type.Union([Type.String(), Type.Null()]), tags: Type.Record(Type.String(), Type.String()) })), ...failures(400, 404, 504) }
     }
   }, async (request: Asked) => {
     const { device, metric, site, type, limit, cursor } = request.query
-    return await database().series({ tenant: tenantOf(request), device, metric, site, type }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
+    return await databaseOf(plane).series({ tenant: tenantOf(request), device, metric, site, type }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
   })
 
   app.get('/api/v1/tables/:table/latest', {
     ...read,
-    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, columns: Text('Columns, with commas between; without it all.'), limit: Limit, cursor: Cursor }), response: { 200: Rows(AnyRow), ...failures(400, 404, 504) } }
+    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, columns: Text('Columns, with commas between; without it all.'), limit, cursor }), response: { 200: Rows(AnyRow), ...failures(400, 404, 504) } }
   }, async (request: Asked) => {
     const { device, metric, columns, limit, cursor } = request.query
-    return await database().latest(table(request.params.table, columns), { tenant: tenantOf(request), device, metric }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
+    return await databaseOf(plane).latest(table(request.params.table, columns), { tenant: tenantOf(request), device, metric }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
   })
 
   app.get('/api/v1/tables/:table/rows', {
     ...read,
     schema: {
       summary: 'Rows of one series by event time.', tags, params: Params,
-      querystring: Type.Object({ ...one, ...range, columns: Text('Columns, with commas between; without it all.'), limit: Limit, cursor: Cursor, format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('ndjson'), Type.Literal('csv')], { default: 'json', description: 'ndjson and csv have the cursor in the header x-next-cursor.' })) }),
+      querystring: Type.Object({ ...one, ...range, columns: Text('Columns, with commas between; without it all.'), limit, cursor, format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('ndjson'), Type.Literal('csv')], { default: 'json', description: 'ndjson and csv have the cursor in the header x-next-cursor.' })) }),
       response: { 200: { description: 'Rows.', content: { 'application/json': { schema: Rows(AnyRow) }, 'application/x-ndjson': { schema: { type: 'string' } }, 'text/csv': { schema: { type: 'string' } } } }, ...failures(400, 404, 504) }
     }
   }, async (request: Asked, reply) => {
     const { columns, limit, cursor, format } = request.query, asked = table(request.params.table, columns), series = oneOf(request)
-    const found = await database().rows(asked, series, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_\d{1,5}$/) })
+    const found = await databaseOf(plane).rows(asked, series, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_\d{1,5}$/) })
     if (found === undefined) throw nothing(series)
     return format === 'json' ? found : text(reply, format, ['time', ...asked.columns], found.rows, found.next)
   })
@@ -86,14 +84,19 @@ export async function query (app: FastifyInstance, { runs, query: source }: Plan
     }
   }, async (request: Asked) => {
     const { column, buckets } = request.query, all = table(request.params.table), series = oneOf(request)
-    const rows = await database().buckets(table(request.params.table, column ?? all.columns[0]), series, rangeOf(request.query), buckets)
+    const rows = await databaseOf(plane).buckets(table(request.params.table, column ?? all.columns[0]), series, rangeOf(request.query), buckets)
     if (rows === undefined) throw nothing(series)
     return { rows }
   })
 }
 
+export function databaseOf ({ query }: Plane): Query {
+  if (query === undefined) throw new MillraceError('api/not-found', 'there is no database to ask', { help: 'start with --database, or set MILLRACE_DATABASE' })
+  return query
+}
+
 /** Of a key of one tenant nothing else exists, whatever is asked for. */
-function tenantOf ({ actor, query: { tenant } }: Asked): string | undefined {
+export function tenantOf ({ actor, query: { tenant } }: FastifyRequest<{ Querystring: { readonly tenant?: string } }>): string | undefined {
   const own = actor!.tenant
   if (own !== null && tenant !== undefined && tenant !== own) throw new MillraceError('api/not-found', `there is no tenant "${tenant}"`)
   return own ?? tenant
@@ -104,13 +107,13 @@ function oneOf (request: Asked): OneSeries {
 }
 const nothing = ({ tenant, device, metric }: OneSeries) => new MillraceError('api/not-found', `there is no series "${tenant}/${device}/${metric}"`)
 
-function rangeOf ({ from, to }: Given): Range {
+export function rangeOf ({ from, to }: { readonly from?: string, readonly to?: string }): Range {
   const end = to === undefined ? Date.now() : Date.parse(to), begin = from === undefined ? end - HOUR : Date.parse(from)
   if (!(begin < end)) throw new MillraceError('api/invalid', `the range is empty: from ${new Date(begin).toISOString()} to ${new Date(end).toISOString()}`)
   return { from: begin, to: end }
 }
 
-function placeOf (cursor: string | undefined, form: RegExp): string | undefined {
+export function placeOf (cursor: string | undefined, form: RegExp): string | undefined {
   if (cursor !== undefined && !form.test(cursor)) throw new MillraceError('api/invalid', 'this is no cursor of this route', { help: '`next` of the answer before, as it came' })
   return cursor
 }

@@ -8,6 +8,7 @@ import type { Logger } from '../log.ts'
 import { openMetrics } from '../metrics.ts'
 import type { Query } from '../query.ts'
 import type { Run } from '../run.ts'
+import { alerts } from './alerts.ts'
 import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
 import { health } from './health.ts'
@@ -48,6 +49,7 @@ export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance>
   await app.register(status, plane)
   await app.register(pipelines, plane)
   await app.register(query, plane)
+  await app.register(alerts, plane)
   await app.register(analyse, plane)
   await app.ready()
   return app

@@ -10,7 +10,7 @@ import * as sinks from '../../sinks/index.ts'
 import { PostgresKeys } from '../../sinks/postgres-keys.ts'
 import { PostgresQuery } from '../../sinks/postgres-query.ts'
 import { freshDatabase, quiet, rowsOf, type Kind } from '../support/postgres.ts'
-import { batchOf, Opened, T0 } from '../support/store.ts'
+import { alertEvent, batchOf, Opened, T0, table } from '../support/store.ts'
 
 const components = { sources, operators, sinks } as unknown as Plane['components']
 const file = 'name: p\nfrom: { simulator: {} }\npipe: [ zscore ]\nbranches: { w: { pipe: [ tumbling: { every: 10s, features: [ mean ] } ], to: [ postgres: { table: windows } ] } }\nto: [ postgres: { table: readings } ]\n'
@@ -101,6 +101,26 @@ t.test('of a key of one tenant nothing of another exists', async t => {
     t.equal(denied.json().detail.replace('acme', ''), absent.json().detail.replace('absent', ''), path)
   }
   for (const path of ['/tables/readings/rows', '/tables/readings/buckets']) t.equal((await ask(path, pump, nobody)).status, 404, path)
+})
+
+t.test('alerts, the newest first, page by page, with their deliveries, and of other tenants none', async t => {
+  const { url, ask, all, keyOf } = await open(t), key = await keyOf('acme', ['alerts:read']), other = await keyOf('other', ['alerts:read'])
+  const store = await new Opened(url, [table('readings', 'readings')]).open(), range = { from: iso(0), to: iso(3_600_000) }
+  await store.commit({ alerts: [
+    ...Array.from({ length: 5 }, (_, i) => ({ event: alertEvent(`a${i}`, { time: T0 + 1000 * Math.floor(i / 2), device: i === 3 ? 'x' : 'd' }), receivers: i === 0 ? ['ops', 'hook'] : [] })),
+    { event: alertEvent('b', { id: 'b.resolved', state: 'resolved', time: T0 + 9000 }), receivers: [], stale: true }, { event: alertEvent('o', { tenant: 'other' }), receivers: [] }
+  ] })
+  await store.store.close()
+  for (const limit of [1, 2, 100]) t.strictSame((await all('/alerts', { ...range, limit }, key)).map(a => a.id), ['b.resolved', 'a4.firing', 'a3.firing', 'a2.firing', 'a1.firing', 'a0.firing'], `${limit} at a time`)
+  const [newest, , , , , oldest] = await all('/alerts', range, key)
+  t.match(newest, { incident: 'b', state: 'resolved', stale: true, deliveries: [] })
+  t.match(oldest, { severity: 'warning', value: 99.5, evidence: { zscore: 5, other: null }, message: 'd is hot', since: /T00:00:00\.000125Z$/, deliveries: [{ receiver: 'hook', state: 'due', attempts: 0, error: null }, { receiver: 'ops' }] })
+  t.strictSame((await all('/alerts', { ...range, device: 'x' }, key)).map(a => a.id), ['a3.firing'])
+  t.strictSame((await all('/alerts', { ...range, state: 'resolved' }, key)).map(a => a.id), ['b.resolved'])
+  t.strictSame((await all('/alerts', range, other)).map(a => a.id), ['o.firing'])
+  t.equal((await ask('/alerts', { ...range, tenant: 'acme' }, other)).status, 404)
+  t.equal((await ask('/alerts', { ...range, state: 'loud' }, key)).status, 400)
+  t.equal((await ask('/alerts', range)).status, 403, 'query:read is not enough')
 })
 
 t.test('csv and ndjson say the same', async t => {

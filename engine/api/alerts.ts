@@ -1,0 +1,29 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { Type } from '../options.ts'
+import { failures } from './problem.ts'
+import { databaseOf, filterText, limit, cursor, placeOf, range, rangeOf, tenantOf, tenantText } from './query.ts'
+import type { Plane } from './server.ts'
+
+interface Given { readonly tenant?: string, readonly pipeline?: string, readonly alert?: string, readonly device?: string, readonly state?: string, readonly severity?: string, readonly from?: string, readonly to?: string, readonly limit: number, readonly cursor?: string }
+
+const Alert = Type.Object({
+  id: Type.String({ description: 'The same whenever the same data is processed again.' }), incident: Type.String({ description: 'The same for firing and resolved.' }), state: Type.String(), tenant: Type.String(), pipeline: Type.String(), alert: Type.String(), severity: Type.String(), device: Type.String(), metric: Type.String(),
+  since: Type.String({ format: 'date-time' }), time: Type.String({ format: 'date-time' }), value: Type.Union([Type.Number(), Type.Null()]), evidence: { type: 'object', additionalProperties: true } as never, message: Type.String(),
+  stale: Type.Boolean({ description: 'Of a backlog: sent to nobody.' }),
+  deliveries: Type.Array(Type.Object({ receiver: Type.String(), state: Type.String(), attempts: Type.Integer(), error: Type.Union([Type.String(), Type.Null()]) }))
+})
+
+/** Alerts that pipelines have given, and what has become of them. */
+export async function alerts (app: FastifyInstance, plane: Plane): Promise<void> {
+  app.get('/api/v1/alerts', {
+    config: { scope: 'alerts:read' },
+    schema: {
+      summary: 'Alerts, the newest first, each with its deliveries.', tags: ['alerts'],
+      querystring: Type.Object({ ...tenantText, pipeline: filterText, alert: filterText, device: filterText, severity: filterText, state: Type.Optional(Type.Union([Type.Literal('firing'), Type.Literal('resolved')])), ...range, limit, cursor }),
+      response: { 200: Type.Object({ rows: Type.Array(Alert), next: Type.Optional(Type.String()) }), ...failures(400, 404, 504) }
+    }
+  }, async (request: FastifyRequest<{ Querystring: Given }>) => {
+    const { pipeline, alert, device, state, severity, limit, cursor } = request.query
+    return await databaseOf(plane).alerts({ tenant: tenantOf(request), pipeline, alert, device, state, severity }, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_[\w.:-]{1,200}$/) })
+  })
+}
