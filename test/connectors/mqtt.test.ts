@@ -150,13 +150,13 @@ t.test('the timestamp may come in a user property of MQTT 5', needed, async t =>
 t.test('while the log has no room nothing more is read, the connection lives on, and nothing is lost', needed, async t => {
   const running = await real(t, { config: 'max_queued_messages 0\nmax_inflight_messages 0' })
   const budget = 2_000_000
-  const reader = source(t, { url: running.url, keepalive: '1s', receiveMaximum: 65_535 }, { commit: false, log: { budget } })
+  const reader = source(t, { url: running.url, keepalive: '2s', receiveMaximum: 65_535 }, { commit: false, log: { budget } })
   await ready(reader)
   const journal = (await reader.journal)!
   const device = await client(t, running.url)
   const total = 8000
   for (let i = 0; i < total; i++) device.publish('acme/p1/flow', say(i).padEnd(400), { qos: 1 })
-  await pause(3500)
+  await pause(5000)
   t.equal(reader.source.trouble(), undefined, 'more than twice the keepalive later it is still connected')
   t.ok(journal.wal.bytes <= budget * 1.125, `${journal.wal.bytes} bytes are in the log`)
   t.ok(reader.received > 2000 && reader.received < 6000, `${reader.received} were read`)
