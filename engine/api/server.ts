@@ -12,6 +12,7 @@ import type { Run } from '../run.ts'
 import { alerts } from './alerts.ts'
 import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
+import { deadLetters } from './dead-letters.ts'
 import { health } from './health.ts'
 import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
@@ -55,6 +56,7 @@ export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance>
   await app.register(metrics, { metrics: openMetrics(plane.runs) })
   await app.register(status, plane)
   await app.register(pipelines, plane)
+  await app.register(deadLetters, plane)
   await app.register(query, plane)
   await app.register(alerts, plane)
   await app.register(analyse, plane)
