@@ -1,5 +1,4 @@
-import rateLimit from '@fastify/rate-limit'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { Batch } from '../batch.ts'
 import { MillraceError } from '../errors.ts'
 import type { Operator } from '../operator.ts'
@@ -21,7 +20,6 @@ interface Body { readonly data: { readonly time?: readonly string[], readonly va
 
 /** Operators on demand: on readings that are sent, from nothing, and nothing is kept. What comes out are their columns. */
 export async function analyse (app: FastifyInstance, { components: { operators } }: Plane): Promise<void> {
-  await app.register(rateLimit, { global: false, hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor!.id })
   const route = (url: string, name: string, summary: string, config: object = {}): void => {
     const { options } = operators[name].definition
     app.post<{ Body: Body }>(`/api/v1/${url}`, {

@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify'
 import { stringify } from 'yaml'
-import type { Components } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import { Type } from '../options.ts'
 import { plainOf } from '../plain.ts'
@@ -20,15 +19,18 @@ const Findings = Type.Object({
   }))
 })
 
+/** The run of a pipeline by its name. */
+export function runOf ({ runs }: Plane, name: string): Run {
+  const run = runs().find(r => r.pipeline.name === name)
+  if (run === undefined) throw new MillraceError('api/not-found', `there is no pipeline "${name}"`, { help: runs().map(r => r.pipeline.name).join(', ') })
+  return run
+}
+
 const nothing = (): string => { throw Object.assign(new Error(), { code: 'a pipeline that is sent has no files beside it' }) }
 
 /** Pipelines that run here: which, how they stand, what they are; and whether one would be right. */
-export async function pipelines (app: FastifyInstance, { runs, components }: Plane & { readonly components: Components }): Promise<void> {
-  const find = (name: string): Run => {
-    const run = runs().find(r => r.pipeline.name === name)
-    if (run === undefined) throw new MillraceError('api/not-found', `there is no pipeline "${name}"`, { help: runs().map(r => r.pipeline.name).join(', ') })
-    return run
-  }
+export async function pipelines (app: FastifyInstance, plane: Plane): Promise<void> {
+  const { runs, components } = plane, find = (name: string): Run => runOf(plane, name)
   const read = { config: { scope: 'pipelines:read' as const } }
   const tags = ['pipelines']
 

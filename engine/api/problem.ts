@@ -14,8 +14,8 @@ const Problem = Type.Object({
 }, { additionalProperties: false })
 
 
-/** How a route declares the ways in which it fails. Every route behind a key may fail with 401, 403, 500, and 503 while the database of keys cannot be reached. */
-export const failures = (...more: readonly number[]) => Object.fromEntries([401, 403, 500, 503, ...more].map(status => [status, {
+/** How a route declares the ways in which it fails. Every route behind a key may fail with 401, 403, 429, 500, and 503 while the database of keys cannot be reached. */
+export const failures = (...more: readonly number[]) => Object.fromEntries([401, 403, 429, 500, 503, ...more].map(status => [status, {
   description: Object.values(errors).filter(e => e.status === status).map(e => e.title).at(-1) ?? 'A failure.', content: { 'application/problem+json': { schema: Problem } }
 }]))
 

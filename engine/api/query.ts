@@ -27,7 +27,14 @@ type Asked = FastifyRequest<{ Params: { table: string }, Querystring: Given }>
 /** What pipelines have written: series, newest values, rows by range, and ranges thinned out by the database. */
 export async function query (app: FastifyInstance, plane: Plane): Promise<void> {
   const { runs } = plane
-  const tables = (): readonly TableColumns[] => runs().flatMap(({ pipeline }) => planTables(pipeline).tables.map(({ name, kind, columns }) => ({ table: name, kind, columns: kind === 'readings' ? ['value', ...columns] : columns })))
+  /** Several pipelines may write one table: it has the columns of all. */
+  const tables = (): readonly TableColumns[] => {
+    const all = new Map<string, TableColumns>()
+    for (const { name, kind, columns } of runs().flatMap(({ pipeline }) => planTables(pipeline).tables)) {
+      all.set(name, { table: name, kind, columns: [...new Set([...all.get(name)?.columns ?? (kind === 'readings' ? ['value'] : []), ...columns])] })
+    }
+    return [...all.values()]
+  }
   /** A table of a pipeline that runs here, with the columns that are asked for, or all. */
   const table = (name: string, asked?: string): TableColumns => {
     const found = tables().find(t => t.table === name)

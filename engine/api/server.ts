@@ -1,6 +1,7 @@
+import rateLimit from '@fastify/rate-limit'
 import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
-import { fastify, type FastifyInstance } from 'fastify'
+import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Components } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import type { Keys } from '../keys.ts'
@@ -11,6 +12,7 @@ import type { Run } from '../run.ts'
 import { alerts } from './alerts.ts'
 import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
+import { deadLetters } from './dead-letters.ts'
 import { health } from './health.ts'
 import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
@@ -30,6 +32,8 @@ export async function serve (plane: Plane, { host, port, log }: { readonly host:
   return { url, close: () => app.close() }
 }
 
+const MOST = 600                     // requests of a key in a minute, in all
+
 /** What is sent in a body has the right types already; what stands in a URL is text. */
 const ajv = (coerceTypes: boolean) => formats.default(new Ajv({ allErrors: false, useDefaults: true, coerceTypes, strict: false }), ['date-time'])
 const exact = ajv(false), lenient = ajv(true)
@@ -43,11 +47,16 @@ export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance>
   app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : lenient).compile(schema as object))
   problems(app)
   authorise(app, plane.keys)
+  await app.register(rateLimit, {
+    max: MOST, timeWindow: '1 minute', hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor?.id ?? request.ip,
+    allowList: (request: FastifyRequest) => request.routeOptions.config.scope === 'public'
+  })
   await openapi(app)
   await app.register(health, plane)
   await app.register(metrics, { metrics: openMetrics(plane.runs) })
   await app.register(status, plane)
   await app.register(pipelines, plane)
+  await app.register(deadLetters, plane)
   await app.register(query, plane)
   await app.register(alerts, plane)
   await app.register(analyse, plane)

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { countOf } from './arguments.ts'
+import { plainLetter } from '../api/dead-letters.ts'
 import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import { openLog, type LogOptions } from '../log.ts'
@@ -35,14 +36,14 @@ export function dlq (program: Command, parts: Parts): void {
     const { letters, store } = await find(file, options, parts)
     await store.close()
     const { out } = streams(program)
-    for (const letter of letters) out(options.json ? `${JSON.stringify(shown(letter))}\n` : `${new Date(letter.ingest).toISOString()}  ${letter.position}/${letter.part}  ${letter.reason}  ${letter.topic}  ${letter.detail}\n`)
+    for (const letter of letters) out(options.json ? `${JSON.stringify(plainLetter(letter))}\n` : `${new Date(letter.ingest).toISOString()}  ${letter.position}/${letter.part}  ${letter.reason}  ${letter.topic}  ${letter.detail}\n`)
   })
   command('show', 'one message with its bytes').argument('<position>', 'its position').action(async (file: string, position: string, options: Options) => {
     const { letters, store } = await find(file, { ...options, requeued: true }, parts, countOf('position', position))
     await store.close()
     if (letters.length === 0) throw nothing(position)
     const { out } = streams(program)
-    for (const letter of letters) out(options.json ? `${JSON.stringify(shown(letter))}\n` : `${Object.entries(shown(letter)).map(([key, value]) => `${key.padEnd(9)} ${String(value)}`).join('\n')}\n\n`)
+    for (const letter of letters) out(options.json ? `${JSON.stringify(plainLetter(letter))}\n` : `${Object.entries(plainLetter(letter)).map(([key, value]) => `${key.padEnd(9)} ${String(value)}`).join('\n')}\n\n`)
   })
   command('requeue', 'gives them to the source once more: a running engine takes them up within a second, another one when it starts')
     .argument('[position...]', 'their positions')
@@ -82,8 +83,3 @@ const WHOLE = 'A message is read again as a whole, by every pipeline that reads 
 const AGAIN = 'A late row is a row of the trunk already, and goes through the steps once more, in every pipeline that reads this log, unless dedupe still knows it.\n'
 
 const nothing = (position: string | number): MillraceError => new MillraceError('usage/command', `dlq: there is nothing at position ${position}`, { help: 'millrace dlq list says what there is' })
-
-const shown = ({ payload, ingest, ...rest }: Letter) => {
-  const bytes = Buffer.from(payload), text = bytes.toString()
-  return { ...rest, ingest: new Date(ingest).toISOString(), ...text.includes('\ufffd') ? { base64: bytes.toString('base64') } : { payload: text } }
-}

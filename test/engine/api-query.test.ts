@@ -10,7 +10,7 @@ import * as sinks from '../../sinks/index.ts'
 import { PostgresKeys } from '../../sinks/postgres-keys.ts'
 import { PostgresQuery } from '../../sinks/postgres-query.ts'
 import { freshDatabase, quiet, rowsOf, type Kind } from '../support/postgres.ts'
-import { alertEvent, batchOf, Opened, T0, table } from '../support/store.ts'
+import { alertEvent, batchOf, deadLetter, Opened, T0 } from '../support/store.ts'
 
 const components = { sources, operators, sinks } as unknown as Plane['components']
 const file = 'name: p\nfrom: { simulator: {} }\npipe: [ zscore ]\nbranches: { w: { pipe: [ tumbling: { every: 10s, features: [ mean ] } ], to: [ postgres: { table: windows } ] } }\nto: [ postgres: { table: readings } ]\n'
@@ -25,12 +25,11 @@ async function open (t: Test, kind: Kind = 'postgres') {
     ...Array.from({ length: 250 }, (_, i) => ['pump', 'temp', 1000 * i + 0.001, i === 7 ? NaN : i, { zscore: i === 8 ? Infinity : i / 100, seq: 0 }] as const),
     ['pump', 'temp', 5000.001, 1e300, { zscore: 1, seq: 1 }], ['pump', 'flow', 3000, 5, { zscore: 0, seq: 0 }], ['odd "na,me\n', 'temp', 0, 1, { zscore: 0, seq: 0 }]
   ])))
-  await store.store.close()
   await rowsOf(url, `WITH d AS (INSERT INTO devices (tenant, name, position, ingested_at) VALUES ('other', 'pump', 1, now()) RETURNING id), s AS (INSERT INTO series (device, metric, position, ingested_at) SELECT id, 'temp', 1, now() FROM d RETURNING id)
     INSERT INTO readings (time, series, seq, value, position, ingested_at) SELECT '${iso(0)}', id, 0, 666, 1, now() FROM s`)
   const keys = new PostgresKeys(url), query = new PostgresQuery(url)
-  const app = await plan({ runs: () => [{ pipeline }] as never, stopping: () => false, components, keys, query }, quiet)
-  t.teardown(async () => { await app.close(); await keys.close(); await query.close() })
+  const app = await plan({ runs: () => [{ pipeline, store: store.store }, { pipeline: { ...pipeline, name: 'new' } }] as never, stopping: () => false, components, keys, query }, quiet)
+  t.teardown(async () => { await app.close(); await keys.close(); await query.close(); await store.store.close() })
   const keyOf = async (tenant: string | null, scopes: readonly Scope[] = ['query:read']) => {
     const { key, id, digest } = newKey()
     await keys.add({ id, digest, name: 'test', tenant, scopes, expires: null }, 'test')
@@ -52,7 +51,7 @@ async function open (t: Test, kind: Kind = 'postgres') {
     }
     return rows
   }
-  return { url, ask, all, keyOf }
+  return { url, store, ask, all, keyOf }
 }
 const names = (rows: readonly any[]) => rows.map(r => [r.device, r.metric, ...r.value === undefined ? [] : [r.value]].join('/')).sort()
 const pump = { device: 'pump', metric: 'temp', from: iso(0), to: iso(3_600_000) }
@@ -104,13 +103,12 @@ t.test('of a key of one tenant nothing of another exists', async t => {
 })
 
 t.test('alerts, the newest first, page by page, with their deliveries, and of other tenants none', async t => {
-  const { url, ask, all, keyOf } = await open(t), key = await keyOf('acme', ['alerts:read']), other = await keyOf('other', ['alerts:read'])
-  const store = await new Opened(url, [table('readings', 'readings')]).open(), range = { from: iso(0), to: iso(3_600_000) }
+  const { store, ask, all, keyOf } = await open(t), key = await keyOf('acme', ['alerts:read']), other = await keyOf('other', ['alerts:read'])
+  const range = { from: iso(0), to: iso(3_600_000) }
   await store.commit({ alerts: [
     ...Array.from({ length: 5 }, (_, i) => ({ event: alertEvent(`a${i}`, { time: T0 + 1000 * Math.floor(i / 2), device: i === 3 ? 'x' : 'd' }), receivers: i === 0 ? ['ops', 'hook'] : [] })),
     { event: alertEvent('b', { id: 'b.resolved', state: 'resolved', time: T0 + 9000 }), receivers: [], stale: true }, { event: alertEvent('o', { tenant: 'other' }), receivers: [] }
   ] })
-  await store.store.close()
   for (const limit of [1, 2, 100]) t.strictSame((await all('/alerts', { ...range, limit }, key)).map(a => a.id), ['b.resolved', 'a4.firing', 'a3.firing', 'a2.firing', 'a1.firing', 'a0.firing'], `${limit} at a time`)
   const [newest, , , , , oldest] = await all('/alerts', range, key)
   t.match(newest, { incident: 'b', state: 'resolved', stale: true, deliveries: [] })
@@ -121,6 +119,16 @@ t.test('alerts, the newest first, page by page, with their deliveries, and of ot
   t.equal((await ask('/alerts', { ...range, tenant: 'acme' }, other)).status, 404)
   t.equal((await ask('/alerts', { ...range, state: 'loud' }, key)).status, 400)
   t.equal((await ask('/alerts', range)).status, 403, 'query:read is not enough')
+})
+
+t.test('dead letters with their bytes, for keys of every tenant only', async t => {
+  const { store, ask, keyOf } = await open(t), key = await keyOf(null, ['pipelines:read']), path = '/pipelines/p/dead-letters'
+  await store.commit({ deadLetters: [{ ...deadLetter(7, 0, 'a'), payload: Buffer.from('{') }, { ...deadLetter(8, 1, 'b'), payload: Buffer.from([0xff, 0]) }] })
+  const rows = async (given = {}) => (await ask(path, given, key)).json().rows
+  t.match(await rows(), [{ position: 8, part: 1, base64: '/wA=' }, { position: 7, part: 0, payload: '{', requeued: false, ingest: /Z$/ }])
+  t.strictSame([(await rows({ position: 7 })).length, (await rows({ limit: 1 })).length, (await rows({ late: 'true' })).length, (await rows({ reason: 'too_deep' })).length], [1, 1, 0, 0])
+  for (const [at, given, status] of [[path, { reason: 'none' }, 400], [path, { limit: 0 }, 400], ['/pipelines/none/dead-letters', {}, 404], ['/pipelines/new/dead-letters', {}, 503]] as const) t.equal((await ask(at, given, key)).status, status, JSON.stringify(given))
+  t.match((await ask(path, {}, await keyOf('acme', ['pipelines:read']))).json(), { status: 403, code: 'api/forbidden' })
 })
 
 t.test('csv and ndjson say the same', async t => {

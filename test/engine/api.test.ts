@@ -112,6 +112,18 @@ t.test('while the database of keys cannot be reached nobody is let in, and the a
   t.equal((await get(app, '/livez')).statusCode, 200)
 })
 
+t.test('a key may ask so often in a minute; who watches may as often as he likes', async t => {
+  const { app, add } = await open(t), { key } = await add(['pipelines:read']), other = await add(['pipelines:read'])
+  let answered = 0
+  for (let k = 0; k < 610; k++) if ((await get(app, '/api/v1/pipelines', key)).statusCode === 200) answered++
+  t.equal(answered, 600)
+  const refused = await get(app, '/api/v1/pipelines/p', key)
+  t.match(refused.json(), { status: 429, code: 'api/too-many' })
+  t.ok(Number(refused.headers['retry-after']) > 0)
+  t.equal((await get(app, '/api/v1/pipelines', other.key)).statusCode, 200, 'another key')
+  for (let k = 0; k < 610; k++) if ((await get(app, '/livez')).statusCode !== 200) t.fail('no limit here')
+})
+
 t.test('every change of keys is in the audit log, and no secret is in the database', async t => {
   const { keys, url, add } = await open(t), { key, id } = await add(['query:read'])
   await keys.revoke(id, 'somebody')
@@ -146,8 +158,8 @@ t.test('every route behind a scope is closed to every key without it; the docume
       const url = path.replaceAll(/\{.*?\}/g, 'p'), others = await add(everything.filter(s => s !== scope))
       const ask = async (key?: string) => (await app.inject({ method: method.toUpperCase() as 'GET', url, headers: key === undefined ? {} : { authorization: `Bearer ${key}` } })).statusCode
       t.strictSame([await ask(), await ask(others.key)], [401, 403], `${method} ${path}`)
-      t.ok(['401', '403', '500', '503'].every(status => status in responses), `${method} ${path} says how it fails`)
+      t.ok(['401', '403', '429', '500', '503'].every(status => status in responses), `${method} ${path} says how it fails`)
     }
   }
-  t.equal(closed, 13)
+  t.equal(closed, 14)
 })
