@@ -85,6 +85,14 @@ t.test('one metric that is far is no regime, and nothing is far before it is kno
   t.strictSame(early.often(1000, { away: 9 }, { away: 9 }), ['-', '-', '-'])
 })
 
+t.test('one wild reading makes no metric far', async t => {
+  const { say, often } = bench(3)
+  often(2 * DAY)
+  say({ away: 65_535 }, { away: 65_535 }, {})
+  for (let i = 0; i < DAY; i++) if (say(jump(5), jump(5)).includes('model')) return t.fail(`model after ${i}`)
+  t.ok(true)
+})
+
 t.test('metrics that move together are no one sensor, and disagree only when they do for most of an hour', async t => {
   const { say, often, model } = bench(4)
   say(jump(9), jump(5), {}, {})
