@@ -27,6 +27,31 @@ CREATE INDEX alerts_time ON alerts USING btree (pipeline, "time" DESC);
 COMMENT ON TABLE alerts IS 'Transitions of incidents, each once: the id is the same whenever the same data is processed again.';
 COMMENT ON COLUMN alerts.stale IS 'of a backlog: stored, sent to nobody';
 
+CREATE TABLE api_keys (
+  id text NOT NULL,
+  digest bytea NOT NULL,
+  name text NOT NULL,
+  tenant text,
+  scopes text[] NOT NULL,
+  created_at timestamp with time zone NOT NULL DEFAULT now(),
+  expires_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  PRIMARY KEY (id)
+);
+COMMENT ON TABLE api_keys IS 'API keys by the part of them that is no secret. digest: SHA-256 of the rest; tenant: null is every tenant.';
+
+CREATE TABLE audit (
+  id bigint GENERATED ALWAYS AS IDENTITY,
+  time timestamp with time zone NOT NULL DEFAULT now(),
+  actor text NOT NULL,
+  tenant text,
+  action text NOT NULL,
+  target text NOT NULL,
+  change jsonb NOT NULL,
+  PRIMARY KEY (id)
+);
+COMMENT ON TABLE audit IS 'Every change that somebody made: written in the transaction of the change, never changed. actor: the id of a key, or the command line.';
+
 CREATE TABLE checkpoint (
   pipeline text NOT NULL,
   partition integer NOT NULL DEFAULT 0,
