@@ -1,15 +1,12 @@
 import { createHash, randomInt, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
-/** What a key may be used for. A route names one of them. */
+/** What a key may be used for. A route names one of them, and none is here that no route names. */
 export const scopes = {
-  'pipelines:read': 'See pipelines, their state, dead letters.',
-  'pipelines:write': 'Check, try and change pipelines.',
-  'query:read': 'Read series, readings, features, scores and forecasts.',
-  'ingest:write': 'Send readings.',
-  'alerts:read': 'See alerts and their deliveries.',
-  'alerts:write': 'Acknowledge, comment, silence.',
-  'admin:keys': 'Make and revoke keys.'
+  'pipelines:read': 'pipelines, how they stand, what they are, their dead letters',
+  'pipelines:write': 'checking a pipeline',
+  'query:read': 'series, newest values, rows; questions on demand',
+  'alerts:read': 'alerts and their deliveries'
 } as const
 export type Scope = keyof typeof scopes
 export const isScope = (text: string): text is Scope => Object.hasOwn(scopes, text)

@@ -151,6 +151,6 @@ const names = ({ tenant, device, metric }: SeriesName) => ({ series: tenant === 
 function push (map: Map<string, Entry[]>, key: string, more: readonly Entry[]): void {
   const list = map.get(key)
   if (list === undefined) map.set(key, [...more])
-  else list.push(...more)
+  else for (const entry of more) list.push(entry)
 }
 const isMap = (value: unknown): value is Record<string, any> => value !== null && typeof value === 'object' && !Array.isArray(value)

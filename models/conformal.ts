@@ -9,7 +9,8 @@
  * divided by the root of h (online learning with delayed feedback, Joulani, Gyorgy and Szepesvari 2013).
  *
  * An error widens the scale as if it were at most FAR scales, so that a wild one does not for weeks; of FAR times as many when more
- * errors are so far than may miss, counted in excess of that share, up to ENOUGH: so a scale multiplies in a few steps, and not in one. Whether an interval held is not touched by that.
+ * errors are so far than may miss, counted in excess of that share, up to ENOUGH: so a scale
+ * multiplies in a few steps, and not in one. Whether an interval held is not touched by that.
  */
 const GAIN = 0.05
 const FAR = 5, ENOUGH = 2

@@ -1,65 +1,30 @@
-import { MillraceError, Transient, type KeyRecord, type Keys, type NewKey } from '#engine'
-import { Session, shown } from './postgres-session.ts'
+import type { KeyRecord, Keys, NewKey } from '#engine'
+import { isMissing, Pool } from './postgres-pool.ts'
 
 const COLUMNS = 'id, digest, name, tenant, scopes, created_at AS created, expires_at AS expires, revoked_at AS revoked'
+const AUDIT = 'INSERT INTO audit (actor, tenant, action, target, change)'
 
-/** API keys in PostgreSQL, on a connection of their own that is made when it is needed. */
+/** API keys in PostgreSQL. A change and its line of the audit log are one statement. */
 export class PostgresKeys implements Keys {
-  private readonly url: string
-  private session: Promise<Session> | undefined
-  private work: Promise<unknown> = Promise.resolve()
-  constructor (url: string) { this.url = url }
+  private readonly pool: Pool
+  constructor (url: string) { this.pool = new Pool(url, { readOnly: false }) }
 
+  /** In a database that no pipeline has written to yet there are no keys. */
   async find (id: string): Promise<KeyRecord | undefined> {
-    return await this.with(async session => (await session.query<KeyRecord & object>(`SELECT ${COLUMNS} FROM api_keys WHERE id = $1`, [id])).rows[0])
+    return (await this.pool.ask<KeyRecord>(`SELECT ${COLUMNS} FROM api_keys WHERE id = $1`, [id]).catch((error: unknown) => { if (isMissing(error)) return []; throw error }))[0]
   }
 
-  async list (): Promise<readonly KeyRecord[]> {
-    return await this.with(async session => (await session.query<KeyRecord & object>(`SELECT ${COLUMNS} FROM api_keys ORDER BY created_at, id`)).rows)
-  }
+  async list (): Promise<readonly KeyRecord[]> { return await this.pool.ask<KeyRecord>(`SELECT ${COLUMNS} FROM api_keys ORDER BY created_at, id`) }
 
   async add ({ id, digest, name, tenant, scopes, expires }: NewKey, actor: string): Promise<void> {
-    await this.with(session => session.transaction(async () => {
-      await session.query('INSERT INTO api_keys (id, digest, name, tenant, scopes, expires_at) VALUES ($1, $2, $3, $4, $5, $6)', [id, digest, name, tenant, scopes, expires])
-      await audit(session, actor, tenant, 'key.create', id, { name, scopes, expires })
-    }))
+    await this.pool.ask(`WITH made AS (INSERT INTO api_keys (id, digest, name, tenant, scopes, expires_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *)
+      ${AUDIT} SELECT $7, tenant, 'key.create', id, json_build_object('name', name, 'scopes', scopes, 'expires', expires_at) FROM made`, [id, digest, name, tenant, scopes, expires, actor])
   }
 
   async revoke (id: string, actor: string): Promise<boolean> {
-    return await this.with(session => session.transaction(async () => {
-      const { rows: [row] } = await session.query<{ tenant: string | null }>('UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING tenant', [id])
-      if (row === undefined) return false
-      await audit(session, actor, row.tenant, 'key.revoke', id, {})
-      return true
-    }))
+    return (await this.pool.ask(`WITH ended AS (UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING *)
+      ${AUDIT} SELECT $2, tenant, 'key.revoke', id, '{}'::jsonb FROM ended RETURNING id`, [id, actor])).length === 1
   }
 
-  async close (): Promise<void> {
-    await this.work.catch(() => {})
-    await (await this.session?.catch(() => undefined))?.close()
-    this.session = undefined
-  }
-
-  /** One statement after the other; connected anew after the connection was lost. */
-  private async with<T> (work: (session: Session) => Promise<T>): Promise<T> {
-    const result = this.work.catch(() => {}).then(async () => {
-      if ((await this.session?.catch(() => undefined))?.lost !== undefined) this.session = undefined
-      const session = this.session ??= Session.connect(this.url, TIMEOUT)
-      try {
-        return await work(await session)
-      } catch (error) {
-        if (!(error instanceof Transient)) throw error
-        if (this.session === session) this.session = undefined
-        throw new MillraceError('store/unreachable', `the database ${shown(this.url)} cannot be reached: ${error.message}`, { cause: error })
-      }
-    })
-    this.work = result
-    return await result
-  }
-}
-
-const TIMEOUT = 10_000               // ms
-
-async function audit (session: Session, actor: string, tenant: string | null, action: string, target: string, change: object): Promise<void> {
-  await session.query('INSERT INTO audit (actor, tenant, action, target, change) VALUES ($1, $2, $3, $4, $5)', [actor, tenant, action, target, JSON.stringify(change)])
+  async close (): Promise<void> { await this.pool.close() }
 }

@@ -1,24 +1,15 @@
-import pg from 'pg'
 import { MillraceError, type AlertFilter, type AlertRow, type Bucket, type Found, type OneSeries, type Page, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
-import { identifier, shown, sqlstate } from './postgres-session.ts'
+import { isMissing, Pool } from './postgres-pool.ts'
+import { identifier } from './postgres-session.ts'
 import { moment } from './postgres-time.ts'
 
-const CONNECTIONS = 4, TIMEOUT = 5000          // of a statement, ms: a question that takes longer is not answered
 const ISO = (column: string, as = 'time'): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS ${as}`
 const MOMENT = (n: number): string => `to_timestamp($${n}::float8 / 1000)`
 
 /** Reads what pipelines have written to PostgreSQL, on a few connections that can only read. */
 export class PostgresQuery implements Query {
-  private readonly url: string
-  private readonly pool: pg.Pool
-  constructor (url: string) {
-    this.url = url
-    this.pool = new pg.Pool({
-      connectionString: url, max: CONNECTIONS, connectionTimeoutMillis: TIMEOUT, statement_timeout: TIMEOUT, query_timeout: TIMEOUT + 1000, idleTimeoutMillis: 30_000,
-      fallback_application_name: 'millrace-query', options: '-c default_transaction_read_only=on -c timezone=UTC'
-    })
-    this.pool.on('error', () => {})              // a connection that rests was lost: the next question makes another
-  }
+  private readonly pool: Pool
+  constructor (url: string) { this.pool = new Pool(url, { readOnly: true }) }
 
   async series (filter: SeriesFilter, { limit, after = '0' }: Page): Promise<Found<SeriesRow>> {
     const { where, values } = matching(filter, [Number(after)])
@@ -68,21 +59,14 @@ export class PostgresQuery implements Query {
     return paged(rows, limit)
   }
 
-  async close (): Promise<void> { await this.pool.end() }
+  async close (): Promise<void> { await this.pool.close() }
 
   private async idOf ({ tenant, device, metric }: OneSeries): Promise<number | undefined> {
     return (await this.ask<{ id: number }>('SELECT s.id FROM series s JOIN devices d ON d.id = s.device WHERE d.tenant = $1 AND d.name = $2 AND s.metric = $3', [tenant, device, metric]))[0]?.id
   }
 
   private async ask<R extends object> (sql: string, values: readonly unknown[]): Promise<R[]> {
-    try {
-      return (await this.pool.query<R & pg.QueryResultRow>(sql, values as unknown[])).rows
-    } catch (error) {
-      if (sqlstate(error) === '57014') throw new MillraceError('api/too-long', `the database did not answer within ${TIMEOUT / 1000} s`, { help: 'ask for less: a shorter range, fewer series, a smaller limit' })
-      if (sqlstate(error) === '42P01') throw new MillraceError('api/not-found', 'the pipeline has not made this table yet')
-      if (sqlstate(error) !== undefined && !/^(08|53|57)/.test(sqlstate(error)!)) throw error
-      throw new MillraceError('store/unreachable', `the database ${shown(this.url)} cannot be reached: ${(error as Error).message}`, { cause: error })
-    }
+    return await this.pool.ask<R>(sql, values).catch((error: unknown) => { throw isMissing(error) ? new MillraceError('api/not-found', 'the pipeline has not made this table yet') : error })
   }
 }
 

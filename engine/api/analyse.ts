@@ -27,17 +27,14 @@ export async function analyse (app: FastifyInstance, { components: { operators }
       schema: {
         summary, tags: ['analyse'], description: `The operator \`${name}\`: its options, its columns.`,
         body: Type.Object({ data: Data, options: Type.Optional(Type.Object(options.properties, { description: `Options of \`${name}\`.`, additionalProperties: false })), last: Last }, { additionalProperties: false }),
-        response: { 200: Type.Object({ readings: Type.Integer(), rows: Type.Array(Row as never) }), ...failures(400, 413, 415, 429) }
+        response: { 200: Type.Object({ readings: Type.Integer(), rows: Type.Array(Row as never) }), ...failures(400, 413, 415) }
       }
-    }, async ({ body }) => ({ readings: body.data.value.length, rows: rowsOf(operators[name](written(body.options)), body) }))
+    }, async ({ body }) => ({ readings: body.data.value.length, rows: rowsOf(operators[name](body.options), body) }))
   }
   route('detect_anomaly', 'anomaly', 'How unusual each reading is, as a p-value, with the expected range and the signal that spoke.')
   route('predict', 'forecast', 'What comes next, with intervals.')
   route('check_drift', 'drift', 'Whether readings are still distributed as the first of them, and what moved.', { rateLimit: { max: DRIFTS, timeWindow: '1 minute' } })
 }
-
-/** Options as they were sent: what was not is left to the operator's own defaults. */
-const written = (options: Body['options']): object => Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined))
 
 function rowsOf (operator: Operator, { data: { time: moments, value }, last }: Body): object[] {
   if (moments !== undefined && moments.length !== value.length) throw new MillraceError('api/invalid', `data has ${moments.length} times and ${value.length} values`)

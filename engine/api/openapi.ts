@@ -1,5 +1,6 @@
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import { scopes } from '../api-key.ts'
 import { version } from '../version.ts'
 
 /** GET /openapi.json: every route from its own declaration, with the scope that it needs. Register it before the routes. */
@@ -8,7 +9,7 @@ export async function openapi (app: FastifyInstance): Promise<void> {
     openapi: {
       openapi: '3.1.0',
       info: { title: 'Millrace', version, description: 'Control and query plane. Errors are problem+json (RFC 9457) with the codes of the error reference.' },
-      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'An API key, mr_...: millrace keys create.' } } }
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: `An API key, mr_...: millrace keys create. Scopes: ${Object.entries(scopes).map(([scope, use]) => `\`${scope}\`: ${use}`).join('; ')}.` } } }
     },
     transform: ({ schema, url, route }) => {
       const scope = route.config?.scope

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import pg from 'pg'
 import { newKey, type Scope } from '../../engine/api-key.ts'
 import { plan, type Plane } from '../../engine/api/server.ts'
 import { normalise } from '../../engine/lint.ts'
@@ -129,6 +130,16 @@ t.test('dead letters with their bytes, for keys of every tenant only', async t =
   t.strictSame([(await rows({ position: 7 })).length, (await rows({ limit: 1 })).length, (await rows({ late: 'true' })).length, (await rows({ reason: 'too_deep' })).length], [1, 1, 0, 0])
   for (const [at, given, status] of [[path, { reason: 'none' }, 400], [path, { limit: 0 }, 400], ['/pipelines/none/dead-letters', {}, 404], ['/pipelines/new/dead-letters', {}, 503]] as const) t.equal((await ask(at, given, key)).status, status, JSON.stringify(given))
   t.match((await ask(path, {}, await keyOf('acme', ['pipelines:read']))).json(), { status: 403, code: 'api/forbidden' })
+})
+
+t.test('a question that the database does not answer in time is given up, and says so', async t => {
+  const { url, ask } = await open(t), client = new pg.Client(url)
+  await client.connect()
+  t.teardown(() => client.end())
+  await client.query('BEGIN; LOCK TABLE readings IN ACCESS EXCLUSIVE MODE')
+  t.match(await ask('/tables/readings/rows', pump), { status: 504 })
+  await client.query('ROLLBACK')
+  t.equal((await ask('/tables/readings/rows', pump)).status, 200)
 })
 
 t.test('csv and ndjson say the same', async t => {

@@ -124,6 +124,12 @@ t.test('a key may ask so often in a minute; who watches may as often as he likes
   for (let k = 0; k < 610; k++) if ((await get(app, '/livez')).statusCode !== 200) t.fail('no limit here')
 })
 
+t.test('in a database that nothing was written to yet there are no keys', async t => {
+  const keys = new PostgresKeys((await freshDatabase(t))!), app = await plan({ runs: () => [], stopping: () => false, components, keys, query: undefined }, quiet)
+  t.teardown(async () => { await app.close(); await keys.close() })
+  t.match((await get(app, '/api/v1/pipelines', newKey().key)).json(), { status: 401, code: 'api/unauthorised' })
+})
+
 t.test('every change of keys is in the audit log, and no secret is in the database', async t => {
   const { keys, url, add } = await open(t), { key, id } = await add(['query:read'])
   await keys.revoke(id, 'somebody')

@@ -2,7 +2,7 @@ import t from 'tap'
 import { pipeline, type Pipeline } from '#engine'
 import { draftOf, pipelineOf } from '../../engine/draft.ts'
 import { readYaml } from '../../engine/yaml.ts'
-import { plainOf } from '../../engine/plain.ts'
+import { plainOf } from '../../engine/pipeline-file.ts'
 import { catalog, dedupe, hook, outside, plant, print, sums, table, within } from './catalog.ts'
 import { ewma } from '../../operators/ewma.ts'
 
