@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { serve } from '../api/server.ts'
+import { serve, type Address } from '../api/server.ts'
 import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import { Journal } from '../journal.ts'
@@ -16,7 +16,7 @@ export interface WorkOptions {
   readonly log: Logger
   readonly folder: string
   readonly database: string | undefined
-  readonly http: { readonly host: string, readonly port: number } | undefined
+  readonly http: Address | undefined
   readonly maxSeries?: number
   readonly logBudget?: number | undefined    // bytes of each write-ahead log
   readonly retain?: number | undefined       // ms, see Journal
