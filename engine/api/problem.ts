@@ -22,7 +22,7 @@ export const failures = (...more: readonly number[]) => Object.fromEntries([401,
 /** What goes wrong before, in and behind a route, said in one form. A fault of ours says nothing of itself but the request's id. */
 export function answer (error: FastifyError | MillraceError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof MillraceError) {
-    if (error.status >= 500) request.log.warn({ err: error.message, code: error.code }, 'a request failed')
+    if (error.status >= 500 && error.code !== 'api/busy') request.log.warn({ err: error.message, code: error.code }, 'a request failed')
     return send(reply, error.code, error.message, error.help)
   }
   const status = error.statusCode ?? 500

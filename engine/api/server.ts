@@ -14,6 +14,7 @@ import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
 import { deadLetters } from './dead-letters.ts'
 import { health } from './health.ts'
+import { ingest } from './ingest.ts'
 import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
 import { pipelines } from './pipelines.ts'
@@ -60,6 +61,7 @@ export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance>
   await app.register(query, plane)
   await app.register(alerts, plane)
   await app.register(analyse, plane)
+  await app.register(ingest, plane)
   await app.ready()
   return app
 }

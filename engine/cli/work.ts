@@ -37,6 +37,7 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   const forward = () => stop.abort()
   signal.addEventListener('abort', forward, { once: true })
   if (signal.aborted) forward()
+  if (source === undefined) checkInlets(pipelines, http !== undefined)
   let failure: unknown
   const journals = source === undefined ? await openJournals(pipelines, { log, folder, budget: logBudget, retain, failed: error => { failure ??= error; stop.abort() } }, signal) : new Map<string, Journal>()
   const logs = new Set(journals.values())
@@ -75,6 +76,17 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
     await plane?.close()
     await keys?.close()
     await query?.close()
+  }
+}
+
+/** A request becomes one record of one log: a path leads to one. */
+function checkInlets (pipelines: readonly Pipeline[], served: boolean): void {
+  const paths = new Map<string, Pipeline>()
+  for (const pipeline of pipelines.filter(p => p.source!.definition.keyed === true)) {
+    const { name, source } = pipeline, path = source!.options.path as string, url = `POST /api/v1/ingest${path === '' ? '' : `/${path}`}`, other = paths.get(path)
+    if (!served) throw new MillraceError('usage/command', `the pipeline "${name}" reads ${url}, and there is no HTTP here`, { help: 'without --http off' })
+    if (other !== undefined && logFolder(other.source!) !== logFolder(source!)) throw new MillraceError('config/invalid', `the pipelines "${other.name}" and "${name}" read ${url} with different options of http, and a request can be in one log only`, { help: 'give one of them a path of its own: from: { http: { path: ... } }' })
+    paths.set(path, pipeline)
   }
 }
 
