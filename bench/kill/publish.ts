@@ -14,7 +14,8 @@ import { deviceOf, nameOf, payloadOf, readingOf, type Plan } from './readings.ts
 
 /** `ledger`: file with a byte for each message that was attempted, 1 when it was acknowledged. */
 export interface Task { readonly plan: Plan, readonly times: number, readonly ledger: string, readonly to: { readonly mqtt: number } | { readonly http: number, readonly key: string } | { readonly nats: string } | { readonly core: string } }
-export interface Ledger { readonly attempted: number, readonly acked: number }
+/** `replayed`: requests that were answered as taken before. */
+export interface Ledger { readonly attempted: number, readonly acked: number, readonly replayed?: number }
 
 const CONNECTIONS = 4                // a device is always on the same one, so that its readings stay in order
 const PATIENCE = 60_000              // ms without any acknowledgement
@@ -45,7 +46,8 @@ answer()
 
 function answer (): void {
   writeFileSync(file, ledger.subarray(0, attempted))
-  process.send!({ attempted, acked } satisfies Ledger)
+  const replayed = publishers.reduce((n, p) => n + ('replayed' in p ? p.replayed : 0), 0)
+  process.send!({ attempted, acked, ...'http' in to ? { replayed } : {} } satisfies Ledger)
 }
 
 /** Publishes the next message; false when its connection has no room. */

@@ -15,6 +15,7 @@ export class Requests {
   private readonly authorization: string
   private readonly agent = new Agent({ keepAlive: true, maxSockets: 1 })
   private readonly waiting: Sent[] = []
+  replayed = 0                       // requests that the engine said it had taken before
   private closed = false
   private running = false
 
@@ -55,6 +56,7 @@ export class Requests {
         host: '127.0.0.1', port: this.port, agent: this.agent, method: 'POST', path: `/api/v1/ingest?device=${device}&metric=${metric}`, timeout: PATIENCE,
         headers: { authorization: this.authorization, 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload), 'idempotency-key': key }
       }, response => {
+        if (response.headers['idempotency-replayed'] === 'true') this.replayed++
         response.resume().on('end', () => { resolve(response.statusCode === 202) }).on('error', () => { resolve(false) }).on('close', () => { resolve(false) })
       })
       asked.on('error', () => { resolve(false) }).on('timeout', () => { asked.destroy() }).end(payload)

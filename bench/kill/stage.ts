@@ -162,7 +162,7 @@ export class Stage {
     this.archive.finish()
     const truth: Truth = await work(setting.oracle === 'ledger' ? published(plan, ledger.attempted) : this.messages(), this.settings, setting.poison)
     const verdict = await check(database, plan, this.settings, readFileSync(this.ledgerFile), truth, this.follower?.read, this.say)
-    return { ...ledger, ...verdict, commits: count, repeated: truth.repeated, late: truth.late, dead: truth.dead.length, suppressed: this.lives.reduce((n, { events: { redelivery_suppressed: suppressed = 0, request_repeated: repeated = 0 } }) => n + suppressed + repeated, 0), ready: this.ready, recovered: this.commits.firsts }
+    return { ...ledger, ...verdict, commits: count, repeated: truth.repeated, late: truth.late, dead: truth.dead.length, suppressed: ledger.replayed ?? this.lives.reduce((n, { events: { redelivery_suppressed: suppressed = 0 } }) => n + suppressed, 0), ready: this.ready, recovered: this.commits.firsts }
   }
 
   /** What the log has had so far. */

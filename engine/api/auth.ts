@@ -8,6 +8,10 @@ declare module 'fastify' {
     /** What a key needs to use the route; 'public': no key at all. A route without it is refused when it is added. */
     scope?: Scope | 'public'
   }
+  interface FastifyInstance {
+    /** Whether a key that was let in still would be. Rejects when that cannot be known. */
+    isValid (key: KeyRecord): Promise<boolean>
+  }
   interface FastifyRequest {
     /** Whose request it is; undefined on public routes. */
     actor?: KeyRecord
@@ -56,6 +60,10 @@ export function authorise (app: FastifyInstance, keys: Keys | undefined): void {
     if (scope !== 'public' && (scope === undefined || !isScope(scope))) throw new Error(`the route ${String(method)} ${url} declares no scope`)
   })
   app.decorateRequest('actor')
+  app.decorate('isValid', async ({ id, digest }: KeyRecord) => {
+    const record = await find(id)
+    return record !== undefined && sameDigest(record.digest, digest) && isValid(record, Date.now())
+  })
   app.addHook('onRequest', async (request: FastifyRequest) => {
     const { scope } = request.routeOptions.config
     if (scope === 'public' || request.is404) return

@@ -5,6 +5,7 @@ import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Components } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import type { Keys } from '../keys.ts'
+import type { Live } from '../live.ts'
 import type { Logger } from '../log.ts'
 import { openMetrics } from '../metrics.ts'
 import type { Query } from '../query.ts'
@@ -21,9 +22,10 @@ import { pipelines } from './pipelines.ts'
 import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
 import { status } from './status.ts'
+import { stream } from './stream.ts'
 
-/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`: there is no database to ask. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined }
+/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`: there is no database to ask; `live`: nothing commits here. */
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly live?: Live | undefined }
 
 /** Starts the HTTP plane. Until it speaks TLS it listens on loopback only. Port 0: any free one. */
 export async function serve (plane: Plane, { host, port, log }: { readonly host: string, readonly port: number, readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
@@ -62,6 +64,7 @@ export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance>
   await app.register(alerts, plane)
   await app.register(analyse, plane)
   await app.register(ingest, plane)
+  await app.register(stream, plane)
   await app.ready()
   return app
 }

@@ -3,6 +3,7 @@ import { bench } from './bench.ts'
 import { demo } from './demo.ts'
 import { dlq } from './dlq.ts'
 import { evaluate } from './evaluate.ts'
+import { exportRows } from './export.ts'
 import { keys } from './keys.ts'
 import { lint } from './lint.ts'
 import { list } from './list.ts'
@@ -11,7 +12,9 @@ import { replay } from './replay.ts'
 import { run } from './run.ts'
 import { show } from './show.ts'
 import { simulate } from './simulate.ts'
+import { tap } from './tap.ts'
 import { test } from './test.ts'
+import { top } from './top.ts'
 import type { AddCommand } from './program.ts'
 
-export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, evaluate, simulate, show, dlq, keys, migrate, bench]
+export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, evaluate, simulate, show, dlq, tap, top, exportRows, keys, migrate, bench]

@@ -5,6 +5,7 @@ import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import { Journal } from '../journal.ts'
 import { logFolder } from '../journal-identity.ts'
+import { Live } from '../live.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Run } from '../run.ts'
@@ -40,9 +41,9 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   if (source === undefined) checkInlets(pipelines, http !== undefined)
   let failure: unknown
   const journals = source === undefined ? await openJournals(pipelines, { log, folder, budget: logBudget, retain, failed: error => { failure ??= error; stop.abort() } }, signal) : new Map<string, Journal>()
-  const logs = new Set(journals.values())
+  const logs = new Set(journals.values()), live = http === undefined ? undefined : new Live()
   const open = (pipeline: Pipeline, careful = false) => new Run(pipeline, {
-    log, folder, database, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name), journals: logs,
+    log, folder, database, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name), journals: logs, live,
     ...maxSeries === undefined ? {} : { maxSeries },
     ...maxPoison === undefined ? {} : { maxPoison },
     ...source === undefined ? {} : { source }
@@ -61,7 +62,7 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   }
   const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)
   const query = http === undefined || database === undefined ? undefined : parts.openQuery(database)
-  const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted, components: parts, keys, query }, { ...http, log })
+  const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted, components: parts, keys, query, live }, { ...http, log })
   try {
     started?.(runs, plane?.url)
     for (const journal of logs) journal.listen()
