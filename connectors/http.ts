@@ -32,7 +32,7 @@ export const http = defineSource({
   }
 })
 
-interface Held { readonly at: Position, go (): void, fail (error: unknown): void }
+interface Held { readonly at: Position, readonly go: () => void, readonly fail: (error: unknown) => void }
 
 class HttpListener implements Listener, Inlet {
   readonly path: string

@@ -27,7 +27,7 @@ export interface AlertRow {
 /** What is to be exported: rows of any series that fit, final ones; `since`: only those committed since the place of another export. */
 export interface ExportAsked { readonly table: TableColumns, readonly series: SeriesFilter, readonly range: Range, readonly since?: string | undefined }
 /** `place` stands for all rows that were committed when it began; `pages`: those, by series and time, a few at a time. Whoever does not read to the end closes it. */
-export interface Exported { readonly place: string, readonly pages: AsyncIterable<readonly Row[]>, close (): Promise<void> }
+export interface Exported { readonly place: string, readonly pages: AsyncIterable<readonly Row[]>, readonly close: () => Promise<void> }
 
 /** Reads what pipelines have written. Never sees what is not committed. */
 export interface Query {

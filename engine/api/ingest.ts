@@ -11,7 +11,6 @@ import type { Plane } from './server.ts'
 
 const MOST = 2 ** 20                 // bytes of a body, as it is sent and as it is when unpacked
 const RATE = 60_000                  // requests of a key in a minute
-const LATER = 5                      // s after which to try again
 const LINES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
 const unpack = promisify(gunzip)
 
@@ -47,14 +46,9 @@ export async function ingest (app: FastifyInstance, { runs }: Plane): Promise<vo
     if (inlet === undefined) throw new MillraceError('api/not-found', `no pipeline here reads POST /api/v1/ingest${source === '' ? '' : `/${source}`}`, { help: `from: { http: ${source === '' ? '{}' : `{ path: ${source} }`} } in a pipeline` })
     if (body === undefined || body.length === 0) throw new MillraceError('api/invalid', 'the request has no body', { help: 'a reading such as { "device": "pump-1", "metric": "flow", "value": 3.2 }' })
     if (body.length > inlet.largest) throw new MillraceError('api/too-large', `the body has ${body.length} bytes, ${inlet.largest} are taken (maxPayload, and an eighth of the log)`, { help: 'several requests' })
-    try {
-      const { position, again } = await inlet.take(messageOf(request, inlet))
-      if (again) void reply.header('idempotency-replayed', 'true')
-      return await reply.code(202).send({ position, replayed: again })
-    } catch (error) {
-      if (error instanceof MillraceError && error.status === 503) void reply.header('retry-after', String(LATER))
-      throw error
-    }
+    const { position, again } = await inlet.take(messageOf(request, inlet))
+    if (again) void reply.header('idempotency-replayed', 'true')
+    return await reply.code(202).send({ position, replayed: again })
   }
   app.post('/api/v1/ingest', { config, schema }, post as never)
   app.post('/api/v1/ingest/:source', { config, schema: { ...schema, params: Type.Object({ source: Type.String({ description: 'Path of the source: `from: { http: { path: ... } }`.', maxLength: 64 }) }) } }, post as never)

@@ -1,5 +1,5 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
 import { suggest, Type } from '../options.ts'
 import { planTables } from '../plan.ts'
@@ -94,10 +94,10 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
   }, async (request: Asked, reply) => {
     const { device, metric, columns, format, since, from, to } = request.query, asked = table(request.params.table, columns)
     const range = rangeOf({ from: from ?? new Date(0).toISOString(), to: to ?? '9999-12-31T23:59:59.999Z' })
-    const { place, pages } = await databaseOf(plane).export({ table: asked, series: { tenant: tenantOf(request), device, metric }, range, since })
+    const { place, pages, close } = await databaseOf(plane).export({ table: asked, series: { tenant: tenantOf(request), device, metric }, range, since })
     const names = ['time', 'tenant', 'device', 'metric', ...asked.columns]
     void reply.header('x-export-place', place).type(format === 'csv' ? CSV : NDJSON)
-    return await reply.send(Readable.from(linesOf(format as 'csv' | 'ndjson', names, pages)))
+    return await reply.send(Readable.from(linesOf(format as 'csv' | 'ndjson', names, pages)).on('close', () => { void close() }))       // a generator that was never begun ends nothing
   })
 
   app.get('/api/v1/tables/:table/buckets', {

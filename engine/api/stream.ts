@@ -32,18 +32,15 @@ export async function stream (app: FastifyInstance, { live, stopping }: Plane): 
     const { actor, query: { kind, ...names }, headers } = request, tenant = tenantOf(request), alerts = actor!.scopes.includes('alerts:read')
     if (live === undefined) throw new MillraceError('api/not-found', 'nothing runs here that could be listened to')
     if (kind === 'alerts' && !alerts) throw new MillraceError('api/forbidden', `the key ${actor!.id} has not the scope alerts:read`, { help: 'without it: kind=rows' })
-    if (stopping() || open.size >= MOST || byKey(actor!.id) >= OF_A_KEY) {
-      void reply.header('retry-after', '5')
-      throw new MillraceError('api/busy', stopping() ? 'the process is stopping' : `${open.size >= MOST ? `${MOST} listen` : `${OF_A_KEY} listen with this key`} already`)
-    }
+    if (stopping() || open.size >= MOST || byKey(actor!.id) >= OF_A_KEY) throw new MillraceError('api/busy', stopping() ? 'the process is stopping' : `${open.size >= MOST ? `${MOST} listen` : `${OF_A_KEY} listen with this key`} already`)
     const { raw } = reply.hijack()
     raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' })
     const listener = new Listener(raw, actor!.id, () => { open.delete(listener) })
     open.add(listener)
-    const { whole, missed, stop } = live.listen({ ...names, tenant, kinds: kind === undefined ? liveKinds.filter(k => k === 'rows' || alerts) : [kind] }, headers['last-event-id'], events => listener.give(events))
-    listener.begin(stop, async () => await app.isValid(actor!))
-    if (!whole) listener.notice('gap', 'what came between is not kept any more: ask the tables for it')
-    listener.give(missed)
+    const listening = live.listen({ ...names, tenant, kinds: kind === undefined ? liveKinds.filter(k => k === 'rows' || alerts) : [kind] }, headers['last-event-id'], events => listener.give(events))
+    listener.begin(() => { listening.stop() }, async () => await app.isValid(actor!))
+    if (!listening.whole) listener.notice('gap', 'what came between is not kept any more: ask the tables for it')
+    listener.give(listening.missed)
   })
   app.addHook('preClose', async () => { for (const listener of open) listener.end('stopping', 'the process is stopping') })
 }

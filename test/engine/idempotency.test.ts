@@ -54,6 +54,22 @@ t.test('segments that held keys go when the file has them, and the keys stay kno
   t.equal((await two.send('new', 'x')).again, false)
 })
 
+t.test('as long as the file cannot be written no segment goes that has keys', async t => {
+  let able = false
+  const writeFile = ((path: string, ...rest: [any, any]) => !able && path.endsWith('keys.new') ? Promise.reject(new Error('no')) : disk.writeFile(path, ...rest)) as typeof disk.writeFile
+  const one = await open(t, temporary(t), { budget: 200_000, fs: { ...disk, writeFile } }), { journal, journal: { wal } } = one
+  for (let n = 0; wal.bytes < 120_000; n++) {
+    await one.send(`key-${n}`, 'x'.repeat(500))
+    journal.move('p', wal.durable)
+  }
+  await new Promise(resolve => { setTimeout(resolve, 100) })
+  t.equal(wal.first, 1)
+  t.ok(one.lines.some(l => /keys could not be written/.test(l.text)))
+  able = true
+  journal.move('p', wal.durable)
+  await until(() => wal.first > 1)
+})
+
 t.test('the file never knows a key whose record is not durable: it would be answered and lost', async t => {
   const folder = temporary(t), one = await open(t, folder)
   await one.send('durable', '1')
