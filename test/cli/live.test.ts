@@ -32,7 +32,7 @@ async function open (t: Test) {
     t.teardown(() => { stop.abort() })
     const events: { id?: string | undefined, event: string, data: any }[] = []
     const ended = reply.ok ? (async () => { for await (const e of eventsOf(reply.body!)) events.push({ ...e, data: JSON.parse(e.data) }) })().catch(() => {}) : Promise.resolve()
-    const until = async (holds: () => boolean) => { for (const end = Date.now() + 10_000; !holds();) { if (Date.now() > end) throw new Error(`${String(holds)}: ${JSON.stringify(events).slice(0, 500)}`); await new Promise(r => setTimeout(r, 10)) } }
+    const until = async (holds: () => boolean, ms = 10_000) => { for (const end = Date.now() + ms; !holds();) { if (Date.now() > end) throw new Error(`${String(holds)}: ${JSON.stringify(events).slice(0, 500)}`); await new Promise(r => setTimeout(r, 10)) } }
     return { reply, events, ended, stop: () => { stop.abort() }, until }
   }
   return { url, port, key, keys, keyOf, post, listen, engine }
@@ -86,7 +86,7 @@ t.test('who reads slowly is told and cut off, and delays nobody; a key that is r
   const times = Array.from({ length: 3000 }, (_, i) => 1_700_000_000_000 + i)
   for (let k = 0; k < 100; k++) if ((await post({ device: `d${k}`, t: times, m: times })).status !== 202) t.fail(`request ${k}`)
   await post({ device: 'mark', m: 1 })
-  await quick.until(() => names(quick.events).length === 1)
+  await quick.until(() => names(quick.events).length === 1, 60_000)
   let over = false
   slow.on('data', bytes => { text += bytes.toString() }).on('end', () => { over = true }).on('close', () => { over = true }).resume()
   for (const end = Date.now() + 10_000; !over && Date.now() < end;) await new Promise(r => setTimeout(r, 20))
