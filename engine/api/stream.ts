@@ -11,7 +11,7 @@ const MOST = 50, OF_A_KEY = 10       // who may listen at once
 const BUFFER = 4 * 2 ** 20           // bytes that wait for one who reads slowly, more than all that is kept; then it is over
 const BEAT = 15_000, LOOK = 1000     // ms between heartbeats; between questions whether the key is still valid
 const AGAIN = 2000                   // ms until a browser comes back
-const GOODBYE = 5000                 // ms for the notice to be read
+const GOODBYE = 30_000               // ms for the notice to be read
 
 type Asked = FastifyRequest<{ Querystring: { readonly tenant?: string, readonly pipeline?: string, readonly device?: string, readonly metric?: string, readonly kind?: LiveKind }, Headers: { readonly 'last-event-id'?: string } }>
 
@@ -34,7 +34,7 @@ export async function stream (app: FastifyInstance, { live, stopping }: Plane): 
     if (kind === 'alerts' && !alerts) throw new MillraceError('api/forbidden', `the key ${actor!.id} has not the scope alerts:read`, { help: 'without it: kind=rows' })
     if (stopping() || open.size >= MOST || byKey(actor!.id) >= OF_A_KEY) throw new MillraceError('api/busy', stopping() ? 'the process is stopping' : `${open.size >= MOST ? `${MOST} listen` : `${OF_A_KEY} listen with this key`} already`)
     const { raw } = reply.hijack()
-    raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' })
+    raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', connection: 'close' })
     const listener = new Listener(raw, actor!.id, () => { open.delete(listener) })
     open.add(listener)
     const listening = live.listen({ ...names, tenant, kinds: kind === undefined ? liveKinds.filter(k => k === 'rows' || alerts) : [kind] }, headers['last-event-id'], events => listener.give(events))

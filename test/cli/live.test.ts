@@ -84,15 +84,15 @@ t.test('who reads slowly is told and cut off, and delays nobody; a key that is r
   t.ok(Date.now() - before < 3000)
   t.match(revoked.events.at(-1), { event: 'notice', data: { notice: 'revoked' } })
   const times = Array.from({ length: 3000 }, (_, i) => 1_700_000_000_000 + i)
-  for (let k = 0; k < 100; k++) if ((await post({ device: `d${k}`, t: times, m: times })).status !== 202) t.fail(`request ${k}`)
+  for (let k = 0; k < 60; k++) if ((await post({ device: `d${k}`, t: times, m: times })).status !== 202) t.fail(`request ${k}`)
   await post({ device: 'mark', m: 1 })
   await quick.until(() => names(quick.events).length === 1, 60_000)
   let over = false
   slow.on('data', bytes => { text += bytes.toString() }).on('end', () => { over = true }).on('close', () => { over = true }).resume()
   for (const end = Date.now() + 10_000; !over && Date.now() < end;) await new Promise(r => setTimeout(r, 20))
   t.ok(over, 'cut off')
-  t.match(text, /event: notice\ndata: \{"notice":"slow"/)
-  t.ok(text.length < 30 * 2 ** 20, `${text.length} bytes of about 45 MB`)
+  t.ok(/event: notice\ndata: \{"notice":"slow"/.test(text), 'and told')
+  t.ok(text.length < 25_000_000, `${text.length} bytes of about 27 MB`)
   const { key: many } = await keyOf(['query:read']), streams = []
   for (let k = 0; k < 11; k++) streams.push(await listen(many))
   t.strictSame(streams.map(s => s.reply.status), [...Array(10).fill(200), 503])
