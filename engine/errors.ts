@@ -53,6 +53,8 @@ export const errors = {
   'api/invalid': { title: 'A request that cannot be meant.', status: 400, exit: 1 },
   'api/too-large': { title: 'A request larger than is taken.', status: 413, exit: 1 },
   'api/media-type': { title: 'A request in a form that is not read.', status: 415, exit: 1 },
+  'api/key-used': { title: 'An Idempotency-Key under which another request came before.', status: 422, exit: 1 },
+  'api/busy': { title: 'What cannot be taken now: try again later.', status: 503, exit: 69 },
   'api/too-many': { title: 'More requests than this key may send.', status: 429, exit: 1 },
   'api/too-long': { title: 'A question that the database did not answer in time.', status: 504, exit: 1 },
   'api/failed': { title: 'A fault of the server.', status: 500, exit: 1 },

@@ -6,6 +6,7 @@ import { Dispatcher } from './dispatch.ts'
 import { Flow, receiverKey, settle, type Outputs } from './flow.ts'
 import { insist } from './insist.ts'
 import type { Journal } from './journal.ts'
+import type { Live } from './live.ts'
 import { Observed } from './observed.ts'
 import { openStore, planTables, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -35,6 +36,7 @@ export interface RunOptions {
   readonly acceptLoss?: boolean              // go on although what was read before is not there any more
   readonly now?: () => number
   readonly clock?: Clock
+  readonly live?: Live | undefined           // who listens to what is committed
   readonly snapshots?: SnapshotSizes         // when they are taken, and in how small parts
 }
 
@@ -256,6 +258,7 @@ export class Run {
     await this.commit(outputs, marks, signal, last)
     this.inFlight -= outputs.received
     this.position = outputs.position
+    this.options.live?.commit(this.pipeline.name, this.series, outputs)
     if (outputs.alerts.length > 0) this.dispatcher?.wake()
   }
 

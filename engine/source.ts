@@ -83,6 +83,8 @@ export interface SourceDefinition<P extends TProperties> {
   readonly open?: (options: Values<P>, host: SourceHost) => Source
   /** One that cannot: what it hears goes into a log, and the log is read. */
   readonly listen?: (options: Values<P>, host: ListenerHost) => Listener
+  /** Messages may come with an Idempotency-Key. Goes with `listen`. */
+  readonly keyed?: boolean
   /** How what it has heard becomes columns. Goes with `listen`. */
   readonly decode?: (options: Values<P>, series: SeriesTable, intake: Intake) => Decode
   /** Options of a source that listens which say how it reads and not what: with others of them it goes on with the same log. */

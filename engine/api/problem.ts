@@ -2,6 +2,8 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { errors, MillraceError, type Code } from '../errors.ts'
 import { Type } from '../options.ts'
 
+const LATER = '5'                    // s after which to try again
+
 /** Errors as RFC 9457 has them. `code` is that of the error table; `type` the same as a name (RFC 8141). */
 const Problem = Type.Object({
   type: Type.String(),
@@ -22,7 +24,8 @@ export const failures = (...more: readonly number[]) => Object.fromEntries([400,
 /** What goes wrong before, in and behind a route, said in one form. A fault of ours says nothing of itself but the request's id. */
 export function answer (error: FastifyError | MillraceError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof MillraceError) {
-    if (error.status >= 500) request.log.warn({ err: error.message, code: error.code }, 'a request failed')
+    if (error.status >= 500 && error.code !== 'api/busy') request.log.warn({ err: error.message, code: error.code }, 'a request failed')
+    if (error.code === 'api/busy') void reply.header('retry-after', LATER)
     return send(reply, error.code, error.message, error.help)
   }
   const status = error.statusCode ?? 500

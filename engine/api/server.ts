@@ -5,6 +5,7 @@ import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Components } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import type { Keys } from '../keys.ts'
+import type { Live } from '../live.ts'
 import type { Logger } from '../log.ts'
 import { isLoopback } from '../loopback.ts'
 import { openMetrics } from '../metrics.ts'
@@ -16,15 +17,17 @@ import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
 import { deadLetters } from './dead-letters.ts'
 import { health } from './health.ts'
+import { ingest } from './ingest.ts'
 import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
 import { pipelines } from './pipelines.ts'
 import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
 import { status } from './status.ts'
+import { stream } from './stream.ts'
 
-/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`: there is no database to ask. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined }
+/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`: there is no database to ask; `live`: nothing commits here. */
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly live?: Live | undefined }
 
 /** Where the plane listens. Port 0: any free one. */
 export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
@@ -66,6 +69,8 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
   await app.register(query, plane)
   await app.register(alerts, plane)
   await app.register(analyse, plane)
+  await app.register(ingest, plane)
+  await app.register(stream, plane)
   await app.ready()
   return app
 }

@@ -5,6 +5,7 @@ import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import { Journal } from '../journal.ts'
 import { logFolder } from '../journal-identity.ts'
+import { Live } from '../live.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Run } from '../run.ts'
@@ -37,11 +38,12 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   const forward = () => stop.abort()
   signal.addEventListener('abort', forward, { once: true })
   if (signal.aborted) forward()
+  if (source === undefined) checkInlets(pipelines, http !== undefined)
   let failure: unknown
   const journals = source === undefined ? await openJournals(pipelines, { log, folder, budget: logBudget, retain, failed: error => { failure ??= error; stop.abort() } }, signal) : new Map<string, Journal>()
-  const logs = new Set(journals.values())
+  const logs = new Set(journals.values()), live = http === undefined ? undefined : new Live()
   const open = (pipeline: Pipeline, careful = false) => new Run(pipeline, {
-    log, folder, database, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name), journals: logs,
+    log, folder, database, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name), journals: logs, live,
     ...maxSeries === undefined ? {} : { maxSeries },
     ...maxPoison === undefined ? {} : { maxPoison },
     ...source === undefined ? {} : { source }
@@ -60,7 +62,7 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   }
   const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)
   const query = http === undefined || database === undefined ? undefined : parts.openQuery(database)
-  const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted, components: parts, keys, query }, { ...http, log })
+  const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted, components: parts, keys, query, live }, { ...http, log })
   try {
     started?.(runs, plane?.url)
     for (const journal of logs) journal.listen()
@@ -75,6 +77,17 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
     await plane?.close()
     await keys?.close()
     await query?.close()
+  }
+}
+
+/** A request becomes one record of one log: a path leads to one. */
+function checkInlets (pipelines: readonly Pipeline[], served: boolean): void {
+  const paths = new Map<string, Pipeline>()
+  for (const pipeline of pipelines.filter(p => p.source!.definition.keyed === true)) {
+    const { name, source } = pipeline, path = source!.options.path as string, url = `POST /api/v1/ingest${path === '' ? '' : `/${path}`}`, other = paths.get(path)
+    if (!served) throw new MillraceError('usage/command', `the pipeline "${name}" reads ${url}, and there is no HTTP here`, { help: 'without --http off' })
+    if (other !== undefined && logFolder(other.source!) !== logFolder(source!)) throw new MillraceError('config/invalid', `the pipelines "${other.name}" and "${name}" read ${url} with different options of http, and a request can be in one log only`, { help: 'give one of them a path of its own: from: { http: { path: ... } }' })
+    paths.set(path, pipeline)
   }
 }
 
