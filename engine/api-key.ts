@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib'
 /** What a key may be used for. A route names one of them, and none is here that no route names. */
 export const scopes = {
   'pipelines:read': 'pipelines, how they stand, what they are, their dead letters',
-  'pipelines:write': 'checking a pipeline',
+  'pipelines:write': 'checking and trying pipelines, putting, pausing and deleting them',
   'query:read': 'series, newest values, rows; questions on demand',
   'alerts:read': 'alerts and their deliveries'
 } as const

@@ -3,6 +3,7 @@ import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
 import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Components } from '../components.ts'
+import type { Control } from '../control.ts'
 import { MillraceError } from '../errors.ts'
 import type { Keys } from '../keys.ts'
 import type { Logger } from '../log.ts'
@@ -12,6 +13,7 @@ import type { Run } from '../run.ts'
 import { alerts } from './alerts.ts'
 import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
+import { changes } from './changes.ts'
 import { deadLetters } from './dead-letters.ts'
 import { health } from './health.ts'
 import { metrics } from './metrics.ts'
@@ -20,9 +22,10 @@ import { pipelines } from './pipelines.ts'
 import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
 import { status } from './status.ts'
+import { trials } from './try.ts'
 
 /** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`: there is no database to ask. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined }
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly control?: Control | undefined }
 
 /** Starts the HTTP plane. Until it speaks TLS it listens on loopback only. Port 0: any free one. */
 export async function serve (plane: Plane, { host, port, log }: { readonly host: string, readonly port: number, readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
@@ -56,6 +59,8 @@ export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance>
   await app.register(metrics, { metrics: openMetrics(plane.runs) })
   await app.register(status, plane)
   await app.register(pipelines, plane)
+  await app.register(changes, plane)
+  await app.register(trials, plane)
   await app.register(deadLetters, plane)
   await app.register(query, plane)
   await app.register(alerts, plane)
