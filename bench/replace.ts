@@ -3,7 +3,8 @@
  * Then every reading that was acknowledged must be one row with the mean that one uninterrupted pipeline would have given it, every
  * window full, and every alert with its end at the receiver.
  */
-import { createServer, type AddressInfo, type Server } from 'node:http'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { rmSync } from 'node:fs'
 import { newKey } from '../engine/api-key.ts'
@@ -35,7 +36,8 @@ export async function replacements ({ count, say = () => {} }: Given): Promise<F
     const put = async (v: number, expected: number | undefined, fails = false) => await fetch(`http://127.0.0.1:${http}/api/v1/pipelines/plant`, {
       method: 'PUT', body: pipeline(v, broker, receiver.url, fails), headers: { authorization: `Bearer ${key}`, 'content-type': 'application/yaml', ...expected === undefined ? {} : { 'if-match': `"${expected}"` } }
     })
-    await until('the first version runs', async () => (await put(0, undefined)).status < 300)
+    let said = ''
+    await until('the first version runs', async () => { const reply = await put(0, undefined); said = await reply.text(); return reply.status < 300 }, 10_000).catch(error => { throw new Error(`${(error as Error).message}: ${said}`) })
     let version = 1
     const load = new Load(await Publisher.connect(broker)), publishing = load.run()
     const times: number[] = [], before = await commits(database.url)
@@ -80,9 +82,9 @@ name: plant
 from: { broker: { port: ${broker}, topics: "{tenant}/{device}/{metric}" } }
 time: { lateness: 1s, idle: 1m }
 pipe:
+  - dedupe: { within: 1m }
   - ewma: { alpha: ${ALPHA} }
-${v % 2 === 0 ? '' : '  - zscore: { over: 10s }\n'}  - dedupe: { within: 1m }
-alerts:
+${v % 2 === 0 ? '' : '  - zscore: { over: 10s }\n'}alerts:
   high: { when: { value: { above: ${100 + v % 9} } }, message: "version ${v}: {device} {value}", to: [ webhook: { url: "${receiver}" } ] }
 branches:
   windows: { pipe: [ tumbling: { every: ${WINDOW}ms, features: [ count, mean ] } ], to: [ postgres: { table: windows } ] }

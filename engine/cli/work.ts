@@ -5,9 +5,8 @@ import { Control } from '../control.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Pipelines } from '../pipelines.ts'
-import { openStore, planTables } from '../plan.ts'
+import { forget } from '../plan.ts'
 import type { Run } from '../run.ts'
-import { SeriesTable } from '../series.ts'
 import type { SourceSpec } from '../source.ts'
 
 export interface WorkOptions {
@@ -47,7 +46,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   const query = http === undefined || database === undefined ? undefined : parts.openQuery(database)
   const control = !changes || database === undefined ? undefined : new Control({
     pipelines, registry: parts.openRegistry(database), components: parts, log, folder, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
-    forget: pipeline => forget(pipeline, { log, folder, database, parts })
+    forget: pipeline => forget(pipeline, { log, folder, database }, parts.fileStore)
   })
   let plane: Awaited<ReturnType<typeof serve>> | undefined
   try {
@@ -72,11 +71,6 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     await keys?.close()
     await query?.close()
   }
-}
-
-async function forget (pipeline: Pipeline, { log, folder, database, parts }: Pick<WorkOptions, 'log' | 'folder' | 'database' | 'parts'>): Promise<void> {
-  const store = openStore(pipeline, planTables(pipeline), { pipeline: pipeline.name, series: new SeriesTable(1), log, database, folder }, parts.fileStore)
-  try { await store.forget() } finally { await store.close() }
 }
 
 /** A signal that SIGINT and SIGTERM abort; a second one ends the process at once. `code` is then the exit code for a drained stop. */
