@@ -183,5 +183,5 @@ export const replace: Benchmark = {
   options: { count: { type: 'string', default: '100' } },
   check ({ count }) { if (!/^[1-9]\d*$/.test(count)) throw new Error(`--count ${count}: must be a whole number`) },
   async run (say, { count }) { return [await replacements({ count: Number(count), say })] },
-  fault: figures => ['lost', 'doubled', 'means_different', 'windows_not_full', 'alerts_lost', 'alerts_invented'].filter(what => figures[what] !== 0).map(what => `${what}: ${String(figures[what])}`).join(', ') || undefined
+  fault: figures => ['lost', 'doubled', 'means_different', 'windows_not_full', 'alerts_lost', 'alerts_invented'].filter(what => figures[what] !== 0).map(what => `${what}: ${JSON.stringify(figures[what])}`).join(', ') || undefined
 }

@@ -54,6 +54,9 @@ export class Control {
     return text === undefined ? undefined : readDefinition(text, this.options.components)
   }
 
+  /** Why what is wanted is not known yet. */
+  trouble (): string | undefined { return this.obstacle instanceof MillraceError && this.obstacle.code === 'store/unreachable' ? this.obstacle.message : undefined }
+
   /** Creates or replaces. What is said again is not a new version. */
   async put (name: string, text: string, change: Change, restores: number | null = null): Promise<Changed> {
     const { pipelines, registry, components } = this.options
@@ -64,7 +67,7 @@ export class Control {
       if (now !== undefined && now.definition === text && now.settled && (change.expected ?? now.version) === now.version) return { ...summary(now), created: false }
       if (now !== undefined && change.expected === undefined) throw new MillraceError('api/conflict', `there is a pipeline "${name}", in version ${now.version}`, { help: `say which version is to be replaced: If-Match: "${now.version}"` })
       if (now !== undefined && now.version !== change.expected) throw outdated(name, change.expected!, now.version)
-      const before = now === undefined ? undefined : readDefinition(now.definition, components)
+      const before = now === undefined ? undefined : this.readable(now)
       const memory = before === undefined ? undefined : compareMemory(next, before), source = before === undefined ? undefined : sameSource(before, next) ? 'same' as const : 'other' as const
       if (change.dry === true) return { name, version: now?.version ?? 0, state: now?.state ?? 'running', created: now === undefined, memory, source }
       if (memory !== undefined && memory.changed.length > 0 && change.accept !== true) throw new MillraceError('engine/changed', `${memory.changed.map(step => `"${step}"`).join(', ')}: what is remembered does not fit`, { help: 'give back the former options, or an id of its own to begin without that memory; or say acceptLoss=true' })
@@ -124,6 +127,11 @@ export class Control {
     })
   }
 
+  /** Undefined when this program does not understand it any more. */
+  private readable ({ definition }: Wanted): Pipeline | undefined {
+    try { return readDefinition(definition, this.options.components) } catch { return undefined }
+  }
+
   /** Another version of one that works, or has failed. */
   private async swap (next: Pipeline, accept: boolean): Promise<void> {
     const { pipelines } = this.options
@@ -137,7 +145,7 @@ export class Control {
     try {
       await act()
     } catch (error) {
-      if (this.closing.signal.aborted) throw error           // the next process will see
+      if (this.options.pipelines.isStopping) throw error     // the next process will see
       const { message, code } = error as MillraceError, { name, version, previous } = kept, was = this.wanted.get(name)
       const to = previous === null ? { version, state: was === undefined || was.state === 'deleted' ? 'deleted' as const : was.state === 'running' ? 'running' as const : 'paused' as const } : { version: previous, state: 'running' as const }
       log.error({ pipeline: name, version, err: message }, 'a pipeline has not started')
@@ -191,7 +199,7 @@ export class Control {
       const { name } = kept
       if (files.has(name)) return log.warn({ pipeline: name, version: kept.version, file: files.get(name) }, 'a pipeline of this name has been put too: the file is what runs')
       this.wanted.set(name, kept)
-      await this.options.pipelines.exclusive(name, () => this.bringBack(kept)).catch(error => { if (!this.closing.signal.aborted) log.error({ pipeline: name, version: kept.version, err: (error as Error).message }, 'a pipeline that is wanted could not be brought back') })
+      await this.options.pipelines.exclusive(name, () => this.bringBack(kept)).catch(error => { if (!this.options.pipelines.isStopping) log.error({ pipeline: name, version: kept.version, err: (error as Error).message }, 'a pipeline that is wanted could not be brought back') })
     }))
   }
 
@@ -216,7 +224,8 @@ export class Control {
   private refuse (error: Error): void {
     if (this.closing.signal.aborted) return
     this.obstacle = error
-    this.options.log.warn({ err: error.message }, 'pipelines can not be put here, and those that were are not brought back')
+    const { log } = this.options, held = error instanceof MillraceError && error.code === 'store/locked'
+    log[held ? 'info' : 'warn']({ err: error.message }, 'pipelines can not be put here, and those that were are not brought back')
   }
 }
 

@@ -63,6 +63,7 @@ export class Journal implements ListenerHost {
   private newest = 0                 // ingest time of the newest record, ms
   private start: number              // ingest time at which the monotonic clock was 0, ms
   private stopTicks = () => {}
+  private ticking = 0                // ms between ticks
   private requeueing = false
   private tidying = false
   private untidy = false
@@ -147,7 +148,8 @@ export class Journal implements ListenerHost {
 
   /** Ticks come every `ms` from now on. */
   every (ms: number): void {
-    if (this.listener === undefined || this.stopping.signal.aborted) return
+    if (this.listener === undefined || this.stopping.signal.aborted || ms === this.ticking) return
+    this.ticking = ms
     this.stopTicks()
     this.stopTicks = this.clock.interval(() => {
       if (!this.hears) this.resume()

@@ -21,6 +21,7 @@ interface Shared { readonly journal: Journal, readonly users: Map<string, Pipeli
 export class Journals implements Iterable<Journal> {
   private readonly options: JournalsOptions
   private readonly byKey = new Map<string, Shared>()
+  private last: Promise<unknown> = Promise.resolve()   // one is opened or closed after the other
 
   constructor (options: JournalsOptions) { this.options = options }
 
@@ -38,10 +39,12 @@ export class Journals implements Iterable<Journal> {
   isAlone (pipeline: string): boolean { return this.find(pipeline)?.[1].users.size === 1 }
 
   /** The log of a pipeline's source, opened if need be; undefined when its source needs none. It hears nothing before listen(). `reads`: it is to run. */
-  async claim (pipeline: Pipeline, signal: AbortSignal, { reads = true } = {}): Promise<Journal | undefined> {
+  claim (pipeline: Pipeline, signal: AbortSignal, { reads = true } = {}): Promise<Journal | undefined> { return this.alone(() => this.join(pipeline, signal, reads)) }
+
+  private async join (pipeline: Pipeline, signal: AbortSignal, reads: boolean): Promise<Journal | undefined> {
     const { name, source } = pipeline, { folder, log, budget, retain } = this.options
     const key = source!.listens ? logFolder(source!) : undefined
-    if (this.find(name)?.[0] !== key) await this.release(name)
+    if (this.find(name)?.[0] !== key) await this.leave(name)
     if (key === undefined) return undefined
     let shared = this.byKey.get(key)
     const others = new Map(shared?.users)
@@ -75,7 +78,9 @@ export class Journals implements Iterable<Journal> {
   }
 
   /** This pipeline has done with it; with `forget` nothing is kept for it either. */
-  async release (pipeline: string, { forget = false } = {}): Promise<void> {
+  release (pipeline: string, { forget = false } = {}): Promise<void> { return this.alone(() => this.leave(pipeline, forget)) }
+
+  private async leave (pipeline: string, forget = false): Promise<void> {
     const [key, shared] = this.find(pipeline) ?? []
     if (key === undefined || shared === undefined) return
     if (forget) shared.journal.dismiss(pipeline)
@@ -89,6 +94,12 @@ export class Journals implements Iterable<Journal> {
     const all = [...this]
     this.byKey.clear()
     for (const journal of all) await journal.close()
+  }
+
+  private alone<T> (act: () => Promise<T>): Promise<T> {
+    const result = this.last.then(act)
+    this.last = result.catch(() => {})
+    return result
   }
 
   private find (pipeline: string): [string, Shared] | undefined { return [...this.byKey].find(([, { users }]) => users.has(pipeline)) }

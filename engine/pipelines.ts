@@ -44,6 +44,7 @@ export class Pipelines {
   /** Of all but those that are paused. */
   get runs (): readonly Run[] { return [...this.entries.values()].filter(e => !e.paused).map(e => e.run) }
   runOf (name: string): Run | undefined { return this.entries.get(name)?.run }
+  get isStopping (): boolean { return this.stopping.signal.aborted }
   isWorking (name: string): boolean { return this.entries.get(name)?.stop !== undefined }
   /** Of the first that has failed. */
   get failure (): unknown { return [...this.entries.values()].find(e => e.failure !== undefined)?.failure }
@@ -77,6 +78,7 @@ export class Pipelines {
   /** A pipeline that is not there, or has been stopped, at work; or nothing of it, and an error. `patient`: however long that takes. */
   async start (pipeline: Pipeline, { accept = false, patient = false } = {}): Promise<void> {
     const there = this.entries.get(pipeline.name)
+    if (there !== undefined) await this.halt(there)
     await this.claim(pipeline)
     const entry = this.entry(pipeline, accept)
     this.entries.set(pipeline.name, entry)
@@ -84,8 +86,10 @@ export class Pipelines {
       await this.launch(entry, { patient })
     } catch (error) {
       await this.halt(entry)
-      if (there === undefined) await this.remove(pipeline.name)
-      else this.entries.set(pipeline.name, there)
+      if (there === undefined) {
+        this.entries.delete(pipeline.name)
+        await this.journals.release(pipeline.name)           // its place is kept for a while: it may be older than this try
+      } else this.entries.set(pipeline.name, there)
       throw error
     }
   }
@@ -108,7 +112,8 @@ export class Pipelines {
    */
   async replace (next: Pipeline, { accept = false } = {}): Promise<void> {
     const { name } = next, entry = this.entries.get(name)!, before = entry.pipeline
-    const same = sameSource(before, next)
+    const same = sameSource(before, next), { within = WITHIN } = this.options
+    for (const end = clock.monotonic() + within; entry.stop !== undefined && !entry.run.isUp && clock.monotonic() < end;) await sleep(LOOK, this.stopping.signal)      // what it works out again needs the steps that it had
     entry.accept = accept
     try {
       await this.change(entry, next, same)

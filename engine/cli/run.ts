@@ -27,7 +27,7 @@ export function run (program: Command, parts: Parts): void {
     .option('--for <span>', 'stop after this time, such as 20s')
     .option('--json', 'print the counts as JSON when stopped')
     .action(async (files: string[], options: Options) => {
-      const database = options.database ?? process.env.MILLRACE_DATABASE
+      const database = options.database ?? (process.env.MILLRACE_DATABASE || undefined)
       if (files.length === 0 && database === undefined) throw new MillraceError('usage/command', 'run: no pipeline, and no database that has some', { help: 'name a pipeline, or --database with those that were put over HTTP' })
       const log = openLog({ level: options.logLevel, format: options.logFormat })
       const stop = stopSignal(log)

@@ -17,7 +17,7 @@ async function begin (t: Test) {
   const url = (await freshDatabase(t))!, folder = temporary(t), port = await freePort()
   return { url, folder, port, process: await open(t, url, folder) }
 }
-const put = async ({ ask }: Process, body: string, headers?: Record<string, string>, query = '', name = 'p') => await ask('PUT', `/${name}${query}`, body, headers)
+const put = async (process: Process, body: string, headers?: Record<string, string>, query = '', name = 'p') => await process.ask('PUT', `/${name}${query}`, body, headers)
 const stored = (url: string, n: number, table?: string) => until(`${n} rows`, async () => (await rows(url, 'value', table)).length === n)
 
 t.test('replaced while a device publishes: it notices nothing, each reading is one row, the mean goes on bit for bit, each alert comes once', async t => {
@@ -96,7 +96,7 @@ t.test('of two writers one is told that he is late', async t => {
   t.match(await put(process, text(port, { high: 60 }), { 'if-none-match': '*' }), { status: 412, json: { code: 'api/outdated' } })
   t.match(await put(process, text(port, { high: 60 })), { status: 409, json: { code: 'api/conflict', help: /If-Match: "1"/ } })
   const both = await Promise.all([put(process, text(port, { high: 60 }), match(1)), put(process, text(port, { high: 70 }), match(1))])
-  t.strictSame(both.map(r => r.status).sort(), [200, 412])
+  t.strictSame(both.map(r => r.status).sort((a, b) => a - b), [200, 412])
   t.match(both.find(r => r.status === 412)!.json, { code: 'api/outdated', detail: 'the pipeline "p" is in version 2, not 1' })
   t.equal((await put(process, text(port, { high: 80 }), { 'if-match': 'W/"2"' })).status, 400)
   t.equal((await put(process, text(port, { high: 80 }), { 'if-match': '*' })).json.version, 3)
