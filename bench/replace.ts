@@ -16,14 +16,14 @@ import { freshDatabase, Measured, postgresServer, query, temporary, until } from
 
 const DEVICES = 20, EVERY = 40       // ms between readings of a device
 const WINDOW = 2000, CYCLE = 50, HIGH = 40             // of CYCLE readings of a device those from HIGH on are an incident
-const FAILING = 10                   // every so-manieth version cannot start
 
 const ALPHA = 0.5
 const valueOf = (device: number, k: number): number => k % CYCLE >= HIGH ? 120 + k % 7 : 20 + (k * 37 + device) % 11 + k / 1000
 
-export interface Given { readonly count: number, readonly say?: (line: string) => void }
+/** `failing`: every so-manieth version cannot start. */
+export interface Given { readonly count: number, readonly failing?: number, readonly say?: (line: string) => void }
 
-export async function replacements ({ count, say = () => {} }: Given): Promise<Figures> {
+export async function replacements ({ count, failing = 10, say = () => {} }: Given): Promise<Figures> {
   const server = await postgresServer(), database = await freshDatabase(server.url), folder = temporary('replace')
   const receiver = await receive(), keys = new PostgresKeys(database.url), broker = await freePort(), http = await freePort()
   let engine: Measured | undefined
@@ -43,7 +43,7 @@ export async function replacements ({ count, say = () => {} }: Given): Promise<F
     const times: number[] = [], before = await commits(database.url)
     let refused = 0
     for (let v = 1; v <= count; v++) {
-      const fails = v % FAILING === 0, started = performance.now(), reply = await put(v, version, fails)
+      const fails = v % failing === 0, started = performance.now(), reply = await put(v, version, fails)
       times.push(performance.now() - started)
       if (reply.status !== (fails ? 422 : 200)) throw new Error(`replacement ${v}: ${reply.status} ${await reply.text()}`)
       const { version: now } = fails ? { version } : await reply.json() as { version: number }
@@ -100,9 +100,9 @@ class Load {
   constructor (publisher: Publisher) { this.publisher = publisher }
 
   stop (): void { this.stopping = true }
-  /** Whole rounds of all devices, as their time comes; a whole number of cycles. */
+  /** Whole rounds of all devices, as their time comes; a whole number of cycles, four or more. */
   async run (): Promise<void> {
-    for (let k = 0; !this.stopping || k % CYCLE !== 0; k++) {
+    for (let k = 0; !this.stopping || k < 4 * CYCLE || k % CYCLE !== 0; k++) {
       const wait = this.start + k * EVERY - Date.now()
       if (wait > 0) await sleep(wait)
       for (let d = 0; d < DEVICES; d++) this.publisher.publish(`plant/pump-${d}/load`, JSON.stringify({ ts: this.start + k * EVERY, value: valueOf(d, k) }), 1)
