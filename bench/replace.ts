@@ -29,6 +29,7 @@ export async function replacements ({ count, failing = 10, say = () => {} }: Giv
   let engine: Measured | undefined
   try {
     await migrate(database.url, { info () {} })
+    await query(database.url, 'CREATE TABLE alien (x integer)')
     const { key, id, digest } = newKey()
     await keys.add({ id, digest, name: 'bench', tenant: null, scopes: ['pipelines:read', 'pipelines:write'], expires: null }, 'bench')
     engine = new Measured('engine/main', ['run', '--database', database.url, '--folder', folder, '--http', `127.0.0.1:${http}`, '--log-format', 'json', '--log-level', 'info'])
@@ -76,7 +77,7 @@ export async function replacements ({ count, failing = 10, say = () => {} }: Giv
   }
 }
 
-/** A step that comes and goes, one that is tuned, and the message of an alert; or a table that is no table of readings, so that it cannot start. */
+/** A step that comes and goes, one that is tuned, and the message of an alert; or a table of somebody else, so that it cannot start. */
 const pipeline = (v: number, broker: number, receiver: string, fails: boolean): string => `# ${v}
 name: plant
 from: { broker: { port: ${broker}, topics: "{tenant}/{device}/{metric}" } }
@@ -88,7 +89,7 @@ ${v % 2 === 0 ? '' : '  - zscore: { over: 10s }\n'}alerts:
   high: { when: { value: { above: ${100 + v % 9} } }, message: "version ${v}: {device} {value}", to: [ webhook: { url: "${receiver}" } ] }
 branches:
   windows: { pipe: [ tumbling: { every: ${WINDOW}ms, features: [ count, mean ] } ], to: [ postgres: { table: windows } ] }
-to: [ postgres: { table: ${fails ? 'windows' : 'readings'} } ]
+to: [ postgres: { table: ${fails ? 'alien' : 'readings'} } ]
 `
 
 /** Devices on one connection, whose loss ends the run: a replacement is not to be noticed by them. */

@@ -54,8 +54,12 @@ export class Control {
     return text === undefined ? undefined : readDefinition(text, this.options.components)
   }
 
-  /** Why what is wanted is not known yet. */
-  trouble (): string | undefined { return this.obstacle instanceof MillraceError && this.obstacle.code === 'store/unreachable' ? this.obstacle.message : undefined }
+  /** Why not all that is wanted is there. */
+  trouble (): string | undefined {
+    if (this.obstacle instanceof MillraceError && this.obstacle.code === 'store/unreachable') return this.obstacle.message
+    const missing = this.list().filter(({ name }) => this.runOf(name) === undefined).map(w => w.name)
+    return missing.length === 0 ? undefined : `not brought back: ${missing.join(', ')}`
+  }
 
   /** Creates or replaces. What is said again is not a new version. */
   async put (name: string, text: string, change: Change, restores: number | null = null): Promise<Changed> {

@@ -10,7 +10,7 @@ export async function health (app: FastifyInstance, { runs, stopping, control }:
   app.get('/version', open('Which version this is.'), async () => ({ version, node: process.versions.node }))
   const ready = async (_: unknown, reply: { code (status: number): unknown }) => {
     const unknown = control?.trouble()
-    const trouble = Object.fromEntries([...runs().map(run => [run.pipeline.name, run.trouble()] as const).filter(([, t]) => Object.keys(t).length > 0), ...unknown === undefined ? [] : [['(put over HTTP)', { store: unknown }]]])
+    const trouble = Object.fromEntries([...runs().map(run => [run.pipeline.name, run.trouble()] as const).filter(([, t]) => Object.keys(t).length > 0), ...unknown === undefined ? [] : [['(put over HTTP)', { pipelines: unknown }]]])
     const well = Object.keys(trouble).length === 0 && !stopping()
     reply.code(well ? 200 : 503)
     return { status: stopping() ? 'stopping' : well ? 'ready' : 'not ready', trouble }

@@ -52,12 +52,13 @@ t.test('replaced while a device publishes: it notices nothing, each reading is o
 
 t.test('what would become of memory is said before; what does not fit is refused, and nothing was stopped; given up when asked', async t => {
   const { url, port, process } = await begin(t)
-  await put(process, text(port, { more: ', zscore: { over: 1m }' }))
-  const run = process.pipelines.runOf('p'), other = text(port, { more: ', zscore: { over: 2m }' })
+  const windows = (every: string) => text(port, { table: 'w', more: `, tumbling: { every: ${every}, features: [ count ] }` }).replace(/alerts.*\n/, '')
+  await put(process, windows('1m'))
+  const run = process.pipelines.runOf('p'), other = windows('2m')
   const dry = await put(process, other, match(1), '?dryRun=true')
-  t.match([dry.status, dry.json], [200, { version: 1, memory: { changed: ['/zscore'], same: ['time', '/dedupe', '/ewma', '/alert:high'] } }])
+  t.match([dry.status, dry.json], [200, { version: 1, memory: { changed: ['/tumbling'], same: ['time', '/dedupe', '/ewma'] } }])
   const refused = await put(process, other, match(1))
-  t.match([refused.status, refused.json], [409, { code: 'engine/changed', detail: /"\/zscore"/ }])
+  t.match([refused.status, refused.json], [409, { code: 'engine/changed', detail: /"\/tumbling"/ }])
   t.equal(process.pipelines.runOf('p'), run, 'the same run as before')
   t.equal((await process.ask('GET', '/p/versions')).json.versions.length, 1)
   t.equal((await put(process, other, match(1), '?acceptLoss=true')).json.version, 2)
@@ -146,7 +147,7 @@ t.test('paused: devices go on and what they send waits; a change waits too; then
   t.strictSame((await rowsOf(url, "SELECT action FROM audit WHERE action LIKE 'pipeline.%' ORDER BY id")).map(r => r.action), ['pipeline.create', 'pipeline.pause', 'pipeline.replace', 'pipeline.resume'])
 })
 
-t.test('deleted: its rows stay, its memory does not, its port is free; put again it begins anew', async t => {
+t.test('deleted: its rows stay, its memory does not, its port is free; put again it begins anew, with what its log still has', async t => {
   const { url, port, process } = await begin(t)
   await put(process, text(port))
   const d = await device(t, port)
@@ -160,7 +161,7 @@ t.test('deleted: its rows stay, its memory does not, its port is free; put again
   const again = await device(t, port, 'e')
   await again.send(3)
   await until('it reads', async () => (await rows(url, 'ewma', 'readings', 'e')).length === 3)
-  t.equal((await process.ask('GET', '/p')).json.readings.received, 3)
+  t.match((await process.ask('GET', '/p')).json, { readings: { received: 13, written: 3, deduplicated: 10 }, imbalance: 0 })
 })
 
 t.test('the next process brings back what is wanted: running, paused, deleted, and what was under way when the last one died', async t => {

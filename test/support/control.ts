@@ -72,7 +72,7 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
     try { json = reply.json() } catch { json = undefined }
     return { status: reply.statusCode, json, text: reply.body, etag: reply.headers.etag as string | undefined }
   }
-  await until('what is kept has been read', async () => (await ask('GET', '/none/versions')).status === 404)
+  await until('what is kept has been read', () => control.trouble() === undefined)
   return { control, pipelines, failures, ask, key, end }
 }
 
