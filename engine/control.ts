@@ -112,7 +112,7 @@ export class Control {
 
   async close (): Promise<void> {
     this.closing.abort()
-    await this.opening
+    await Promise.race([this.opening, sleep(1000)])        // a database that does not answer
     await this.options.registry.close()
     await this.instance?.release()
   }

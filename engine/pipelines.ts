@@ -230,6 +230,7 @@ export class Pipelines {
   private async halt (entry: Entry, silence = false): Promise<void> {
     entry.stop?.abort(silence ? undefined : LEAVE)
     await entry.ended
+    this.journals.of(entry.pipeline.name)?.detach(entry.pipeline.name)         // also when it has not come to read
   }
 }
 
