@@ -20,19 +20,18 @@ const WINDOW = 2000, CYCLE = 50, HIGH = 40             // of CYCLE readings of a
 const ALPHA = 0.5
 const valueOf = (device: number, k: number): number => k % CYCLE >= HIGH ? 120 + k % 7 : 20 + (k * 37 + device) % 11 + k / 1000
 
-/** `failing`: every so-manieth version cannot start. */
-export interface Given { readonly count: number, readonly failing?: number, readonly say?: (line: string) => void }
+/** `database`: url of an empty one. `failing`: every so-manieth version cannot start. */
+export interface Given { readonly database: string, readonly count: number, readonly failing?: number, readonly say?: (line: string) => void }
 
-export async function replacements ({ count, failing = 10, say = () => {} }: Given): Promise<Figures> {
-  const server = await postgresServer(), database = await freshDatabase(server.url), folder = temporary('replace')
-  const receiver = await receive(), keys = new PostgresKeys(database.url), broker = await freePort(), http = await freePort()
+export async function replacements ({ database, count, failing = 10, say = () => {} }: Given): Promise<Figures> {
+  const folder = temporary('replace'), receiver = await receive(), keys = new PostgresKeys(database), broker = await freePort(), http = await freePort()
   let engine: Measured | undefined
   try {
-    await migrate(database.url, { info () {} })
-    await query(database.url, 'CREATE TABLE alien (x integer)')
+    await migrate(database, { info () {} })
+    await query(database, 'CREATE TABLE alien (x integer)')
     const { key, id, digest } = newKey()
     await keys.add({ id, digest, name: 'bench', tenant: null, scopes: ['pipelines:read', 'pipelines:write'], expires: null }, 'bench')
-    engine = new Measured('engine/main', ['run', '--database', database.url, '--folder', folder, '--http', `127.0.0.1:${http}`, '--log-format', 'json', '--log-level', 'info'])
+    engine = new Measured('engine/main', ['run', '--database', database, '--folder', folder, '--http', `127.0.0.1:${http}`, '--log-format', 'json', '--log-level', 'info'])
     await engine.says('status page')
     const put = async (v: number, expected: number | undefined, fails = false) => await fetch(`http://127.0.0.1:${http}/api/v1/pipelines/plant`, {
       method: 'PUT', body: pipeline(v, broker, receiver.url, fails), headers: { authorization: `Bearer ${key}`, 'content-type': 'application/yaml', ...expected === undefined ? {} : { 'if-match': `"${expected}"` } }
@@ -41,7 +40,7 @@ export async function replacements ({ count, failing = 10, say = () => {} }: Giv
     await until('the first version runs', async () => { const reply = await put(0, undefined); said = await reply.text(); return reply.status < 300 }, 10_000).catch(error => { throw new Error(`${(error as Error).message}: ${said}`) })
     let version = 1
     const load = new Load(await Publisher.connect(broker)), publishing = load.run()
-    const times: number[] = [], before = await commits(database.url)
+    const times: number[] = [], before = await commits(database)
     let refused = 0
     for (let v = 1; v <= count; v++) {
       const fails = v % failing === 0, started = performance.now(), reply = await put(v, version, fails)
@@ -56,23 +55,21 @@ export async function replacements ({ count, failing = 10, say = () => {} }: Giv
     load.stop()
     await publishing
     const { sent, incidents } = load
-    await until('everything is a row', async () => Number((await query(database.url, 'SELECT count(*)::int AS n FROM readings'))[0].n) >= sent, 60_000)
+    await until('everything is a row', async () => Number((await query(database, 'SELECT count(*)::int AS n FROM readings'))[0].n) >= sent, 60_000)
     await until('every alert is there', () => receiver.ids.size >= incidents, 60_000).catch(() => {})
-    const found = await check(database.url, load)
-    const alerts = await query(database.url, 'SELECT id FROM alerts'), told = alerts.filter(a => receiver.ids.has(a.id as string)).length
+    const found = await check(database, load)
+    const alerts = await query(database, 'SELECT id FROM alerts'), told = alerts.filter(a => receiver.ids.has(a.id as string)).length
     const status = await (await fetch(`http://127.0.0.1:${http}/status`)).json() as { pipelines: { imbalance: number, readings: { received: number } }[] }
     mustEqual('the accounting identity', status.pipelines[0].imbalance, 0)
     const { p50, p99 } = percentiles(times)
     return {
       replacements: count, went_back: refused, acknowledged: sent, ...found, incidents_and_ends: incidents, alerts_lost: incidents - told, alerts_invented: alerts.length - incidents, deliveries_repeated: receiver.repeats,
-      replacement_ms_p50: p50, replacement_ms_p99: p99, commits_per_replacement: Math.round((await commits(database.url) - before) / count * 10) / 10, readings_per_replacement: Math.round(sent / count), rss_mb: Math.round((await engine.rest()).rss / 2 ** 20)
+      replacement_ms_p50: p50, replacement_ms_p99: p99, commits_per_replacement: Math.round((await commits(database) - before) / count * 10) / 10, readings_per_replacement: Math.round(sent / count), rss_mb: Math.round((await engine.rest()).rss / 2 ** 20)
     }
   } finally {
     await engine?.stop()
     await keys.close()
     await receiver.close()
-    await database.stop()
-    await server.stop()
     rmSync(folder, { recursive: true, force: true })
   }
 }
@@ -183,6 +180,14 @@ export const replace: Benchmark = {
   unit: 'run',
   options: { count: { type: 'string', default: '100' } },
   check ({ count }) { if (!/^[1-9]\d*$/.test(count)) throw new Error(`--count ${count}: must be a whole number`) },
-  async run (say, { count }) { return [await replacements({ count: Number(count), say })] },
+  async run (say, { count }) {
+    const server = await postgresServer(), database = await freshDatabase(server.url)
+    try {
+      return [await replacements({ database: database.url, count: Number(count), say })]
+    } finally {
+      await database.stop()
+      await server.stop()
+    }
+  },
   fault: figures => ['lost', 'doubled', 'means_different', 'windows_not_full', 'alerts_lost', 'alerts_invented'].filter(what => figures[what] !== 0).map(what => `${what}: ${JSON.stringify(figures[what])}`).join(', ') || undefined
 }
