@@ -1,6 +1,8 @@
 /** Pipelines that are changed while devices publish: a real database, a real broker, real clients. */
 import t, { type Test } from 'tap'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { PostgresRegistry } from '../../sinks/postgres-registry.ts'
 import { device, means, open, rows, until, valueOf, type Process } from '../support/control.ts'
 import { freePort } from '../support/mosquitto.ts'
@@ -11,6 +13,8 @@ interface Given { readonly name?: string, readonly more?: string, readonly table
 const text = (port: number, { name = 'p', more = '', table = 'readings', high = 50, alpha = 0.5, topics = '{tenant}/{device}/{metric}' }: Given = {}) =>
   `name: ${name}\nfrom: { broker: { port: ${port}, topics: "${topics}" } }\npipe: [ ewma: { alpha: ${alpha} }${more} ]\nalerts: { high: { when: { value: { above: ${high} } } } }\nto: [ postgres: { table: ${table} } ]\n`
 const match = (version: number) => ({ 'if-match': `"${version}"` })
+/** Names of the pipelines for which a log is kept. */
+const placesIn = (folder: string): string[] => readdirSync(join(folder, 'log')).flatMap(log => { const file = join(folder, 'log', log, 'places.json'); return existsSync(file) ? Object.keys(JSON.parse(readFileSync(file, 'utf8'))) : [] })
 const numbers = (n: number) => Array.from({ length: n }, (_, i) => valueOf(i))
 
 async function begin (t: Test) {
@@ -92,7 +96,7 @@ t.test('a version that does not start is not kept: the one before goes on, and n
 })
 
 t.test('of two writers one is told that he is late', async t => {
-  const { port, process } = await begin(t)
+  const { url, port, process } = await begin(t)
   await put(process, text(port), { 'if-none-match': '*' })
   t.match(await put(process, text(port, { high: 60 }), { 'if-none-match': '*' }), { status: 412, json: { code: 'api/outdated' } })
   t.match(await put(process, text(port, { high: 60 })), { status: 409, json: { code: 'api/conflict', help: /If-Match: "1"/ } })
@@ -103,6 +107,14 @@ t.test('of two writers one is told that he is late', async t => {
   t.equal((await put(process, text(port, { high: 80 }), { 'if-match': '*' })).json.version, 3)
   t.equal((await process.ask('DELETE', '/p', undefined, match(1))).status, 412)
   t.equal((await put(process, text(port, { name: 'n' }), match(1), '', 'n')).status, 412, 'none is there')
+  // another process, which does not stand in the same queue
+  const registry = new PostgresRegistry(url), { instance } = (await registry.find('p'))!, audit = async () => (await rowsOf(url, "SELECT FROM audit WHERE action LIKE 'pipeline.%'")).length
+  const before = await audit()
+  for (const expected of [2, undefined]) t.equal(await registry.put({ name: 'p', instance, definition: 'x' }, expected, 'late'), undefined)
+  t.equal(await registry.put({ name: 'p', instance: 'another', definition: 'x' }, 3, 'late'), undefined)
+  t.equal(await registry.set('p', 'paused', 2, 'late'), false)
+  t.equal(await audit(), before, 'and no line says that anything was changed')
+  await registry.close()
 })
 
 t.test('rolled back: a new version that says what the old one did, and the memory goes on', async t => {
@@ -110,7 +122,9 @@ t.test('rolled back: a new version that says what the old one did, and the memor
   await put(process, text(port))
   const d = await device(t, port)
   await d.send(10)
+  await stored(url, 10)
   await put(process, text(port, { high: 200 }), match(1))
+  t.ok((await rowsOf(url, 'SELECT FROM snapshots WHERE position >= 10')).length > 0, 'it leaves what it remembers')
   await d.send(10)
   t.match((await process.ask('POST', '/p/rollback', { version: 1 })).json, { version: 3, memory: { tuned: ['/alert:high'], same: ['time', '/dedupe', '/ewma'] } })
   await d.send(20)
@@ -148,8 +162,9 @@ t.test('paused: devices go on and what they send waits; a change waits too; then
 })
 
 t.test('deleted: its rows stay, its memory does not, its port is free; put again it begins anew, with what its log still has', async t => {
-  const { url, port, process } = await begin(t)
+  const { url, folder, port, process } = await begin(t)
   await put(process, text(port))
+  await until('its log is kept', () => placesIn(folder).includes('p'))
   const d = await device(t, port)
   await d.send(10)
   t.match((await process.ask('DELETE', '/p', undefined, match(1))).json, { state: 'deleted' })
@@ -157,6 +172,7 @@ t.test('deleted: its rows stay, its memory does not, its port is free; put again
   t.equal((await rows(url, 'value')).length, 10, 'what was acknowledged is there')
   await until('the broker has gone', () => d.lost === 1)
   for (const table of ['checkpoint', 'counts', 'snapshots', 'snapshot_pages', 'marks']) t.equal((await rowsOf(url, `SELECT FROM ${table}`)).length, 0, table)
+  t.strictSame(placesIn(folder), [], 'no log is kept for it')
   t.match((await put(process, text(port))).json, { version: 2 })
   const again = await device(t, port, 'e')
   await again.send(3)
