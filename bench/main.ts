@@ -1,5 +1,6 @@
 /** npm run bench -- <name> [its options] [--json] [--save]: one benchmark; without a name the list of them. */
 import { parseArgs } from 'node:util'
+import { api } from './api.ts'
 import { calibration } from './calibration.ts'
 import { cost } from './cost.ts'
 import { continuousAggregate } from './continuous-aggregate.ts'
@@ -25,7 +26,7 @@ import { verdictBench } from './verdict.ts'
 import { wal } from './wal.ts'
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
-  operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
+  operators, features, ingest, api, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
   'faults-found': faultsFound, cost, forecast: forecasting, 'threshold-time': thresholdTime, replace, drift: driftBench, 'run-length': runLength, verdict: verdictBench
 }
 

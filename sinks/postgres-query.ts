@@ -13,7 +13,7 @@ export class PostgresQuery implements Query {
 
   async series (filter: SeriesFilter, { limit, after = '0' }: Page): Promise<Found<SeriesRow>> {
     const { where, values } = matching(filter, [Number(after)])
-    const rows = await this.ask<Placed<SeriesRow>>(`SELECT n.series AS place, n.tenant, n.device, n.metric, n.unit, n.type, n.site, n.tags FROM series_named n WHERE n.series > $1${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
+    const rows = await this.ask<Placed<SeriesRow>>(`SELECT n.series AS place, n.tenant, n.device, n.metric, n.unit, n.type, n.site, n.tags FROM series_named n WHERE n.series > $1::bigint${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
     return paged(rows, limit)
   }
 
@@ -23,7 +23,7 @@ export class PostgresQuery implements Query {
     const rows = await this.ask<Placed<Row>>(`
       SELECT n.series AS place, n.tenant, n.device, n.metric, ${ISO('r.time')}${listed(columns, 'r')} FROM series_named n
       CROSS JOIN LATERAL (SELECT time${listed(columns)} FROM ${identifier(table)} WHERE series = n.series ORDER BY ${newest} LIMIT 1) r
-      WHERE n.series > $1${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
+      WHERE n.series > $1::bigint${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
     return paged(rows, limit)
   }
 

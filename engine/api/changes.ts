@@ -19,7 +19,7 @@ const Result = Type.Object({
 })
 const Headers = Type.Object({ 'if-match': Type.Optional(Type.String({ description: 'The version that is to be changed, such as "3": the ETag of the pipeline.', pattern: '^(\\*|"\\d{1,9}")$' })), 'if-none-match': Type.Optional(Type.Literal('*', { description: 'Only if there is no such pipeline.' })) })
 const accept = { acceptLoss: Type.Optional(Type.Boolean({ description: 'Memory that does not fit, or a log that is gone, is given up.', default: false })) }
-const FAILS = [400, 404, 409, 412, 413, 415, 422, 504] as const
+const FAILS = [404, 409, 412, 413, 415, 422, 504] as const
 
 /** Pipelines changed while others run, and while they run. Only keys of every tenant may: a pipeline may be about any. */
 export async function changes (app: FastifyInstance, plane: Plane): Promise<void> {
@@ -79,7 +79,7 @@ export async function changes (app: FastifyInstance, plane: Plane): Promise<void
   app.get<{ Params: Named }>('/api/v1/pipelines/:name/versions', {
     ...read, schema: {
       summary: 'All versions of a pipeline that was put, the newest first.', tags, params: Name,
-      response: { 200: Type.Object({ versions: Type.Array(Type.Object({ version: Type.Integer(), author: Type.String({ description: 'Id of the key.' }), created: Type.String({ format: 'date-time' }), restores: Type.Union([Type.Integer(), Type.Null()]), failed: Type.Union([Type.String(), Type.Null()], { description: 'Why it did not start.' }) })) }), ...failures(400, 404, 409, 504) }
+      response: { 200: Type.Object({ versions: Type.Array(Type.Object({ version: Type.Integer(), author: Type.String({ description: 'Id of the key.' }), created: Type.String({ format: 'date-time' }), restores: Type.Union([Type.Integer(), Type.Null()]), failed: Type.Union([Type.String(), Type.Null()], { description: 'Why it did not start.' }) })) }), ...failures(404, 409, 504) }
     }
   }, async ({ params: { name } }) => {
     const versions = await control().versions(name)
@@ -89,7 +89,7 @@ export async function changes (app: FastifyInstance, plane: Plane): Promise<void
 
   app.get<{ Params: Named & { version: number }, Querystring: { format: 'json' | 'yaml' } }>('/api/v1/pipelines/:name/versions/:version', {
     ...read, schema: {
-      summary: 'What a version says: as a file, with all defaults filled in and secrets masked.', tags, params: Type.Object({ ...Name.properties, version: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 }) }), querystring: Format, response: { 200: Definition, ...failures(400, 404, 409, 413, 504) }
+      summary: 'What a version says: as a file, with all defaults filled in and secrets masked.', tags, params: Type.Object({ ...Name.properties, version: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 }) }), querystring: Format, response: { 200: Definition, ...failures(404, 409, 413, 504) }
     }
   }, async ({ params: { name, version }, query: { format } }, reply) => {
     const pipeline = await control().definition(name, version)

@@ -57,7 +57,7 @@ export async function pipelines (app: FastifyInstance, plane: Plane): Promise<vo
     ...read,
     schema: {
       summary: 'What a pipeline is: as its file, with all defaults filled in and secrets masked.', tags, params: Name,
-      querystring: Format, response: { 200: Definition, ...failures(400, 404) }
+      querystring: Format, response: { 200: Definition, ...failures(404) }
     }
   }, async ({ params, query }, reply) => {
     const { pipeline } = find(params.name)
@@ -67,7 +67,7 @@ export async function pipelines (app: FastifyInstance, plane: Plane): Promise<vo
   app.addContentTypeParser(['application/yaml', 'text/yaml'], { parseAs: 'string' }, (_, body, done) => { done(null, body) })
   app.post<{ Body: string }>('/api/v1/pipelines/validate', {
     config: { scope: 'pipelines:write' },
-    schema: { summary: 'Everything that is wrong with a pipeline file, without running it.', description: 'The environment of the server is not looked into, nor its files.', tags, consumes: ['application/yaml'], body: Type.String(), response: { 200: Findings, ...failures(400, 413, 415) } }
+    schema: { summary: 'Everything that is wrong with a pipeline file, without running it.', description: 'The environment of the server is not looked into, nor its files.', tags, consumes: ['application/yaml'], body: Type.String(), response: { 200: Findings, ...failures(413, 415) } }
   }, async ({ body }) => {
     const { findings } = readYaml(body, components, { file: 'pipeline.yaml', environment: { ...sent, unset: 'unset' } })
     return { valid: !findings.some(isError), findings: findings.map(plainFinding) }

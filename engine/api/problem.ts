@@ -14,8 +14,8 @@ const Problem = Type.Object({
 }, { additionalProperties: false })
 
 
-/** How a route declares the ways in which it fails. Every route behind a key may fail with 401, 403, 429, 500, and 503 while the database of keys cannot be reached. */
-export const failures = (...more: readonly number[]) => Object.fromEntries([401, 403, 429, 500, 503, ...more].map(status => [status, {
+/** How a route declares the ways in which it fails. Every route behind a key may fail with 400 (its address), 401, 403, 429, 500, and 503 while the database of keys cannot be reached. */
+export const failures = (...more: readonly number[]) => Object.fromEntries([400, 401, 403, 429, 500, 503, ...more].map(status => [status, {
   description: Object.values(errors).filter(e => e.status === status).map(e => e.title).at(-1) ?? 'A failure.', content: { 'application/problem+json': { schema: Problem } }
 }]))
 
@@ -34,6 +34,7 @@ export function answer (error: FastifyError | MillraceError, request: FastifyReq
 }
 
 export function problems (app: FastifyInstance): void {
+  app.addHook('onRequest', async ({ raw: { url = '' } }) => { if (url.includes('%00')) throw new MillraceError('api/invalid', 'the address has a NUL character (%00), which no name contains') })
   app.setErrorHandler(answer)
   app.setNotFoundHandler((request, reply) => send(reply, 'api/not-found', `there is no ${request.method} ${request.url.split('?')[0]}`, 'GET /openapi.json lists what there is'))
 }

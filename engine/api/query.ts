@@ -53,7 +53,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     ...read,
     schema: {
       summary: 'Series, in the order in which they appeared.', tags, querystring: Type.Object({ ...filter, site: filterText, type: filterText, limit, cursor }),
-      response: { 200: Rows(Type.Object({ tenant: Type.String(), device: Type.String(), metric: Type.String(), unit: Type.Union([Type.String(), Type.Null()]), type: Type.Union([Type.String(), Type.Null()]), site: Type.Union([Type.String(), Type.Null()]), tags: Type.Record(Type.String(), Type.String()) })), ...failures(400, 404, 504) }
+      response: { 200: Rows(Type.Object({ tenant: Type.String(), device: Type.String(), metric: Type.String(), unit: Type.Union([Type.String(), Type.Null()]), type: Type.Union([Type.String(), Type.Null()]), site: Type.Union([Type.String(), Type.Null()]), tags: Type.Record(Type.String(), Type.String()) })), ...failures(404, 504) }
     }
   }, async (request: Asked) => {
     const { device, metric, site, type, limit, cursor } = request.query
@@ -62,7 +62,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
 
   app.get('/api/v1/tables/:table/latest', {
     ...read,
-    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, columns: Text('Columns, with commas between; without it all.'), limit, cursor }), response: { 200: Rows(AnyRow), ...failures(400, 404, 504) } }
+    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, columns: Text('Columns, with commas between; without it all.'), limit, cursor }), response: { 200: Rows(AnyRow), ...failures(404, 504) } }
   }, async (request: Asked) => {
     const { device, metric, columns, limit, cursor } = request.query
     return await databaseOf(plane).latest(table(request.params.table, columns), { tenant: tenantOf(request), device, metric }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
@@ -73,7 +73,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     schema: {
       summary: 'Rows of one series by event time.', tags, params: Params,
       querystring: Type.Object({ ...one, ...range, columns: Text('Columns, with commas between; without it all.'), limit, cursor, format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('ndjson'), Type.Literal('csv')], { default: 'json', description: 'ndjson and csv have the cursor in the header x-next-cursor.' })) }),
-      response: { 200: { description: 'Rows.', content: { 'application/json': { schema: Rows(AnyRow) }, 'application/x-ndjson': { schema: { type: 'string' } }, 'text/csv': { schema: { type: 'string' } } } }, ...failures(400, 404, 504) }
+      response: { 200: { description: 'Rows.', content: { 'application/json': { schema: Rows(AnyRow) }, 'application/x-ndjson': { schema: { type: 'string' } }, 'text/csv': { schema: { type: 'string' } } } }, ...failures(404, 504) }
     }
   }, async (request: Asked, reply) => {
     const { columns, limit, cursor, format } = request.query, asked = table(request.params.table, columns), series = oneOf(request)
@@ -87,7 +87,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     schema: {
       summary: 'A range of one series, thinned out: count, least, largest and mean of each of some parts of equal length.', tags, params: Params,
       querystring: Type.Object({ ...one, ...range, column: Type.Optional(Type.String({ description: 'Without it the first of the table.', maxLength: 200 })), buckets: Type.Optional(Type.Integer({ minimum: 1, maximum: 5000, default: 500 })) }),
-      response: { 200: Type.Object({ rows: Type.Array(Type.Object({ time: Type.String({ format: 'date-time', description: 'Begin of the part.' }), count: Type.Integer(), min: Value, max: Value, mean: Value })) }), ...failures(400, 404, 504) }
+      response: { 200: Type.Object({ rows: Type.Array(Type.Object({ time: Type.String({ format: 'date-time', description: 'Begin of the part.' }), count: Type.Integer(), min: Value, max: Value, mean: Value })) }), ...failures(404, 504) }
     }
   }, async (request: Asked) => {
     const { column, buckets } = request.query, all = table(request.params.table), series = oneOf(request)

@@ -7,9 +7,11 @@ import type { Control } from '../control.ts'
 import { MillraceError } from '../errors.ts'
 import type { Keys } from '../keys.ts'
 import type { Logger } from '../log.ts'
+import { isLoopback } from '../loopback.ts'
 import { openMetrics } from '../metrics.ts'
 import type { Query } from '../query.ts'
 import type { Run } from '../run.ts'
+import { keyPair, type TlsFiles } from '../tls.ts'
 import { alerts } from './alerts.ts'
 import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
@@ -27,10 +29,13 @@ import { trials } from './try.ts'
 /** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`: there is no database to ask. */
 export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly control?: Control | undefined }
 
-/** Starts the HTTP plane. Until it speaks TLS it listens on loopback only. Port 0: any free one. */
-export async function serve (plane: Plane, { host, port, log }: { readonly host: string, readonly port: number, readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
-  if (!isLoopback(host)) throw new MillraceError('config/exposed', `http: ${host} is more than loopback, and there is no TLS yet: keys would be read on the way`, { help: 'listen on 127.0.0.1, and put a proxy with TLS in front' })
-  const app = await plan(plane, log)
+/** Where the plane listens. Port 0: any free one. */
+export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
+
+/** Starts the HTTP plane. Without TLS it listens on loopback only. */
+export async function serve (plane: Plane, { host, port, tls, log }: Address & { readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
+  if (tls === undefined && !isLoopback(host)) throw new MillraceError('config/exposed', `http: ${host} is more than loopback, and without TLS keys would be read on the way`, { help: 'give --tls-cert and --tls-key; or listen on 127.0.0.1, and put a proxy with TLS in front' })
+  const app = await plan(plane, log, tls)
   const url = await app.listen({ host, port })
   return { url, close: () => app.close() }
 }
@@ -42,8 +47,9 @@ const ajv = (coerceTypes: boolean) => formats.default(new Ajv({ allErrors: false
 const exact = ajv(false), lenient = ajv(true)
 
 /** The plane with all its routes, not listening yet. */
-export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance> {
+export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<FastifyInstance> {
   const app = fastify({
+    ...tls === undefined ? {} : { https: keyPair(tls) as never },
     loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: 15_000, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never
   }) as unknown as FastifyInstance
   app.removeContentTypeParser('text/plain')
@@ -68,6 +74,3 @@ export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance>
   await app.ready()
   return app
 }
-
-/** Is this a name or address that only this machine reaches? */
-export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)

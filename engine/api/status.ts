@@ -51,8 +51,8 @@ function progressOf (run: Run) {
 
 /** A plain page for people and its data for programs. */
 export async function status (app: FastifyInstance, { runs }: Plane): Promise<void> {
-  app.get('/status', { config: { scope: 'public' }, schema: { summary: 'All pipelines and how they stand.', tags: ['meta'] } }, async () => ({ version, pipelines: runs().map(describe) }))
-  app.get('/', { config: { scope: 'public' }, schema: { summary: 'A page for people.', tags: ['meta'] } }, async (_, reply) => {
+  app.get('/status', { config: { scope: 'public' }, schema: { summary: 'All pipelines and how they stand.', tags: ['meta'], response: { 200: Type.Object({ version: Type.String(), pipelines: Type.Array(Status) }) } } }, async () => ({ version, pipelines: runs().map(describe) }))
+  app.get('/', { config: { scope: 'public' }, schema: { summary: 'A page for people.', tags: ['meta'], response: { 200: { description: 'HTML.', content: { 'text/html': { schema: { type: 'string' } } } } } } }, async (_, reply) => {
     void reply.type('text/html; charset=utf-8').header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
     return page(runs().map(describe))
   })

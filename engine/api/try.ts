@@ -30,7 +30,7 @@ export async function trials (app: FastifyInstance, { components }: Plane): Prom
           rows: Type.Record(Type.String(), Found, { description: 'By branch; trunk is that of the pipeline itself.' }), alerts: Type.Record(Type.String(), Found), late: Found,
           counts: Type.Record(Type.String(), Type.Number()), truncated: Type.Boolean({ description: 'There were more rows.' })
         }),
-        ...failures(400, 413, 415, 504)
+        ...failures(413, 415, 504)
       }
     }
   }, async ({ body: { pipeline: text, given } }) => {

@@ -7,9 +7,10 @@ import { describe } from '../api/status.ts'
 import { sleep } from '../clock.ts'
 import { duration } from '../options.ts'
 import { load } from './load.ts'
+import type { TlsFiles } from '../tls.ts'
 import { stopSignal, work } from './work.ts'
 
-interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly maxSeries: string, readonly logBudget: string, readonly retain: string, readonly maxPoison: string, readonly acceptLoss?: boolean, readonly for?: string, readonly json?: boolean, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
+interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly tlsCert?: string, readonly tlsKey?: string, readonly maxSeries: string, readonly logBudget: string, readonly retain: string, readonly maxPoison: string, readonly acceptLoss?: boolean, readonly for?: string, readonly json?: boolean, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
 
 /** `millrace run`: pipelines until they are told to stop. */
 export function run (program: Command, parts: Parts): void {
@@ -19,6 +20,8 @@ export function run (program: Command, parts: Parts): void {
     .option('--database <url>', 'where postgres sinks go that name no url (or MILLRACE_DATABASE)')
     .option('--folder <folder>', 'where local files are kept', '.millrace')
     .option('--http <address>', 'host:port of /livez, /readyz, /metrics and the status page; "off": none', '127.0.0.1:8080')
+    .option('--tls-cert <file>', 'PEM file of a certificate: HTTP speaks TLS, and may listen on more than loopback')
+    .option('--tls-key <file>', 'PEM file of its private key')
     .option(...SERIES)
     .option('--log-budget <size>', 'how large the write-ahead log of a source may become; then the source is not read any more', '1GiB')
     .option('--retain <span>', 'how long the log keeps the place of a pipeline that does not run', '24h')
@@ -36,10 +39,16 @@ export function run (program: Command, parts: Parts): void {
       const pipelines = await Promise.all(files.map(file => load(file, parts)))
       const runs = await work(pipelines, {
         parts, log, folder: options.folder, database, changes: true,
-        http: options.http === 'off' ? undefined : address(options.http), maxSeries: seriesOf(options.maxSeries), logBudget: bytesOf(options.logBudget), retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
+        http: options.http === 'off' ? undefined : { ...address(options.http), tls: tlsOf(options) }, maxSeries: seriesOf(options.maxSeries), logBudget: bytesOf(options.logBudget), retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
         started: (_, url) => { if (url !== undefined) log.info(`status page ${url}/`) }
       })
       if (options.json) for (const run of runs) process.stdout.write(`${JSON.stringify(describe(run))}\n`)
       process.exitCode = stop.code()
     })
+}
+
+function tlsOf ({ tlsCert: cert, tlsKey: key }: Options): TlsFiles | undefined {
+  if (cert === undefined && key === undefined) return undefined
+  if (cert === undefined || key === undefined) throw new MillraceError('usage/command', `--tls-${cert === undefined ? 'key' : 'cert'} stands alone`, { help: 'give --tls-cert and --tls-key' })
+  return { cert, key }
 }

@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs'
-import { serve } from '../api/server.ts'
+import { serve, type Address } from '../api/server.ts'
 import type { Parts } from '../components.ts'
 import { Control } from '../control.ts'
 import type { Logger } from '../log.ts'
@@ -14,7 +14,7 @@ export interface WorkOptions {
   readonly log: Logger
   readonly folder: string
   readonly database: string | undefined
-  readonly http: { readonly host: string, readonly port: number } | undefined
+  readonly http: Address | undefined
   readonly maxSeries?: number
   readonly logBudget?: number | undefined    // bytes of each write-ahead log
   readonly retain?: number | undefined       // ms, see Journal
