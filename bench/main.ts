@@ -17,6 +17,7 @@ import { kill } from './kill.ts'
 import type { Benchmark, Figures, Options } from './measure.ts'
 import { operators } from './operators.ts'
 import { nab } from './nab.ts'
+import { replace } from './replace.ts'
 import { runLength } from './run-length.ts'
 import { skab } from './skab.ts'
 import { tep } from './tep.ts'
@@ -26,7 +27,7 @@ import { wal } from './wal.ts'
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
   operators, features, ingest, api, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
-  'faults-found': faultsFound, cost, forecast: forecasting, 'threshold-time': thresholdTime, drift: driftBench, 'run-length': runLength, verdict: verdictBench
+  'faults-found': faultsFound, cost, forecast: forecasting, 'threshold-time': thresholdTime, replace, drift: driftBench, 'run-length': runLength, verdict: verdictBench
 }
 
 const args = process.argv.slice(2), name = args.find(a => !a.startsWith('-'))

@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { createServer as createSecureServer } from 'node:tls'
 import { Aedes, type AedesPublishPacket, type AuthenticateHandler, type AuthorizePublishHandler, type Client } from 'aedes'
-import { certifiedName, defineSource, isLoopback, keyPair, MillraceError, Type, type Device, type Listener, type ListenerHost, type Message, type Position, type Values } from '#engine'
+import { certifiedName, defineSource, File, isLoopback, keyPair, MillraceError, Type, type Device, type Listener, type ListenerHost, type Message, type Position, type Values } from '#engine'
 import { Access, mayUse } from './broker-access.ts'
 import { guard, type Refused } from './broker-guard.ts'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
@@ -13,11 +13,11 @@ const options = Type.Object({
   port: Type.Integer({ description: 'Port to listen on; 0 for any free one.', minimum: 0, maximum: 65_535, default: 1883 }),
   topics: Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })], { description: 'Topic templates such as "{tenant}/{device}/{metric}" or "site/{site}/{device}".', default: '{tenant}/{device}/{metric}' }),
   maxConnections: Type.Integer({ description: 'Connections from one address.', minimum: 1, default: 1000 }),
-  credentials: Type.Optional(Type.String({ description: 'A CSV file with the devices that may connect and the topics of each: millrace devices add. Read anew within a second when it has changed.', minLength: 1 })),
+  credentials: Type.Optional(File({ description: 'A CSV file with the devices that may connect and the topics of each: millrace devices add. Read anew within a second when it has changed.', minLength: 1 })),
   tls: Type.Optional(Type.Object({
-    cert: Type.String({ description: 'PEM file of the certificate of the broker, with what it was signed by.', minLength: 1 }),
-    key: Type.String({ description: 'PEM file of its private key.', minLength: 1 }),
-    ca: Type.Optional(Type.String({ description: 'PEM file of who signs certificates of devices: one that has such a certificate needs no password.', minLength: 1 }))
+    cert: File({ description: 'PEM file of the certificate of the broker, with what it was signed by.', minLength: 1 }),
+    key: File({ description: 'PEM file of its private key.', minLength: 1 }),
+    ca: Type.Optional(File({ description: 'PEM file of who signs certificates of devices: one that has such a certificate needs no password.', minLength: 1 }))
   }, { description: 'Speaks TLS, 1.2 or newer.' })),
   ...codecOptions
 })

@@ -65,6 +65,7 @@ export class Journal implements ListenerHost {
   private newest = 0                 // ingest time of the newest record, ms
   private start: number              // ingest time at which the monotonic clock was 0, ms
   private stopTicks = () => {}
+  private ticking = 0                // ms between ticks
   private requeueing = false
   private tidying = false
   private untidy = false
@@ -130,6 +131,13 @@ export class Journal implements ListenerHost {
   /** A pipeline reads; its place stays where it is until it moves it. `expel`: it has lost its place, and lets go of it. */
   attach (pipeline: string, expel: () => void): void { this.places.attach(pipeline, expel) }
   detach (pipeline: string): void { this.places.detach(pipeline) }
+  /** A pipeline that was not named when it was opened will read it: nothing that it needs may go from now on. */
+  expect (pipeline: string): void { this.places.expect(pipeline, this.wal.first - 1) }
+  /** There is no such pipeline any more: nothing is kept for it. */
+  dismiss (pipeline: string): void {
+    this.places.forget(pipeline)
+    void this.tidy()
+  }
   /** A pipeline that knows nothing of it reads it from its beginning, whatever it had read with another database. */
   begin (pipeline: string): void { this.places.move(pipeline, this.wal.first - 1) }
   /** Up to where this pipeline needs nothing of it. */
@@ -141,11 +149,19 @@ export class Journal implements ListenerHost {
   listen (): void {
     if (this.listener !== undefined || this.stopping.signal.aborted) return
     this.listener = this.spec.definition.listen!(this.spec.options, this)
+    this.every(this.options.tick)
+  }
+
+  /** Ticks come every `ms` from now on. */
+  every (ms: number): void {
+    if (this.listener === undefined || this.stopping.signal.aborted || ms === this.ticking) return
+    this.ticking = ms
+    this.stopTicks()
     this.stopTicks = this.clock.interval(() => {
       if (!this.hears) this.resume()
       else if (this.open) this.put(kinds.tick)
       this.requeue().catch(error => { this.log.error({ err: error }, 'log: what was to be read once more could not be taken up') })
-    }, this.options.tick)
+    }, ms)
   }
 
   trouble (): string | undefined { return this.file.full?.message ?? (this.listener === undefined ? 'not listening yet' : this.listener.trouble()) }

@@ -159,6 +159,9 @@ export class Run {
   /** Is it looking for the readings that an operator throws on? What still throws then does so on none of them. */
   get isCareful (): boolean { return this.poison !== undefined }
 
+  /** Has it taken up everything that it had done before? Then it works, or would if nothing were in trouble. */
+  get isUp (): boolean { return this.flow !== undefined && this.dispatcher !== undefined && this.recovery === undefined }
+
   get journal (): Journal | undefined { return this.options.journal }
 
   /** By how much the accounting identity is off, on the trunk. */

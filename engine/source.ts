@@ -10,6 +10,9 @@ import { options as checked, type Given, type TObject, type TProperties, type Va
 /** Number of a record (= a message) in what the engine reads. Grows by one; the store keeps the last committed one. */
 export type Position = number
 
+/** Reason of the abort that ends one reader of a log and not the source: what is durable so far is read, and the source goes on for others, or for who comes next. */
+export const LEAVE = 'leave'
+
 /** What a source hands over at once: some messages, already columns. */
 export interface Delivery {
   readonly rows: Readings

@@ -31,7 +31,7 @@ export async function deadLetters (app: FastifyInstance, plane: Plane): Promise<
           origin: Type.String(), position: Type.Number(), part: Type.Integer(), reason: Type.String(), detail: Type.String(), topic: Type.String(), ingest: Type.String({ format: 'date-time' }), requeued: Type.Boolean(),
           payload: Type.Optional(Type.String()), base64: Type.Optional(Type.String())
         })) }),
-        ...failures(404)
+        ...failures(404, 409)
       }
     }
   }, async ({ params, query: { late, reason, position, requeued, limit }, actor }: FastifyRequest<{ Params: { name: string }, Querystring: Given }>) => {

@@ -7,11 +7,12 @@ const open = (summary: string, response: object) => ({ config: { scope: 'public'
 const Ready = Type.Object({ status: Type.String(), trouble: Type.Record(Type.String(), Type.Record(Type.String(), Type.String()), { description: 'By pipeline and component: what keeps it from working.' }) })
 
 /** /livez: the process answers, whatever it depends on. /readyz: 503 names what is in trouble. */
-export async function health (app: FastifyInstance, { runs, stopping }: Plane): Promise<void> {
+export async function health (app: FastifyInstance, { runs, stopping, control }: Plane): Promise<void> {
   app.get('/livez', open('The process answers.', { 200: Type.Object({ status: Type.String() }) }), async () => ({ status: 'alive' }))
   app.get('/version', open('Which version this is.', { 200: Type.Object({ version: Type.String(), node: Type.String() }) }), async () => ({ version, node: process.versions.node }))
   const ready = async (_: unknown, reply: { code (status: number): unknown }) => {
-    const trouble = Object.fromEntries(runs().map(run => [run.pipeline.name, run.trouble()] as const).filter(([, t]) => Object.keys(t).length > 0))
+    const unknown = control?.trouble()
+    const trouble = Object.fromEntries([...runs().map(run => [run.pipeline.name, run.trouble()] as const).filter(([, t]) => Object.keys(t).length > 0), ...unknown === undefined ? [] : [['(put over HTTP)', { pipelines: unknown }]]])
     const well = Object.keys(trouble).length === 0 && !stopping()
     reply.code(well ? 200 : 503)
     return { status: stopping() ? 'stopping' : well ? 'ready' : 'not ready', trouble }

@@ -3,6 +3,7 @@ import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
 import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Components } from '../components.ts'
+import type { Control } from '../control.ts'
 import { MillraceError } from '../errors.ts'
 import type { Keys } from '../keys.ts'
 import type { Live } from '../live.ts'
@@ -15,6 +16,7 @@ import { keyPair, type TlsFiles } from '../tls.ts'
 import { alerts } from './alerts.ts'
 import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
+import { changes } from './changes.ts'
 import { deadLetters } from './dead-letters.ts'
 import { health } from './health.ts'
 import { ingest } from './ingest.ts'
@@ -25,9 +27,10 @@ import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
 import { status } from './status.ts'
 import { stream } from './stream.ts'
+import { trials } from './try.ts'
 
 /** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`: there is no database to ask; `live`: nothing commits here. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly live?: Live | undefined }
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined }
 
 /** Where the plane listens. Port 0: any free one. */
 export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
@@ -65,6 +68,8 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
   await app.register(metrics, { metrics: openMetrics(plane.runs) })
   await app.register(status, plane)
   await app.register(pipelines, plane)
+  await app.register(changes, plane)
+  await app.register(trials, plane)
   await app.register(deadLetters, plane)
   await app.register(query, plane)
   await app.register(alerts, plane)

@@ -16,7 +16,7 @@ interface Options { readonly database?: string, readonly folder: string, readonl
 export function run (program: Command, parts: Parts): void {
   program.command('run')
     .description('run pipelines until SIGTERM or Ctrl-C, then commit what is under way and stop')
-    .argument('<pipeline...>', 'files: .yaml, or .ts/.js with a pipeline as default export')
+    .argument('[pipeline...]', 'files: .yaml, or .ts/.js with a pipeline as default export; without any, those that are put over HTTP (needs --database)')
     .option('--database <url>', 'where postgres sinks go that name no url (or MILLRACE_DATABASE)')
     .option('--folder <folder>', 'where local files are kept', '.millrace')
     .option('--http <address>', 'host:port of /livez, /readyz, /metrics and the status page; "off": none', '127.0.0.1:8080')
@@ -30,13 +30,15 @@ export function run (program: Command, parts: Parts): void {
     .option('--for <span>', 'stop after this time, such as 20s')
     .option('--json', 'print the counts as JSON when stopped')
     .action(async (files: string[], options: Options) => {
+      const database = options.database ?? (process.env.MILLRACE_DATABASE || undefined)
+      if (files.length === 0 && database === undefined) throw new MillraceError('usage/command', 'run: no pipeline, and no database that has some', { help: 'name a pipeline, or --database with those that were put over HTTP' })
       const log = openLog({ level: options.logLevel, format: options.logFormat })
       const stop = stopSignal(log)
       const enough = new AbortController()
       if (options.for !== undefined) void sleep(duration(options.for), stop.signal).then(() => enough.abort())
       const pipelines = await Promise.all(files.map(file => load(file, parts)))
       const runs = await work(pipelines, {
-        parts, log, folder: options.folder, database: options.database ?? process.env.MILLRACE_DATABASE,
+        parts, log, folder: options.folder, database, changes: true,
         http: options.http === 'off' ? undefined : { ...address(options.http), tls: tlsOf(options) }, maxSeries: seriesOf(options.maxSeries), logBudget: bytesOf(options.logBudget), retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
         started: (_, url) => { if (url !== undefined) log.info(`status page ${url}/`) }
       })
