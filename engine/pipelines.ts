@@ -2,6 +2,7 @@ import { clock, sleep } from './clock.ts'
 import { MillraceError } from './errors.ts'
 import { canonical } from './fingerprint.ts'
 import type { Journal } from './journal.ts'
+import type { Inlet } from './listener.ts'
 import { Journals, type JournalsOptions } from './journals.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Run, type RunOptions } from './run.ts'
@@ -43,6 +44,8 @@ export class Pipelines {
 
   /** Of all but those that are paused. */
   get runs (): readonly Run[] { return [...this.entries.values()].filter(e => !e.paused).map(e => e.run) }
+  /** Where requests feed pipelines that run or are paused. */
+  get inlets (): readonly Inlet[] { return [...this.journals].flatMap(j => j.inlet ?? []) }
   runOf (name: string): Run | undefined { return this.entries.get(name)?.run }
   get isStopping (): boolean { return this.stopping.signal.aborted }
   isWorking (name: string): boolean { return this.entries.get(name)?.stop !== undefined }

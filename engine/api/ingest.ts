@@ -4,7 +4,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
 import type { Inlet, Message } from '../listener.ts'
 import { Type } from '../options.ts'
-import type { Run } from '../run.ts'
 import { failures } from './problem.ts'
 import { filterText, tenantOf, tenantText } from './query.ts'
 import type { Plane } from './server.ts'
@@ -16,15 +15,8 @@ const unpack = promisify(gunzip)
 
 type Asked = FastifyRequest<{ Params: { readonly source?: string }, Querystring: { readonly tenant?: string, readonly device?: string, readonly metric?: string }, Headers: { readonly 'idempotency-key'?: string }, Body: Buffer }>
 
-/** Where requests feed the pipelines that run here, by path: pipelines with equal options of `http` share one. */
-export function inletsOf (runs: readonly Run[]): Map<string, Inlet> {
-  const inlets = new Map<string, Inlet>()
-  for (const { journal } of runs) if (journal?.inlet !== undefined) inlets.set(journal.inlet.path, journal.inlet)
-  return inlets
-}
-
 /** Takes readings in: bytes are not looked at before they are in the log, so what is wrong with them becomes a dead letter and fails no request. */
-export async function ingest (app: FastifyInstance, { runs }: Plane): Promise<void> {
+export async function ingest (app: FastifyInstance, { inlets = () => [] }: Plane): Promise<void> {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(['application/json', ...LINES], { parseAs: 'buffer', bodyLimit: MOST }, async (request: FastifyRequest, body: Buffer) => await plain(request.headers['content-encoding'], body))
 
@@ -42,7 +34,7 @@ export async function ingest (app: FastifyInstance, { runs }: Plane): Promise<vo
   }
   const config = { scope: 'ingest:write' as const, rateLimit: { max: RATE, timeWindow: '1 minute' } }
   const post = async (request: Asked, reply: FastifyReply) => {
-    const { params: { source = '' }, body } = request, inlet = inletsOf(runs()).get(source)
+    const { params: { source = '' }, body } = request, inlet = [...inlets()].find(i => i.path === source)
     if (inlet === undefined) throw new MillraceError('api/not-found', `no pipeline here reads POST /api/v1/ingest${source === '' ? '' : `/${source}`}`, { help: `from: { http: ${source === '' ? '{}' : `{ path: ${source} }`} } in a pipeline` })
     if (body === undefined || body.length === 0) throw new MillraceError('api/invalid', 'the request has no body', { help: 'a reading such as { "device": "pump-1", "metric": "flow", "value": 3.2 }' })
     if (body.length > inlet.largest) throw new MillraceError('api/too-large', `the body has ${body.length} bytes, ${inlet.largest} are taken (maxPayload, and an eighth of the log)`, { help: 'several requests' })

@@ -6,6 +6,7 @@ import type { Components } from '../components.ts'
 import type { Control } from '../control.ts'
 import { MillraceError } from '../errors.ts'
 import type { Keys } from '../keys.ts'
+import type { Inlet } from '../listener.ts'
 import type { Live } from '../live.ts'
 import type { Logger } from '../log.ts'
 import { isLoopback } from '../loopback.ts'
@@ -29,8 +30,8 @@ import { status } from './status.ts'
 import { stream } from './stream.ts'
 import { trials } from './try.ts'
 
-/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`: there is no database to ask; `live`: nothing commits here. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined }
+/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted. */
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet> }
 
 /** Where the plane listens. Port 0: any free one. */
 export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }

@@ -55,7 +55,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   let plane: Awaited<ReturnType<typeof serve>> | undefined
   try {
     const runs = await pipelines.open(given, signal)
-    plane = http === undefined ? undefined : await serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, control, live }, { ...http, log })
+    plane = http === undefined ? undefined : await serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, control, live, inlets: () => pipelines.inlets }, { ...http, log })
     started?.(runs, plane?.url)
     if (stop.signal.aborted) return runs
     stop.signal.addEventListener('abort', () => { void pipelines.stop() }, { once: true })
