@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { address, bytesOf, countOf, SERIES, seriesOf } from './arguments.ts'
+import { address, bytesOf, countOf, egress, networksOf, publicUrl, SERIES, seriesOf, urlOf } from './arguments.ts'
 import type { Parts } from '../components.ts'
 import { openLog } from '../log.ts'
 import { describe } from '../api/status.ts'
@@ -8,7 +8,7 @@ import { duration } from '../options.ts'
 import { load } from './load.ts'
 import { stopSignal, work } from './work.ts'
 
-interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly maxSeries: string, readonly logBudget: string, readonly retain: string, readonly maxPoison: string, readonly acceptLoss?: boolean, readonly for?: string, readonly json?: boolean, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
+interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly maxSeries: string, readonly logBudget: string, readonly retain: string, readonly maxPoison: string, readonly acceptLoss?: boolean, readonly for?: string, readonly json?: boolean, readonly egress?: string, readonly publicUrl?: string, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
 
 /** `millrace run`: pipelines until they are told to stop. */
 export function run (program: Command, parts: Parts): void {
@@ -19,6 +19,8 @@ export function run (program: Command, parts: Parts): void {
     .option('--folder <folder>', 'where local files are kept', '.millrace')
     .option('--http <address>', 'host:port of /livez, /readyz, /metrics and the status page; "off": none', '127.0.0.1:8080')
     .option(...SERIES)
+    .addOption(egress())
+    .addOption(publicUrl())
     .option('--log-budget <size>', 'how large the write-ahead log of a source may become; then the source is not read any more', '1GiB')
     .option('--retain <span>', 'how long the log keeps the place of a pipeline that does not run', '24h')
     .option('--max-poison <n>', 'how many readings in a row an operator may throw on before the pipeline stops', '10')
@@ -33,7 +35,7 @@ export function run (program: Command, parts: Parts): void {
       const pipelines = await Promise.all(files.map(file => load(file, parts)))
       const runs = await work(pipelines, {
         parts, log, folder: options.folder, database: options.database ?? process.env.MILLRACE_DATABASE,
-        http: options.http === 'off' ? undefined : address(options.http), maxSeries: seriesOf(options.maxSeries), logBudget: bytesOf(options.logBudget), retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
+        http: options.http === 'off' ? undefined : address(options.http), maxSeries: seriesOf(options.maxSeries), egress: networksOf(options.egress), links: urlOf('--public-url', options.publicUrl), logBudget: bytesOf(options.logBudget), retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
         started: (_, url) => { if (url !== undefined) log.info(`status page ${url}/`) }
       })
       if (options.json) for (const run of runs) process.stdout.write(`${JSON.stringify(describe(run))}\n`)

@@ -18,6 +18,8 @@ export interface WorkOptions {
   readonly database: string | undefined
   readonly http: { readonly host: string, readonly port: number } | undefined
   readonly maxSeries?: number
+  readonly egress?: readonly string[]        // see SinkHost
+  readonly links?: string | undefined        // where people reach the API
   readonly logBudget?: number | undefined    // bytes of each write-ahead log
   readonly retain?: number | undefined       // ms, see Journal
   readonly acceptLoss?: boolean | undefined
@@ -31,7 +33,7 @@ export interface WorkOptions {
  * Runs pipelines side by side with the HTTP plane until they end or `signal`: what `run`, `replay` and `demo` have in common.
  * One that fails does not stop the others; the first failure is thrown when all have ended. A log that fails stops all.
  */
-export async function work (pipelines: readonly Pipeline[], { parts, log, folder, database, http, maxSeries, logBudget, retain, acceptLoss = false, maxPoison, source, signal, started }: WorkOptions): Promise<readonly Run[]> {
+export async function work (pipelines: readonly Pipeline[], { parts, log, folder, database, http, maxSeries, egress, links, logBudget, retain, acceptLoss = false, maxPoison, source, signal, started }: WorkOptions): Promise<readonly Run[]> {
   mkdirSync(folder, { recursive: true })
   const stop = new AbortController()
   const forward = () => stop.abort()
@@ -41,7 +43,7 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   const journals = source === undefined ? await openJournals(pipelines, { log, folder, budget: logBudget, retain, failed: error => { failure ??= error; stop.abort() } }, signal) : new Map<string, Journal>()
   const logs = new Set(journals.values())
   const open = (pipeline: Pipeline, careful = false) => new Run(pipeline, {
-    log, folder, database, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name), journals: logs,
+    log, folder, database, egress, links, fallback: parts.fileStore, acceptLoss, careful, journal: journals.get(pipeline.name), journals: logs,
     ...maxSeries === undefined ? {} : { maxSeries },
     ...maxPoison === undefined ? {} : { maxPoison },
     ...source === undefined ? {} : { source }
