@@ -6,7 +6,8 @@ export const scopes = {
   'pipelines:read': 'pipelines, how they stand, what they are, their dead letters',
   'pipelines:write': 'checking a pipeline',
   'query:read': 'series, newest values, rows; questions on demand',
-  'alerts:read': 'alerts and their deliveries'
+  'alerts:read': 'alerts, their deliveries, what people say of them, silences',
+  'alerts:write': 'acknowledging and judging alerts, comments, silences and maintenance windows, replaying deliveries, enabling endpoints'
 } as const
 export type Scope = keyof typeof scopes
 export const isScope = (text: string): text is Scope => Object.hasOwn(scopes, text)

@@ -7,8 +7,8 @@ const PORTS = { 'smtp:': 587, 'smtps:': 465 } as const
 
 /**
  * Alerts by e-mail, over SMTP (RFC 5321). The Message-ID is made of the id of the event, so a message that is sent again has the same one,
- * and mail programs show it once. Delivered when the server has taken it for at least one recipient. 5xx answers are final, except those about
- * authentication, which may be set right; all else is tried again. Names of devices cannot become headers: line breaks end where they are.
+ * and mail programs show it once. Delivered when the server has taken it for at least one recipient. 5xx answers about addresses or the message are final;
+ * all else, such as a login that is refused, may be set right and is tried again. Names of devices cannot become headers: line breaks end where they are.
  */
 export const email = defineSink({
   name: 'email',
@@ -58,12 +58,15 @@ export const email = defineSink({
   }
 })
 
+/** What the server refuses of these addresses or this message; a login and TLS may be set right. */
+const FINAL = ['EENVELOPE', 'EMESSAGE']
+
 type SmtpError = Error & { readonly code?: string, readonly responseCode?: number, readonly response?: string }
 
 function failure (who: string, cause: SmtpError): Error {
   const said = `${who}: ${cause.message.replace(/[\p{C}\s]+/gu, ' ').slice(0, 200)}`
   const { responseCode = 0, code } = cause
-  if (responseCode >= 500 && code !== 'EAUTH') return new MillraceError('sink/failed', said, { help: 'see that the server takes mail from and to these addresses', cause })
+  if (responseCode >= 500 && FINAL.includes(code ?? '')) return new MillraceError('sink/failed', said, { help: 'see that the server takes mail from and to these addresses', cause })
   return new Transient(said, { cause })
 }
 

@@ -17,7 +17,7 @@ type Decision =
 /** What became of the firing of an incident, with the same receiver. */
 interface Begun { readonly state: string, readonly ready: boolean, readonly error: string | null }
 
-const keyOf = (event: string, receiver: string): string => `${event}\0${receiver}`
+const keyOf = (event: string, receiver: string): string => `${event} ${receiver}`       // receivers have no spaces in them, and PostgreSQL no NUL
 const seriesOf = ({ receiver, alert, tenant, device, metric }: Entry): string => JSON.stringify([receiver, alert, tenant, device, metric])
 const firingOf = ({ incident }: Entry): string => `${incident}.firing`
 

@@ -7,6 +7,7 @@ import { query, until } from '../services.ts'
 import { over, preload } from './inside.ts'
 import { figuresOf } from './kills.ts'
 import { exact, unless, type Bench, type Report, type Row } from './row.ts'
+import { isolated } from './tarpits.ts'
 
 const LANES = 4                      // sends that the dispatcher has under way at once: so many may be without a mark at a kill
 
@@ -66,6 +67,10 @@ async function unmarked ({ rounds, seed, say, signal, closing, server }: Bench):
 }
 
 export const webhook: readonly Row[] = [{
+  id: 'N7', name: 'receivers that hang, fail, redirect, flood and drip', fault: 'nine ill webhooks beside three good ones', expected: 'the good ones wait at most 1.2 times as long; in the end everything is everywhere, no redirect is followed',
+  tiers: { commit: 3, nightly: 20, release: 60 },
+  run: isolated
+}, {
   id: 'N8', name: 'kill -9 between 2xx of a webhook and its mark', fault: 'a failpoint before the outbox is told', expected: 'every alert is heard of; what is repeated has the same id and the same body',
   tiers: { commit: 4, nightly: 40, release: 200 },
   run: unmarked

@@ -2,6 +2,7 @@ import rateLimit from '@fastify/rate-limit'
 import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
 import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify'
+import type { AlertActions } from '../alert-actions.ts'
 import type { Components } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import type { Keys } from '../keys.ts'
@@ -10,6 +11,9 @@ import { openMetrics } from '../metrics.ts'
 import type { Query } from '../query.ts'
 import type { Run } from '../run.ts'
 import { alerts } from './alerts.ts'
+import { deliveries } from './deliveries.ts'
+import { incidents } from './incidents.ts'
+import { silences } from './silences.ts'
 import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
 import { deadLetters } from './dead-letters.ts'
@@ -21,8 +25,8 @@ import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
 import { status } from './status.ts'
 
-/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`: there is no database to ask. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined }
+/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask. */
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined }
 
 /** Starts the HTTP plane. Until it speaks TLS it listens on loopback only. Port 0: any free one. */
 export async function serve (plane: Plane, { host, port, log }: { readonly host: string, readonly port: number, readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
@@ -59,6 +63,9 @@ export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance>
   await app.register(deadLetters, plane)
   await app.register(query, plane)
   await app.register(alerts, plane)
+  await app.register(incidents, plane)
+  await app.register(silences, plane)
+  await app.register(deliveries, plane)
   await app.register(analyse, plane)
   await app.ready()
   return app

@@ -1,4 +1,5 @@
 /** Every command there is, in the order of the help. A new one is one more name here. */
+import { alerts } from './alerts.ts'
 import { bench } from './bench.ts'
 import { demo } from './demo.ts'
 import { dlq } from './dlq.ts'
@@ -14,4 +15,4 @@ import { simulate } from './simulate.ts'
 import { test } from './test.ts'
 import type { AddCommand } from './program.ts'
 
-export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, evaluate, simulate, show, dlq, keys, migrate, bench]
+export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, evaluate, simulate, show, dlq, alerts, keys, migrate, bench]

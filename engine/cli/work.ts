@@ -62,7 +62,8 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
   }
   const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)
   const query = http === undefined || database === undefined ? undefined : parts.openQuery(database)
-  const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted, components: parts, keys, query }, { ...http, log })
+  const actions = http === undefined || database === undefined ? undefined : parts.openActions(database)
+  const plane = http === undefined ? undefined : await serve({ runs: () => runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions }, { ...http, log })
   try {
     started?.(runs, plane?.url)
     for (const journal of logs) journal.listen()
@@ -77,6 +78,7 @@ export async function work (pipelines: readonly Pipeline[], { parts, log, folder
     await plane?.close()
     await keys?.close()
     await query?.close()
+    await actions?.close()
   }
 }
 
