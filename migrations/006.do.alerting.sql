@@ -17,7 +17,7 @@ DROP INDEX alert_outbox_due;
 CREATE INDEX alert_outbox_due ON alert_outbox (pipeline, due) WHERE state = 'due' AND ready_at IS NOT NULL;
 CREATE INDEX alert_outbox_undecided ON alert_outbox (pipeline, due) WHERE state = 'due' AND ready_at IS NULL;
 CREATE INDEX alert_outbox_leader ON alert_outbox (leader, receiver) WHERE leader IS NOT NULL;
-CREATE INDEX alert_outbox_receiver ON alert_outbox (pipeline, receiver, posted_at);
+CREATE INDEX alert_outbox_posted ON alert_outbox (posted_at);
 COMMENT ON COLUMN alert_outbox.ready_at IS 'Since when it may be sent, decided once; null: not decided yet, or held until due.';
 COMMENT ON COLUMN alert_outbox.held IS 'Why it waits until due, or waited.';
 COMMENT ON COLUMN alert_outbox.grouped IS 'What it is gathered by, while it waits for others.';
@@ -26,12 +26,11 @@ COMMENT ON COLUMN alert_outbox.error IS 'Why it was not delivered, or not yet.';
 
 CREATE TABLE alert_deliveries (
   id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  event       text NOT NULL,
+  event       text NOT NULL REFERENCES alerts ON DELETE CASCADE,
   receiver    text NOT NULL,
   time        timestamptz NOT NULL DEFAULT now(),
   outcome     text NOT NULL CHECK (outcome IN ('delivered', 'retry', 'dead', 'replay')),
-  error       text,
-  FOREIGN KEY (event, receiver) REFERENCES alert_outbox ON DELETE CASCADE
+  error       text
 );
 CREATE INDEX alert_deliveries_event ON alert_deliveries (event, receiver);
 COMMENT ON TABLE alert_deliveries IS 'Every try to send, and every replay that somebody asked for.';

@@ -13,20 +13,6 @@ CREATE TABLE alert_comments (
 CREATE INDEX alert_comments_incident ON alert_comments USING btree (incident);
 COMMENT ON TABLE alert_comments IS 'Comments on incidents.';
 
-CREATE TABLE alert_deliveries (
-  id bigint GENERATED ALWAYS AS IDENTITY,
-  event text NOT NULL,
-  receiver text NOT NULL,
-  time timestamp with time zone NOT NULL DEFAULT now(),
-  outcome text NOT NULL,
-  error text,
-  PRIMARY KEY (id),
-  FOREIGN KEY (event, receiver) REFERENCES alert_outbox(event, receiver) ON DELETE CASCADE,
-  CHECK ((outcome = ANY (ARRAY['delivered'::text, 'retry'::text, 'dead'::text, 'replay'::text])))
-);
-CREATE INDEX alert_deliveries_event ON alert_deliveries USING btree (event, receiver);
-COMMENT ON TABLE alert_deliveries IS 'Every try to send, and every replay that somebody asked for.';
-
 CREATE TABLE alert_endpoints (
   endpoint text NOT NULL,
   name text NOT NULL,
@@ -280,6 +266,20 @@ CREATE TABLE snapshots (
 );
 COMMENT ON TABLE snapshots IS 'What a pipeline remembered after position, when version commits were done. The newest is recovered from; the one before is for the case that it is damaged.';
 
+CREATE TABLE alert_deliveries (
+  id bigint GENERATED ALWAYS AS IDENTITY,
+  event text NOT NULL,
+  receiver text NOT NULL,
+  time timestamp with time zone NOT NULL DEFAULT now(),
+  outcome text NOT NULL,
+  error text,
+  PRIMARY KEY (id),
+  FOREIGN KEY (event) REFERENCES alerts(id) ON DELETE CASCADE,
+  CHECK ((outcome = ANY (ARRAY['delivered'::text, 'retry'::text, 'dead'::text, 'replay'::text])))
+);
+CREATE INDEX alert_deliveries_event ON alert_deliveries USING btree (event, receiver);
+COMMENT ON TABLE alert_deliveries IS 'Every try to send, and every replay that somebody asked for.';
+
 CREATE TABLE alert_outbox (
   event text NOT NULL,
   receiver text NOT NULL,
@@ -303,7 +303,7 @@ CREATE TABLE alert_outbox (
 );
 CREATE INDEX alert_outbox_due ON alert_outbox USING btree (pipeline, due) WHERE ((state = 'due'::text) AND (ready_at IS NOT NULL));
 CREATE INDEX alert_outbox_leader ON alert_outbox USING btree (leader, receiver) WHERE (leader IS NOT NULL);
-CREATE INDEX alert_outbox_receiver ON alert_outbox USING btree (pipeline, receiver, posted_at);
+CREATE INDEX alert_outbox_posted ON alert_outbox USING btree (posted_at);
 CREATE INDEX alert_outbox_undecided ON alert_outbox USING btree (pipeline, due) WHERE ((state = 'due'::text) AND (ready_at IS NULL));
 COMMENT ON TABLE alert_outbox IS 'One delivery of one alert to one receiver. A lease moves due a minute on.';
 COMMENT ON COLUMN alert_outbox.error IS 'Why it was not delivered, or not yet.';

@@ -1,8 +1,13 @@
 /** Who is told of what, and when: decided in a real database, once. */
+import { setTimeout as wait } from 'node:timers/promises'
+import { Webhook } from 'standardwebhooks'
 import t, { type Test } from 'tap'
 import type { AlertEvent, OutboxEntry, Policy } from '#engine'
+import { Dispatcher } from '../../engine/dispatch.ts'
 import { PostgresActions } from '../../sinks/postgres-actions.ts'
-import { freshDatabase, rowsOf } from '../support/postgres.ts'
+import { webhook } from '../../sinks/webhook.ts'
+import { receiver } from '../fixtures/receiver.ts'
+import { freshDatabase, quiet, rowsOf } from '../support/postgres.ts'
 import { alertEvent, Opened, table } from '../support/store.ts'
 
 const MINUTE = 60_000
@@ -30,6 +35,7 @@ async function open (t: Test, given: Policy = {}, keys: readonly string[] = ['ho
   const silence = async (more: Partial<Parameters<typeof actions.silence>[0]>, from = 0, to = 10 * MINUTE) => (await actions.silence({ kind: 'silence', tenant: undefined, from: start + from, to: start + to, reason: 'work', ...more }, all)).id
   return { url, opened, actions, post, sent, leased, settle, states, silence, start }
 }
+const sorted = (ids: Iterable<string>): string[] => [...new Set(ids)].sort((a, b) => a < b ? -1 : 1)
 const fires = (incident: string, parts: Partial<AlertEvent> = {}) => alertEvent(incident, parts)
 const ends = (incident: string, parts: Partial<AlertEvent> = {}) => alertEvent(incident, { id: `${incident}.resolved`, state: 'resolved', ...parts })
 
@@ -176,4 +182,46 @@ t.test('a replay goes again under the same id, with all of its group, and stands
   const { rows } = await actions.deliveries({ tenant: 'acme', receiver: 'hot/hook' }, { limit: 10 })
   t.strictSame(rows.toSorted((a, b) => a.event < b.event ? -1 : 1).map(r => [r.event, r.tries.map(d => d.outcome)]), [['a.firing', ['delivered', 'replay', 'delivered']], ['b.firing', ['delivered', 'replay', 'delivered']]])
   t.strictSame((await rowsOf(url, 'SELECT actor, tenant, action, target FROM audit ORDER BY target')), ['a', 'b'].map(name => ({ actor: 'key', tenant: 'acme', action: 'delivery.replay', target: `${name}.firing` })))
+})
+
+t.test('dispatchers that die between the answer and its record, again and again: every id arrives, repeats are the same, with groups, holds and replays', async t => {
+  const { url, received } = await receiver(t, (response, _, nth) => { response.writeHead(nth % 7 === 3 ? 500 : 204).end() })
+  const secret = `whsec_${Buffer.from('a secret key of 32 random bytes!').toString('base64')}`
+  const keys = ['hot/hook', 'hot/escalation-1/email'], given = { group: { by: 'device', wait: 5000 }, cooldown: 20_000, escalate: 60_000 } as const
+  const { url: database, start, actions } = await open(t, given, keys)
+  const policies = new Map([['hot/hook', { group: given.group, cooldown: given.cooldown }], [keys[1], { escalate: given.escalate }]])
+  let now = start
+  const made: string[] = []
+  for (let k = 0; k < 12; k++) {
+    const first = await new Opened(database, [table('readings', 'readings')]).open()
+    const host = { pipeline: 'p', series: first.series, log: quiet, database: undefined, folder: '.', egress: ['127.0.0.0/8'] }, hook = () => webhook.definition.receive!(webhook({ url, secret, timeout: '2s' }).options as never, host)
+    if (k < 8) {
+      const events = ['a', 'b', 'c'].map(name => fires(`${name}${k}`, { device: `d${k % 3}`, metric: name }))
+      await first.commit({ ingest: now, alerts: [...events, ends(`a${k}`, { device: `d${k % 3}`, metric: 'a' })].map(event => ({ event, receivers: keys })) })
+      made.push(...events.map(e => e.id))
+    }
+    let settled = 0
+    const dying = k % 2 === 0 ? 1 + k % 3 : Infinity      // after so many answers this one does not get to record the next
+    const store = { due: first.store.due.bind(first.store), endpoints: first.store.endpoints!, settle: (...args: Parameters<typeof first.store.settle>) => ++settled > dying ? new Promise<void>(() => {}) : first.store.settle(...args) }
+    const dispatcher = new Dispatcher({ store, receivers: new Map(keys.map(key => [key, hook()])), policies, log: quiet, poll: 10, now: () => now })
+    dispatcher.start()
+    for (let step = 0; step < 6; step++) { await wait(60); now += 15_000; dispatcher.wake() }
+    await Promise.race([dispatcher.stop(0), wait(2500)])
+    await first.store.close()
+    if (k === 9) t.ok(await actions.replay(made[1], 'hot/hook', all))
+  }
+  const outbox = await rowsOf(database, "SELECT o.event, o.receiver, o.state, o.error, coalesce(o.leader, o.event) || CASE WHEN (SELECT count(*) FROM alert_outbox m WHERE m.leader = o.leader AND m.receiver = o.receiver) > 1 THEN '.group' ELSE '' END AS id FROM alert_outbox o")
+  t.strictSame(outbox.filter(o => !['delivered', 'suppressed'].includes(o.state)), [])
+  const bodies = new Map<string, string>()
+  for (const { headers, body } of received) {
+    const id = headers['webhook-id'] as string
+    new Webhook(secret).verify(body, headers as Record<string, string>)
+    t.equal(bodies.get(id) ?? body, body, `${id} is the same each time`)
+    bodies.set(id, body)
+  }
+  t.strictSame(sorted(bodies.keys()), sorted(outbox.filter(o => o.state === 'delivered').map(o => o.id)), 'all that was to be told, and nothing else')
+  t.ok(received.length > bodies.size, `${received.length - bodies.size} repeats`)
+  t.ok([...bodies.keys()].some(id => id.endsWith('.group')) && outbox.some(o => o.state === 'suppressed'))
+  const inside = [...bodies.values()].flatMap(body => { const { data } = JSON.parse(body); return (data.alerts ?? [data]).map((a: any) => a.id as string) })
+  t.strictSame(sorted(inside), sorted(outbox.filter(o => o.state === 'delivered').map(o => o.event)))
 })
