@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Batch, type Numbers } from './batch.ts'
 import { columnsOf, describe, evaluate, FAILS, faultOf, HOLDS, UNKNOWN, type Condition } from './condition.ts'
 import { MillraceError } from './errors.ts'
+import { detailsOf, explainedBy, type Details } from './explain.ts'
 import { canonical } from './fingerprint.ts'
 import { defineOperator, type Host, type Operator, type Stage } from './operator.ts'
 import { Duration, span, suggest, Type } from './options.ts'
@@ -28,8 +29,12 @@ export interface AlertEvent {
   readonly value: number | null      // the reading that made it
   readonly evidence: Readonly<Record<string, number | null>>   // the columns that the condition reads, at that reading
   readonly message: string           // one sentence for a person: what, where, how much, compared with what
+  readonly details?: Details         // why it is one, as far as steps say so
   readonly position: number
 }
+
+/** What an alert belongs to: the name and version of its pipeline, and what the steps before it explain. */
+export interface Context { readonly pipeline: string, readonly version: string, readonly explains: ReturnType<typeof explainedBy> }
 
 /** A running alert of one pipeline. */
 export interface Alert {
@@ -44,7 +49,7 @@ export interface Alert {
   readonly stage: Stage              // its memory
 }
 
-export function openAlert (spec: AlertSpec, pipeline: string, host: Host): Alert {
+export function openAlert (spec: AlertSpec, context: Context, host: Host): Alert {
   const operator = alertOperator(spec.options)
   checkMessage(spec)
   const stage = operator.open(host), untold = new Memory({ untold: 0 }, host.series.capacity)       // when the incident that fires arrived, ms, if nobody was told
@@ -65,7 +70,7 @@ export function openAlert (spec: AlertSpec, pipeline: string, host: Host): Alert
         said.push(i)
         stales.push(cells[s] !== 0)
       }
-      return toEvents(rows.take(Int32Array.from(said)), spec, pipeline, host.series).map((event, k) => ({ event, stale: stales[k] }))
+      return toEvents(rows.take(Int32Array.from(said)), spec, context, host.series).map((event, k) => ({ event, stale: stales[k] }))
     },
     stage: {
       ...stage,
@@ -180,7 +185,7 @@ const base32 = (bytes: Uint8Array): string => {
 }
 
 /** What the step's rows say, for people and machines. */
-export function toEvents (batch: Batch<any>, { name, options }: AlertSpec, pipeline: string, table: SeriesTable): AlertEvent[] {
+export function toEvents (batch: Batch<any>, { name, options }: AlertSpec, { pipeline, version, explains }: Context, table: SeriesTable): AlertEvent[] {
   const columns: Record<string, Numbers> = batch.columns
   const read = reads(options)
   return Array.from(batch.time, (time, i): AlertEvent => {
@@ -190,7 +195,7 @@ export function toEvents (batch: Batch<any>, { name, options }: AlertSpec, pipel
     const state = columns.firing[i] === OVER ? 'resolved' : 'firing'
     const event = {
       id: `${incident}.${state}`, incident, state, ...series, pipeline, alert: name, severity: options.severity ?? 'warning',
-      since, time, value: orNull(batch.value[i]), evidence: Object.fromEntries(read.map(c => [c, orNull(columns[c][i])])), position: batch.position[i]
+      since, time, value: orNull(batch.value[i]), evidence: Object.fromEntries(read.map(c => [c, orNull(columns[c][i])])), details: detailsOf(explains, batch, i, version), position: batch.position[i]
     } as const
     return { ...event, message: options.message === undefined ? sentence(event, options) : fill(options.message, event) }
   })

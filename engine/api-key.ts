@@ -7,7 +7,8 @@ export const scopes = {
   'pipelines:read': 'pipelines, how they stand, what they are, their dead letters',
   'pipelines:write': 'checking and trying pipelines, putting, pausing and deleting them',
   'query:read': 'series, newest values, rows; questions on demand',
-  'alerts:read': 'alerts and their deliveries',
+  'alerts:read': 'alerts, their deliveries, what people say of them, silences',
+  'alerts:write': 'acknowledging and judging alerts, comments, silences and maintenance windows, replaying deliveries, enabling endpoints',
   'ingest:write': 'sending readings'
 } as const
 export type Scope = keyof typeof scopes

@@ -1,3 +1,4 @@
+import type { AlertActions } from './alert-actions.ts'
 import type { Keys } from './keys.ts'
 import type { Logger } from './log.ts'
 import type { Label } from './evaluate/label.ts'
@@ -26,6 +27,7 @@ export interface Parts extends Components {
   readonly openKeys: (url: string) => Keys
   readonly openRegistry: (url: string) => Registry
   readonly openQuery: (url: string) => Query
+  readonly openActions: (url: string) => AlertActions
   readonly openDatabase: (folder: string, log: Logger) => Promise<{ readonly url: string, readonly folder: string, readonly takenOver: boolean, stop (): Promise<void> }>
   /** Publishes a simulated fleet over MQTT until `signal`; counts go up while it works. */
   readonly publishFleet: (options: any) => { readonly published: number, readonly acknowledged: number, readonly connected: boolean, labels (): readonly object[], readonly done: Promise<unknown> }

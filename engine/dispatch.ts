@@ -1,9 +1,11 @@
 /** From the store's outbox to people: leases alerts that are due, sends them, records what came of it. By wall clock. */
 import { setMaxListeners } from 'node:events'
+import { Breaker } from './breaker.ts'
 import { clock as real, sleep, type Clock } from './clock.ts'
-import { Transient } from './errors.ts'
+import { Gone, Transient } from './errors.ts'
 import type { Logger } from './log.ts'
-import type { Receiver } from './sink.ts'
+import type { Policy } from './policy.ts'
+import type { Notice, Receiver } from './sink.ts'
 import type { OutboxEntry, Settled, Store } from './store.ts'
 
 const FIRST = 1000, LONGEST = 3_600_000, GIVE_UP = 24 * 3_600_000, LIMIT = 60_000      // ms
@@ -19,32 +21,38 @@ export function isOver (tries: number): boolean {
 }
 
 export interface DispatcherOptions {
-  readonly store: Pick<Store, 'due' | 'settle'>
+  readonly store: Pick<Store, 'due' | 'settle' | 'endpoints'>
   readonly receivers: ReadonlyMap<string, Receiver>
+  readonly policies?: ReadonlyMap<string, Policy>
+  readonly links?: string | undefined        // where people reach the API
   readonly log: Logger
   readonly clock?: Clock
   readonly now?: () => number        // wall clock, ms
   readonly random?: () => number
   readonly poll?: number             // ms between looks at the outbox
-  readonly concurrency?: number      // sends under way per receiver
+  readonly concurrency?: number      // sends under way per endpoint
 }
 
 /** What became of tries to send, of this process. */
 export interface Tries { delivered: number, retried: number, dead: number }
 
+/** Receivers that send to the same place. */
+interface Endpoint { readonly id: string, readonly name: string, readonly receivers: string[], readonly lane: Lane, readonly breaker: Breaker, busy: number, sending: number }
+
 /**
  * Sends each alert at least once: a crash between the receiver's answer and its record repeats it with the same id.
- * Receivers do not wait for each other: one that is slow or down has at most `concurrency` sends under way and no more leased.
- * What fails is tried again for 24 h.
+ * Endpoints do not wait for each other: one that is slow or down has at most `concurrency` sends under way and no more leased, and
+ * after some failures a breaker that lets only single tries through. What fails is tried again for 24 h. To an endpoint that says that it is gone nothing
+ * is sent until somebody enables it again.
  */
 export class Dispatcher {
   readonly counts: Tries = { delivered: 0, retried: 0, dead: 0 }
   readonly byReceiver: ReadonlyMap<string, Tries>
-  private readonly options: Required<DispatcherOptions>
-  private readonly busy = new Map<string, number>()          // receiver -> what it has to do
+  private readonly options: Required<Omit<DispatcherOptions, 'links'>> & Pick<DispatcherOptions, 'links'>
+  private readonly endpoints = new Map<string, Endpoint>()   // by receiver
+  private readonly gone = new Set<string>()                  // endpoints, as far as this process has met them
   private readonly recording = new Set<Promise<void>>()    // being told to the store
   private readonly held = new Map<string, Promise<void>>()   // delivery -> under way; a lease that ends meanwhile changes nothing
-  private readonly lanes = new Map<string, Lane>()
   private readonly stopping = new AbortController()          // no more is leased
   private readonly giveUp = new AbortController()            // what is under way is left
   private woken = new AbortController()
@@ -52,7 +60,14 @@ export class Dispatcher {
 
   constructor (options: DispatcherOptions) {
     const { clock = real } = options
-    this.options = { clock, now: () => clock.now(), random: () => clock.random(), poll: 1000, concurrency: 4, ...options }
+    this.options = { clock, now: () => clock.now(), random: () => clock.random(), poll: 1000, concurrency: 4, policies: new Map(), ...options }
+    const byId = new Map<string, Endpoint>()
+    for (const [key, { endpoint: { id, name } = { id: key, name: key } }] of options.receivers) {
+      const endpoint = byId.get(id) ?? { id, name, receivers: [], lane: lanes(this.options.concurrency), breaker: new Breaker(), busy: 0, sending: 0 }
+      byId.set(id, endpoint)
+      endpoint.receivers.push(key)
+      this.endpoints.set(key, endpoint)
+    }
     setMaxListeners(0, this.giveUp.signal)     // one per send under way
     this.byReceiver = new Map([...options.receivers.keys()].map(key => [key, { delivered: 0, retried: 0, dead: 0 }]))
   }
@@ -89,59 +104,75 @@ export class Dispatcher {
 
   /** Takes what is due into work, as much as there is room for. Returns how much that was. */
   private async lease (): Promise<number> {
-    const { store, receivers, now, concurrency } = this.options
-    const room = [...receivers.keys()].map(key => Math.max(0, concurrency - (this.busy.get(key) ?? 0)))
+    const { store, now, concurrency, policies } = this.options
+    const at = now(), endpoints = [...new Set(this.endpoints.values())]
+    const room = endpoints.map(({ breaker, busy }) => Math.max(0, breaker.room(at, concurrency) - busy))
     const limit = room.reduce((n, r) => n + r, 0)
-    if (limit === 0) return 0
-    const full = [...receivers.keys()].filter((_, i) => room[i] === 0)
+    if (limit === 0 && endpoints.length > 0) return 0
+    const full = endpoints.flatMap(({ receivers }, i) => room[i] === 0 ? receivers : [])
     let taken = 0
     await Promise.allSettled(this.recording)         // one that is due again at once must not be met while still in hand: it would be leased for nothing
-    for (const entry of await store.due(limit, now(), full)) {
+    const gone = await this.disabled()
+    for (const entry of await store.due(Math.max(1, limit), at, full, policies)) {
       const key = keyOf(entry)
       if (this.held.has(key) || this.stopping.signal.aborted) continue
       taken++
-      const work: Promise<void> = this.work(entry).finally(() => { if (this.held.get(key) === work) this.held.delete(key); this.wake() })
+      const work: Promise<void> = this.work(entry, gone).finally(() => { if (this.held.get(key) === work) this.held.delete(key); this.wake() })
       this.held.set(key, work)
     }
     return taken
   }
 
-  private async work (entry: OutboxEntry): Promise<void> {
-    const { receiver } = entry
-    const lane = this.lane(receiver)
-    this.busy.set(receiver, (this.busy.get(receiver) ?? 0) + 1)
+  /** Endpoints that are gone: somebody may have enabled one again. */
+  private async disabled (): Promise<ReadonlySet<string>> {
+    const kept = await this.options.store.endpoints?.disabled()
+    return kept === undefined ? this.gone : new Set(kept)
+  }
+
+  private async work (entry: OutboxEntry, gone: ReadonlySet<string>): Promise<void> {
+    const endpoint = this.endpoints.get(entry.receiver)
+    if (endpoint === undefined) {
+      this.options.log.error({ receiver: entry.receiver, alert: entry.id }, 'an alert is for a receiver that the pipeline no longer has, giving up')
+      return await this.settle(entry, { state: 'dead', error: 'the pipeline has no such receiver any more' })
+    }
+    if (gone.has(endpoint.id)) return await this.settle(entry, { state: 'dead', error: `${endpoint.name} said that it is gone: it is disabled` })
+    endpoint.busy++
     try {
-      await lane(async () => {
+      await endpoint.lane(async () => {
         if (this.stopping.signal.aborted) return
-        const how = await this.send(entry)
+        if (endpoint.breaker.room(this.options.now(), this.options.concurrency) <= endpoint.sending) return       // it opened while this waited: the lease ends, and it is due again
+        endpoint.sending++
+        const how = await this.send(entry, endpoint).finally(() => { endpoint.sending-- })
         if (how !== undefined) await this.settle(entry, how)
       })
     } finally {
-      this.busy.set(receiver, this.busy.get(receiver)! - 1)
+      endpoint.busy--
     }
   }
 
   /** One try. Nothing when it was cut short by a stop. */
-  private async send ({ event, receiver, attempts }: OutboxEntry): Promise<Settled | undefined> {
-    const { receivers, log, now, random, clock } = this.options
-    const to = receivers.get(receiver)
-    if (to === undefined) {
-      log.error({ receiver, alert: event.id }, 'an alert is for a receiver that the pipeline no longer has, giving up')
-      return { state: 'dead', error: 'the pipeline has no such receiver any more' }
-    }
+  private async send (entry: OutboxEntry, { id, name, breaker }: Endpoint): Promise<Settled | undefined> {
+    const { receivers, store, log, now, random, clock, links } = this.options, { receiver, attempts, posted } = entry
     try {
-      await bounded(signal => to.send(event, signal), this.giveUp.signal, clock)
+      await bounded(signal => receivers.get(receiver)!.send({ ...entry, ...linksOf(entry, links) }, signal), this.giveUp.signal, clock)
+      breaker.succeeded()
       return { state: 'delivered' }
     } catch (error) {
       if (this.giveUp.signal.aborted) return undefined
       const { message } = error as Error
-      const over = isOver(attempts + 1)
+      if (error instanceof Gone) {
+        this.gone.add(id)
+        log.error({ receiver, endpoint: name, err: message }, 'an endpoint said that it is gone: nothing more is sent there until it is enabled again')
+        await store.endpoints?.disable({ endpoint: id, name, reason: message }).catch((failure: unknown) => { log.warn({ err: failure, endpoint: name }, 'that an endpoint is gone cannot be recorded: the next alert for it will') })
+      }
+      const over = isOver(attempts + 1) || (posted !== undefined && now() - posted >= GIVE_UP)
+      if (error instanceof Transient) breaker.failed(now(), error.after)
       if (error instanceof Transient && !over) {
         const wait = Math.max(waitAfter(attempts, random()), Math.min(LONGEST, error.after ?? 0))
-        log.warn({ receiver, alert: event.id, attempts: attempts + 1, wait: Math.round(wait), err: message }, 'an alert could not be delivered, trying again')
+        log.warn({ receiver, alert: entry.id, attempts: attempts + 1, wait: Math.round(wait), err: message }, 'an alert could not be delivered, trying again')
         return { state: 'retry', after: now() + wait, error: message }
       }
-      log.error({ receiver, alert: event.id, attempts: attempts + 1, err: message }, over ? 'an alert could not be delivered for 24 h, giving up' : 'an alert was refused by its receiver, giving up')
+      log.error({ receiver, alert: entry.id, attempts: attempts + 1, err: message }, over ? 'an alert could not be delivered for 24 h, giving up' : 'an alert was refused by its receiver, giving up')
       return { state: 'dead', error: message }
     }
   }
@@ -159,22 +190,23 @@ export class Dispatcher {
         return
       } catch (error) {
         if (this.giveUp.signal.aborted) return
-        log.warn({ err: error, receiver: entry.receiver, alert: entry.event.id, state: how.state }, 'what became of an alert cannot be recorded, trying again')
+        log.warn({ err: error, receiver: entry.receiver, alert: entry.id, state: how.state }, 'what became of an alert cannot be recorded, trying again')
         await sleep(poll, this.giveUp.signal, clock)
       } finally {
         this.recording.delete(recorded)
       }
     }
   }
-
-  private lane (receiver: string): Lane {
-    let lane = this.lanes.get(receiver)
-    if (lane === undefined) this.lanes.set(receiver, lane = lanes(this.options.concurrency))
-    return lane
-  }
 }
 
-const keyOf = ({ event, receiver }: OutboxEntry): string => `${event.id}\0${receiver}`
+/** Where more stands about it, and where it is acknowledged. */
+function linksOf ({ events: [{ incident }] }: OutboxEntry, base: string | undefined): Pick<Notice, 'links'> {
+  if (base === undefined) return {}
+  const at = `${base.replace(/\/$/, '')}/api/v1/alerts/${incident}`
+  return { links: { incident: at, acknowledge: `${at}/acknowledge` } }
+}
+
+const keyOf = ({ id, receiver }: OutboxEntry): string => `${id}\0${receiver}`
 
 type Lane = (act: () => Promise<void>) => Promise<void>
 
@@ -196,7 +228,7 @@ function lanes (width: number): Lane {
 }
 
 /** What `act` gives, or Transient after LIMIT or when told to stop: also when it does not listen to its signal. */
-function bounded (act: (signal: AbortSignal) => Promise<void>, stop: AbortSignal, clock: Clock): Promise<void> {
+function bounded (act: (signal: AbortSignal) => Promise<unknown>, stop: AbortSignal, clock: Clock): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const cut = new AbortController()
     const abort = () => { over(); reject(new Transient(`no answer within ${LIMIT / 1000} s`)); cut.abort() }

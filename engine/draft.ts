@@ -19,7 +19,7 @@ export interface Draft {
   readonly tests: readonly unknown[]
 }
 export interface Part<T> { readonly path: Path, readonly value?: T, readonly adds?: readonly string[] | undefined }      // adds: columns of a step whose options are wrong, if they do not depend on them
-export interface DraftAlert { readonly name: string, readonly path: Path, readonly options: AlertOptions, readonly receivers: readonly Part<SinkSpec>[] }
+export interface DraftAlert { readonly name: string, readonly path: Path, readonly options: AlertOptions, readonly receivers: readonly Part<SinkSpec>[], readonly escalations?: readonly { readonly after: string, readonly receivers: readonly Part<SinkSpec>[] }[] }
 export interface DraftRoute {
   readonly name: string              // '' is the trunk
   readonly path: Path
@@ -35,7 +35,10 @@ export function draftOf (pipeline: Pipeline): Draft {
     name,
     path,
     steps: steps.map((value, i) => ({ path: [...path, 'pipe', i, value.name], value })),
-    alerts: alerts.map(({ name, options, receivers }) => ({ name, options, path: [...path, 'alerts', name], receivers: sinks(receivers, [...path, 'alerts', name, 'to']) })),
+    alerts: alerts.map(({ name, options, receivers, escalations }) => {
+      const at = [...path, 'alerts', name]
+      return { name, options, path: at, receivers: sinks(receivers, [...at, 'to']), ...escalations === undefined ? {} : { escalations: escalations.map(({ after, receivers }, k) => ({ after, receivers: sinks(receivers, [...at, 'escalate', k, 'to']) })) } }
+    }),
     sinks: sinks(to, [...path, 'to'])
   })
   return {
@@ -55,7 +58,7 @@ export function pipelineOf (draft: Draft, file?: string): Pipeline {
   const values = <T>(parts: readonly Part<T>[]) => parts.flatMap(p => p.value ?? [])
   const route = ({ steps, alerts, sinks }: DraftRoute): Route => ({
     steps: values(steps),
-    alerts: alerts.map(({ name, options, receivers }) => ({ name, options, receivers: values(receivers) })),
+    alerts: alerts.map(({ name, options, receivers, escalations }) => ({ name, options, receivers: values(receivers), ...escalations === undefined ? {} : { escalations: escalations.map(({ after, receivers }) => ({ after, receivers: values(receivers) })) } })),
     sinks: values(sinks)
   })
   return {

@@ -89,6 +89,11 @@ export class Transient extends Error {
   }
 }
 
+/** What a receiver of alerts throws when the other side says that it is not there any more: nothing is sent to it until somebody enables it again. */
+export class Gone extends MillraceError {
+  constructor (message: string) { super('sink/failed', message, { help: 'take the receiver out of the pipeline, or enable it again' }) }
+}
+
 /** Why a reading or a message became a dead letter. The keys are the `reason` label of metrics and the column of the table. */
 export const reasons = {
   unparseable: 'The payload is not JSON.',

@@ -1,9 +1,12 @@
 import { openAlert } from './alert.ts'
+import { explainedBy } from './explain.ts'
 import type { Batch } from './batch.ts'
 import type { DeadLetter } from './intake.ts'
 import type { Host, Stage } from './operator.ts'
 import type { Pipeline, Route } from './pipeline.ts'
+import { versionOf } from './pipeline-file.ts'
 import { columnsAfter } from './plan.ts'
+import { receiversOf } from './policy.ts'
 import type { SeriesTable } from './series.ts'
 import { Snapshots, type Part } from './snapshot.ts'
 import type { Delivery } from './source.ts'
@@ -20,9 +23,6 @@ export interface Outputs extends Pick<Commit, 'writes' | 'alerts' | 'late' | 'de
   /** Counts by branch ('' is the trunk), given what became of the writes. */
   readonly counts: (outcomes: readonly Outcome[]) => Record<string, Counts>
 }
-
-/** Key of the receiver of an alert in the outbox. */
-export const receiverKey = (alert: string, sink: { readonly name: string }, index: number): string => index === 0 ? `${alert}/${sink.name}` : `${alert}/${sink.name}#${index}`
 
 /**
  * A pipeline's dataflow: deliveries in, contents of commits out. Synchronous and deterministic: no clock, no waiting,
@@ -194,7 +194,8 @@ class OpenRoute {
     }
     this.writes = readings ? 'written' : 'rows'
     const host: Host = { series, late () {}, aggregated () {} }
-    this.alerts = route.alerts.map(spec => ({ name: spec.name, receivers: spec.receivers.map((sink, i) => receiverKey(spec.name, sink, i)), open: openAlert(spec, pipeline.name, host) }))
+    const explained = explainedBy(route === pipeline ? route.steps : [...pipeline.steps, ...route.steps])
+    this.alerts = route.alerts.map(spec => ({ name: spec.name, receivers: receiversOf(spec).map(r => r.key), open: openAlert(spec, { pipeline: pipeline.name, version: versionOf(pipeline), explains: explained }, host) }))
   }
 
   process (batch: Batch<any>, out: Gathered): Batch<any> {

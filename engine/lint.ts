@@ -167,7 +167,7 @@ function checkSinks (routes: readonly DraftRoute[], add: Add): void {
     }
     store ??= { sink, key, path }
   }
-  for (const { path, value: sink } of routes.flatMap(r => r.alerts).flatMap(a => a.receivers)) {
+  for (const { path, value: sink } of routes.flatMap(r => r.alerts).flatMap(a => [...a.receivers, ...(a.escalations ?? []).flatMap(e => e.receivers)])) {
     if (sink !== undefined && sink.definition.receive === undefined) add('config/sink', path, `${sink.name} takes rows, not alerts`, { key: true, help: 'alerts are always kept in the store; "to" names who is told, such as webhook' })
   }
   checkTables(routes, add)

@@ -1,3 +1,4 @@
+import type { Explains } from './explain.ts'
 import { Batch, type Ids } from './batch.ts'
 import type { SeriesTable } from './series.ts'
 import { Memory, remembers as anything, type Held, type Saved, type Shapes } from './memory.ts'
@@ -25,6 +26,7 @@ export interface Definition<P extends TProperties, N extends string, A extends s
   readonly tuning?: readonly (keyof P & string)[]      // options that may change from one run to the next, and its memory is kept
   /** What of the memory of these series does not hold any more when `tuning` options were others before. */
   readonly tuned?: (before: Values<P>, now: Values<P>, memory: Held<S> & Held<D>, series: Ids) => void
+  readonly explains?: (options: Values<P>) => Explains       // which of its columns say why an alert is one
   readonly check?: (options: Values<P>) => string | undefined              // what a schema cannot say: a sentence when the options do not fit together
   process (batch: Batch<N>, options: Values<P>, memory: Held<S> & Held<D>, host: Host): Batch<any>
 }

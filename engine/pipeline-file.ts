@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+import { canonical } from './fingerprint.ts'
 import { optionAt, span } from './options.ts'
 import type { AlertSpec, Pipeline, Route } from './pipeline.ts'
 
@@ -15,12 +17,20 @@ export function plainOf (pipeline: Pipeline): Record<string, unknown> {
   }
 }
 
+/** Which pipeline it is, as it is written: 8 digits of SHA-256 over its form without secrets and tests. */
+export const versionOf = (pipeline: Pipeline): string => {
+  const { tests: _, ...plain } = plainOf(pipeline)
+  return createHash('sha256').update(canonical(plain)).digest('hex').slice(0, 8)
+}
+
 const routeOf = ({ steps, alerts, sinks }: Route): Record<string, unknown> => ({
   ...steps.length === 0 ? {} : { pipe: steps.map(step => ({ [step.name]: { ...step.id === step.name ? {} : { id: step.id }, ...readable(step.definition.options, step.options) as object } })) },
   ...alerts.length === 0 ? {} : { alerts: Object.fromEntries(alerts.map(alertOf)) },
   ...sinks.length === 0 ? {} : { to: sinks.map(sinkOf) }
 })
-const alertOf = ({ name, options, receivers }: AlertSpec): [string, unknown] => [name, { ...options, severity: options.severity ?? 'warning', to: receivers.map(sinkOf) }]
+const alertOf = ({ name, options, receivers, escalations }: AlertSpec): [string, unknown] => [name, {
+  ...options, severity: options.severity ?? 'warning', to: receivers.map(sinkOf), ...escalations === undefined ? {} : { escalate: escalations.map(({ after, receivers }) => ({ after, to: receivers.map(sinkOf) })) }
+}]
 const sinkOf = ({ name, definition, options }: Route['sinks'][number]) => ({ [name]: readable(definition.options, options) })
 
 const SECRET = /password|passphrase|secret|token|authorization|api-?key|private/i

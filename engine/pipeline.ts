@@ -14,8 +14,13 @@ export interface AlertOptions<C extends string = string> {
   readonly for?: string              // event time that `when` must hold without a break, such as 30s
   readonly severity?: Severity
   readonly message?: string
+  readonly cooldown?: string         // by wall clock, as all that follows: who was told of a series is not told again before
+  readonly flapping?: { readonly times: number, readonly within: string }    // what fired more often is told when it has lasted
+  readonly group?: { readonly by: 'device' | 'site', readonly wait?: string } // one notification for what fires meanwhile
 }
-export interface AlertSpec { readonly name: string, readonly options: AlertOptions, readonly receivers: readonly SinkSpec[] }
+/** Who else is told when nobody has acknowledged an alert so long after it was committed. */
+export interface Escalation { readonly after: string, readonly receivers: readonly SinkSpec[] }
+export interface AlertSpec { readonly name: string, readonly options: AlertOptions, readonly receivers: readonly SinkSpec[], readonly escalations?: readonly Escalation[] }
 
 /** Steps, then alerts and sinks that see what comes out of them. */
 export interface Route {
@@ -90,8 +95,10 @@ export class PipelineBuilder<C extends string = never> implements Pipeline {
     return new PipelineBuilder({ ...(this as Pipeline), branches: { ...this.branches, [name]: { steps, alerts, sinks } } })
   }
 
-  alert (name: string, options: AlertOptions<C | 'value'>, ...receivers: SinkSpec[]): PipelineBuilder<C> {
-    return new PipelineBuilder({ ...(this as Pipeline), alerts: [...this.alerts, { name, options: options as AlertOptions, receivers }] })
+  /** `escalate`: who else is told, and when, if nobody acknowledges it. */
+  alert (name: string, { escalate, ...options }: AlertOptions<C | 'value'> & { readonly escalate?: readonly { readonly after: string, readonly to: readonly SinkSpec[] }[] }, ...receivers: SinkSpec[]): PipelineBuilder<C> {
+    const escalations = escalate?.map(({ after, to }) => ({ after, receivers: to }))
+    return new PipelineBuilder({ ...(this as Pipeline), alerts: [...this.alerts, { name, options: options as AlertOptions, receivers, ...escalations === undefined ? {} : { escalations } }] })
   }
 
   to (...sinks: SinkSpec[]): PipelineBuilder<C> { return new PipelineBuilder({ ...(this as Pipeline), sinks: [...this.sinks, ...sinks] }) }

@@ -20,7 +20,7 @@ export interface AlertFilter { readonly tenant: string | undefined, readonly pip
 /** A transition of an incident, and what has become of it with each receiver. Times are ISO 8601. */
 export interface AlertRow {
   readonly id: string, readonly incident: string, readonly state: string, readonly tenant: string, readonly pipeline: string, readonly alert: string, readonly severity: string, readonly device: string, readonly metric: string
-  readonly since: string, readonly time: string, readonly value: number | null, readonly evidence: Readonly<Record<string, unknown>>, readonly message: string, readonly stale: boolean
+  readonly since: string, readonly time: string, readonly value: number | null, readonly evidence: Readonly<Record<string, unknown>>, readonly message: string, readonly details: Readonly<Record<string, unknown>>, readonly stale: boolean
   readonly deliveries: readonly { readonly receiver: string, readonly state: string, readonly attempts: number, readonly error: string | null }[]
 }
 

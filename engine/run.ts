@@ -3,7 +3,7 @@ import { Checkpoints, intactOf, type SnapshotSizes } from './checkpoint.ts'
 import { clock as real, ingestClock, type Clock } from './clock.ts'
 import { Credits } from './credits.ts'
 import { Dispatcher } from './dispatch.ts'
-import { Flow, receiverKey, settle, type Outputs } from './flow.ts'
+import { Flow, settle, type Outputs } from './flow.ts'
 import { insist } from './insist.ts'
 import type { Journal } from './journal.ts'
 import type { Live } from './live.ts'
@@ -11,6 +11,7 @@ import { Observed } from './observed.ts'
 import { openStore, planTables, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
+import { checkPolicies, policiesOf, receiversOf } from './policy.ts'
 import { apply, feed, Recovery } from './recovery.ts'
 import { checkChanged, checkMoved } from './resume.ts'
 import { SeriesTable } from './series.ts'
@@ -37,6 +38,8 @@ export interface RunOptions {
   readonly now?: () => number
   readonly clock?: Clock
   readonly live?: Live | undefined           // who listens to what is committed
+  readonly egress?: readonly string[] | undefined      // see SinkHost
+  readonly links?: string | undefined        // where people reach the API: alerts link there
   readonly snapshots?: SnapshotSizes         // when they are taken, and in how small parts
 }
 
@@ -83,19 +86,21 @@ export class Run {
     this.now = options.now ?? ingestClock(this.clock)
     this.series = new SeriesTable(options.maxSeries)
     if (options.careful === true) this.poison = new Poison(options.maxPoison ?? 10)
-    this.host = { pipeline: pipeline.name, series: this.series, log: this.log, database: options.database, folder: options.folder }
+    this.host = { pipeline: pipeline.name, series: this.series, log: this.log, database: options.database, folder: options.folder, egress: options.egress }
   }
 
   /** Works until the source ends or `signal`; then commits what it has and closes. Rejects when it cannot go on. */
   async run (signal: AbortSignal): Promise<void> {
     const { pipeline } = this
     const store = this.store = openStore(pipeline, planTables(pipeline), this.host, this.options.fallback)
+    const policies = policiesOf(pipeline)
     try {
+      checkPolicies(policies, store.decides === true)
       const recovered = await store.open(signal).catch(error => { if (!signal.aborted) throw error })
       if (recovered === undefined || signal.aborted) return
       const from = await this.recover(recovered)
       for (const [branch, route] of routesOf(pipeline)) for (const sink of route.sinks) if (sink.definition.store === undefined) this.followers.set(sink, sink.definition.follow!(sink.options, { ...this.host, branch }))
-      const dispatcher = this.dispatcher = new Dispatcher({ store, receivers: this.openReceivers(), log: this.log, clock: this.clock })
+      const dispatcher = this.dispatcher = new Dispatcher({ store, receivers: this.openReceivers(), policies, links: this.options.links, log: this.log, clock: this.clock })
       dispatcher.start()
       this.log.info({ position: this.position, epoch: this.epoch, from: from ?? 0 }, 'running')
       const ended = await loop<Delivery>(this.source!.open(from, this.credits, signal), {
@@ -299,7 +304,7 @@ export class Run {
   private openReceivers (): Map<string, Receiver> {
     const receivers = new Map<string, Receiver>()
     for (const [, route] of routesOf(this.pipeline)) {
-      for (const alert of route.alerts) alert.receivers.forEach((sink, i) => receivers.set(receiverKey(alert.name, sink, i), sink.definition.receive!(sink.options, this.host)))
+      for (const alert of route.alerts) for (const { key, sink } of receiversOf(alert)) receivers.set(key, sink.definition.receive!(sink.options, this.host))
     }
     return receivers
   }

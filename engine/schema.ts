@@ -31,7 +31,20 @@ export const AlertSchema = Type.Object({
   for: Type.Optional(Duration({ description: 'Event time that `when` must hold without a break.' })),
   severity: Type.Union([Type.Literal('info'), Type.Literal('warning'), Type.Literal('critical')], { description: 'How bad it is.', default: 'warning' }),
   message: Type.Optional(Type.String({ description: 'One sentence for people.' })),
-  to: Type.Optional(Type.Unknown({ description: 'Sinks that take alerts.' }))
+  cooldown: Type.Optional(Duration({ description: 'Who was told of a series is told again no sooner, by wall clock; of what fires meanwhile only if it lasts until then.' })),
+  flapping: Type.Optional(Type.Object({
+    times: Type.Integer({ description: 'How often it may fire.', minimum: 1 }),
+    within: Duration({ description: 'In this time, by wall clock.' })
+  }, { description: 'What has fired more often than `times` in `within` is told only if it lasts for `within`.' })),
+  group: Type.Optional(Type.Object({
+    by: Type.Union([Type.Literal('device'), Type.Literal('site')], { description: 'What is told together.' }),
+    wait: Duration({ description: 'How long others are waited for, by wall clock.', default: '30s' })
+  }, { description: 'One notification for the alerts of a device or site.' })),
+  to: Type.Optional(Type.Unknown({ description: 'Sinks that take alerts.' })),
+  escalate: Type.Optional(Type.Array(Type.Object({
+    after: Duration({ description: 'Since it was committed, by wall clock.' }),
+    to: Type.Unknown({ description: 'Sinks that take alerts.' })
+  }), { description: 'Who else is told of what nobody has acknowledged.' }))
 })
 
 export const ROUTE_KEYS = ['pipe', 'alerts', 'to'] as const

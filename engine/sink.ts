@@ -12,9 +12,17 @@ export interface Sink {
   trouble? (): string | undefined
 }
 
-/** Takes alerts to people. Resolved = delivered. Throws Transient to be tried again later, anything else to give up. */
+/** What is sent at once: one event under its id, or several under the id of their group. The same id: the same events. `test`: somebody tries whether it arrives. */
+export interface Notice { readonly id: string, readonly events: readonly [AlertEvent, ...AlertEvent[]], readonly links?: Readonly<Record<string, string>>, readonly test?: boolean }
+
+/**
+ * Takes alerts to people. Resolved = delivered, with what the other side said. Throws Transient to be tried again later, Gone when the
+ * other side says that nothing more is to come, anything else to give up.
+ */
 export interface Receiver {
-  send (event: AlertEvent, signal: AbortSignal): Promise<void>
+  /** Receivers of one endpoint are slow, down or gone together. `id` has no secret in it; `name` is for people. */
+  readonly endpoint?: { readonly id: string, readonly name: string }
+  send (notice: Notice, signal: AbortSignal): Promise<unknown>
   close (): Promise<void>
 }
 
@@ -25,6 +33,7 @@ export interface SinkHost {
   readonly log: Logger
   readonly database: string | undefined      // where postgres goes when its options do not say
   readonly folder: string                    // where files of this process live
+  readonly egress?: readonly string[] | undefined       // networks that may be sent to although they are not public
 }
 
 /** A kind of sink. `store`: can be a pipeline's one store; `follow`: takes rows; `receive`: takes alerts. At least one of them. */

@@ -2,6 +2,8 @@ import type { AlertEvent } from './alert.ts'
 import type { Batch } from './batch.ts'
 import type { DeadLetter } from './intake.ts'
 import type { Reason } from './errors.ts'
+import type { Policy } from './policy.ts'
+import type { Notice } from './sink.ts'
 import type { SnapshotHeader, SnapshotPage } from './snapshot.ts'
 import type { Mark, Position } from './source.ts'
 import type { Counts } from './tally.ts'
@@ -61,8 +63,10 @@ export interface RecoveredSnapshot extends SnapshotHeader {
   content (): Promise<readonly SnapshotPage[]>
 }
 
-/** One delivery of one alert to one receiver, still to be made. */
-export interface OutboxEntry { readonly event: AlertEvent, readonly receiver: string, readonly attempts: number }
+/** One delivery to one receiver, still to be made. `posted`: since when, ms; where that is not kept, attempts alone say when to give up. */
+export interface OutboxEntry extends Notice { readonly receiver: string, readonly attempts: number, readonly posted?: number }
+/** An endpoint that said it is gone. */
+export interface Disabled { readonly endpoint: string, readonly name: string, readonly reason: string }
 /** `after`, of a retry: when it is due again, ms since 1970. */
 export interface Settled { readonly state: 'delivered' | 'retry' | 'dead', readonly after?: number, readonly error?: string }
 
@@ -89,8 +93,12 @@ export interface Store {
   /** It has no pages of its own to keep between snapshots: each is to be of all pages. */
   readonly whole?: boolean
   /** Leases due entries of the outbox for a minute; none of the receivers in `except`, which have enough to do. */
-  due (limit: number, now: number, except?: readonly string[]): Promise<readonly OutboxEntry[]>
+  due (limit: number, now: number, except?: readonly string[], policies?: ReadonlyMap<string, Policy>): Promise<readonly OutboxEntry[]>
+  /** It heeds policies, silences and what people say; one that does not takes no policies. */
+  readonly decides?: boolean
   settle (entry: OutboxEntry, how: Settled): Promise<void>
+  /** What is kept of endpoints that are gone; a store without it forgets them with the process. */
+  readonly endpoints?: { disabled (): Promise<readonly string[]>, disable (endpoint: Disabled): Promise<void> }
   /** What could not become a row, or came too late, newest first. Needs no open(). */
   letters (query: LetterQuery): Promise<readonly Letter[]>
   /** These have been given to the source once more. Needs no open(). */

@@ -178,9 +178,10 @@ class Reader {
       return []
     }
     const { well } = this.options(name, AlertSchema, given, path)
-    const { to, ...options } = given
+    const { to, escalate, ...options } = given
+    const escalations = well && escalate !== undefined ? (escalate as { after: string, to: unknown }[]).map(({ after, to }, k) => ({ after, receivers: this.sinks(to, [...path, 'escalate', k, 'to']) })) : undefined
     for (const condition of [options.when, options.clear]) this.numbers(condition, path)
-    return [{ name, path, options: (well ? options : { when: options.when, ...options.clear === undefined ? {} : { clear: options.clear } }) as unknown as AlertOptions, receivers: this.sinks(to, [...path, 'to']) }]
+    return [{ name, path, options: (well ? options : { when: options.when, ...options.clear === undefined ? {} : { clear: options.clear } }) as unknown as AlertOptions, receivers: this.sinks(to, [...path, 'to']), ...escalations === undefined ? {} : { escalations } }]
   }
 
   private sinks (given: unknown, path: Path): Part<SinkSpec>[] {

@@ -1,5 +1,5 @@
 import { defineOperator, Type } from '#engine'
-import { Portfolio, portfolio } from '../models/portfolio.ts'
+import { Portfolio, portfolio, signals } from '../models/portfolio.ts'
 import { budget } from './shared/budget.ts'
 import { Alarms } from './shared/alarms.ts'
 
@@ -25,6 +25,7 @@ export const anomaly = defineOperator({
     samples: Type.Integer({ description: 'Readings to learn from before the first p-value.', minimum: 50, default: 200 })
   }),
   adds: ['anomaly', 'anomaly_p', 'anomaly_low', 'anomaly_high', 'anomaly_signal', 'anomaly_usual', 'anomaly_learned', 'anomaly_alarm'],
+  explains: () => ({ expected: ['anomaly_low', 'anomaly_high'], p: 'anomaly_p', spoke: { column: 'anomaly_signal', names: signals } }),
   perSeries: { memory: portfolio },
   tuning: ['alarms', 'per', 'samples'],
 

@@ -34,6 +34,7 @@ export const drift = defineOperator({
     after: Type.Union([Type.Literal('relearn'), Type.Literal('keep')], { description: 'After drift. relearn: learn a new reference from the readings that follow. keep: go on comparing with the same.', default: 'relearn' })
   }),
   adds: ['drift', ...measures.map(m => `drift_${m}` as const), 'drift_p', 'drift_mean', 'drift_spread', 'drift_aspect', 'drift_learned'],
+  explains: () => ({ p: 'drift_p' }),
   perSeries: { memory: comparison, learning: list('value') },      // learning: values in the order they came
   tuning: ['effect', 'measures', 'significance', 'after'],
 

@@ -8,13 +8,13 @@ const LEASE = 60_000                 // ms
 /** In the transaction of a commit: events, and one entry per receiver. What is there already stays as it is, except that one kept back as stale is replaced by itself when it is to be told. */
 export async function postAlerts (session: Session, pipeline: string, alerts: Commit['alerts'], ingest: number): Promise<void> {
   if (alerts.length === 0) return
-  const events = [...new Map(alerts.map(({ event: e, stale = false }) => [e.id, { ...e, stale, since: micros(e.since), time: micros(e.time) }])).values()]      // the last one of an id
+  const events = [...new Map(alerts.map(({ event: e, stale = false }) => [e.id, { ...e, details: e.details ?? {}, stale, since: micros(e.since), time: micros(e.time) }])).values()]      // the last one of an id
   await session.query(`
-    INSERT INTO alerts (id, incident, state, tenant, pipeline, alert, severity, device, metric, since, time, value, evidence, message, stale, position, ingested_at)
-    SELECT id, incident, state, tenant, pipeline, alert, severity, device, metric, ${moment('since')}, ${moment('time')}, value, evidence, message, stale, position, ${moment('$2')}
+    INSERT INTO alerts (id, incident, state, tenant, pipeline, alert, severity, device, metric, since, time, value, evidence, message, details, stale, position, ingested_at)
+    SELECT id, incident, state, tenant, pipeline, alert, severity, device, metric, ${moment('since')}, ${moment('time')}, value, evidence, message, details, stale, position, ${moment('$2')}
     FROM jsonb_to_recordset($1::jsonb) AS e (id text, incident text, state text, tenant text, pipeline text, alert text, severity text, device text, metric text,
-      since bigint, time bigint, value float8, evidence jsonb, message text, stale boolean, position bigint)
-    ON CONFLICT (id) DO UPDATE SET (time, value, evidence, message, stale, position, ingested_at) = (excluded.time, excluded.value, excluded.evidence, excluded.message, false, excluded.position, excluded.ingested_at)
+      since bigint, time bigint, value float8, evidence jsonb, message text, details jsonb, stale boolean, position bigint)
+    ON CONFLICT (id) DO UPDATE SET (time, value, evidence, message, details, stale, position, ingested_at) = (excluded.time, excluded.value, excluded.evidence, excluded.message, excluded.details, false, excluded.position, excluded.ingested_at)
     WHERE alerts.stale AND NOT excluded.stale`, [json(events), micros(ingest)])
   const entries = alerts.flatMap(({ event, receivers }) => receivers.map(receiver => ({ event: event.id, receiver, position: event.position })))
   if (entries.length === 0) return
@@ -24,24 +24,54 @@ export async function postAlerts (session: Session, pipeline: string, alerts: Co
     ON CONFLICT DO NOTHING`, [json(entries), pipeline, micros(ingest)])
 }
 
-/** Leases what is due at `now` (ms): it is due again a minute later if nothing is heard of it. */
+type Leased = AlertEvent & { readonly receiver: string, readonly attempts: number, readonly leader: string, readonly posted: number }
+
+/** Leases notifications that are ready and due at `now` (ms): they are due again a minute later if nothing is heard of them. */
 export async function lease (session: Session, pipeline: string, limit: number, now: number, except: readonly string[]): Promise<OutboxEntry[]> {
-  const { rows } = await session.query<AlertEvent & { receiver: string, attempts: number }>(`
+  const { rows } = await session.query<Leased>(`
     WITH leased AS (UPDATE alert_outbox SET due = ${moment('$4')} WHERE (event, receiver) IN (
-        SELECT event, receiver FROM alert_outbox WHERE pipeline = $1 AND state = 'due' AND due <= ${moment('$3')} AND receiver <> ALL ($5::text[])
+        SELECT event, receiver FROM alert_outbox WHERE pipeline = $1 AND state = 'due' AND ready_at IS NOT NULL AND due <= ${moment('$3')} AND receiver <> ALL ($5::text[]) AND (leader IS NULL OR leader = event)
         ORDER BY due, position LIMIT $2 FOR UPDATE SKIP LOCKED)
-      RETURNING event, receiver, attempts)
-    SELECT l.receiver, l.attempts, a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${millis('a.since')} AS since, ${millis('a.time')} AS time,
-      a.value, a.evidence, a.message, a.position::float8 AS position
-    FROM leased l JOIN alerts a ON a.id = l.event ORDER BY a.position, a.time`, [pipeline, limit, micros(now), micros(now + LEASE), except])
-  return rows.map(({ receiver, attempts, ...event }) => ({ event, receiver, attempts }))
+      RETURNING event, receiver, attempts, leader, posted_at),
+    parts AS (SELECT l.event AS leader, l.event, l.receiver, l.attempts, l.posted_at FROM leased l
+      UNION ALL SELECT l.event, o.event, l.receiver, l.attempts, l.posted_at FROM leased l JOIN alert_outbox o ON o.leader = l.leader AND o.receiver = l.receiver AND o.event <> l.event)
+    SELECT p.receiver, p.attempts, p.leader, ${millis('p.posted_at')} AS posted, a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${millis('a.since')} AS since, ${millis('a.time')} AS time,
+      a.value, a.evidence, a.message, a.details, a.position::float8 AS position
+    FROM parts p JOIN alerts a ON a.id = p.event ORDER BY a.position, a.time, a.id`, [pipeline, limit, micros(now), micros(now + LEASE), except])
+  const notices = new Map<string, Leased[]>()
+  for (const row of rows) {
+    const key = `${row.leader}\0${row.receiver}`
+    notices.set(key, [...notices.get(key) ?? [], row])
+  }
+  return [...notices.values()].map(parts => {
+    const [{ leader, receiver, attempts, posted }] = parts
+    const [first, ...others] = parts.map(({ leader: _leader, receiver: _receiver, attempts: _attempts, posted: _posted, details, ...event }): AlertEvent => details === undefined || Object.keys(details).length === 0 ? event : { ...event, details })
+    return { id: others.length === 0 ? leader : groupId(leader), events: [first, ...others], receiver, attempts, posted }
+  })
 }
 
-/** Records what became of a delivery. */
-export async function settleEntry (session: Session, { event, receiver }: OutboxEntry, { state, after, error }: Settled): Promise<void> {
+const GROUP = '.group'
+const groupId = (leader: string): string => `${leader}${GROUP}`
+const leaderOf = ({ id }: Pick<OutboxEntry, 'id'>): string => id.endsWith(GROUP) ? id.slice(0, -GROUP.length) : id
+
+/** Records what became of a delivery, and that there was one. */
+export async function settleEntry (session: Session, entry: OutboxEntry, { state, after, error }: Settled): Promise<void> {
   await session.query(`
-    UPDATE alert_outbox SET attempts = attempts + 1, state = $3, due = coalesce(${moment('$4')}, due), settled_at = CASE WHEN $3 = 'due' THEN NULL ELSE now() END, error = $5
-    WHERE event = $1 AND receiver = $2`, [event.id, receiver, state === 'retry' ? 'due' : state, after === undefined ? null : micros(after), error === undefined ? null : clean(error)])
+    WITH settled AS (
+      UPDATE alert_outbox SET attempts = attempts + 1, state = $3, due = coalesce(${moment('$4')}, due), settled_at = CASE WHEN $3 = 'due' THEN NULL ELSE now() END, error = $5
+      WHERE receiver = $2 AND (event = $1 OR leader = $1) RETURNING event, receiver)
+    INSERT INTO alert_deliveries (event, receiver, outcome, error) SELECT event, receiver, $6, $5 FROM settled`,
+  [leaderOf(entry), entry.receiver, state === 'retry' ? 'due' : state, after === undefined ? null : micros(after), error === undefined ? null : clean(error), state])
+}
+
+/** Endpoints that said they are gone. */
+export async function disabledEndpoints (session: Session): Promise<string[]> {
+  return (await session.query<{ endpoint: string }>('SELECT endpoint FROM alert_endpoints')).rows.map(row => row.endpoint)
+}
+
+export async function disableEndpoint (session: Session, { endpoint, name, reason }: { readonly endpoint: string, readonly name: string, readonly reason: string }): Promise<void> {
+  await session.query(`WITH made AS (INSERT INTO alert_endpoints (endpoint, name, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING *)
+    INSERT INTO audit (actor, action, target, change) SELECT 'engine', 'endpoint.disable', endpoint, json_build_object('name', name, 'reason', reason) FROM made`, [endpoint, clean(name), clean(reason)])
 }
 
 const json = (value: unknown): string => JSON.stringify(value, (_key, inner) => typeof inner === 'string' ? clean(inner) : inner)

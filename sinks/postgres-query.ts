@@ -9,6 +9,10 @@ export const MOMENT = (n: number): string => `to_timestamp($${n}::float8 / 1000)
 
 const EXPORTS = 2                    // at once
 
+/** An alert, and what became of it with each receiver; of the table alerts as a. */
+export const ALERT = `a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${ISO('a.since', 'since')}, ${ISO('a.time')}, a.value, a.evidence, a.message, a.details, a.stale,
+  (SELECT coalesce(json_agg(json_build_object('receiver', o.receiver, 'state', o.state, 'attempts', o.attempts, 'error', o.error) ORDER BY o.receiver), '[]') FROM alert_outbox o WHERE o.event = a.id) AS deliveries`
+
 /** Reads what pipelines have written to PostgreSQL, on a few connections that can only read. */
 export class PostgresQuery implements Query {
   private readonly url: string
@@ -57,9 +61,7 @@ export class PostgresQuery implements Query {
     const [us, ...id] = after?.split('_') ?? []
     const { where, values } = matching(filter, [from, to, ...us === undefined ? [] : [us, id.join('_')]], 'a')
     const rows = await this.ask<Placed<AlertRow>>(`
-      SELECT a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${ISO('a.since', 'since')}, ${ISO('a.time')}, a.value, a.evidence, a.message, a.stale,
-        (SELECT coalesce(json_agg(json_build_object('receiver', o.receiver, 'state', o.state, 'attempts', o.attempts, 'error', o.error) ORDER BY o.receiver), '[]') FROM alert_outbox o WHERE o.event = a.id) AS deliveries,
-        (extract(epoch FROM a.time) * 1000000)::bigint || '_' || a.id AS place
+      SELECT ${ALERT}, (extract(epoch FROM a.time) * 1000000)::bigint || '_' || a.id AS place
       FROM alerts a WHERE a.time >= ${MOMENT(1)} AND a.time < ${MOMENT(2)}${us === undefined ? '' : ` AND (a.time, a.id) < (${moment('$3')}, $4)`}${where} ORDER BY a.time DESC, a.id DESC LIMIT ${limit + 1}`, values)
     return paged(rows, limit)
   }
@@ -100,10 +102,10 @@ export function matching (filter: SeriesFilter | AlertFilter, values: readonly u
 export const listed = (columns: readonly string[], of?: string): string => columns.map(c => `, ${of === undefined ? '' : `${of}.`}${identifier(c)}`).join('')
 
 /** A row with its place in the order. */
-type Placed<T> = T & { place?: string | number }
+export type Placed<T> = T & { place?: string | number }
 
 /** One row more was asked for than is given: it says that there are more. */
-function paged<T> (rows: readonly Placed<T>[], limit: number): Found<T> {
+export function paged<T> (rows: readonly Placed<T>[], limit: number): Found<T> {
   const given = rows.slice(0, limit), next = rows.length > limit ? String(given[limit - 1].place) : undefined
   for (const row of given) delete row.place
   return { rows: given, next }

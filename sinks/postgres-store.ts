@@ -1,10 +1,11 @@
-import { backoff, Batch, MillraceError, PARTITIONS, sleep, Transient, type Commit, type Letter, type LetterQuery, type Logger, type Outcome, type OutboxEntry, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
+import { backoff, Batch, MillraceError, PARTITIONS, sleep, Transient, type Commit, type Disabled, type Letter, type LetterQuery, type Logger, type Outcome, type OutboxEntry, type Policy, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
 import { commitOnce, fenced, type Content, type Written } from './postgres-commit.ts'
 import { CopyEncoder, type Target } from './postgres-copy.ts'
 import { Refusals, admit } from './postgres-admit.ts'
 import { locked, migrateWith } from './postgres-migrate.ts'
+import { decide } from './postgres-decide.ts'
 import { lettersOf, markRequeued } from './postgres-letters.ts'
-import { lease, settleEntry } from './postgres-outbox.ts'
+import { disabledEndpoints, disableEndpoint, lease, settleEntry } from './postgres-outbox.ts'
 import { DurableSeries } from './postgres-series.ts'
 import { isBadData, isDuplicate, Session, shown, sqlstate } from './postgres-session.ts'
 import { movedBy, snapshotsOf } from './postgres-snapshots.ts'
@@ -92,8 +93,18 @@ export class PostgresStore implements Store {
     }
   }
 
-  async due (limit: number, now: number, except: readonly string[] = []): Promise<readonly OutboxEntry[]> {
-    return await this.aside(session => lease(session, this.pipeline, limit, now, except))
+  readonly decides = true
+
+  async due (limit: number, now: number, except: readonly string[] = [], policies: ReadonlyMap<string, Policy> = new Map()): Promise<readonly OutboxEntry[]> {
+    return await this.aside(async session => {
+      await decide(session, this.pipeline, now, policies)
+      return await lease(session, this.pipeline, limit, now, except)
+    })
+  }
+
+  readonly endpoints = {
+    disabled: () => this.aside(disabledEndpoints),
+    disable: (endpoint: Disabled) => this.aside(session => disableEndpoint(session, endpoint))
   }
 
   async settle (entry: OutboxEntry, how: Settled): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream'
-import { defineSink, isoMicros, MillraceError, Type, type AlertEvent, type Receiver, type Sink, type SinkHost } from '#engine'
+import { plainAlert, defineSink, isoMicros, MillraceError, Type, type AlertEvent, type Receiver, type Sink, type SinkHost } from '#engine'
 import { RowText } from './format/rows.ts'
 
 /**
@@ -31,7 +31,7 @@ export function rowsTo (stream: Writable, format: 'json' | 'text', host: SinkHos
 export function alertsTo (stream: Writable, format: 'json' | 'text'): Receiver {
   const print = printer(stream)
   return {
-    send: event => print(`${format === 'json' ? JSON.stringify({ ...event, since: isoMicros(event.since), time: isoMicros(event.time) }) : sentence(event)}\n`),
+    send: ({ events }) => print(events.map(event => `${format === 'json' ? JSON.stringify(plainAlert(event)) : sentence(event)}\n`).join('')),
     close: async () => {}
   }
 }

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { defineSink, Duration, isLoopback, isoMicros, Transient, Type, type AlertEvent, type SinkHost } from '#engine'
+import { defineSink, Duration, isLoopback, plainNotice, Transient, Type, type SinkHost } from '#engine'
 import { RowText } from './format/rows.ts'
-import { keyOf, Poster, type Target } from './webhook/post.ts'
+import { keyOf, Poster, type Target } from './http/post.ts'
 
-/** An alert may still arrive when a server or a key is set right: only 410 says that the receiver is gone for good. */
-const isGone = (status: number): boolean => status === 410
+/** An alert may still arrive when a server or a key is set right: only 410, which is Gone, says that the receiver is not there any more. */
+const isNever = (): boolean => false
 /** Rows are kept by their source: what the receiver refuses stops the pipeline, and goes on from there. */
 const isRefused = (status: number): boolean => status >= 400 && status < 500 && ![408, 425, 429].includes(status)
 const OURS = ['content-length', 'content-type', 'transfer-encoding', 'host', 'connection']
@@ -14,10 +14,11 @@ const OURS = ['content-length', 'content-type', 'transfer-encoding', 'host', 'co
  * POSTs alerts, or rows, as JSON. Both arrive at least once: what was sent before a crash may be sent again. An alert then has
  * the same `webhook-id`, which is the id of its event; rows that are cut in the same way do too. With a `secret`, requests
  * are signed after Standard Webhooks (HMAC-SHA256). 2xx is delivered; redirects are not followed. An alert is tried again after every other
- * answer but 410; rows after 3xx, 408, 425, 429 and 5xx, and other answers stop the pipeline.
+ * answer but 410, after which nothing is sent until the endpoint is enabled again; rows after 3xx, 408, 425, 429 and 5xx, and other answers stop the pipeline.
  *
  * An alert: `{"type":"alert.firing","timestamp":"...","data":{id, incident, state, tenant, pipeline, alert, severity, device,
- * metric, since, time, value, evidence, message}}`, times in ISO 8601. A receiver orders the states of an incident by `time`.
+ * metric, since, time, value, evidence, message, ...}}`, times in ISO 8601; several of a group: `{"type":"alert.group", ...,
+ * "data":{id, alerts}}`. engine/notice.ts has the schema. A receiver orders the states of an incident by `time`.
  * Rows: `{"type":"rows","pipeline":"...","data":[{tenant, device, metric, time, value, ...columns}]}`.
  */
 export const webhook = defineSink({
@@ -28,14 +29,16 @@ export const webhook = defineSink({
     headers: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Headers to send along, such as authorization.' })),
     timeout: Duration({ description: 'How long an answer may take, at most 1m.', default: '15s' }),
     secret: Type.Optional(Type.String({ description: 'Signs requests: whsec_ and the base64 of 24 to 64 random bytes.' })),
+    oldSecret: Type.Optional(Type.String({ description: 'The secret before, while receivers change over: requests are signed with both.' })),
     rows: Type.Integer({ description: 'Most rows in one request. For rows only.', minimum: 1, maximum: 100_000, default: 1000 })
   }),
-  check ({ url, headers = {}, timeout, secret }) {
+  check ({ url, headers = {}, timeout, secret, oldSecret }) {
     const parsed = URL.canParse(url) ? new URL(url) : undefined
     if (parsed === undefined) return 'url is not a URL'
     if (parsed.username !== '' || parsed.password !== '') return 'url has a user or password in it, which would show in logs; use headers: { authorization: ... }'
     if (!(timeout > 0 && timeout <= 60_000)) return 'timeout must be more than 0 and at most 1m'
-    if (secret !== undefined && keyOf(secret) === undefined) return 'secret must be whsec_ and the base64 of 24 to 64 bytes, such as one made by: echo whsec_$(openssl rand -base64 32)'
+    if (oldSecret !== undefined && secret === undefined) return 'oldSecret stands beside secret, the new one'
+    for (const [name, given] of Object.entries({ secret, oldSecret })) if (given !== undefined && keyOf(given) === undefined) return `${name} must be whsec_ and the base64 of 24 to 64 bytes, such as one made by: echo whsec_$(openssl rand -base64 32)`
     for (const [name, value] of Object.entries(headers)) {
       if (OURS.includes(name.toLowerCase()) || name.toLowerCase().startsWith('webhook-')) return `headers.${name} is set by the sink itself`
       try { validateHeaderName(name); validateHeaderValue(name, value) } catch { return `headers.${name} cannot be sent: a header's name or value has a character that HTTP forbids` }
@@ -44,9 +47,10 @@ export const webhook = defineSink({
   },
 
   receive (options, host) {
-    const { poster, stop } = connect(options, host, isGone)
+    const { poster, stop } = connect(options, host, isNever)
     return {
-      send: (event, signal) => poster.post(event.id, alertBody(event), signal),
+      endpoint: poster.endpoint,
+      send: (notice, signal) => poster.post(notice.id, JSON.stringify(plainNotice(notice)), signal),
       close: stop
     }
   },
@@ -76,19 +80,13 @@ export const webhook = defineSink({
   }
 })
 
-function connect (target: Target, host: SinkHost, isFinal: (status: number) => boolean) {
+function connect ({ secret, oldSecret, ...rest }: Omit<Target, 'secrets'> & { readonly secret?: string | undefined, readonly oldSecret?: string | undefined }, host: SinkHost, isFinal: (status: number) => boolean) {
+  const target: Target = { ...rest, secrets: [secret, oldSecret].filter(s => s !== undefined) }
   const { protocol, hostname, origin } = new URL(target.url)
   if (protocol === 'http:' && !isLoopback(hostname)) host.log.warn({ origin }, 'webhook: sends over plain http, which others on the way can read')
-  const poster = new Poster(target, isFinal)
+  const poster = new Poster('webhook', target, host.egress, isFinal)
   const closing = new AbortController()
   return { poster, signal: closing.signal, stop: async () => { closing.abort(); poster.close() } }
-}
-
-/** The body of an alert. The same for the same event, so that a repeat is byte for byte the same. */
-export function alertBody ({ id, incident, state, tenant, pipeline, alert, severity, device, metric, since, time, value, evidence, message }: AlertEvent): string {
-  const at = isoMicros(time)
-  const data = { id, incident, state, tenant, pipeline, alert, severity, device, metric, since: isoMicros(since), time: at, value, evidence, message }
-  return JSON.stringify({ type: `alert.${state}`, timestamp: at, data })
 }
 
 const rest = (ms: number, signal: AbortSignal): Promise<void> => new Promise(resolve => {

@@ -7,8 +7,11 @@ import { query, until } from '../services.ts'
 import { over, preload } from './inside.ts'
 import { figuresOf } from './kills.ts'
 import { exact, unless, type Bench, type Report, type Row } from './row.ts'
+import { isolated } from './tarpits.ts'
 
 const LANES = 4                      // sends that the dispatcher has under way at once: so many may be without a mark at a kill
+
+const EGRESS = { MILLRACE_EGRESS: '127.0.0.0/8' }       // receivers are of this machine
 
 /**
  * The engine dies when a receiver has said 2xx and the outbox does not know yet. The lease of what it had in hand, a minute, is
@@ -34,14 +37,14 @@ async function unmarked ({ rounds, seed, say, signal, closing, server }: Bench):
   closing.push(() => { receiver.closeAllConnections(); receiver.close() })
   const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/alerts`
   const stage = await Stage.open({
-    source: 'mqtt', seed, series: 64, rate: 400, server: await server(),
+    source: 'mqtt', seed, series: 64, rate: 400, server: await server(), start: { env: EGRESS },
     change: pipeline => ({ ...pipeline, alerts: { high: { ...pipeline.alerts.high, to: [{ webhook: { url } }] } } })
   }, say, signal, closing)
   let life = await stage.begin()
   for (let k = 0; k < rounds; k++) {
     await life.destroy()
     await query(stage.database, "UPDATE alert_outbox SET due = timestamptz 'epoch' WHERE state = 'due'")
-    life = stage.start({ node: preload('failpoint'), env: { MILLRACE_FAILPOINT: `alert.sent:${1 + Math.floor(8 * uniform(seed, k))}` } })
+    life = stage.start({ node: preload('failpoint'), env: { ...EGRESS, MILLRACE_FAILPOINT: `alert.sent:${1 + Math.floor(8 * uniform(seed, k))}` } })
     await over(life, 'an alert is delivered', signal)
     if (life.child.signalCode !== 'SIGKILL') throw life.died()
   }
@@ -64,6 +67,10 @@ async function unmarked ({ rounds, seed, say, signal, closing, server }: Bench):
 }
 
 export const webhook: readonly Row[] = [{
+  id: 'N7', name: 'receivers that hang, fail, redirect, flood and drip', fault: 'nine ill webhooks beside three good ones', expected: 'the good ones wait at most 1.2 times as long; in the end everything is everywhere, no redirect is followed',
+  tiers: { commit: 3, nightly: 20, release: 60 },
+  run: isolated
+}, {
   id: 'N8', name: 'kill -9 between 2xx of a webhook and its mark', fault: 'a failpoint before the outbox is told', expected: 'every alert is heard of; what is repeated has the same id and the same body',
   tiers: { commit: 4, nightly: 40, release: 200 },
   run: unmarked

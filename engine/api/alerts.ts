@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { noticeSchema } from '../notice.ts'
 import { Type } from '../options.ts'
 import { failures } from './problem.ts'
 import { databaseOf, filterText, limit, cursor, placeOf, range, rangeOf, tenantOf, tenantText } from './query.ts'
@@ -6,15 +7,19 @@ import type { Plane } from './server.ts'
 
 interface Given { readonly tenant?: string, readonly pipeline?: string, readonly alert?: string, readonly device?: string, readonly state?: string, readonly severity?: string, readonly from?: string, readonly to?: string, readonly limit: number, readonly cursor?: string }
 
-const Alert = Type.Object({
+export const Alert = Type.Object({
   id: Type.String({ description: 'The same whenever the same data is processed again.' }), incident: Type.String({ description: 'The same for firing and resolved.' }), state: Type.String(), tenant: Type.String(), pipeline: Type.String(), alert: Type.String(), severity: Type.String(), device: Type.String(), metric: Type.String(),
   since: Type.String({ format: 'date-time' }), time: Type.String({ format: 'date-time' }), value: Type.Union([Type.Number(), Type.Null()]), evidence: { type: 'object', additionalProperties: true } as never, message: Type.String(),
+  details: { type: 'object', additionalProperties: true, description: 'Expected range, p-value, signals, verdict, version of the pipeline, as far as they are known.' } as never,
   stale: Type.Boolean({ description: 'Of a backlog: sent to nobody.' }),
   deliveries: Type.Array(Type.Object({ receiver: Type.String(), state: Type.String(), attempts: Type.Integer(), error: Type.Union([Type.String(), Type.Null()]) }))
 })
 
 /** Alerts that pipelines have given, and what has become of them. */
 export async function alerts (app: FastifyInstance, plane: Plane): Promise<void> {
+  app.get('/api/v1/alert-schema', {
+    config: { scope: 'public' }, schema: { summary: 'JSON Schema of what receivers of alerts get.', tags: ['alerts'], response: { 200: { description: 'The schema.', content: { 'application/schema+json': { schema: { type: 'object', additionalProperties: true } } } } } }
+  }, async (_, reply) => await reply.type('application/schema+json').send(JSON.stringify(noticeSchema())))
   app.get('/api/v1/alerts', {
     config: { scope: 'alerts:read' },
     schema: {

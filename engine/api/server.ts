@@ -2,6 +2,7 @@ import rateLimit from '@fastify/rate-limit'
 import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
 import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify'
+import type { AlertActions } from '../alert-actions.ts'
 import type { Components } from '../components.ts'
 import type { Control } from '../control.ts'
 import { MillraceError } from '../errors.ts'
@@ -15,6 +16,9 @@ import type { Query } from '../query.ts'
 import type { Run } from '../run.ts'
 import { keyPair, type TlsFiles } from '../tls.ts'
 import { alerts } from './alerts.ts'
+import { deliveries } from './deliveries.ts'
+import { incidents } from './incidents.ts'
+import { silences } from './silences.ts'
 import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
 import { changes } from './changes.ts'
@@ -30,8 +34,8 @@ import { status } from './status.ts'
 import { stream } from './stream.ts'
 import { trials } from './try.ts'
 
-/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet> }
+/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted. */
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet> }
 
 /** Where the plane listens. Port 0: any free one. */
 export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
@@ -74,6 +78,9 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
   await app.register(deadLetters, plane)
   await app.register(query, plane)
   await app.register(alerts, plane)
+  await app.register(incidents, plane)
+  await app.register(silences, plane)
+  await app.register(deliveries, plane)
   await app.register(analyse, plane)
   await app.register(ingest, plane)
   await app.register(stream, plane)

@@ -1,8 +1,13 @@
 /** What options of commands say, as values. Each throws usage/command with what would be right. */
+import { isIP } from 'node:net'
+import { Option } from 'commander'
 import { MillraceError } from '../errors.ts'
 
 /** Options that several commands have. */
 export const SERIES = ['--max-series <n>', 'how many series memory is reserved for', '100000'] as const
+/** Where alerts and rows may be sent; made anew for each command. */
+export const egress = (): Option => new Option('--egress <networks>', 'networks that webhooks may reach although they are not public, with commas between, such as 10.0.0.0/8,192.0.2.7').env('MILLRACE_EGRESS')
+export const publicUrl = (): Option => new Option('--public-url <url>', 'where people reach the API: alerts link there').env('MILLRACE_PUBLIC_URL')
 export const REPLAYED = ['--option <name=value...>', 'any other option of the source replay, its value as JSON or text, such as dates=dmy'] as const
 
 /** How many series memory is reserved for: 1 to 2^24. */
@@ -18,6 +23,22 @@ export function bytesOf (text: string): number {
   const bytes = Number(n) * 1024 ** (1 + ['KiB', 'MiB', 'GiB', 'TiB'].indexOf(unit))
   if (!(bytes >= 2 ** 20)) throw new MillraceError('usage/command', `"${text}" is not a size of a log`, { help: 'at least 1MiB, such as 512MiB or 4GiB' })
   return bytes
+}
+
+/** '10.0.0.0/8,192.0.2.7' -> each of them. */
+export function networksOf (text: string | undefined): string[] {
+  const networks = (text ?? '').split(',').map(n => n.trim()).filter(n => n !== '')
+  for (const network of networks) {
+    const [address, bits = '0', ...more] = network.split('/')
+    if (isIP(address) === 0 || more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > (isIP(address) === 4 ? 32 : 128)) throw new MillraceError('usage/command', `--egress: "${network}" is no network`, { help: 'such as 10.0.0.0/8, 192.0.2.7 or fd00::/8' })
+  }
+  return networks
+}
+
+/** An http or https URL as it stands before a path. */
+export function urlOf (option: string, text: string | undefined): string | undefined {
+  if (text !== undefined && !(URL.canParse(text) && /^https?:$/.test(new URL(text).protocol))) throw new MillraceError('usage/command', `${option} "${text}" is not a URL`, { help: 'such as https://millrace.example.com' })
+  return text
 }
 
 /** A whole number that is not negative. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { address, pairOf, REPLAYED, SERIES, seriesOf } from './arguments.ts'
+import { address, egress, networksOf, pairOf, publicUrl, REPLAYED, SERIES, seriesOf, urlOf } from './arguments.ts'
 import { describe } from '../api/status.ts'
 import type { Parts } from '../components.ts'
 import { openLog, type LogOptions } from '../log.ts'
@@ -10,7 +10,7 @@ import { stopSignal, work } from './work.ts'
 
 interface Options {
   readonly data: readonly string[], readonly speed: string, readonly option?: readonly string[], readonly name?: string, readonly send?: boolean, readonly database?: string, readonly folder: string, readonly http: string
-  readonly maxSeries: string, readonly json?: boolean, readonly logLevel?: string, readonly logFormat?: LogOptions['format']
+  readonly maxSeries: string, readonly json?: boolean, readonly egress?: string, readonly publicUrl?: string, readonly logLevel?: string, readonly logFormat?: LogOptions['format']
 }
 
 /**
@@ -30,6 +30,8 @@ export function replay (program: Command, parts: Parts): void {
     .option('--folder <folder>', 'where local files are kept', '.millrace')
     .option('--http <address>', 'host:port of /livez, /readyz, /metrics and the status page; "off": none', 'off')
     .option(...SERIES)
+    .addOption(egress())
+    .addOption(publicUrl())
     .option('--json', 'print the counts as JSON at the end')
     .action(async (file: string, options: Options) => {
       const log = openLog({ level: options.logLevel, format: options.logFormat })
@@ -37,7 +39,7 @@ export function replay (program: Command, parts: Parts): void {
       const source = parts.sources.replay({ files: options.data, speed: options.speed === 'max' ? 'max' : Number(options.speed), ...Object.fromEntries((options.option ?? []).map(pairOf)) })
       const [run] = await work([apart(await load(file, parts), options)], {
         parts, log, folder: options.folder, database: options.database ?? process.env.MILLRACE_DATABASE,
-        http: options.http === 'off' ? undefined : address(options.http), maxSeries: seriesOf(options.maxSeries), source, signal: stop.signal
+        http: options.http === 'off' ? undefined : address(options.http), maxSeries: seriesOf(options.maxSeries), egress: networksOf(options.egress), links: urlOf('--public-url', options.publicUrl), source, signal: stop.signal
       })
       const { received, written, late, dead_lettered } = run.counts['']
       streams(program).out(options.json ? `${JSON.stringify(describe(run))}\n` : `${received} readings: ${written} written, ${late} late, ${dead_lettered} dead letters\n`)
@@ -46,6 +48,6 @@ export function replay (program: Command, parts: Parts): void {
 }
 
 function apart (pipeline: Pipeline, { name = `${pipeline.name}-replay-${Date.now().toString(36)}`, send = false }: Options): Pipeline {
-  const muted = <R extends Route>(route: R): R => send ? route : { ...route, alerts: route.alerts.map(alert => ({ ...alert, receivers: [] })) }
+  const muted = <R extends Route>(route: R): R => send ? route : { ...route, alerts: route.alerts.map(({ name, options }) => ({ name, options, receivers: [] })) }
   return { ...muted(pipeline), name, branches: Object.fromEntries(Object.entries(pipeline.branches).map(([branch, route]) => [branch, muted(route)])) }
 }

@@ -18,6 +18,8 @@ export interface WorkOptions {
   readonly database: string | undefined
   readonly http: Address | undefined
   readonly maxSeries?: number
+  readonly egress?: readonly string[]        // see SinkHost
+  readonly links?: string | undefined        // where people reach the API
   readonly logBudget?: number | undefined    // bytes of each write-ahead log
   readonly retain?: number | undefined       // ms, see Journal
   readonly acceptLoss?: boolean | undefined
@@ -33,7 +35,7 @@ export interface WorkOptions {
  * it waits for those that are put. One that fails does not stop the others; the first failure is thrown when all have ended. A log
  * that fails, and that was there from the start, stops all. Returns the runs of the pipelines that were given.
  */
-export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, logBudget, retain, maxSeries, maxPoison, acceptLoss = false, source, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
+export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, egress, links, logBudget, retain, maxSeries, maxPoison, acceptLoss = false, source, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
   mkdirSync(folder, { recursive: true })
   const stop = new AbortController()
   const forward = () => stop.abort()
@@ -43,11 +45,12 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   if (unserved !== undefined) throw new MillraceError('usage/command', `the pipeline "${unserved.name}" reads what is posted over HTTP, and there is no HTTP here`, { help: 'without --http off' })
   let failure: unknown
   const live = http === undefined ? undefined : new Live(), pipelines = new Pipelines({
-    log, folder, database, fallback: parts.fileStore, acceptLoss, logBudget, retain, failed: error => { failure ??= error; stop.abort() }, live,
+    log, folder, database, egress, links, fallback: parts.fileStore, acceptLoss, logBudget, retain, failed: error => { failure ??= error; stop.abort() }, live,
     ...maxSeries === undefined ? {} : { maxSeries }, ...maxPoison === undefined ? {} : { maxPoison }, ...source === undefined ? {} : { source }
   })
   const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)
   const query = http === undefined || database === undefined ? undefined : parts.openQuery(database)
+  const actions = http === undefined || database === undefined ? undefined : parts.openActions(database)
   const control = !changes || database === undefined ? undefined : new Control({
     pipelines, registry: parts.openRegistry(database), components: parts, log, folder, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
     forget: pipeline => forget(pipeline, { log, folder, database }, parts.fileStore)
@@ -55,7 +58,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   let plane: Awaited<ReturnType<typeof serve>> | undefined
   try {
     const runs = await pipelines.open(given, signal)
-    plane = http === undefined ? undefined : await serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, control, live, inlets: () => pipelines.inlets }, { ...http, log })
+    plane = http === undefined ? undefined : await serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions, control, live, inlets: () => pipelines.inlets }, { ...http, log })
     started?.(runs, plane?.url)
     if (stop.signal.aborted) return runs
     stop.signal.addEventListener('abort', () => { void pipelines.stop() }, { once: true })
@@ -74,6 +77,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     await plane?.close()
     await keys?.close()
     await query?.close()
+    await actions?.close()
   }
 }
 

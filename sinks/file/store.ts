@@ -136,14 +136,14 @@ export class FileStore implements Store {
       if (entries.length >= limit) break
       if (due > now || (this.leases.get(key) ?? -Infinity) > now || except.includes(receiver)) continue
       this.leases.set(key, now + LEASE)
-      entries.push({ event, receiver, attempts })
+      entries.push({ id: event.id, events: [event], receiver, attempts })
     }
     return entries
   }
 
   /** All that wait to be settled become one record. */
   settle (entry: OutboxEntry, how: Settled): Promise<void> {
-    this.settling.push({ key: key(entry.event.id, entry.receiver), how })
+    this.settling.push({ key: key(entry.id, entry.receiver), how })
     return this.alone(async () => {
       const settled = this.settling
       this.settling = []

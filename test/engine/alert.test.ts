@@ -8,7 +8,7 @@ import { incidentId, openAlert } from '../../engine/alert.ts'
 const hot: AlertOptions = { when: { value: { above: 10 } } }
 
 function start (options: AlertOptions, table = new SeriesTable(10)) {
-  const alert = openAlert({ name: 'hot', options, receivers: [] }, 'plant', { series: table, late () {}, aggregated () {} })
+  const alert = openAlert({ name: 'hot', options, receivers: [] }, { pipeline: 'plant', version: '1', explains: [] }, { series: table, late () {}, aggregated () {} })
   let position = 0
   const give = (rows: readonly (readonly [second: number, value: number, series?: string])[], columns: Record<string, Numbers> = {}): AlertEvent[] => alert.process(new Batch({
     time: Float64Array.from(rows, r => r[0] * 1000), value: Float64Array.from(rows, r => r[1]), columns,
@@ -51,7 +51,7 @@ t.test('an event says what, where, when and how much', async t => {
   const incident = incidentId({ tenant: 't', device: 'pump', metric: 'temp' }, 'plant', 'hot', 0, 0)
   t.strictSame(event, {
     id: `${incident}.firing`, incident, state: 'firing', tenant: 't', device: 'pump', metric: 'temp', pipeline: 'plant', alert: 'hot', severity: 'critical',
-    since: 0, time: 2500, value: 12.3456789, evidence: { zscore: 6.5 }, position: 2,
+    since: 0, time: 2500, value: 12.3456789, evidence: { zscore: 6.5 }, details: { version: '1' }, position: 2,
     message: 'hot: pump temp: zscore is 6.5 (above 4) and value is 12.3457 (above 10) for 2500ms; its value is 12.3457'
   })
   t.strictSame(rest, [])

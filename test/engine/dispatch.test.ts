@@ -14,7 +14,7 @@ import { alert, Bench } from '../fixtures/bench.ts'
 import { quiet } from '../support/collect.ts'
 
 const log = pino({ level: 'silent' })
-const host: SinkHost = { pipeline: 'p', series: new SeriesTable(10), log, database: undefined, folder: '.' }
+const host: SinkHost = { pipeline: 'p', series: new SeriesTable(10), log, database: undefined, folder: '.', egress: ['127.0.0.0/8'] }
 const to = (url: string, timeout = '1s'): Receiver => webhook.definition.receive!(webhook({ url, timeout }).options as never, host)
 
 /** A file store with these alerts in its outbox. */
@@ -143,10 +143,62 @@ void t.test('a receiver that is gone gets it once, one that fails or refuses for
   t.equal(dispatcher.counts.dead, 4, 'also the one for nobody')
   t.strictSame(lines.filter(l => l.level === 'error').map(l => l.text).toSorted(), [
     'an alert could not be delivered for 24 h, giving up', 'an alert could not be delivered for 24 h, giving up',
-    'an alert is for a receiver that the pipeline no longer has, giving up', 'an alert was refused by its receiver, giving up'
+    'an alert is for a receiver that the pipeline no longer has, giving up', 'an alert was refused by its receiver, giving up', 'an endpoint said that it is gone: nothing more is sent there until it is enabled again'
   ])
   await dispatcher.stop()
   t.strictSame(await store.due(100, now + 1e9), [], 'nor is anything left for a receiver that the pipeline no longer has')
+})
+
+void t.test('a breaker: after five failures in a row single tries, later and later, until one succeeds', async t => {
+  let now = Date.now() + 1000, down = true
+  const { url, received } = await receiver(t, response => { response.writeHead(down ? 503 : 200).end() })
+  const { store } = await outbox(t, ...some(40, ['x']))
+  const dispatcher = dispatch(t, { store, receivers: new Map([['x', to(url)]]), now: () => now, random: () => 0.5 })
+  await until(() => received.length >= 5)
+  await wait(200)
+  t.ok(received.length <= 8, `${received.length} of 40: what was under way when it opened, and no more`)
+  const first = received.length
+  now += 9000
+  await wait(100)
+  t.equal(received.length, first, 'open for 10 s')
+  now += 62_000                      // what was leased and not sent is due again too
+  await until(() => received.length === first + 1)
+  await wait(200)
+  t.equal(received.length, first + 1, 'one try')
+  down = false
+  now += 120_000
+  await until(() => dispatcher.counts.delivered === 1)
+  for (let k = 0; dispatcher.counts.delivered < 40 && k < 50; k++) { now += 120_000; await wait(100) }
+  t.equal(dispatcher.counts.delivered, 40)
+  t.equal(new Set(ids(received)).size, 40)
+})
+
+void t.test('who asks for a pause gets it for all alerts; receivers of one endpoint are held back together, others not', async t => {
+  let now = Date.now() + 1000
+  const { url, received } = await receiver(t, (response, { path }) => { response.writeHead(path === '/busy' ? 429 : 200, { 'retry-after': '600' }).end() })
+  const { store } = await outbox(t, alert('a', ['x']), alert('b', ['y']))
+  dispatch(t, { store, receivers: new Map([['x', to(`${url}/busy`)], ['y', to(`${url}/well`)]]), now: () => now })
+  await until(() => received.length === 2)
+  const { store: other } = await outbox(t, ...some(20, ['x']), ...some(20, ['z']))
+  const dispatcher = dispatch(t, { store: other, receivers: new Map([['x', to(`${url}/busy`)], ['z', to(`${url}/busy`)]]), now: () => now })
+  await until(() => dispatcher.counts.retried >= 1)
+  await wait(200)
+  t.ok(dispatcher.counts.retried <= 4, `${dispatcher.counts.retried} of 40 tries, then it is left alone`)
+  const before = received.length
+  now += 590_000
+  await wait(100)
+  t.equal(received.length, before)
+})
+
+void t.test('an endpoint that says 410 gets nothing more, from any alert, until it is enabled', async t => {
+  const { url, received } = await receiver(t, response => { response.writeHead(410).end() })
+  const { store, commit } = await outbox(t, alert('a', ['x', 'y']))
+  const dispatcher = dispatch(t, { store, receivers: new Map([['x', to(url)], ['y', to(url)]]), concurrency: 1 })
+  await until(() => dispatcher.counts.dead >= 1)
+  await commit([2], { alerts: some(10, ['x']) })
+  dispatcher.wake()
+  await until(() => dispatcher.counts.dead === 12)
+  t.ok(received.length <= 2, `${received.length} requests`)
 })
 
 void t.test('a crash between the answer and its record repeats the alert with the same id', async t => {
@@ -192,7 +244,7 @@ void t.test('a stop waits for what is under way, but not for long, and leaves th
   const { store } = await outbox(t, ...some(9, ['x']))
   let closed = 0
   const answers: (() => void)[] = []
-  const deaf: Receiver = { send: () => new Promise(resolve => { answers.push(resolve) }), close: async () => { closed++ } }
+  const deaf: Receiver = { send: () => new Promise(resolve => { answers.push(() => { resolve(undefined) }) }), close: async () => { closed++ } }
   const dispatcher = dispatch(t, { store, receivers: new Map([['x', deaf]]) })
   await until(() => answers.length === 4)
   const stopped = dispatcher.stop(150)

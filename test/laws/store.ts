@@ -185,9 +185,9 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     await one.commit([1], { alerts: [alert('a', ['x', 'y']), alert('b', ['x'])] })
     const now = Date.now() + 1000
     const [first, second] = [await one.store.due(2, now), await one.store.due(10, now)]
-    t.strictSame([...first, ...second].map(e => `${e.event.id} ${e.receiver} ${e.attempts}`).toSorted(), ['a.firing x 0', 'a.firing y 0', 'b.firing x 0'])
+    t.strictSame([...first, ...second].map(e => `${e.events[0].id} ${e.receiver} ${e.attempts}`).toSorted(), ['a.firing x 0', 'a.firing y 0', 'b.firing x 0'])
     t.equal(first.length, 2)
-    t.strictSame(first[0].event, alert(first[0].event.incident).event, 'an event comes back as it was given')
+    t.strictSame(first[0].events[0], alert(first[0].events[0].incident).event, 'an event comes back as it was given')
     t.strictSame(await one.store.due(10, now + 1000), [])
     t.equal((await one.store.due(10, now + 61_000)).length, 3)
   })
@@ -222,7 +222,7 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     await one.store.due(10, now)
     await one.store.close()
     const two = await bench.open()
-    t.strictSame((await two.store.due(10, now + 61_000)).map(e => e.event.id), ['a.firing'])
+    t.strictSame((await two.store.due(10, now + 61_000)).map(e => e.events[0].id), ['a.firing'])
   })
 
   law('an event that is known already is not sent again', async (t, bench) => {
@@ -288,8 +288,8 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     const other = (a: typeof kept | typeof told) => ({ ...a, event: { ...a.event, id: 'b.firing', incident: 'b' } })
     await one.commit([4], { alerts: [other(kept), other(told)] })
     const due = await one.store.due(10, Date.now() + 1000)
-    t.strictSame(due.map(d => [d.event.id, d.receiver, d.event.value, d.event.message]), [['a.firing', 'x', 7, 'still'], ['b.firing', 'x', 7, 'still']])
-    t.equal(due[0].event.time, told.event.time)
+    t.strictSame(due.map(d => [d.events[0].id, d.receiver, d.events[0].value, d.events[0].message]), [['a.firing', 'x', 7, 'still'], ['b.firing', 'x', 7, 'still']])
+    t.equal(due[0].events[0].time, told.event.time)
   })
 
   law('two pipelines do not see each other', async (t, bench) => {
@@ -297,7 +297,7 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     await one.commit([1], { alerts: [alert('a')] })
     await two.commit([7, 8])
     t.strictSame(await two.store.due(10, Date.now() + 1000), [])
-    t.strictSame((await one.store.due(10, Date.now() + 1000)).map(e => e.event.pipeline), ['p'])
+    t.strictSame((await one.store.due(10, Date.now() + 1000)).map(e => e.events[0].pipeline), ['p'])
     await one.store.close()
     await two.store.close()
     t.equal((await bench.open('one', 'ones')).recovered.version, 1)

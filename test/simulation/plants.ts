@@ -60,15 +60,15 @@ export const plants: readonly Plant[] = [
     return before.call(this, outputs, ...rest)
   }) },
   { name: 'an alert is sent when it is decided', quick: true, plant: () => instead(Run, 'settle', before => function (outputs, ...rest) {
-    for (const { event } of outputs.alerts) for (const receiver of this.dispatcher?.options.receivers.values() ?? []) void receiver.send(event, new AbortController().signal).catch(() => {})
+    for (const { event } of outputs.alerts) for (const receiver of this.dispatcher?.options.receivers.values() ?? []) void receiver.send({ id: event.id, events: [event] }, new AbortController().signal).catch(() => {})
     return before.call(this, outputs, ...rest)
   }) },
   { name: 'an alert is stored with another value than that on which it fired', quick: true, plant: () => instead(Run, 'settle', before => function (outputs, ...rest) {
     return before.call(this, Object.assign(Object.create(Object.getPrototypeOf(outputs)), outputs, { alerts: outputs.alerts.map((alert: any) => ({ ...alert, event: { ...alert.event, value: alert.event.value + 1 } })) }), ...rest)
   }) },
-  { name: 'an alert counts as delivered before it is sent', plant: () => instead(Dispatcher, 'work', before => function (entry) {
+  { name: 'an alert counts as delivered before it is sent', plant: () => instead(Dispatcher, 'work', before => function (entry, ...rest) {
     void this.options.store.settle(entry, { state: 'delivered' }).catch(() => {})
-    return before.call(this, entry)
+    return before.call(this, entry, ...rest)
   }) },
   { name: 'a start says that everybody was listening', quick: true, plant: () => instead(Watermarks, 'listen', before => function (...args) {
     const { heard } = this.memory.held, was = heard.slice()

@@ -1,4 +1,4 @@
-import { Transient, type AlertEvent, type Batch, type Receiver, type SeriesTable, type Sink } from '#engine'
+import { Transient, type Notice, type Batch, type Receiver, type SeriesTable, type Sink } from '#engine'
 import { keyOf, type Database } from './database.ts'
 import { contentOf } from './oracle.ts'
 import type { Process } from './process.ts'
@@ -48,7 +48,7 @@ export class Receipts {
   open (process: Process, temper: () => SinkTemper): Receiver {
     const { world } = this
     return {
-      send: (event: AlertEvent) => process.ask('receiver', world.chance(0.01) ? world.between(50_000, 70_000) : world.between(0.5, 2 * temper().slow), () => {
+      send: ({ events: [event] }: Notice) => process.ask('receiver', world.chance(0.01) ? world.between(50_000, 70_000) : world.between(0.5, 2 * temper().slow), () => {
         if (this.down || world.chance(temper().before)) throw new Transient('the receiver is not there')
         world.check(this.database.alerts.has(event.id), () => `the alert ${event.id} is sent, and the store does not have it`)
         world.count(this.sent.has(event.id) ? 'alerts sent again' : 'alerts sent')

@@ -113,13 +113,13 @@ export class SimulatedStore implements Store {
       this.mayFail()
       const due = [...this.database.outbox.values()].filter(e => e.state === 'due' && e.due <= now && !except.includes(e.receiver)).slice(0, limit)
       for (const entry of due) entry.due = now + LEASE
-      return due.map(({ event, receiver, attempts }) => ({ event, receiver, attempts }))
+      return due.map(({ event, receiver, attempts }) => ({ id: event.id, events: [event], receiver, attempts }))
     }, true)
   }
 
-  async settle ({ event, receiver }: OutboxEntry, { state, after }: Settled): Promise<void> {
+  async settle ({ id, receiver }: OutboxEntry, { state, after }: Settled): Promise<void> {
     await this.ask('settle', () => {
-      const entry = this.database.outbox.get(`${event.id} ${receiver}`)!
+      const entry = this.database.outbox.get(`${id} ${receiver}`)!
       const late = this.database.world.chance(0.5)
       if (!late) this.mayFail()
       if (entry.state === 'due') {

@@ -190,7 +190,7 @@ function suite (kind: Kind) {
       const now = 1e12
       const due = await o.store.due(10, now)
       t.strictSame(due.map(d => `${d.receiver} ${d.attempts}`).toSorted(), ['hook 0', 'mail 0'])
-      t.strictSame(due[0].event, event)
+      t.strictSame(due[0].events[0], event)
       t.strictSame(await o.store.due(10, now + 59_000), [])
       t.strictSame((await o.store.due(10, now + 60_000, ['mail'])).map(d => d.receiver), ['hook'])
       await o.store.settle({ ...due[0], receiver: 'mail' }, { state: 'delivered' })

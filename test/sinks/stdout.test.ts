@@ -36,7 +36,7 @@ void t.test('rows are one JSON object per line, or text for people', async t => 
 void t.test('an alert is one line', async t => {
   const { event } = alert('inc')
   const json = slow(), text = slow()
-  const sends = [alertsTo(json.stream, 'json').send(event, new AbortController().signal), alertsTo(text.stream, 'text').send(event, new AbortController().signal)]
+  const sends = [alertsTo(json.stream, 'json').send({ id: event.id, events: [event] }, new AbortController().signal), alertsTo(text.stream, 'text').send({ id: event.id, events: [event] }, new AbortController().signal)]
   json.let()
   text.let()
   await Promise.all(sends)

@@ -1,26 +1,28 @@
 import { createHmac } from 'node:crypto'
+import * as Ajv2020 from 'ajv/dist/2020.js'
+import { Webhook } from 'standardwebhooks'
 import t, { type Test } from 'tap'
 import { pino } from 'pino'
-import { Batch, SeriesTable, Transient, type SinkHost } from '#engine'
+import { Batch, noticeSchema, SeriesTable, Transient, type SinkHost } from '#engine'
 import { webhook } from '../../sinks/webhook.ts'
 import { receiver } from '../fixtures/receiver.ts'
 import { alert } from '../fixtures/bench.ts'
 
-const host: SinkHost = { pipeline: 'boiler-room', series: new SeriesTable(10), log: pino({ level: 'silent' }), database: undefined, folder: '.' }
+const host: SinkHost = { pipeline: 'boiler-room', series: new SeriesTable(10), log: pino({ level: 'silent' }), database: undefined, folder: '.', egress: ['127.0.0.0/8'] }
 const never = new AbortController().signal
-const { event } = alert('inc')
+const { event } = alert('inc'), notice = { id: event.id, events: [event] } as const
 const receive = (t: Test, given: Parameters<typeof webhook>[0]) => {
   const to = webhook.definition.receive!(webhook(given).options as never, host)
   t.teardown(() => to.close())
   return to
 }
-const failure = (t: Test, url: string, more = {}) => receive(t, { url, ...more }).send(event, never).then(() => undefined, e => e)
+const failure = (t: Test, url: string, more = {}) => receive(t, { url, ...more }).send(notice, never).then(() => undefined, e => e)
 
 void t.test('an alert arrives as documented JSON, with its id, over one kept connection', async t => {
   const { url, received } = await receiver(t)
   const to = receive(t, { url: `${url}/hook?a=b`, headers: { authorization: 'Bearer x' } })
-  await to.send(event, never)
-  await to.send(event, never)
+  await to.send(notice, never)
+  await to.send(notice, never)
   t.equal(received.length, 2)
   const [{ headers, body, path }, second] = received
   t.equal(path, '/hook?a=b')
@@ -42,11 +44,35 @@ void t.test('an alert arrives as documented JSON, with its id, over one kept con
 void t.test('with a secret it is signed after Standard Webhooks', async t => {
   const { url, received } = await receiver(t)
   const key = Buffer.from('a secret key of 32 random bytes!')
-  await receive(t, { url, secret: `whsec_${key.toString('base64')}` }).send({ ...event, message: 'Störung' }, never)
+  await receive(t, { url, secret: `whsec_${key.toString('base64')}` }).send({ id: event.id, events: [{ ...event, message: 'Störung' }] }, never)
   const [{ headers, body }] = received
   const expected = createHmac('sha256', key).update(`${String(headers['webhook-id'])}.${String(headers['webhook-timestamp'])}.`).update(body, 'utf8').digest('base64')
   t.equal(headers['webhook-signature'], `v1,${expected}`)
   t.equal(JSON.parse(body).data.message, 'Störung')
+})
+
+void t.test('while secrets change over, a receiver with either of them takes it; with another, or another body, it does not', async t => {
+  const { url, received } = await receiver(t)
+  const [secret, oldSecret, other] = ['new', 'old', 'any'].map(name => `whsec_${Buffer.from(`the ${name} secret, of 32 random bytes`).toString('base64')}`)
+  await receive(t, { url, secret, oldSecret }).send(notice, never)
+  const [{ headers, body }] = received as unknown as { headers: Record<string, string>, body: string }[]
+  for (const one of [secret, oldSecret]) t.match(new Webhook(one).verify(body, headers), { type: 'alert.firing', data: { id: 'inc.firing' } })
+  t.throws(() => new Webhook(other).verify(body, headers), { message: /No matching signature/ })
+  t.throws(() => new Webhook(secret).verify(body.replace('90.5', '20.5'), headers), { message: /No matching signature/ })
+  t.throws(() => new Webhook(secret).verify(body, { ...headers, 'webhook-id': 'another' }), { message: /No matching signature/ })
+  t.throws(() => new Webhook(secret).verify(body, { ...headers, 'webhook-timestamp': String(Number(headers['webhook-timestamp']) - 301) }), { message: /too old/ })
+})
+
+void t.test('several alerts of a group are one request under the id of the group', async t => {
+  const { url, received } = await receiver(t)
+  const second = { ...event, id: 'two.firing', incident: 'two', time: event.time + 1000, details: { version: 'v', p: 0.001, expected: { low: 1, high: null }, signals: [{ name: 'jump', by: 'anomaly' }], verdict: 'sensor' } }
+  await receive(t, { url }).send({ id: 'inc.firing.group', events: [event, second], links: { incident: 'https://x/y' } }, never)
+  const [{ headers, body }] = received
+  t.equal(headers['webhook-id'], 'inc.firing.group')
+  t.match(JSON.parse(body), { type: 'alert.group', timestamp: '2026-03-09T12:00:01.000125Z', links: { incident: 'https://x/y' }, data: { id: 'inc.firing.group', alerts: [{ id: 'inc.firing' }, { id: 'two.firing', p: 0.001, expected: { low: 1, high: null }, signals: [{ name: 'jump', by: 'anomaly' }], verdict: 'sensor', version: 'v' }] } })
+  const check = new Ajv2020.Ajv2020({ strict: false, formats: { 'date-time': true } }).compile(noticeSchema())
+  for (const one of received) t.ok(check(JSON.parse(one.body)), JSON.stringify(check.errors))
+  t.notOk(check({ ...JSON.parse(body), data: { id: 'x' } }))
 })
 
 void t.test('an alert is tried again whatever the answer was, unless the receiver is gone', async t => {
@@ -118,7 +144,7 @@ void t.test('a stop cuts a request short', async t => {
   const { url } = await receiver(t, () => {})
   const stop = new AbortController()
   setTimeout(() => stop.abort(), 50)
-  await t.rejects(receive(t, { url }).send(event, stop.signal), Transient)
+  await t.rejects(receive(t, { url }).send(notice, stop.signal), Transient)
 })
 
 void t.test('rows that are refused stop the pipeline, which keeps them; what may work later is waited for', async t => {
@@ -158,6 +184,7 @@ void t.test('options that cannot work are refused when the pipeline is read', as
   wrong({ url: 'https://host', timeout: '2m' }, /at most 1m/)
   wrong({ url: 'https://host', secret: 'whsec_c2hvcnQ=' }, /24 to 64 bytes/)
   wrong({ url: 'https://host', secret: 'hunter2' }, /whsec_/)
+  wrong({ url: 'https://host', oldSecret: `whsec_${'a'.repeat(32)}` }, /stands beside secret/)
   wrong({ url: 'https://host', headers: { 'Webhook-Id': 'x' } }, /set by the sink/)
   wrong({ url: 'https://host', headers: { 'x-a': 'a\nb' } }, /cannot be sent/)
   t.throws(() => webhook({}), { code: 'config/missing' })

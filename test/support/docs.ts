@@ -64,7 +64,7 @@ export class Place {
   }
 
   static async open (folder: string, database?: string): Promise<Place> {
-    const place = new Place(folder, { 1883: await freePort(), 8080: await freePort() }, database)
+    const place = new Place(folder, { 1883: await freePort(), 8080: await freePort(), 9099: await freePort() }, database)
     mkdirSync(join(folder, 'bin'))
     symlinkSync(join(root, 'data'), join(folder, 'data'))
     place.program('millrace', `exec "${process.execPath}" --import "${import.meta.resolve('tsx')}" "${join(root, 'engine/main.ts')}" "$@"`)

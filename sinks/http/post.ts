@@ -1,51 +1,61 @@
-import { createHmac } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import * as http from 'node:http'
 import * as https from 'node:https'
-import { MillraceError, span, Transient } from '#engine'
+import { Gone, MillraceError, span, Transient } from '#engine'
+import { Guard } from './guard.ts'
 
 const MOST = 65_536                  // bytes of an answer that are read
 
-export interface Target { readonly url: string, readonly headers?: Readonly<Record<string, string>>, readonly timeout: number, readonly secret?: string | undefined }
+export interface Target { readonly url: string, readonly headers?: Readonly<Record<string, string>>, readonly timeout: number, readonly secrets?: readonly string[] }
 
-/** POSTs JSON to one URL over connections that are kept, as https://www.standardwebhooks.com says. Redirects are not followed. */
+/**
+ * POSTs JSON to one URL over connections that are kept, as https://www.standardwebhooks.com says, signed with each of the secrets.
+ * Redirects are not followed, and `guard` says where it may go.
+ */
 export class Poster {
+  readonly endpoint: { readonly id: string, readonly name: string }
   private readonly url: URL
   private readonly target: Target
   private readonly agent: http.Agent
-  private readonly key: Buffer | undefined
+  private readonly keys: readonly Buffer[]
+  private readonly guard: Guard
+  private readonly who: string
   private readonly isFinal: (status: number) => boolean
 
-  /** `isFinal`: of an answer, that the same will never work. */
-  constructor (target: Target, isFinal: (status: number) => boolean) {
+  /** `egress`: networks that are allowed although they are not public; `isFinal`: of an answer, that the same will never work. */
+  constructor (kind: string, target: Target, egress: readonly string[] | undefined, isFinal: (status: number) => boolean) {
     this.target = target
+    this.guard = new Guard(egress)
     this.isFinal = isFinal
     this.url = new URL(target.url)
-    this.agent = new (this.url.protocol === 'https:' ? https : http).Agent({ keepAlive: true })
-    this.key = target.secret === undefined ? undefined : keyOf(target.secret)
+    this.who = `${kind} ${this.url.origin}`        // a path or query may be a secret: messages name the origin only
+    this.endpoint = { id: `${kind}:${createHash('sha256').update(this.url.href).digest('hex').slice(0, 16)}`, name: this.who }
+    this.agent = new (this.url.protocol === 'https:' ? https : http).Agent({ keepAlive: true, lookup: this.guard.lookup(this.url) } as https.AgentOptions)
+    this.keys = (target.secrets ?? []).map(secret => keyOf(secret)!)
   }
 
-  /** Resolves when the answer is 2xx. Throws Transient when the same may work later: no answer, or one that is not final. */
-  async post (id: string, body: string, signal: AbortSignal): Promise<void> {
-    // a path or query may be a secret: messages name the origin only
-    const who = `webhook ${this.url.origin}`
-    const { status, text, wait } = await this.request(id, body, signal).catch((cause: Error) => { throw new Transient(`${who}: ${cause.message}`, { cause }) })
-    if (status >= 200 && status < 300) return
-    const said = `${who} answered ${status}${text === '' ? '' : `: ${text}`}`
+  /** Resolves, with what was answered, when that is 2xx. Throws Gone on 410, Transient when the same may work later: no answer, or one that is not final. */
+  async post (id: string, body: string, signal: AbortSignal): Promise<string> {
+    const { status, text, wait } = await this.request(id, body, signal).catch((cause: Error) => { throw new Transient(`${this.who}: ${cause.message}`, { cause }) })
+    const said = `${this.who} answered ${status}${text === '' ? '' : `: ${text}`}`
+    if (status >= 200 && status < 300) return said
+    if (status === 410) throw new Gone(said)
     if (!this.isFinal(status)) throw new Transient(said, { after: wait })
     throw new MillraceError('sink/failed', said, { help: 'see that url, headers and secret are what the receiver expects' })
   }
 
   close (): void { this.agent.destroy() }
 
-  private request (id: string, body: string, signal: AbortSignal): Promise<Answer> {
+  private async request (id: string, body: string, signal: AbortSignal): Promise<Answer> {
+    this.guard.check(this.url)
     const timestamp = Math.floor(Date.now() / 1000)
     const headers = {
       'user-agent': 'Millrace', ...this.target.headers,
       'content-type': 'application/json', 'content-length': Buffer.byteLength(body),
       'webhook-id': id, 'webhook-timestamp': timestamp,
-      ...this.key === undefined ? {} : { 'webhook-signature': signature(this.key, id, timestamp, body) }
+      ...this.keys.length === 0 ? {} : { 'webhook-signature': this.keys.map(key => signature(key, id, timestamp, body)).join(' ') }
     }
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       const request = (this.url.protocol === 'https:' ? https : http).request(this.url, { method: 'POST', agent: this.agent, headers, signal })
       const timer = setTimeout(() => request.destroy(new Error(`no answer within ${span(this.target.timeout)}`)), this.target.timeout)
       request.on('error', reject)

@@ -1,0 +1,62 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Silence } from '../alert-actions.ts'
+import { MillraceError } from '../errors.ts'
+import { Type } from '../options.ts'
+import { actionsOf, actorOf } from './incidents.ts'
+import { failures } from './problem.ts'
+import { cursor, limit, placeOf, tenantText } from './query.ts'
+import type { Plane } from './server.ts'
+
+const Moment = (description: string) => Type.String({ format: 'date-time', description })
+const Name = (description: string) => Type.String({ description, minLength: 1, maxLength: 200 })
+const OrNull = Type.Union([Type.String(), Type.Null()])
+const SilenceBody = Type.Object({
+  id: Type.String(), kind: Type.String(), tenant: OrNull, device: OrNull, pipeline: OrNull, alert: OrNull, from: Moment('When it begins.'), to: Moment('When it ends.'), reason: Type.String(), author: Type.String(),
+  active: Type.Boolean({ description: 'It is in force now.' })
+})
+const Span = {
+  from: Type.Optional(Moment('When it begins, by the wall clock; without it, now.')), to: Moment('When it ends, by the wall clock.'), reason: Type.String({ description: 'Why, for those who ask.', minLength: 1, maxLength: 1000 })
+}
+const Of = { pipeline: Type.Optional(Name('Only of this pipeline.')), alert: Type.Optional(Name('Only of this alert.')) }
+
+interface Given { readonly tenant?: string, readonly device?: string, readonly pipeline?: string, readonly alert?: string, readonly from?: string, readonly to: string, readonly reason: string }
+type Asked = FastifyRequest<{ Params: { id: string }, Querystring: { readonly all: boolean, readonly limit: number, readonly cursor?: string }, Body: Given }>
+
+/** Spans of the wall clock in which nobody is told of what fires: silences by pattern, and maintenance windows of a device. What fires is stored and marked; an end is told to whoever was told of the beginning. */
+export async function silences (app: FastifyInstance, plane: Plane): Promise<void> {
+  of('silences', 'silence', { ...tenantText, device: Type.Optional(Name('Only of devices with such a name; * stands for anything.')), ...Of, ...Span })
+  of('maintenance', 'maintenance', { ...tenantText, device: Name('The device.'), ...Span })
+
+  function of (path: string, kind: 'silence' | 'maintenance', body: Record<string, any>): void {
+    const what = kind === 'silence' ? 'silence' : 'maintenance window', tags = [path], write = { config: { scope: 'alerts:write' as const } }
+    app.get(`/api/v1/${path}`, {
+      config: { scope: 'alerts:read' },
+      schema: {
+        summary: `Every ${what} that is not over, the newest first.`, tags, querystring: Type.Object({ all: Type.Optional(Type.Boolean({ description: 'Those too that are over.', default: false })), limit, cursor }),
+        response: { 200: Type.Object({ rows: Type.Array(SilenceBody), next: Type.Optional(Type.String()) }), ...failures(400, 404, 504) }
+      }
+    }, async (request: Asked) => await actionsOf(plane).silences(kind, request.query.all, { limit: request.query.limit, after: placeOf(request.query.cursor, /^\d{1,18}$/) }, actorOf(request)))
+
+    app.post(`/api/v1/${path}`, { ...write, schema: { summary: `Makes a ${what}.`, tags, body: Type.Object(body, { additionalProperties: false }), response: { 201: SilenceBody, ...failures(400, 404, 413, 415, 504) } } }, async (request: Asked, reply) => {
+      const { device, pipeline, alert, from, to, reason } = request.body, now = Date.now(), begin = from === undefined ? now : Date.parse(from), end = Date.parse(to)
+      if (!(begin < end)) throw new MillraceError('api/invalid', `it ends before it begins: from ${new Date(begin).toISOString()} to ${new Date(end).toISOString()}`)
+      if (end <= now) throw new MillraceError('api/invalid', `it is over already: ${new Date(end).toISOString()}`, { help: 'what was told cannot be taken back' })
+      return await reply.code(201).send(await actionsOf(plane).silence({ kind, tenant: ownTenant(request), device, pipeline, alert, from: begin, to: end, reason }, actorOf(request)))
+    })
+
+    app.delete(`/api/v1/${path}/:id`, {
+      ...write, schema: { summary: `Ends a ${what} now.`, tags, params: Type.Object({ id: Type.String({ pattern: '^\\d{1,18}$' }) }), response: { 200: SilenceBody, ...failures(400, 404, 504) } }
+    }, async (request: Asked): Promise<Silence> => {
+      const ended = await actionsOf(plane).endSilence(request.params.id, kind, actorOf(request))
+      if (ended === undefined) throw new MillraceError('api/not-found', `there is no ${what} "${request.params.id}" that is not over`)
+      return ended
+    })
+  }
+}
+
+/** A key of one tenant silences that tenant only. */
+function ownTenant ({ actor, body: { tenant } }: Asked): string | undefined {
+  const own = actor!.tenant
+  if (own !== null && tenant !== undefined && tenant !== own) throw new MillraceError('api/not-found', `there is no tenant "${tenant}"`)
+  return own ?? tenant
+}

@@ -1,0 +1,108 @@
+import type { Actor, AlertActions, AlertRow, AlertDelivery as Delivery, DeliveryFilter, DisabledEndpoint, Found, Incident, Judgement, NewSilence, Page, Silence } from '#engine'
+import { Pool } from './postgres-pool.ts'
+import { ALERT, ISO, paged, type Placed } from './postgres-query.ts'
+import { clean } from './postgres-series.ts'
+import { micros, moment } from './postgres-time.ts'
+
+const AUDIT = 'INSERT INTO audit (actor, tenant, action, target, change)'
+/** Parameters $1: what is named, $2: the tenant of the actor or null, $3: who it is. */
+const OWN = '($2::text IS NULL OR tenant = $2)'
+const SILENCE = `id::text, kind, tenant, device, pipeline, alert, ${ISO('begins_at', '"from"')}, ${ISO('ends_at', '"to"')}, reason, author, begins_at <= now() AND ends_at > now() AS active`
+const NOTIFICATION = "coalesce(o.leader, o.event) || CASE WHEN (SELECT count(*) FROM alert_outbox m WHERE m.leader = o.leader AND m.receiver = o.receiver) > 1 THEN '.group' ELSE '' END"
+const DELIVERY = `o.event, o.receiver, o.pipeline, a.tenant, ${NOTIFICATION} AS notification, o.state, CASE WHEN o.state = 'due' AND o.ready_at IS NULL THEN o.held END AS held, ${ISO('o.posted_at', 'posted')}, ${ISO('greatest(o.due, o.posted_at)', 'due')}, o.attempts, o.error,
+  (SELECT coalesce(json_agg(json_build_object('time', d.time, 'outcome', d.outcome, 'error', d.error) ORDER BY d.id), '[]') FROM alert_deliveries d WHERE d.event = o.event AND d.receiver = o.receiver) AS tries`
+
+/** What people do about alerts, in PostgreSQL. Each change is one statement, with its line of the audit log. */
+export class PostgresActions implements AlertActions {
+  private readonly pool: Pool
+  constructor (url: string) { this.pool = new Pool(url, { readOnly: false }) }
+
+  async incident (incident: string, { tenant }: Pick<Actor, 'tenant'>): Promise<Incident | undefined> {
+    const alerts = await this.pool.ask<AlertRow>(`SELECT ${ALERT} FROM alerts a WHERE a.incident = $1 AND ${OWN} ORDER BY a.time, a.state`, [incident, tenant ?? null])
+    if (alerts.length === 0) return undefined
+    const [said] = await this.pool.ask<{ acknowledged: string | null, by: string | null, verdict: Judgement | null, judged: string | null, judge: string | null }>(`
+      SELECT ${ISO('acknowledged_at', 'acknowledged')}, acknowledged_by AS by, verdict, ${ISO('verdict_at', 'judged')}, verdict_by AS judge FROM alert_incidents WHERE incident = $1 AND ${OWN}`, [incident, tenant ?? null])
+    const comments = await this.pool.ask<Incident['comments'][number]>(`SELECT ${ISO('time')}, author, text FROM alert_comments WHERE incident = $1 AND ${OWN} ORDER BY id`, [incident, tenant ?? null])
+    return {
+      incident, alerts, comments,
+      acknowledged: said?.acknowledged ? { at: said.acknowledged, by: said.by! } : null, judgement: said?.verdict ? { verdict: said.verdict, at: said.judged!, by: said.judge! } : null
+    }
+  }
+
+  async acknowledge (incident: string, comment: string | undefined, actor: Actor): Promise<Incident | undefined> {
+    return await this.say(incident, 'alert.acknowledge', {}, comment, actor, `INSERT INTO alert_incidents (incident, tenant, acknowledged_at, acknowledged_by) SELECT incident, tenant, now(), $3 FROM found
+      ON CONFLICT (incident) DO UPDATE SET acknowledged_at = coalesce(alert_incidents.acknowledged_at, excluded.acknowledged_at), acknowledged_by = coalesce(alert_incidents.acknowledged_by, excluded.acknowledged_by)`)
+  }
+
+  async comment (incident: string, text: string, actor: Actor): Promise<Incident | undefined> {
+    return await this.say(incident, 'alert.comment', {}, text, actor, 'SELECT FROM found')
+  }
+
+  async judge (incident: string, verdict: Judgement, comment: string | undefined, actor: Actor): Promise<Incident | undefined> {
+    return await this.say(incident, 'alert.judge', { verdict }, comment, actor, `INSERT INTO alert_incidents (incident, tenant, verdict, verdict_at, verdict_by) SELECT incident, tenant, $5::jsonb ->> 'verdict', now(), $3 FROM found
+      ON CONFLICT (incident) DO UPDATE SET (verdict, verdict_at, verdict_by) = (excluded.verdict, excluded.verdict_at, excluded.verdict_by)`)
+  }
+
+  async silences (kind: string, all: boolean, { limit, after }: Page, { tenant }: Actor): Promise<Found<Silence>> {
+    const rows = await this.pool.ask<Placed<Silence>>(`SELECT ${SILENCE}, id AS place FROM silences WHERE kind = $1 AND ${OWN} AND ($3 OR ends_at > now()) AND ($4::bigint IS NULL OR id < $4::bigint) ORDER BY id DESC LIMIT ${limit + 1}`, [kind, tenant ?? null, all, after ?? null])
+    return paged(rows, limit)
+  }
+
+  async silence ({ kind, tenant, device, pipeline, alert, from, to, reason }: NewSilence, { id }: Actor): Promise<Silence> {
+    const [made] = await this.pool.ask<Silence>(`
+      WITH made AS (INSERT INTO silences (kind, tenant, device, pipeline, alert, begins_at, ends_at, reason, author) VALUES ($1, $2, $4, $5, $6, ${moment('$7')}, ${moment('$8')}, $9, $3) RETURNING *),
+      noted AS (${AUDIT} SELECT $3, tenant, kind || '.create', id::text, json_build_object('device', device, 'pipeline', pipeline, 'alert', alert, 'from', begins_at, 'to', ends_at, 'reason', reason) FROM made)
+      SELECT ${SILENCE} FROM made`, [kind, tenant ?? null, id, device ?? null, pipeline ?? null, alert ?? null, micros(from), micros(to), clean(reason)])
+    return made
+  }
+
+  async endSilence (silence: string, kind: string, { id, tenant }: Actor): Promise<Silence | undefined> {
+    return (await this.pool.ask<Silence>(`
+      WITH ended AS (UPDATE silences SET begins_at = least(begins_at, now() - interval '1 microsecond'), ends_at = now() WHERE id = $1::bigint AND ${OWN} AND kind = $4 AND ends_at > now() RETURNING *),
+      noted AS (${AUDIT} SELECT $3, tenant, kind || '.end', id::text, '{}' FROM ended)
+      SELECT ${SILENCE} FROM ended`, [silence, tenant ?? null, id, kind]))[0]
+  }
+
+  async deliveries ({ tenant, pipeline, receiver, state, incident }: DeliveryFilter, { limit, after }: Page): Promise<Found<Delivery>> {
+    const [us, ...rest] = after?.split('_') ?? [], behind = rest.join('_')
+    const rows = await this.pool.ask<Placed<Delivery>>(`
+      SELECT ${DELIVERY}, (extract(epoch FROM o.posted_at) * 1000000)::bigint || '_' || o.event || '/' || o.receiver AS place FROM alert_outbox o JOIN alerts a ON a.id = o.event
+      WHERE ($1::text IS NULL OR a.tenant = $1) AND ($2::text IS NULL OR o.pipeline = $2) AND ($3::text IS NULL OR o.receiver = $3) AND ($4::text IS NULL OR o.state = $4) AND ($5::text IS NULL OR a.incident = $5)
+        AND ($6::bigint IS NULL OR (o.posted_at, o.event || '/' || o.receiver) < (${moment('$6')}, $7))
+      ORDER BY o.posted_at DESC, o.event || '/' || o.receiver DESC LIMIT ${limit + 1}`, [tenant ?? null, pipeline ?? null, receiver ?? null, state ?? null, incident ?? null, us ?? null, behind])
+    return paged(rows, limit)
+  }
+
+  async replay (event: string, receiver: string, { id, tenant }: Actor): Promise<Delivery | undefined> {
+    const again = await this.pool.ask(`
+      WITH found AS (SELECT coalesce(o.leader, o.event) AS leader, a.tenant FROM alert_outbox o JOIN alerts a ON a.id = o.event WHERE o.event = $1 AND ($2::text IS NULL OR a.tenant = $2) AND o.receiver = $4 AND o.state <> 'due'),
+      again AS (UPDATE alert_outbox o SET state = 'due', due = timestamptz 'epoch', attempts = 0, ready_at = coalesce(ready_at, now()), posted_at = now(), settled_at = NULL, error = NULL
+        FROM found f WHERE o.receiver = $4 AND (o.event = f.leader OR o.leader = f.leader) AND o.state <> 'due' RETURNING o.event, o.receiver, f.tenant),
+      logged AS (INSERT INTO alert_deliveries (event, receiver, outcome) SELECT event, receiver, 'replay' FROM again),
+      noted AS (${AUDIT} SELECT $3, tenant, 'delivery.replay', event, json_build_object('receiver', receiver) FROM again)
+      SELECT event FROM again`, [event, tenant ?? null, id, receiver])
+    if (again.length === 0) return undefined
+    return (await this.pool.ask<Delivery>(`SELECT ${DELIVERY} FROM alert_outbox o JOIN alerts a ON a.id = o.event WHERE o.event = $1 AND o.receiver = $2 AND ($3::text IS NULL OR a.tenant = $3)`, [event, receiver, tenant ?? null]))[0]
+  }
+
+  async disabled (): Promise<readonly DisabledEndpoint[]> {
+    return await this.pool.ask<DisabledEndpoint>(`SELECT endpoint, name, reason, ${ISO('disabled_at', 'since')} FROM alert_endpoints ORDER BY disabled_at, endpoint`)
+  }
+
+  async enable (endpoint: string, { id }: Actor): Promise<boolean> {
+    return (await this.pool.ask(`WITH enabled AS (DELETE FROM alert_endpoints WHERE endpoint = $1 RETURNING *)
+      ${AUDIT} SELECT $2, NULL, 'endpoint.enable', endpoint, json_build_object('name', name) FROM enabled RETURNING id`, [endpoint, id])).length === 1
+  }
+
+  async close (): Promise<void> { await this.pool.close() }
+
+  /** One statement: `change`, a comment if there is one, and the line of the audit log. */
+  private async say (incident: string, action: string, change: object, comment: string | undefined, { id, tenant }: Actor, sql: string): Promise<Incident | undefined> {
+    const found = await this.pool.ask(`
+      WITH found AS (SELECT incident, tenant FROM alerts WHERE incident = $1 AND ${OWN} LIMIT 1),
+      changed AS (${sql}),
+      said AS (INSERT INTO alert_comments (incident, tenant, author, text) SELECT incident, tenant, $3, $4 FROM found WHERE $4::text IS NOT NULL)
+      ${AUDIT} SELECT $3, tenant, $6, incident, $5::jsonb FROM found RETURNING id`, [incident, tenant ?? null, id, comment === undefined ? null : clean(comment), JSON.stringify({ ...change, ...comment === undefined ? {} : { comment: clean(comment) } }), action])
+    return found.length === 0 ? undefined : await this.incident(incident, { tenant })
+  }
+}
