@@ -37,6 +37,7 @@ export function answer (error: FastifyError | MillraceError, request: FastifyReq
 }
 
 export function problems (app: FastifyInstance): void {
+  app.addHook('preValidation', async ({ body }) => { if (typeof body === 'object' && !Buffer.isBuffer(body) && hasNul(body)) throw new MillraceError('api/invalid', 'the body has a NUL character (\\u0000), which no text contains') })
   app.addHook('onRequest', async ({ raw: { url = '' } }) => { if (url.includes('%00')) throw new MillraceError('api/invalid', 'the address has a NUL character (%00), which no name contains') })
   app.setErrorHandler(answer)
   app.setNotFoundHandler((request, reply) => send(reply, 'api/not-found', `there is no ${request.method} ${request.url.split('?')[0]}`, 'GET /openapi.json lists what there is'))
@@ -49,3 +50,5 @@ function send (reply: FastifyReply, code: Code, detail: string, help?: string): 
     type: `urn:millrace:error:${code.replace('/', ':')}`, title, status, detail, code, ...help === undefined ? {} : { help }, instance: String(reply.request.id)
   })
 }
+
+const hasNul = (value: unknown): boolean => typeof value === 'string' ? value.includes('\0') : typeof value === 'object' && value !== null && Object.values(value).some(hasNul)

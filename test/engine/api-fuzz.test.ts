@@ -9,8 +9,11 @@ import { faultOf, operationsOf, requestsOf, type Asked } from '../support/openap
 import { freshDatabase, quiet } from '../support/postgres.ts'
 import { start, temporary } from '../support/program.ts'
 
-const file = 'name: p\nfrom: { simulator: { devices: 2 } }\npipe: [ anomaly ]\nto: [ postgres: { table: readings } ]\n'
-const EACH = Number(process.env.MILLRACE_FUZZ ?? 60), seed = Number(process.env.MILLRACE_FUZZ_SEED ?? 1)
+const file = 'name: p\nfrom: { simulator: { devices: 2 } }\npipe: [ anomaly ]\nalerts: { any: { when: { value: { above: -1e9 } }, to: [ stdout ] } }\nto: [ postgres: { table: readings } ]\n'
+const other = 'name: q\nfrom: { http: { path: fuzz } }\npipe: [ ewma ]\nto: [ postgres: { table: posted } ]\n'
+const posted = 'name: r\nfrom: { http: {} }\nto: [ postgres: { table: readings } ]\n'
+const UNREACHED = ['/api/v1/endpoints/{endpoint}/enable']     // needs an endpoint that has said it is gone
+const EACH = Number(process.env.MILLRACE_FUZZ ?? 40), seed = Number(process.env.MILLRACE_FUZZ_SEED ?? 1)
 
 /** MILLRACE_FUZZ: requests of each route and key, at most 600; MILLRACE_FUZZ_SEED: others. */
 t.test('whatever is asked, no route fails for a reason of its own or answers what the document does not say', { timeout: 300_000 }, async t => {
@@ -18,7 +21,8 @@ t.test('whatever is asked, no route fails for a reason of its own or answers wha
   t.teardown(() => keys.close())
   await migrate(database, quiet)
   writeFileSync(join(folder, 'p.yaml'), file)
-  const program = start(t, ['run', join(folder, 'p.yaml'), '--database', database, '--http', '127.0.0.1:0', '--folder', join(folder, 'state')])
+  writeFileSync(join(folder, 'r.yaml'), posted)
+  const program = start(t, ['run', join(folder, 'p.yaml'), join(folder, 'r.yaml'), '--database', database, '--http', '127.0.0.1:0', '--folder', join(folder, 'state')])
   await program.until(/http:\/\/127\.0\.0\.1:\d+/)
   const [url] = /http:\/\/127\.0\.0\.1:\d+/.exec(program.err + program.out)!
   const keyOf = async (tenant: string | null): Promise<string> => {
@@ -34,9 +38,23 @@ t.test('whatever is asked, no route fails for a reason of its own or answers wha
   }
   await program.until(async () => (await ask({ url: '/api/v1/series', method: 'GET', headers: { authorization: await keyOf(null) } })).body.includes('"metric"'))
   const [{ device, metric }] = JSON.parse((await ask({ url: '/api/v1/series', method: 'GET', headers: { authorization: await keyOf(null) } })).body).rows
-  const values = { name: ['p'], table: ['readings'], device: [device], metric: [metric], columns: ['value', 'value,anomaly'], column: ['value', 'anomaly'], pipeline: ['p'], tenant: ['default'], from: [new Date(Date.now() - 60_000).toISOString()], to: [new Date(Date.now() + 60_000).toISOString()] }
-  const data = { value: Array.from({ length: 30 }, (_, i) => i % 7) }, bodies = { '/api/v1/predict': [{ data, options: { every: '1s', seasons: ['7s'] } }], '/api/v1/detect_anomaly': [{ data }], '/api/v1/check_drift': [{ data, last: 5 }], '/api/v1/pipelines/validate': [file] }
+  const admin = await keyOf(null), call = async (method: string, url: string, payload?: unknown, more: Record<string, string> = {}) => await ask({ url: `/api/v1/${url}`, method, headers: { authorization: admin, ...payload === undefined ? {} : { 'content-type': typeof payload === 'string' ? 'application/yaml' : 'application/json' }, ...more }, ...payload === undefined ? {} : { payload: typeof payload === 'string' ? payload : JSON.stringify(payload) } })
+  await program.until(async () => JSON.parse((await call('GET', 'alerts')).body).rows.length > 0)
+  const [alert] = JSON.parse((await call('GET', 'alerts')).body).rows
+  const silence = await call('POST', 'silences', { tenant: 'default', device, reason: 'fuzz', to: new Date(Date.now() + 3_600_000).toISOString() })
+  t.match(silence.statusCode, /^20/, silence.body)
+  const maintenance = await call('POST', 'maintenance', { tenant: 'default', device, reason: 'fuzz', to: new Date(Date.now() + 3_600_000).toISOString() })
+  t.match(maintenance.statusCode, /^20/, maintenance.body)
+  /** The other pipeline is there and works, or is paused for what resumes it. */
+  const prepare = async (path: string): Promise<void> => {
+    if (!path.startsWith('/api/v1/pipelines') && !path.startsWith('/api/v1/ingest')) return
+    if ((await call('PUT', 'pipelines/q', other)).statusCode !== 201) await call('PUT', 'pipelines/q', other, { 'if-match': '*' })
+    await call('POST', `pipelines/q/${path.endsWith('/resume') ? 'pause' : 'resume'}`)
+  }
+  const values = { name: ['p', 'q'], table: ['readings'], device: [device], metric: [metric], columns: ['value', 'value,anomaly'], column: ['value', 'anomaly'], pipeline: ['p'], incident: [alert.incident], id: [maintenance, silence].map(({ body }) => String(JSON.parse(body).id)), 'if-match': ['*'], 'if-none-match': ['no'], version: ['1'], source: ['fuzz'], tenant: ['default'], from: [new Date(Date.now() - 60_000).toISOString()], to: [new Date(Date.now() + 60_000).toISOString()] }
+  const data = { value: Array.from({ length: 30 }, (_, i) => i % 7) }, bodies = { '/api/v1/predict': [{ data, options: { every: '1s', seasons: ['7s'] } }], '/api/v1/detect_anomaly': [{ data }], '/api/v1/check_drift': [{ data, last: 5 }], '/api/v1/pipelines/validate': [file], '/api/v1/pipelines/{name}': [other], '/api/v1/pipelines/{name}/rollback': [{ version: 1 }], '/api/v1/pipelines/try': [{ pipeline: file, given: '00:00:00 a/b 1' }], '/api/v1/deliveries/replay': [{ event: alert.id, receiver: alert.deliveries[0].receiver }] }
   for (const operation of operationsOf(JSON.parse((await ask({ url: '/openapi.json', method: 'GET', headers: {} })).body))) {
+    await prepare(operation.path)
     const statuses: Record<number, number> = {}
     let fault: string | undefined
     for (const tenant of [null, 'default']) {
@@ -51,7 +69,7 @@ t.test('whatever is asked, no route fails for a reason of its own or answers wha
     }
     const route = `${operation.method} ${operation.path} ${JSON.stringify(statuses)}`
     t.equal(fault, undefined, route)
-    t.ok(Object.keys(statuses).some(status => status.startsWith('2')), `${route}: some go through`)
+    if (!UNREACHED.includes(operation.path)) t.ok(Object.keys(statuses).some(status => status.startsWith('2')), `${route}: some go through`)
   }
   t.equal(program.child.exitCode, null, 'it still runs')
 })

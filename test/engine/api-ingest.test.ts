@@ -25,7 +25,7 @@ async function open (test: Test, setting: Setting = {}) {
   const keys = new PostgresKeys(url), { log } = quietly()
   const journal = await Journal.open(sources.http(setting.http), { folder: temporary(test), log, client: 'me', pipelines: ['p'], tick: HOUR, ...setting.journal }, never)
   journal.listen()
-  const app = await plan({ runs: () => [{ journal, pipeline: { name: 'p' } }] as never, stopping: () => false, components, keys: setting.keys?.(keys) ?? keys, query: undefined }, quiet)
+  const app = await plan({ runs: () => [{ journal, pipeline: { name: 'p' } }] as never, stopping: () => false, components, keys: setting.keys?.(keys) ?? keys, query: undefined, inlets: () => journal.inlet === undefined ? [] : [journal.inlet] }, quiet)
   test.teardown(async () => { await app.close(); await journal.close().catch(() => {}); await keys.close() })
   const keyOf = async (tenant: string | null, scopes: readonly Scope[] = ['ingest:write']) => {
     const { key, id, digest } = newKey()
