@@ -25,6 +25,7 @@ const DAYS = 14, WEEKS = 8           // how many days and weeks a mean goes back
 const LATELY = 6, SOON = 2           // how many of its last days tell of which kind a weekday is; and whether kinds foretell it better
 const ENOUGH = 0.75                  // of days foretold better, for kinds to begin
 const EXPLAINED = 0.25               // of the variance of the kinds of days between weekdays, for kinds to go on
+const HABIT = 9                      // usual deviations that what a weekday was lately counts: an hour that is surely of the other kind outweighs it
 const CLIP = 10, TINY = 1e-9         // usual deviations; of a value
 const LARGEST = 3e38                 // of a float32
 
@@ -107,7 +108,7 @@ export function learn (m: Float64Array, at: number, of: Hour, value: number, off
       close(m, f, at)
       if (Math.floor(hour / HOURS) !== Math.floor(running / HOURS)) {
         closeDay(m, f, at)
-        f[pairs + TODAY] = countsOf(f, pairs + SHARE).seconds > 0 ? CLIP * (2 * shareOf(f[pairs + 2 * of.weekday + SHARE]) - 1) : 0
+        f[pairs + TODAY] = countsOf(f, pairs + SHARE).seconds > 0 ? HABIT * (2 * shareOf(f[pairs + 2 * of.weekday + SHARE]) - 1) : 0
       }
     }
     m[at + RUNNING] = hour
