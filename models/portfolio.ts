@@ -6,7 +6,7 @@
  *   level     value against the mean of the last 100
  *   shift     mean of the last 10 against the mean of the last 100
  *   drift     mean of the last 10 against the mean of the last 1,000
- *   season    value against what is usual at this hour and on this day of the week, in units of its spread (season.ts)
+ *   season    value against what is usual at this hour on days of this kind, in units of its spread (season.ts)
  *   dynamics  value against the expectation of an autoregression (autoregression.ts), in units of the current volatility
  *   noise     size of the last 10 changes against that of the last 1,000, as the logarithm of their ratio: less is unusual too
  *
