@@ -1,5 +1,5 @@
 /** What operators that make windows of features share: their options, their memory, their rows. */
-import { assign, Batch, close, Duration, isZone, list, Type, windowMemory, type Closing, type Host, type Kind, type Lists, type Shapes, type WindowMemory } from '#engine'
+import { assign, Batch, close, Duration, isZone, list, Type, windowMemory, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Shapes, type WindowMemory } from '#engine'
 import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
 import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
 import * as sketch from '../../models/sketch.ts'
@@ -106,17 +106,22 @@ class Features {
 
   /** Takes in the rows of a batch and gives those of the windows that its progress closes. `needed`: see rows(). */
   through (batch: Batch<any>, kind: Kind, memory: FeatureMemory, host: Host, needed?: (start: number) => number, more: (closing: Closing) => Record<string, Float64Array> = () => ({})): Batch<any> {
-    assign(batch, kind, memory, host, (node, i) => { this.add(memory, batch.series[i], node, batch.time[i], batch.value[i]) })
+    const { time, value, series } = batch
+    assign(batch, kind, memory, host, (node, i) => { this.add(memory, time, value, series, node, i) })
     return close(batch, kind, memory, host, closing => this.rows(batch, closing, memory, needed).with(more(closing)))
   }
 
-  /** Adds a reading to a node. */
-  add (memory: FeatureMemory, series: number, node: number, time: number, value: number): void {
-    const { windows, samples } = memory
+  /** Adds reading i to a node. */
+  private add (memory: FeatureMemory, time: Numbers, value: Numbers, series: Ids, node: number, i: number): void {
+    const { windows } = memory
     const page = windows.page(node), at = windows.offset(node) + windows.field.n
-    this.accumulator.add(page, at, time, value)
-    if (samples === undefined) return
-    const n = page[at]
+    this.accumulator.add(page, at, time, value, i)
+    if (this.held > 0) this.hold(memory, series[i], node, time[i], value[i], page[at])
+  }
+
+  /** Keeps the nth reading of a node, or adds it to the sketch. */
+  private hold (memory: FeatureMemory, series: number, node: number, time: number, value: number, n: number): void {
+    const { windows } = memory, samples = memory.samples!
     if (this.ranks.length > 0 && n > EXACT) {
       const k = this.sketchFor(memory, series, node)
       sketch.add(memory.sketches!.page(k), memory.sketches!.offset(k) + BINS, value)
