@@ -77,6 +77,7 @@ class Features {
   private readonly held: number          // most readings of a window that are held
   private readonly options: SampleOptions
   private readonly scratch: Float64Array
+  private readonly none: Readonly<Record<string, Numbers>>      // columns without rows: most batches close no window
 
   constructor ({ features: chosen, above, lag = 1, order = 3, bands = [], carrier = [0, 1e300], envelope = [] }: Values) {
     this.options = { lag, order, bands, carrier, envelope } as unknown as SampleOptions
@@ -91,6 +92,7 @@ class Features {
     this.sequenceColumns = columns(this.sequences)
     this.held = this.sequences.length > 0 ? LONGEST : this.ranks.length > 0 ? EXACT : 0
     this.scratch = new Float64Array(this.accumulator.fields.length)
+    this.none = Object.fromEntries([...this.columns, 'revision'].map(name => [name, NOTHING.values]))
   }
 
   /** Memory, with fields that the kind of window needs. */
@@ -168,6 +170,7 @@ class Features {
   /** Rows of windows. What is held for final ones is let go, up to where `needed` says that a later window begins. */
   rows (batch: Batch<any>, closing: Closing, memory: FeatureMemory, needed?: (start: number) => number): Batch<any> {
     const { series, start, end, position, revision, final } = closing
+    if (series.length === 0) return new Batch({ time: start, series, value: start, columns: this.none, arrival: start, position, progress: batch.progress, watermark: batch.watermark })
     const cells = this.columns.map(() => new Float64Array(series.length))
     for (let k = 0; k < series.length; k++) {
       this.row(memory, closing, k, cells)
