@@ -36,6 +36,8 @@ export type Field = 'n' | MomentField | typeof ownFields[OwnGroup][number] | Pat
 /** The fields that an accumulator of these features has, in order. All of them zero: no readings. */
 export const fields = (chosen: readonly Feature[]): readonly Field[] => new Accumulator(chosen).fields
 
+type Numbers = Readonly<Float64Array>
+
 /** Adds, merges and reads accumulators of the chosen features. They stand in any array at any offset; n is at `at`. */
 export class Accumulator {
   readonly fields: readonly Field[]
@@ -63,33 +65,22 @@ export class Accumulator {
     this.last = this.fields.indexOf('lastTime')
   }
 
-  /** Adds one reading. `time` in ms; `value` must be a number. */
-  add (a: Float64Array, at: number, time: number, value: number): void {
-    const n = ++a[at]
-    if (n === 1) return this.begin(a, at, time, value)
-    if (this.moments !== undefined) this.moments.add(a, at, n, time, value)
-    if (this.min >= 0 && value < a[at + this.min]) a[at + this.min] = value
-    if (this.max >= 0 && value > a[at + this.max]) a[at + this.max] = value
-    if (this.absolute >= 0) a[at + this.absolute] += Math.abs(value)
-    if (this.first >= 0 && time < a[at + this.first]) {
-      a[at + this.first] = time
-      a[at + this.first + 1] = value
+  /** Adds reading i of columns, times in ms; its value must be a number. Columns, as numbers handed to a function that is not inlined are copied to the heap. */
+  add (a: Float64Array, at: number, times: Numbers, values: Numbers, i: number): void {
+    const n = ++a[at], time = times[i], value = values[i], { min, max, absolute, first, last } = this
+    if (this.moments !== undefined) this.moments.add(a, at, times, values, i)
+    if (min >= 0 && (n === 1 || value < a[at + min])) a[at + min] = value
+    if (max >= 0 && (n === 1 || value > a[at + max])) a[at + max] = value
+    if (absolute >= 0) a[at + absolute] += Math.abs(value)
+    if (first >= 0 && (n === 1 || time < a[at + first])) {
+      a[at + first] = time
+      a[at + first + 1] = value
     }
-    if (this.last >= 0 && time >= a[at + this.last]) {
-      if (this.path !== undefined) this.path.add(a, at, a[at + this.last], a[at + this.last + 1], time, value)
-      a[at + this.last] = time
-      a[at + this.last + 1] = value
+    if (last >= 0 && (n === 1 || time >= a[at + last])) {
+      if (this.path !== undefined) this.path.add(a, at, at + last, times, values, i)
+      a[at + last] = time
+      a[at + last + 1] = value
     }
-  }
-
-  private begin (a: Float64Array, at: number, time: number, value: number): void {
-    this.moments?.begin(a, at, time, value)
-    this.path?.begin(a, at, time, value)
-    if (this.min >= 0) a[at + this.min] = value
-    if (this.max >= 0) a[at + this.max] = value
-    if (this.absolute >= 0) a[at + this.absolute] = Math.abs(value)
-    if (this.first >= 0) { a[at + this.first] = time; a[at + this.first + 1] = value }
-    if (this.last >= 0) { a[at + this.last] = time; a[at + this.last + 1] = value }
   }
 
   /** Adds to a what b holds, as if b's readings had come after a's. */
@@ -110,7 +101,7 @@ export class Accumulator {
       a[at + this.first + 1] = b[bt + this.first + 1]
     }
     if (this.last >= 0) {
-      this.path?.merge(a, at, a[at + this.last], a[at + this.last + 1], b, bt)
+      this.path?.merge(a, at, at + this.last, b, bt)
       if (b[bt + this.last] < a[at + this.last]) return
       a[at + this.last] = b[bt + this.last]
       a[at + this.last + 1] = b[bt + this.last + 1]

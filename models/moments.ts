@@ -14,6 +14,8 @@ const fieldsOf = {
 export type MomentGroup = keyof typeof fieldsOf
 export type MomentField = typeof fieldsOf[MomentGroup][number]
 
+type Numbers = Readonly<Float64Array>
+
 export class Moments {
   readonly fields: readonly MomentField[]
   private readonly at: number            // where value0 stands, from the begin of the accumulator
@@ -31,15 +33,16 @@ export class Moments {
     this.time0 = offset('time0')
   }
 
-  begin (a: Float64Array, at: number, time: number, value: number): void {
-    a[at + this.at] = value
-    if (this.time0 >= 0) a[at + this.time0] = time
-  }
-
-  /** Adds the nth reading, n >= 2. */
-  add (a: Float64Array, at: number, n: number, time: number, value: number): void {
-    const i = at + this.at, sum = a[i + 1], v = value - a[i]
-    a[i + 1] = sum + v
+  /** Adds reading i, which is counted already: n, at the begin of the accumulator. */
+  add (a: Float64Array, at: number, times: Numbers, values: Numbers, i: number): void {
+    const n = a[at], j = at + this.at
+    if (n === 1) {
+      a[j] = values[i]
+      if (this.time0 >= 0) a[at + this.time0] = times[i]
+      return
+    }
+    const sum = a[j + 1], v = values[i] - a[j]
+    a[j + 1] = sum + v
     if (this.squares < 0 && this.time0 < 0) return
     const off = v - sum / (n - 1), step = off / n
     if (this.squares >= 0) {
@@ -52,11 +55,11 @@ export class Moments {
       a[s] += square
     }
     if (this.time0 >= 0) {
-      const j = at + this.time0, t = time - a[j], offT = t - a[j + 1] / (n - 1)
-      a[j + 1] += t
-      a[j + 2] += offT * (offT / n) * (n - 1)
-      this.product(a, j, offT * ((off - a[j + 5] / (n - 1)) / n) * (n - 1))
-      a[j + 5] += lost(sum, v)
+      const k = at + this.time0, t = times[i] - a[k], offT = t - a[k + 1] / (n - 1)
+      a[k + 1] += t
+      a[k + 2] += offT * (offT / n) * (n - 1)
+      this.product(a, k, offT * ((off - a[k + 5] / (n - 1)) / n) * (n - 1))
+      a[k + 5] += lost(sum, v)
     }
   }
 

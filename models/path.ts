@@ -17,6 +17,8 @@ const fieldsOf = {
 export type PathGroup = keyof typeof fieldsOf
 export type PathField = typeof fieldsOf[PathGroup][number]
 
+type Numbers = Readonly<Float64Array>
+
 export class Path {
   readonly fields: readonly PathField[]
   private readonly level: number
@@ -40,29 +42,32 @@ export class Path {
     this.zero = offset('crossings')
   }
 
-  begin (a: Float64Array, at: number, time: number, value: number): void {
-    a[at + this.first] = time
-    a[at + this.first + 1] = value
+  /** Goes on from the newest reading, which stands at `newest`, to reading i, which is not older and counted already: n, at the begin of the accumulator. */
+  add (a: Float64Array, at: number, newest: number, times: Numbers, values: Numbers, i: number): void {
+    if (a[at] > 1) return this.join(a, at, newest, times[i], values[i])
+    a[at + this.first] = times[i]
+    a[at + this.first + 1] = values[i]
   }
 
-  /** Goes on from the reading (lastTime, last) to (time, value), which is not older. */
-  add (a: Float64Array, at: number, lastTime: number, last: number, time: number, value: number): void {
+  private join (a: Float64Array, at: number, newest: number, time: number, value: number): void {
+    const last = a[newest + 1]
     if (this.span >= 0) {
-      const seconds = (time - lastTime) / 1000, v = last - a[at + this.first + 1]
+      const seconds = (time - a[newest]) / 1000, v = last - a[at + this.first + 1]
       a[at + this.span] += seconds
       if (this.held >= 0) a[at + this.held] += v * seconds
       if (this.linear >= 0) a[at + this.linear] += (v + (value - last) / 2) * seconds
-      if (this.over >= 0 && last > this.level) a[at + this.over] += seconds
+      if (this.over >= 0) a[at + this.over] += Number(last > this.level) * seconds
     }
     if (this.zero >= 0 && last > 0 !== value > 0) a[at + this.zero]++
   }
 
-  /** Adds b's path behind a's, whose newest reading is (lastTime, last). */
-  merge (a: Float64Array, at: number, lastTime: number, last: number, b: Float64Array, bt: number): void {
-    if (b[bt + this.first] < lastTime) return
-    this.add(a, at, lastTime, last, b[bt + this.first], b[bt + this.first + 1])
+  /** Adds b's path behind a's, whose newest reading stands at `newest`. */
+  merge (a: Float64Array, at: number, newest: number, b: Float64Array, bt: number): void {
+    const first = bt + this.first
+    if (b[first] < a[newest]) return
+    this.join(a, at, newest, b[first], b[first + 1])
     if (this.span >= 0) {
-      const seconds = b[bt + this.span], apart = b[bt + this.first + 1] - a[at + this.first + 1]
+      const seconds = b[bt + this.span], apart = b[first + 1] - a[at + this.first + 1]
       a[at + this.span] += seconds
       if (this.held >= 0) a[at + this.held] += b[bt + this.held] + apart * seconds
       if (this.linear >= 0) a[at + this.linear] += b[bt + this.linear] + apart * seconds

@@ -64,14 +64,14 @@ function weibull (ratio: number, exponent: number): number {
 
 /** Takes in number `n` of the stream while n <= FIRST; nothing is unlikely yet. Until then `rate`, `square` and `count` hold the largest three, the largest last, and `mean` the sum of the others. For the mean the two largest count as the third: of exponential numbers together two means less. */
 export function begin (m: Float64Array, at: number, x: number, n: number): void {
-  const given = Math.min(x, LARGEST), [third, second, largest] = n === 1 ? [0, 0, 0] : [m[at + 1], m[at + 3], m[at + 4]]
+  const given = Math.min(x, LARGEST), third = n === 1 ? 0 : m[at + 1], second = n === 1 ? 0 : m[at + 3], largest = n === 1 ? 0 : m[at + 4]
   m[at] = Infinity
   m[at + 2] += Math.min(given, third)
   m[at + 1] = given > third ? Math.min(given, second) : third
   m[at + 3] = given > second ? Math.min(given, largest) : second
   m[at + 4] = Math.max(given, largest)
   if (n < FIRST) return
-  const [apart, most] = [m[at + 3], m[at + 4]], mean = (m[at + 2] + 3 * m[at + 1]) / (FIRST - 2)
+  const apart = m[at + 3], most = m[at + 4], mean = (m[at + 2] + 3 * m[at + 1]) / (FIRST - 2)
   m[at + 1] = SHARE
   start(m, at, mean * Math.log(1 / SHARE), mean, mean > 0 ? BELIEF : 0)
   learn(m, at, apart, 1 / FIRST, 1, EXCESSES)

@@ -24,7 +24,7 @@ const step = defineOperator({
   process (batch, options, held, host) {
     const memory = held as unknown as Memory, { accumulator } = featuresOf(options)
     const { windows } = memory, n = windows.field.n
-    assign(batch, new Tumble(instants, memory), memory, host, (node, i) => { accumulator.add(windows.page(node), windows.offset(node) + n, batch.time[i], batch.value[i]) })
+    assign(batch, new Tumble(instants, memory), memory, host, (node, i) => { accumulator.add(windows.page(node), windows.offset(node) + n, batch.time, batch.value, i) })
     return close(batch, new Tumble(instants, memory), memory, host, closing => {
       if (closing.final) return rows(batch, closing, memory, options, accumulator)
       const series = Int32Array.from(new Set(closing.series)), { stacks, state: { data, width } } = memory

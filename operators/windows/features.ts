@@ -1,5 +1,5 @@
 /** What operators that make windows of features share: their options, their memory, their rows. */
-import { assign, Batch, close, Duration, isZone, list, Type, windowMemory, type Closing, type Host, type Kind, type Lists, type Shapes, type WindowMemory } from '#engine'
+import { assign, Batch, close, Duration, isZone, list, Type, windowMemory, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Shapes, type WindowMemory } from '#engine'
 import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
 import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
 import * as sketch from '../../models/sketch.ts'
@@ -77,6 +77,7 @@ class Features {
   private readonly held: number          // most readings of a window that are held
   private readonly options: SampleOptions
   private readonly scratch: Float64Array
+  private readonly none: Readonly<Record<string, Numbers>>      // columns without rows: most batches close no window
 
   constructor ({ features: chosen, above, lag = 1, order = 3, bands = [], carrier = [0, 1e300], envelope = [] }: Values) {
     this.options = { lag, order, bands, carrier, envelope } as unknown as SampleOptions
@@ -91,6 +92,7 @@ class Features {
     this.sequenceColumns = columns(this.sequences)
     this.held = this.sequences.length > 0 ? LONGEST : this.ranks.length > 0 ? EXACT : 0
     this.scratch = new Float64Array(this.accumulator.fields.length)
+    this.none = Object.fromEntries([...this.columns, 'revision'].map(name => [name, NOTHING.values]))
   }
 
   /** Memory, with fields that the kind of window needs. */
@@ -106,17 +108,22 @@ class Features {
 
   /** Takes in the rows of a batch and gives those of the windows that its progress closes. `needed`: see rows(). */
   through (batch: Batch<any>, kind: Kind, memory: FeatureMemory, host: Host, needed?: (start: number) => number, more: (closing: Closing) => Record<string, Float64Array> = () => ({})): Batch<any> {
-    assign(batch, kind, memory, host, (node, i) => { this.add(memory, batch.series[i], node, batch.time[i], batch.value[i]) })
+    const { time, value, series } = batch
+    assign(batch, kind, memory, host, (node, i) => { this.add(memory, time, value, series, node, i) })
     return close(batch, kind, memory, host, closing => this.rows(batch, closing, memory, needed).with(more(closing)))
   }
 
-  /** Adds a reading to a node. */
-  add (memory: FeatureMemory, series: number, node: number, time: number, value: number): void {
-    const { windows, samples } = memory
+  /** Adds reading i to a node. */
+  private add (memory: FeatureMemory, time: Numbers, value: Numbers, series: Ids, node: number, i: number): void {
+    const { windows } = memory
     const page = windows.page(node), at = windows.offset(node) + windows.field.n
-    this.accumulator.add(page, at, time, value)
-    if (samples === undefined) return
-    const n = page[at]
+    this.accumulator.add(page, at, time, value, i)
+    if (this.held > 0) this.hold(memory, series[i], node, time[i], value[i], page[at])
+  }
+
+  /** Keeps the nth reading of a node, or adds it to the sketch. */
+  private hold (memory: FeatureMemory, series: number, node: number, time: number, value: number, n: number): void {
+    const { windows } = memory, samples = memory.samples!
     if (this.ranks.length > 0 && n > EXACT) {
       const k = this.sketchFor(memory, series, node)
       sketch.add(memory.sketches!.page(k), memory.sketches!.offset(k) + BINS, value)
@@ -163,6 +170,7 @@ class Features {
   /** Rows of windows. What is held for final ones is let go, up to where `needed` says that a later window begins. */
   rows (batch: Batch<any>, closing: Closing, memory: FeatureMemory, needed?: (start: number) => number): Batch<any> {
     const { series, start, end, position, revision, final } = closing
+    if (series.length === 0) return new Batch({ time: start, series, value: start, columns: this.none, arrival: start, position, progress: batch.progress, watermark: batch.watermark })
     const cells = this.columns.map(() => new Float64Array(series.length))
     for (let k = 0; k < series.length; k++) {
       this.row(memory, closing, k, cells)

@@ -11,7 +11,8 @@ const ABOVE = 1
 
 function filled (readings: readonly Reading[], chosen: readonly Feature[] = features): { accumulator: Accumulator, a: Float64Array } {
   const accumulator = new Accumulator(chosen, { above: ABOVE }), a = new Float64Array(AT + accumulator.fields.length)
-  for (const [time, value] of readings) accumulator.add(a, AT, time, value)
+  const times = Float64Array.from(readings, r => r[0]), values = Float64Array.from(readings, r => r[1])
+  for (let i = 0; i < times.length; i++) accumulator.add(a, AT, times, values, i)
   return { accumulator, a }
 }
 const valuesOf = ({ accumulator, a }: ReturnType<typeof filled>, chosen: readonly Feature[] = features) => Object.fromEntries(chosen.map(f => [f, accumulator.value(f, a, AT)])) as Record<Feature, number>

@@ -19,7 +19,7 @@ const one = (feature: typeof sequenceFeatures[number], values: readonly number[]
 for (const { name, interval, values, expected, ...own } of cases) {
   t.test(`numpy, scipy and tsfresh say the same of ${name}`, async t => {
     const samples = evenly(values, interval), accumulator = new Accumulator(features, { above: 0 }), a = new Float64Array(accumulator.fields.length)
-    values.forEach((x, i) => { accumulator.add(a, 0, samples.times[i], x) })
+    values.forEach((_, i) => { accumulator.add(a, 0, samples.times, Float64Array.from(values), i) })
     const running = features.filter(f => f in expected).map((f: Feature): [string, number] => [f, accumulator.value(f, a, 0)])
     const ranks = sampleFeatures.filter(isRank), byRank = ranked(ranks, samples.values)
     const columns = sequenceFeatures.flatMap(f => columnsOf(f, own)), sequences = sequenced(sequenceFeatures, samples, own)
