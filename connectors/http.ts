@@ -42,7 +42,8 @@ class HttpListener implements Listener, Inlet {
   private readonly most: number
   private readonly acks: Acks<Held>
   private readonly held = new Set<Held>()
-  private waiting = 0                // for room
+  private readonly waiting = new Set<() => void>()       // for room
+  private asked = false              // to be told of it
   private stopped = false
 
   constructor ({ path, tenant, maxPayload }: Options, host: ListenerHost) {
@@ -102,20 +103,29 @@ class HttpListener implements Listener, Inlet {
       this.events.request_put_off++
       return busy('the log of this source is full: its pipelines are behind, or their database is away')
     }
-    if (this.waiting >= WAITING) throw full()
-    this.waiting++
     const deadline = performance.now() + PATIENCE
-    try {
-      for (;;) {
-        const room = await new Promise<boolean>(resolve => {
-          const late = setTimeout(resolve, Math.max(0, deadline - performance.now()), false)
-          this.host.room(() => { clearTimeout(late); resolve(true) })
-        })
-        if (!room) throw full()
-        const taken = this.append(message)
-        if (taken !== undefined) return taken
-      }
-    } finally { this.waiting-- }
+    for (;;) {
+      if (this.waiting.size >= WAITING || !await this.room(deadline - performance.now())) throw full()
+      const taken = this.append(message)
+      if (taken !== undefined) return taken
+    }
+  }
+
+  /** Whether there may be room before so many ms have passed. Who has waited in vain leaves nothing behind. */
+  private room (within: number): Promise<boolean> {
+    return new Promise(resolve => {
+      const go = () => { clearTimeout(late); resolve(true) }
+      const late = setTimeout(() => { this.waiting.delete(go); resolve(false) }, Math.max(0, within))
+      this.waiting.add(go)
+      if (this.asked) return
+      this.asked = true
+      this.host.room(() => {
+        this.asked = false
+        const told = [...this.waiting]
+        this.waiting.clear()
+        for (const tell of told) tell()
+      })
+    })
   }
 }
 

@@ -83,7 +83,7 @@ export class IdempotencyKeys {
 
   /** Writes the file, of all records up to `durable`; none beyond may stand in it, since they may never be. */
   async save (durable: Position): Promise<void> {
-    if (this.saving || this.newest <= this.covered) return
+    if (this.saving || durable <= this.covered) return       // also without a new key: a start reads what lies behind the file
     this.saving = true
     const { fs, folder, log, saved } = this.options, file = join(folder, FILE)
     try {
