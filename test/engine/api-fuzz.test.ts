@@ -5,11 +5,14 @@ import fc from 'fast-check'
 import { newKey, scopes, type Scope } from '../../engine/api-key.ts'
 import { PostgresKeys } from '../../sinks/postgres-keys.ts'
 import { migrate } from '../../sinks/postgres-migrate.ts'
-import { faultOf, operationsOf, requestsOf, type Asked } from '../support/openapi-fuzz.ts'
+import { faultOf, operationsOf, requestsOf, type Asked, type Operation } from '../support/openapi-fuzz.ts'
 import { freshDatabase, quiet } from '../support/postgres.ts'
 import { start, temporary } from '../support/program.ts'
 
 const file = 'name: p\nfrom: { simulator: { devices: 2 } }\npipe: [ anomaly ]\nto: [ postgres: { table: readings } ]\n'
+const put = file.replace('name: p', 'name: q')
+/** Is it about pipelines that are put over HTTP? */
+const changes = ({ method, path }: Operation): boolean => path.startsWith('/api/v1/pipelines/{name}') && (method !== 'GET' || path.includes('versions'))
 const EACH = Number(process.env.MILLRACE_FUZZ ?? 60), seed = Number(process.env.MILLRACE_FUZZ_SEED ?? 1)
 
 /** MILLRACE_FUZZ: requests of each route and key, at most 600; MILLRACE_FUZZ_SEED: others. */
@@ -34,13 +37,14 @@ t.test('whatever is asked, no route fails for a reason of its own or answers wha
   }
   await program.until(async () => (await ask({ url: '/api/v1/series', method: 'GET', headers: { authorization: await keyOf(null) } })).body.includes('"metric"'))
   const [{ device, metric }] = JSON.parse((await ask({ url: '/api/v1/series', method: 'GET', headers: { authorization: await keyOf(null) } })).body).rows
-  const values = { name: ['p'], table: ['readings'], device: [device], metric: [metric], columns: ['value', 'value,anomaly'], column: ['value', 'anomaly'], pipeline: ['p'], tenant: ['default'], from: [new Date(Date.now() - 60_000).toISOString()], to: [new Date(Date.now() + 60_000).toISOString()] }
-  const data = { value: Array.from({ length: 30 }, (_, i) => i % 7) }, bodies = { '/api/v1/predict': [{ data, options: { every: '1s', seasons: ['7s'] } }], '/api/v1/detect_anomaly': [{ data }], '/api/v1/check_drift': [{ data, last: 5 }], '/api/v1/pipelines/validate': [file] }
+  const values = { name: ['p'], table: ['readings'], device: [device], metric: [metric], columns: ['value', 'value,anomaly'], column: ['value', 'anomaly'], pipeline: ['p'], tenant: ['default'], version: ['1'], 'if-match': ['*'], from: [new Date(Date.now() - 60_000).toISOString()], to: [new Date(Date.now() + 60_000).toISOString()] }
+  const data = { value: Array.from({ length: 30 }, (_, i) => i % 7) }, bodies = { '/api/v1/predict': [{ data, options: { every: '1s', seasons: ['7s'] } }], '/api/v1/detect_anomaly': [{ data }], '/api/v1/check_drift': [{ data, last: 5 }], '/api/v1/pipelines/validate': [file], '/api/v1/pipelines/{name}': [put], '/api/v1/pipelines/{name}/rollback': [{ version: 1 }], '/api/v1/pipelines/try': [{ pipeline: file, given: '00:00:00 d/m 1' }] }
   for (const operation of operationsOf(JSON.parse((await ask({ url: '/openapi.json', method: 'GET', headers: {} })).body))) {
     const statuses: Record<number, number> = {}
     let fault: string | undefined
+    if (changes(operation)) await ask({ url: '/api/v1/pipelines/q', method: 'PUT', headers: { authorization: await keyOf(null), 'content-type': 'application/yaml' }, payload: put })      // if the last one has deleted it
     for (const tenant of [null, 'default']) {
-      const requests = requestsOf(operation, await keyOf(tenant), { values, bodies })
+      const requests = requestsOf(operation, await keyOf(tenant), { values: changes(operation) ? { ...values, name: ['q'] } : values, bodies })
       await fc.assert(fc.asyncProperty(requests, async asked => {
         const answer = await ask(asked)
         statuses[answer.statusCode] = (statuses[answer.statusCode] ?? 0) + 1
