@@ -17,7 +17,8 @@ const Result = Type.Object({
   memory: Type.Optional(Type.Object({ same: Steps, tuned: Steps, fresh: Steps, changed: Steps, gone: Steps }, { description: 'Steps by what becomes of their memory: goes on (tuned: with other values), begins without, does not fit, is not needed any more.' })),
   source: Type.Optional(Type.Union([Type.Literal('same'), Type.Literal('other')], { description: 'Of the version before: its devices notice nothing when it is the same.' }))
 })
-const Headers = Type.Object({ 'if-match': Type.Optional(Type.String({ description: 'The version that is to be changed, such as "3": the ETag of the pipeline.', pattern: '^(\\*|"\\d{1,9}")$' })), 'if-none-match': Type.Optional(Type.Literal('*', { description: 'Only if there is no such pipeline.' })) })
+const Match = Type.Object({ 'if-match': Type.Optional(Type.String({ description: 'The version that is to be changed, such as "3": the ETag of the pipeline.', pattern: '^(\\*|"\\d{1,9}")$' })) })
+const Headers = Type.Object({ ...Match.properties, 'if-none-match': Type.Optional(Type.Literal('*', { description: 'Only if there is no such pipeline.' })) })
 const accept = { acceptLoss: Type.Optional(Type.Boolean({ description: 'Memory that does not fit, or a log that is gone, is given up.', default: false })) }
 const FAILS = [404, 409, 412, 413, 415, 422, 504] as const
 
@@ -33,7 +34,7 @@ export async function changes (app: FastifyInstance, plane: Plane): Promise<void
   const changeOf = (request: FastifyRequest, name: string, more: Partial<Change> = {}): Change => {
     const { tenant, id } = request.actor!, match = request.headers['if-match']
     if (tenant !== null) throw new MillraceError('api/forbidden', `the key ${id} is of the tenant "${tenant}", and pipelines may be about any`, { help: 'a key that was made without --tenant' })
-    if (request.headers['if-none-match'] === '*' && control().find(name) !== undefined) throw new MillraceError('api/outdated', `there is a pipeline "${name}"`)
+    if (request.method === 'PUT' && request.headers['if-none-match'] === '*' && control().find(name) !== undefined) throw new MillraceError('api/outdated', `there is a pipeline "${name}"`)
     const expected = match === undefined ? undefined : match === '*' ? control().find(name)?.version : Number(match.slice(1, -1))
     if (match === '*' && expected === undefined) throw new MillraceError('api/outdated', `there is no pipeline "${name}"`)
     return { actor: id, expected, ...more }
@@ -58,20 +59,20 @@ export async function changes (app: FastifyInstance, plane: Plane): Promise<void
   })
 
   app.delete<{ Params: Named }>('/api/v1/pipelines/:name', {
-    ...write, schema: { summary: 'Delete a pipeline.', description: 'What it has read is committed first. Rows, alerts and versions stay; what it remembers, and how far it had come, does not.', tags, params: Name, headers: Headers, response: { 200: Result, ...failures(...FAILS) } }
+    ...write, schema: { summary: 'Delete a pipeline.', description: 'What it has read is committed first. Rows, alerts and versions stay; what it remembers, and how far it had come, does not.', tags, params: Name, headers: Match, response: { 200: Result, ...failures(...FAILS) } }
   }, async (request, reply) => answer(reply, await control().delete(request.params.name, changeOf(request, request.params.name))))
 
   app.post<{ Params: Named }>('/api/v1/pipelines/:name/pause', {
-    ...write, schema: { summary: 'Stop a pipeline and keep its place.', description: 'Its source is still heard, and what comes waits in the log, as long as `--retain` and the budget of the log allow.', tags, params: Name, headers: Headers, response: { 200: Result, ...failures(...FAILS) } }
+    ...write, schema: { summary: 'Stop a pipeline and keep its place.', description: 'Its source is still heard, and what comes waits in the log, as long as `--retain` and the budget of the log allow.', tags, params: Name, headers: Match, response: { 200: Result, ...failures(...FAILS) } }
   }, async (request, reply) => answer(reply, await control().pause(request.params.name, changeOf(request, request.params.name))))
 
   app.post<{ Params: Named, Querystring: Loss }>('/api/v1/pipelines/:name/resume', {
-    ...write, schema: { summary: 'Go on with a pipeline that is paused, or that has failed.', tags, params: Name, headers: Headers, querystring: Type.Object(accept), response: { 200: Result, ...failures(...FAILS) } }
+    ...write, schema: { summary: 'Go on with a pipeline that is paused, or that has failed.', tags, params: Name, headers: Match, querystring: Type.Object(accept), response: { 200: Result, ...failures(...FAILS) } }
   }, async (request, reply) => answer(reply, await control().resume(request.params.name, changeOf(request, request.params.name, { accept: request.query.acceptLoss }))))
 
   app.post<{ Params: Named, Body: { version: number }, Querystring: Loss }>('/api/v1/pipelines/:name/rollback', {
     ...write, schema: {
-      summary: 'Replace a pipeline by an older version of it.', description: 'A new version that says what that one did.', tags, params: Name, headers: Headers, querystring: Type.Object(accept),
+      summary: 'Replace a pipeline by an older version of it.', description: 'A new version that says what that one did.', tags, params: Name, headers: Match, querystring: Type.Object(accept),
       body: Type.Object({ version: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 }) }, { additionalProperties: false }), response: { 200: Result, ...failures(...FAILS) }
     }
   }, async (request, reply) => answer(reply, await control().rollback(request.params.name, request.body.version, changeOf(request, request.params.name, { accept: request.query.acceptLoss }))))
