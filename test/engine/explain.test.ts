@@ -42,7 +42,7 @@ t.test('before anything is learned, and behind a window, nothing is made up', as
 })
 
 t.test('what contributes stands in the order of its weight, the most first', async t => {
-  const p = pipeline('p').pipe(tumbling({ every: '10s', features: ['mean', 'std'] }), hotelling({ columns: ['mean', 'std'], samples: 64 })).alert('odd', { when: { mean: { above: 70 } } })
+  const p = pipeline('p').pipe(tumbling({ every: '10s', features: ['mean', 'std'] }), hotelling({ columns: ['mean', 'std'], samples: 80 })).alert('odd', { when: { mean: { above: 70 } } })
   const events = alertsOf(p as never, [...noise(1500), ...noise(90).map(x => x + 60)])
   const signals = events[0]?.details?.signals ?? []
   t.ok(signals.length > 0 && signals.every(s => s.by === 'hotelling'), JSON.stringify(events[0]?.details))
