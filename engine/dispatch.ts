@@ -74,6 +74,11 @@ export class Dispatcher {
 
   start (): void { this.loop ??= this.run() }
 
+  /** How each receiver stands: its tries, and whether its endpoint's breaker lets alerts through. */
+  get receivers (): (Tries & { readonly receiver: string, readonly breaker: 'closed' | 'open' })[] {
+    return [...this.endpoints].map(([receiver, { breaker }]) => ({ receiver, ...this.byReceiver.get(receiver)!, breaker: breaker.state }))
+  }
+
   /** There may be something to do. */
   wake (): void { this.woken.abort() }
 
