@@ -1,5 +1,6 @@
 /** npm run bench -- <name> [its options] [--json] [--save]: one benchmark; without a name the list of them. */
 import { parseArgs } from 'node:util'
+import { api } from './api.ts'
 import { calibration } from './calibration.ts'
 import { cost } from './cost.ts'
 import { continuousAggregate } from './continuous-aggregate.ts'
@@ -16,6 +17,7 @@ import { kill } from './kill.ts'
 import type { Benchmark, Figures, Options } from './measure.ts'
 import { operators } from './operators.ts'
 import { nab } from './nab.ts'
+import { replace } from './replace.ts'
 import { runLength } from './run-length.ts'
 import { skab } from './skab.ts'
 import { tep } from './tep.ts'
@@ -24,8 +26,8 @@ import { verdictBench } from './verdict.ts'
 import { wal } from './wal.ts'
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
-  operators, features, ingest, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
-  'faults-found': faultsFound, cost, forecast: forecasting, 'threshold-time': thresholdTime, drift: driftBench, 'run-length': runLength, verdict: verdictBench
+  operators, features, ingest, api, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
+  'faults-found': faultsFound, cost, forecast: forecasting, 'threshold-time': thresholdTime, replace, drift: driftBench, 'run-length': runLength, verdict: verdictBench
 }
 
 const args = process.argv.slice(2), name = args.find(a => !a.startsWith('-'))

@@ -4,6 +4,7 @@ import { generate, parser, type Packet } from 'mqtt-packet'
 /** Publishes over MQTT 3.1.1 by writing the packets itself: a few microseconds per message, so that it is never what is measured. */
 export class Publisher {
   underWay = 0                       // QoS 1 messages not acknowledged yet
+  sent = 0                           // messages published
   private readonly socket: Socket
   private number = 0
   private moved = () => {}
@@ -27,6 +28,7 @@ export class Publisher {
 
   publish (topic: string, payload: string | Buffer, qos: 0 | 1): void {
     if (qos === 1) this.underWay++
+    this.sent++
     this.number = this.number % 65_535 + 1
     this.send({ cmd: 'publish', topic, payload, qos, dup: false, retain: false, ...qos === 1 ? { messageId: this.number } : {} })
   }

@@ -65,6 +65,12 @@ export class Measured {
     }, within)
   }
 
+  /** The first that it prints of this form. */
+  async found (form: RegExp): Promise<string> {
+    await until(`the process prints ${String(form)}`, () => form.test(this.said))
+    return form.exec(this.said)![0]
+  }
+
   mark (): Promise<Usage> { return this.ask('mark') }
   /** The same, after a full collection of garbage. */
   rest (): Promise<Usage> { return this.ask('rest') }

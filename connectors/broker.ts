@@ -1,16 +1,24 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { Aedes, type AedesPublishPacket, type AuthorizePublishHandler, type Client } from 'aedes'
-import { defineSource, isLoopback, MillraceError, Type, type Listener, type ListenerHost, type Message, type Position, type Values } from '#engine'
+import { createServer as createSecureServer } from 'node:tls'
+import { Aedes, type AedesPublishPacket, type AuthenticateHandler, type AuthorizePublishHandler, type Client } from 'aedes'
+import { certifiedName, defineSource, File, isLoopback, keyPair, MillraceError, Type, type Device, type Listener, type ListenerHost, type Message, type Position, type Values } from '#engine'
+import { Access, mayUse } from './broker-access.ts'
 import { guard, type Refused } from './broker-guard.ts'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
 import { templateFault, Topics } from './codec/topic.ts'
 import { Acks } from './mqtt-acks.ts'
 
 const options = Type.Object({
-  host: Type.String({ description: 'Address to listen on; only this machine (loopback) until there are credentials.', default: '127.0.0.1' }),
+  host: Type.String({ description: 'Address to listen on; more than this machine (loopback) only with `tls` and `credentials`.', default: '127.0.0.1' }),
   port: Type.Integer({ description: 'Port to listen on; 0 for any free one.', minimum: 0, maximum: 65_535, default: 1883 }),
   topics: Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })], { description: 'Topic templates such as "{tenant}/{device}/{metric}" or "site/{site}/{device}".', default: '{tenant}/{device}/{metric}' }),
   maxConnections: Type.Integer({ description: 'Connections from one address.', minimum: 1, default: 1000 }),
+  credentials: Type.Optional(File({ description: 'A CSV file with the devices that may connect and the topics of each: millrace devices add. Read anew within a second when it has changed.', minLength: 1 })),
+  tls: Type.Optional(Type.Object({
+    cert: File({ description: 'PEM file of the certificate of the broker, with what it was signed by.', minLength: 1 }),
+    key: File({ description: 'PEM file of its private key.', minLength: 1 }),
+    ca: Type.Optional(File({ description: 'PEM file of who signs certificates of devices: one that has such a certificate needs no password.', minLength: 1 }))
+  }, { description: 'Speaks TLS, 1.2 or newer.' })),
   ...codecOptions
 })
 type Options = Values<typeof options.properties>
@@ -23,6 +31,7 @@ const CLIENT_ID = 128                // characters
 const LEVELS = 1000                  // of a topic: what no template matches is a dead letter
 const QUEUE = 1000                   // packets of a client before its CONNACK
 const PUBLISH = 3
+const RENEW = 500                    // ms between looks at the credentials
 const HEARD = 10_000                 // ms after which a client that still talks has had a PUBACK
 
 interface Held { readonly client: Client | null, readonly at: Position, readonly go: () => void }
@@ -32,18 +41,21 @@ interface Given { position: Position, marked: Position, at: number }
 /**
  * An MQTT 3.1.1 broker of its own, for devices to publish to with nothing else installed. A PUBACK (PUBREC at QoS 2)
  * goes out when the message is durable in the log; one that a device sends again because it never had the PUBACK is found
- * there: once. Others may subscribe and watch, except to `#` and `$SYS`; sessions and
- * retained messages are not kept. A packet that declares more than maxPayload and a topic is cut off before it is read.
+ * there: once. Others may subscribe and watch, except to `#` and `$SYS`; with credentials a device has its own topics only, and what
+ * it publishes elsewhere is a dead letter and the end of its connection. Sessions and retained messages are not kept. A packet that declares more than maxPayload and a topic is cut off before it is read.
  */
 export const broker = defineSource({
   name: 'broker',
   summary: 'An embedded MQTT broker that devices publish to.',
   options,
   check (o) {
-    if (!isLoopback(o.host)) throw new MillraceError('config/exposed', `broker.host is "${o.host}": without credentials the broker listens on loopback only`, { help: 'use 127.0.0.1, ::1 or localhost; for devices on a network run a broker with credentials and read it with "mqtt"' })
+    if (!isLoopback(o.host) && (o.tls === undefined || o.credentials === undefined)) throw new MillraceError('config/exposed', `broker.host is "${o.host}": without ${[...o.tls === undefined ? ['tls'] : [], ...o.credentials === undefined ? ['credentials'] : []].join(' and ')} the broker listens on loopback only`, { help: 'give it tls and credentials; or use 127.0.0.1, ::1 or localhost' })
+    if (o.tls?.ca !== undefined && o.credentials === undefined) return 'tls.ca without credentials: nobody would say what a device with a certificate may publish'
+    const open = o.credentials === undefined ? undefined : templates(o).find(t => !/\{device\}/.test(t))
+    if (open !== undefined) return `with credentials each topic must have {device}: under "${open}" a payload could name any`
     return templates(o).map(t => templateFault(t)).find(f => f !== undefined) ?? codecFault(o)
   },
-  tuning: ['maxConnections'],
+  tuning: ['maxConnections', 'credentials', 'tls'],
   listen: (o, host) => new BrokerListener(o, host),
   decode: (o, series, intake) => makeDecoder(o, new Topics(templates(o), series, { tenant: o.tenant }), series, intake)
 })
@@ -59,6 +71,11 @@ export class BrokerListener implements Listener {
   private readonly addresses = new Map<string, number>()       // address -> its connections
   private readonly given = new WeakMap<Client, Given>()
   private readonly forgetful = new WeakSet<Client>()           // asked for a clean session
+  private readonly devices = new WeakMap<Client, Device>()     // who it is, with credentials
+  private readonly admitted = new Set<Client>()                // who is connected of them
+  private access: Access | undefined
+  private watching: NodeJS.Timeout | undefined                 // of the credentials
+  private wrong: string | undefined                            // with them
   private server: Server | undefined
   private aedes: Aedes | undefined
   private problem: string | undefined = 'not listening yet'
@@ -77,7 +94,7 @@ export class BrokerListener implements Listener {
 
   address (): string | undefined {
     const at = this.server?.address() as AddressInfo | null | undefined
-    return at ? `mqtt://${at.family === 'IPv6' ? `[${at.address}]` : at.address}:${at.port}` : undefined
+    return at ? `${this.options.tls === undefined ? 'mqtt' : 'mqtts'}://${at.family === 'IPv6' ? `[${at.address}]` : at.address}:${at.port}` : undefined
   }
 
   durable (upTo: Position): void { this.acks.commit(upTo) }
@@ -89,6 +106,7 @@ export class BrokerListener implements Listener {
 
   stop (): void {
     this.stopped = true
+    clearInterval(this.watching)
     this.server?.close()
   }
 
@@ -102,22 +120,30 @@ export class BrokerListener implements Listener {
   }
 
   private async listen (): Promise<void> {
-    const { log } = this.host
+    const { log } = this.host, { credentials, tls } = this.options
+    if (credentials !== undefined) {
+      this.access = new Access(credentials)
+      this.watching = setInterval(() => this.renew(), RENEW).unref()
+    }
     const aedes = this.aedes = await Aedes.createBroker({
       connectTimeout: CONNECT_WITHIN, drainTimeout: DRAIN_WITHIN, maxTopicLevels: LEVELS, queueLimit: QUEUE, maxInflightInbound: 100,
       preConnect: (client, packet, done) => {
         if (packet.clean) this.forgetful.add(client)
         packet.clean = true
+        if (this.access !== undefined && packet.clientId !== '') packet.clientId = `${certifiedName(client.conn) ?? packet.username ?? ''}:${packet.clientId}`      // nobody takes over another's session
         const fits = (packet.clientId ?? '').length <= CLIENT_ID
         done(fits ? null : new Error(`a client id may have ${CLIENT_ID} characters`), fits)
       },
+      authenticate: this.authenticate,
       authorizePublish: this.publish,
-      authorizeSubscribe: (_client, subscription, done) => done(null, subscription.topic === '#' || subscription.topic.startsWith('$') ? null : subscription)
+      authorizeSubscribe: (client, subscription, done) => done(null, subscription.topic === '#' || subscription.topic.startsWith('$') || !this.may(client, subscription.topic) ? null : subscription)
     })
-    aedes.on('clientDisconnect', client => this.parted(client))
+    aedes.on('clientDisconnect', client => { this.admitted.delete(client); this.parted(client) })
     aedes.on('clientError', (client, error) => log.warn({ client: client.id, err: error.message }, 'a client was disconnected'))
     aedes.on('connectionError', (_client, error) => log.warn({ err: error.message }, 'a connection was refused'))
-    const server = this.server = createServer(socket => this.accept(socket, aedes))
+    const server = this.server = tls === undefined
+      ? createServer(socket => this.accept(socket, aedes))
+      : createSecureServer({ ...keyPair(tls), handshakeTimeout: CONNECT_WITHIN }, socket => this.accept(socket, aedes)).on('tlsClientError', (error, socket) => log.warn({ from: socket.remoteAddress, err: error.message }, 'a connection was refused'))
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(this.options.port, this.options.host, () => { server.off('error', reject); resolve() })
@@ -148,12 +174,44 @@ export class BrokerListener implements Listener {
     aedes.handle(socket)
   }
 
+  private readonly authenticate: AuthenticateHandler = (client, username, password, done) => {
+    if (this.access === undefined) return done(null, true)
+    const device = this.access.admit(username, password, certifiedName(client.conn))
+    if (device === undefined) return done(Object.assign(new Error(`"${username ?? certifiedName(client.conn) ?? ''}" is no device, or has another password`), { returnCode: 4 }), false)
+    this.devices.set(client, device)
+    this.admitted.add(client)
+    done(null, true)
+  }
+
+  /** Whether a client may use a topic; one that has left may not. */
+  private may (client: Client | null, topic: string): boolean {
+    if (this.access === undefined) return true
+    const device = client === null ? undefined : this.devices.get(client)
+    return device !== undefined && mayUse(device, topic)
+  }
+
+  /** The credentials may have changed: who is not in them any more is disconnected. A file that is wrong changes nothing. */
+  private renew (): void {
+    const { log } = this.host
+    try {
+      if (!this.access!.refresh()) return
+      log.info({ credentials: this.options.credentials }, 'credentials read')
+      this.wrong = undefined
+    } catch (error) {
+      const { message } = error as Error
+      if (this.wrong !== message) log.error({ err: message }, 'the credentials stay as they were')
+      this.wrong = message
+      return
+    }
+    for (const client of this.admitted) if (!this.access!.isCurrent(this.devices.get(client)!)) client.close()
+  }
+
   /** aedes sends the PUBACK of a message when this has called back, and only then: see its lib/handlers/publish.js. Runs for wills too. */
   private readonly publish: AuthorizePublishHandler = (client, packet, done) => {
     if (this.stopped) return
     const { topic, qos, dup, messageId } = packet as AedesPublishPacket & { messageId?: number }
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload
-    if (topic.startsWith('$')) return this.forbidden(topic, payload, done)
+    if (topic.startsWith('$') || !this.may(client, topic)) return this.forbidden(client, topic, payload, done)
     packet.retain = false
     this.take({ topic, payload, sender: qos > 0 && client !== null && messageId !== undefined ? { client: client.id, packet: messageId, again: dup } : undefined }, at => {
       if (qos > 0) this.acks.hold(at, { client, at, go: () => done(null) })
@@ -190,10 +248,10 @@ export class BrokerListener implements Listener {
     if (given !== undefined && this.forgetful.has(client) && (client as Client & Parted)._disconnected) this.host.confirm(client.id, given.position)
   }
 
-  /** Topics of the broker itself are not for devices: a dead letter, and the end of the connection, as nobody may see it. */
-  private forbidden (topic: string, payload: Uint8Array, done: (error: Error) => void): void {
-    const detail = `devices may not publish to ${topic}`
-    this.take({ topic, payload, rejected: { reason: 'topic_mismatch', detail } }, () => done(new Error(detail)))
+  /** Topics of the broker itself, or of others, are not for a device: a dead letter, and the end of the connection, as nobody may see it. */
+  private forbidden (client: Client | null, topic: string, payload: Uint8Array, done: (error: Error) => void): void {
+    const device = client === null ? undefined : this.devices.get(client), detail = `${device === undefined ? 'devices' : `the device "${device.username}"`} may not publish to ${topic}`
+    this.take({ topic, payload, rejected: { reason: 'not_allowed', detail } }, () => done(new Error(detail)))
   }
 
   /** A connection was cut at a packet. What a connected client tried to publish with it is a dead letter; the rest is noise on the port. */

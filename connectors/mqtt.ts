@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { IClientOptions } from 'mqtt'
-import { backoff, defineSource, Duration, MillraceError, Type, type Listener, type ListenerHost, type Position, type Values } from '#engine'
+import { backoff, defineSource, Duration, File, MillraceError, Type, type Listener, type ListenerHost, type Position, type Values } from '#engine'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
 import { filtersOf, templateFault, Topics } from './codec/topic.ts'
 import { openLink, type Link } from './mqtt-link.ts'
@@ -14,9 +14,9 @@ const options = Type.Object({
   clientId: Type.Optional(Type.String({ description: 'Must be the same at every start, since the broker keeps the session under it. Default: millrace-<pipeline>, of the pipeline that was the first to read this source.', minLength: 1, maxLength: 128 })),
   username: Type.Optional(Type.String({ description: 'User name.' })),
   password: Type.Optional(Type.String({ description: 'Password; better ${NAME} than written out.' })),
-  ca: Type.Optional(Type.String({ description: 'File with the certificates to trust, PEM.' })),
-  cert: Type.Optional(Type.String({ description: 'File with the client certificate, PEM.' })),
-  key: Type.Optional(Type.String({ description: 'File with the key of the client certificate, PEM.' })),
+  ca: Type.Optional(File({ description: 'File with the certificates to trust, PEM.' })),
+  cert: Type.Optional(File({ description: 'File with the client certificate, PEM.' })),
+  key: Type.Optional(File({ description: 'File with the key of the client certificate, PEM.' })),
   rejectUnauthorized: Type.Boolean({ description: 'Whether the certificate of the broker must be valid.', default: true }),
   share: Type.Optional(Type.String({ description: 'Group of a shared subscription: its members divide the messages among them.', pattern: '^[^/+#]+$' })),
   persistent: Type.Boolean({ description: 'Whether the broker keeps messages while Millrace is away.', default: true }),

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { credsAuthenticator, type NodeConnectionOptions } from '@nats-io/transport-node'
-import { Type, type Values } from '#engine'
+import { File, Type, type Values } from '#engine'
 
 const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
+const file = (description: string) => Type.Optional(File({ description, minLength: 1 }))
 
 /** How to reach a NATS server: the same for all sources that do. */
 export const linkOptions = {
@@ -10,8 +11,8 @@ export const linkOptions = {
   user: text('User name.'),
   password: text('Password of the user.'),
   token: text('Token, instead of a user.'),
-  credentials: text('File with a JWT and its key (.creds), instead of a user.'),
-  tls: Type.Optional(Type.Object({ ca: text('File with the certificates to trust.'), cert: text('File with the own certificate.'), key: text('File with its key.') }, { description: 'TLS, also without any of its options.' }))
+  credentials: file('File with a JWT and its key (.creds), instead of a user.'),
+  tls: Type.Optional(Type.Object({ ca: file('File with the certificates to trust.'), cert: file('File with the own certificate.'), key: file('File with its key.') }, { description: 'TLS, also without any of its options.' }))
 }
 export type LinkOptions = Values<typeof linkOptions>
 

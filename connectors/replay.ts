@@ -1,4 +1,4 @@
-import { defineSource, gather, Intake, Type, type Position, type Source, type SourceHost } from '#engine'
+import { defineSource, File, gather, Intake, Type, type Position, type Source, type SourceHost } from '#engine'
 import { findFiles } from './csv/files.ts'
 import { readLines } from './csv/lines.ts'
 import { Table, tableFault, tableOptions, type Row, type TableValues } from './csv/table.ts'
@@ -15,7 +15,7 @@ export const replay = defineSource({
   name: 'replay',
   summary: 'CSV files through the same pipeline, as fast as possible or at a multiple of real time.',
   options: Type.Object({
-    files: Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })], { description: 'A file, a folder, or a pattern such as logs/*.csv; or several of them. Relative to the working directory.' }),
+    files: Type.Union([File({ minLength: 1 }), Type.Array(File({ minLength: 1 }), { minItems: 1 })], { description: 'A file, a folder, or a pattern such as logs/*.csv; or several of them. Relative to the working directory.' }),
     speed: Type.Union([Type.Literal('max'), Type.Number({ exclusiveMinimum: 0 })], { description: 'Multiple of real time, or max.', default: 'max' }),
     ...tableOptions
   }),

@@ -1,18 +1,19 @@
-import { createHash, randomInt, timingSafeEqual } from 'node:crypto'
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
+import { ALPHABET, randomText } from './random-text.ts'
 
 /** What a key may be used for. A route names one of them, and none is here that no route names. */
 export const scopes = {
   'pipelines:read': 'pipelines, how they stand, what they are, their dead letters',
-  'pipelines:write': 'checking a pipeline',
+  'pipelines:write': 'checking and trying pipelines, putting, pausing and deleting them',
   'query:read': 'series, newest values, rows; questions on demand',
   'alerts:read': 'alerts, their deliveries, what people say of them, silences',
-  'alerts:write': 'acknowledging and judging alerts, comments, silences and maintenance windows, replaying deliveries, enabling endpoints'
+  'alerts:write': 'acknowledging and judging alerts, comments, silences and maintenance windows, replaying deliveries, enabling endpoints',
+  'ingest:write': 'sending readings'
 } as const
 export type Scope = keyof typeof scopes
 export const isScope = (text: string): text is Scope => Object.hasOwn(scopes, text)
 
-const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const ID = 8, SECRET = 43, CHECK = 6            // characters; 43 of 62 hold 256 bits
 const FORM = new RegExp(`^mr_([0-9A-Za-z]{${ID}})_([0-9A-Za-z]{${SECRET}})_([0-9A-Za-z]{${CHECK}})$`)
 
@@ -21,7 +22,7 @@ export interface KeyParts { readonly id: string, readonly digest: Buffer }
 
 /** A new key, and what is to be kept of it. The key itself is shown once and kept nowhere. */
 export function newKey (): KeyParts & { readonly key: string } {
-  const id = random(ID), body = `mr_${id}_${random(SECRET)}`
+  const id = randomText(ID), body = `mr_${id}_${randomText(SECRET)}`
   return { id, digest: digestOf(body), key: `${body}_${check(body)}` }
 }
 
@@ -41,7 +42,6 @@ export const sameDigest = (a: Uint8Array, b: Uint8Array): boolean => a.length ==
 
 /** A secret of 256 random bits cannot be guessed from a fast digest; a slow one would only help who floods us. */
 const digestOf = (body: string): Buffer => createHash('sha256').update(body).digest()
-const random = (length: number): string => Array.from({ length }, () => ALPHABET[randomInt(ALPHABET.length)]).join('')
 
 function check (body: string): string {
   let rest = crc32(body), out = ''

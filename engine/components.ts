@@ -4,6 +4,7 @@ import type { Logger } from './log.ts'
 import type { Label } from './evaluate/label.ts'
 import type { Definition, Operator } from './operator.ts'
 import type { Query } from './query.ts'
+import type { Registry } from './registry.ts'
 import type { RunOptions } from './run.ts'
 import type { SinkDefinition, SinkSpec } from './sink.ts'
 import type { SourceDefinition, SourceSpec } from './source.ts'
@@ -24,6 +25,7 @@ export interface Parts extends Components {
   readonly migrate: (url: string, log: Logger) => Promise<readonly string[]>
   readonly migrationStatus: (url: string) => Promise<readonly { readonly version: number, readonly name: string, readonly applied: Date | undefined, readonly changed: boolean }[]>
   readonly openKeys: (url: string) => Keys
+  readonly openRegistry: (url: string) => Registry
   readonly openQuery: (url: string) => Query
   readonly openActions: (url: string) => AlertActions
   readonly openDatabase: (folder: string, log: Logger) => Promise<{ readonly url: string, readonly folder: string, readonly takenOver: boolean, stop (): Promise<void> }>

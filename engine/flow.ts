@@ -31,6 +31,7 @@ export interface Outputs extends Pick<Commit, 'writes' | 'alerts' | 'late' | 'de
 export class Flow {
   readonly steps: StepStatus[] = []
   position: number
+  watermark = -Infinity              // of the last batch
   readonly snapshots: Snapshots      // of all it remembers; begun between two deliveries
   private readonly series: SeriesTable
   private readonly time: Watermarks
@@ -90,6 +91,7 @@ export class Flow {
   }
 
   private pass (batch: Batch, outputs: Gathered): void {
+    this.watermark = batch.watermark
     if (!this.told) this.tell()
     const out = this.trunk.process(batch, outputs)
     for (const branch of this.branches) {
@@ -175,7 +177,7 @@ class OpenRoute {
     let readings: boolean = route === pipeline || !columnsAfter(pipeline.steps).windowed
     this.reads = readings ? 'readings' : 'rows'
     for (const operator of route.steps) {
-      const status: StepStatus = { branch: name, id: operator.id, in: 0, out: 0, ns: 0 }
+      const status: StepStatus = { branch: name, id: operator.id, in: 0, out: 0, ns: 0, errors: 0, bytes: () => stage.bytes() }
       const counted = readings
       const host: Host = {
         series,
@@ -185,8 +187,9 @@ class OpenRoute {
         },
         aggregated: n => { if (counted) this.out!.tally(name).aggregated += n }
       }
+      const stage = operator.open(host)
       steps.push(status)
-      this.stages.push({ stage: operator.open(host), status, readings })
+      this.stages.push({ stage, status, readings })
       if (operator.definition.windows) readings = false
     }
     this.writes = readings ? 'written' : 'rows'

@@ -55,8 +55,19 @@ export class Places {
     if (place !== undefined && place.lost === undefined) this.move(pipeline, place.position)
   }
 
+  /** Nothing is kept for it any more. */
+  forget (pipeline: string): void {
+    this.running.delete(pipeline)
+    this.places.delete(pipeline)
+    this.keep()
+  }
+
   move (pipeline: string, position: Position): void {
     this.places.set(pipeline, { position, at: this.clock() })
+    this.keep()
+  }
+
+  private keep (): void {
     this.saved = this.saved.then(() => this.save()).catch(error => { this.log.warn({ err: error }, 'log: the places of its pipelines could not be saved') })
   }
 

@@ -46,7 +46,10 @@ export class JournalWal {
     const known = this.salts.size === 0 || wal.segments.slice(0, -1).every(({ salt }) => this.salts.has(salt))       // the last one is new
     if (!known) throw new MillraceError('log/locked', `log: another process has had ${folder} meanwhile`, { help: 'stop one of them' })
     for (const { salt } of wal.segments) this.salts.add(salt)
-    await opened(wal)
+    await opened(wal).catch(async (error: unknown) => {
+      await wal.close().catch(() => {})
+      throw error
+    })
   }
 
   private async reopen (error: MillraceError): Promise<void> {

@@ -3,7 +3,8 @@ import { MillraceError } from './errors.ts'
 import { disk, type FileSystem } from './files.ts'
 import type { Self } from './lock.ts'
 import { LogSource } from './log-source.ts'
-import type { Listener, ListenerHost, Message } from './listener.ts'
+import { IdempotencyKeys } from './idempotency.ts'
+import type { Inlet, Listener, ListenerHost, Message } from './listener.ts'
 import type { Logger } from './log.ts'
 import { MessageHead } from './message.ts'
 import { hashOf } from './redelivery.ts'
@@ -52,6 +53,7 @@ export class Journal implements ListenerHost {
   private readonly fs: FileSystem
   private readonly file: JournalWal
   private readonly redeliveries: RedeliveryLog
+  private readonly keys: IdempotencyKeys | undefined
   private readonly places: Places
   private readonly head = new MessageHead()
   private readonly hash = Buffer.alloc(8)
@@ -63,6 +65,7 @@ export class Journal implements ListenerHost {
   private newest = 0                 // ingest time of the newest record, ms
   private start: number              // ingest time at which the monotonic clock was 0, ms
   private stopTicks = () => {}
+  private ticking = 0                // ms between ticks
   private requeueing = false
   private tidying = false
   private untidy = false
@@ -80,6 +83,7 @@ export class Journal implements ListenerHost {
     this.name = identity.client
     this.origin = `log:${identity.id}`
     this.redeliveries = new RedeliveryLog({ folder: options.folder, fs, log: options.log, most: this.reserved - SLACK, put: bytes => this.put(kinds.senders, bytes) })
+    this.keys = spec.definition.keyed === true ? new IdempotencyKeys({ folder: options.folder, fs, log: options.log, saved: () => { void this.tidy() } }) : undefined
     this.places = new Places(options.folder, { log: options.log, fs, clock: () => clock.now(), ...options.retain === undefined ? {} : { retain: options.retain } })
     this.now = () => this.newest = Math.max(this.newest, this.start + clock.monotonic())
     this.file = new JournalWal({
@@ -89,7 +93,10 @@ export class Journal implements ListenerHost {
         if (this.redeliveries.durable(upTo)) void this.tidy()
         this.wake()
       },
-      begun: () => { this.redeliveries.save() },
+      begun: () => {
+        this.redeliveries.save()
+        void this.keys?.save(this.wal.durable)
+      },
       opened: wal => this.opened(wal),
       lost: () => {
         this.hears = false
@@ -115,7 +122,7 @@ export class Journal implements ListenerHost {
   get heard (): boolean { return this.wal.durable > 1 }
   get open (): boolean { return this.refused === 0 && this.file.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.usable }
   get durableUpTo (): Position { return this.wal.durable }
-  private get largest (): number { return Math.min(2 ** 20, this.budget / 8) }
+  get largest (): number { return Math.min(2 ** 20, this.budget / 8) }
   get budget (): number { return this.options.budget ?? 2 ** 30 }
   /** Bytes of a record that says all that may come again; for one of them there is always room, because older segments wait for it. */
   private get reserved (): number { return Math.min(7 * 2 ** 20, this.budget / 8) }
@@ -124,6 +131,13 @@ export class Journal implements ListenerHost {
   /** A pipeline reads; its place stays where it is until it moves it. `expel`: it has lost its place, and lets go of it. */
   attach (pipeline: string, expel: () => void): void { this.places.attach(pipeline, expel) }
   detach (pipeline: string): void { this.places.detach(pipeline) }
+  /** A pipeline that was not named when it was opened will read it: nothing that it needs may go from now on. */
+  expect (pipeline: string): void { this.places.expect(pipeline, this.wal.first - 1) }
+  /** There is no such pipeline any more: nothing is kept for it. */
+  dismiss (pipeline: string): void {
+    this.places.forget(pipeline)
+    void this.tidy()
+  }
   /** A pipeline that knows nothing of it reads it from its beginning, whatever it had read with another database. */
   begin (pipeline: string): void { this.places.move(pipeline, this.wal.first - 1) }
   /** Up to where this pipeline needs nothing of it. */
@@ -135,18 +149,28 @@ export class Journal implements ListenerHost {
   listen (): void {
     if (this.listener !== undefined || this.stopping.signal.aborted) return
     this.listener = this.spec.definition.listen!(this.spec.options, this)
+    this.every(this.options.tick)
+  }
+
+  /** Ticks come every `ms` from now on. */
+  every (ms: number): void {
+    if (this.listener === undefined || this.stopping.signal.aborted || ms === this.ticking) return
+    this.ticking = ms
+    this.stopTicks()
     this.stopTicks = this.clock.interval(() => {
       if (!this.hears) this.resume()
       else if (this.open) this.put(kinds.tick)
       this.requeue().catch(error => { this.log.error({ err: error }, 'log: what was to be read once more could not be taken up') })
-    }, this.options.tick)
+    }, ms)
   }
 
   trouble (): string | undefined { return this.file.full?.message ?? (this.listener === undefined ? 'not listening yet' : this.listener.trouble()) }
   address (): string | undefined { return this.listener?.address?.() }
+  /** Where requests feed it, if they do. */
+  get inlet (): Inlet | undefined { return this.listener?.inlet }
 
   /** What has happened to messages that should be known. */
-  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, redelivery_forgotten: this.redeliveries.forgotten, record_lost: this.lost, ...this.listener?.events } }
+  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, redelivery_forgotten: this.redeliveries.forgotten, record_lost: this.lost, ...this.keys === undefined ? {} : { key_forgotten: this.keys.forgotten }, ...this.listener?.events } }
 
   /** Is so much of the log behind what a reader at `position` has read that a snapshot would make room? */
   crowdedAt (position: Position): boolean {
@@ -157,8 +181,8 @@ export class Journal implements ListenerHost {
   append (given: Message): Position | undefined {
     if (!this.open) return this.crowded(1)
     const message = given.payload.length <= this.largest ? given : tooLarge(given, this.largest)
-    const { topic, payload, sender } = message
-    const hash = sender === undefined ? this.hash : hashOf(topic, payload, this.hash)
+    const { topic, payload, sender, key } = message
+    const hash = sender === undefined && key === undefined ? this.hash : hashOf(topic, payload, this.hash)
     if (sender?.again) {
       const known = this.redeliveries.entries.find(sender.client, sender.packet, hash.readBigUInt64LE(0))
       if (known !== undefined) {
@@ -171,8 +195,14 @@ export class Journal implements ListenerHost {
     if (!this.hears) this.resume()
     const position = this.put(kinds.message, head, payload)
     if (position === undefined) return this.crowded(head.length + payload.length)
+    if (key !== undefined) this.keys?.put(key, { hash: hash.readBigUInt64LE(0), position, at: this.newest })
     if (sender !== undefined) this.redeliveries.entries.put(sender.client, sender.packet, hash.readBigUInt64LE(0), position)
     return position
+  }
+
+  keyed (key: string, { topic, payload }: Message): Position | 'other' | undefined {
+    const known = this.keys?.find(key, this.now())
+    return known === undefined || known.hash === hashOf(topic, payload, this.hash).readBigUInt64LE(0) ? known?.position : 'other'
   }
 
   room (go: () => void): void {
@@ -240,6 +270,7 @@ export class Journal implements ListenerHost {
 
   private async opened (wal: Wal): Promise<void> {
     this.newest = Math.max(this.newest, await this.redeliveries.open(wal))
+    await this.keys?.open(wal)
     this.start = Math.max(this.start, this.newest - this.clock.monotonic())       // the wall clock may stand before the newest record: ingest time goes on from there
     this.redeliveries.save()
   }
@@ -294,9 +325,10 @@ export class Journal implements ListenerHost {
   private async makeRoom (): Promise<void> {
     const { wal, places, redeliveries } = this
     if (this.failure !== undefined) return
-    const needless = places.oldest(wal.bytes / this.budget, wal.durable), upTo = Math.min(redeliveries.position - 1, needless)
+    const needless = places.oldest(wal.bytes / this.budget, wal.durable), passed = this.keys?.passed ?? Infinity, upTo = Math.min(redeliveries.position - 1, passed, needless)
     const second = wal.segments[1]?.first ?? Infinity
-    if (needless >= second - 1 && upTo < second - 1 && !redeliveries.isSaving) redeliveries.save()      // it alone is in the way
+    if (needless >= second - 1 && passed < second - 1) void this.keys!.save(wal.durable)
+    if (needless >= second - 1 && redeliveries.position - 1 < second - 1 && !redeliveries.isSaving) redeliveries.save()      // it alone is in the way
     const { first } = wal
     if (Number.isFinite(upTo) && upTo >= first) await wal.drop(upTo).then(() => { if (wal.first > first) this.wake() }, error => {
       if (error instanceof MillraceError && error.code === 'log/locked') this.fail(error)      // without room nothing would be appended, and nobody would find out

@@ -10,6 +10,8 @@ export interface Message {
   readonly stamp?: string | undefined        // its timestamp, when the protocol carries one beside the payload
   /** Who sent it under which packet id, if it may be sent again under the same one; `again`: it says that it is. */
   readonly sender?: Sender | undefined
+  /** An Idempotency-Key, with whose it is: what comes again under it within 24 h is found by keyed(). */
+  readonly key?: string | undefined
   /** It is one reading, whatever topic and payload say: a dead letter or a late row that is read once more. NaN: no value. */
   readonly reading?: SeriesName & { readonly time: number, readonly value: number } | undefined
   /** It could not be taken as it is: it becomes a dead letter. */
@@ -32,12 +34,26 @@ export interface Listener {
   trouble (): string | undefined
   /** The URL that it listens on, once it does. */
   address? (): string | undefined
+  /** Where requests hand messages over, of a source that is fed by the API. */
+  readonly inlet?: Inlet
   /** How often something has happened that an operator of the process should know of, by name. */
   readonly events?: Readonly<Record<string, number>>
   /** Hears nothing more; can still acknowledge. */
   stop (): void
   /** Lets go of its connections, after what was written to them has left. */
   close (): Promise<void>
+}
+
+/** Feeds a source by requests. */
+export interface Inlet {
+  readonly path: string              // POST /api/v1/ingest/<path>; '': without
+  readonly tenant: string            // of readings, when nobody says whose they are
+  readonly largest: number           // bytes of a body
+  /**
+   * Resolves when the message is durable in the log: `again` when it had come under its key before, and is not taken twice. Throws
+   * api/busy when it cannot be taken now, api/key-used when another one came under its key.
+   */
+  take (message: Message): Promise<{ readonly position: Position, readonly again: boolean }>
 }
 
 export interface ListenerHost {
@@ -48,6 +64,9 @@ export interface ListenerHost {
   now (): number
   /** Bytes that may be read from sockets and not yet appended are the listener's own affair: keep them few. */
   append (message: Message): Position | undefined
+  /** Where the message is that came under the key of this one, of a source that is `keyed`; 'other': it was not the same. */
+  keyed (key: string, message: Message): Position | 'other' | undefined
+  readonly largest: number           // bytes of a payload: of a larger one only the beginning is kept
   /** Has this log ever been filled before? */
   readonly heard: boolean
   /** There is room for more. */

@@ -5,7 +5,7 @@ import type { Journal } from './journal.ts'
 import type { Decode } from './listener.ts'
 import { readMessage } from './message.ts'
 import type { SeriesTable } from './series.ts'
-import type { Delivery, Position, Source, SourceHost } from './source.ts'
+import { LEAVE, type Delivery, type Position, type Source, type SourceHost } from './source.ts'
 import { Observable } from './stream.ts'
 import { kinds, type Kind } from './wal-segment.ts'
 import type { Each, WalReader } from './wal-reader.ts'
@@ -103,7 +103,7 @@ export class LogSource implements Source {
         subscriber.complete()
       }
       const stop = () => {
-        void journal.stop().then(() => { last = journal.wal.durable; step() })
+        void (signal.reason === LEAVE ? Promise.resolve() : journal.stop()).then(() => { last = journal.wal.durable; step() })
         giveUp = journal.clock.timeout(() => { if (!over) finish() }, LAST)
       }
       signal.addEventListener('abort', stop, { once: true })

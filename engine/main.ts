@@ -11,12 +11,13 @@ import * as sinks from '../sinks/index.ts'
 import { PostgresActions } from '../sinks/postgres-actions.ts'
 import { PostgresKeys } from '../sinks/postgres-keys.ts'
 import { PostgresQuery } from '../sinks/postgres-query.ts'
+import { PostgresRegistry } from '../sinks/postgres-registry.ts'
 import { migrate as migrateDatabase, migrationStatus } from '../sinks/postgres-migrate.ts'
 import { commands } from './cli/index.ts'
 import { main } from './cli/program.ts'
 import type { Parts } from './components.ts'
 
-export const parts: Parts = { sources, operators, sinks, fileStore, publishFleet, readLabels, labelsInColumn, openDatabase: openEmbedded, openKeys: url => new PostgresKeys(url), openQuery: url => new PostgresQuery(url), openActions: url => new PostgresActions(url), migrate: migrateDatabase, migrationStatus }
+export const parts: Parts = { sources, operators, sinks, fileStore, publishFleet, readLabels, labelsInColumn, openDatabase: openEmbedded, openKeys: url => new PostgresKeys(url), openRegistry: url => new PostgresRegistry(url), openQuery: url => new PostgresQuery(url), openActions: url => new PostgresActions(url), migrate: migrateDatabase, migrationStatus }
 
 // a reader that has seen enough, such as head, ends the program without complaint
 process.stdout.on('error', error => { process.exit((error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1) })

@@ -84,6 +84,15 @@ export class Memory<S extends Shapes = Shapes> {
     this.held = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, reserve(shape, capacity)])) as Held<S>
   }
 
+  /** Of what is held about the ids so far; notes do not count. */
+  get bytes (): number {
+    return Object.values<unknown>(this.held).reduce<number>((sum, cells) => sum + 8 * (
+      cells instanceof Lists ? 2 * this.appeared + cells.used * (cells.width + 1)
+        : cells instanceof Rings ? this.appeared * (cells.length + 1)
+          : cells instanceof Records ? this.appeared * cells.width
+            : cells instanceof Float64Array ? this.appeared : 0), 0)
+  }
+
   /** Writes the first values of ids that are new since the last call. */
   appear (count: number): void {
     if (count <= this.appeared) return

@@ -64,6 +64,8 @@ export interface Stage {
   readonly fingerprint: string       // what its memory is kept under
   /** What memory that was kept under this fingerprint is to it: its own, its own under other values of `tuning`, another one, or none at all. */
   match (fingerprint: string): Match
+  /** Bytes of what it remembers now. */
+  bytes (): number
   /** A copy of its memory of these series and devices; of all when none are given. */
   save (series?: Ids, devices?: Ids): StageSnapshot
   /** Takes up such a copy; throws engine/snapshot when another step made it. */
@@ -115,6 +117,7 @@ export function defineOperator<const P extends TProperties, const N extends stri
             const unknown = new Float64Array(batch.provisional.length).fill(NaN)
             return new Batch({ ...out, provisional: batch.provisional.with(Object.fromEntries(adds.map(column => [column, unknown]))) })
           },
+          bytes: () => series.bytes + devices.bytes,
           save (ofSeries, ofDevices) {
             series.appear(host.series.size)
             devices.appear(host.series.devices)

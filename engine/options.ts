@@ -18,6 +18,9 @@ const SPAN = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
 export const Duration = (o: { description: string, default?: string }) =>
   Type.Unsafe<Milliseconds>({ type: 'string', pattern: SPAN.source, 'x-duration': true, ...o })
 
+/** An option that names a file or folder of this machine: who sends a pipeline over HTTP cannot say it. */
+export const File = (o: { description?: string, minLength?: number }) => Type.Unsafe<string>({ type: 'string', 'x-file': true, ...o })
+
 /** '30s' -> 30000. Throws on anything else. */
 export function duration (text: string): Milliseconds {
   const [, n, unit] = SPAN.exec(text) ?? []

@@ -1,5 +1,6 @@
 import type { Operator } from './operator.ts'
 import type { Pipeline, Route } from './pipeline.ts'
+import { SeriesTable } from './series.ts'
 import type { SinkHost, SinkSpec } from './sink.ts'
 import type { Store, StorePlan, TablePlan } from './store.ts'
 
@@ -43,4 +44,10 @@ export function planTables (pipeline: Pipeline): StorePlan {
 export function openStore (pipeline: Pipeline, plan: StorePlan, host: SinkHost, fallback: (plan: StorePlan, host: SinkHost) => Store): Store {
   const sinks = storeSinks(pipeline)
   return sinks.length === 0 ? fallback(plan, host) : sinks[0].definition.store!(sinks.map(s => s.options), plan, host)
+}
+
+/** Gives up what a pipeline that does not run remembers, and how far it has come. */
+export async function forget (pipeline: Pipeline, host: Omit<SinkHost, 'pipeline' | 'series'>, fallback: (plan: StorePlan, host: SinkHost) => Store): Promise<void> {
+  const store = openStore(pipeline, planTables(pipeline), { ...host, pipeline: pipeline.name, series: new SeriesTable(1) }, fallback)
+  try { await store.forget() } finally { await store.close() }
 }

@@ -86,6 +86,7 @@ export class Poison {
       }
       if (to === from || ++this.inARow > this.most) throw this.enough(error, 'readings')
       this.isolated++
+      error.step.errors++
       return [flow.process({ ...part, rows: slice(delivery.rows, from, from), dead: [...part.dead, letterOf(delivery, from, series, error)] }, undefined, delivery.rows)]
     }
   }
@@ -97,6 +98,7 @@ export class Poison {
     if (now.inARow > this.most) throw this.enough(error, 'windows')
     this.windows.set(step, now)
     this.isolated++
+    step.errors++
     return new Map([...spared, [step, (batch, row) => windowLetter(batch, row, series, error, ingest)]])
   }
 

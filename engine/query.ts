@@ -24,6 +24,11 @@ export interface AlertRow {
   readonly deliveries: readonly { readonly receiver: string, readonly state: string, readonly attempts: number, readonly error: string | null }[]
 }
 
+/** What is to be exported: rows of any series that fit, final ones; `since`: only those committed since the place of another export. */
+export interface ExportAsked { readonly table: TableColumns, readonly series: SeriesFilter, readonly range: Range, readonly since?: string | undefined }
+/** `place` stands for all rows that were committed when it began; `pages`: those, by series and time, a few at a time. Whoever does not read to the end closes it. */
+export interface Exported { readonly place: string, readonly pages: AsyncIterable<readonly Row[]>, readonly close: () => Promise<void> }
+
 /** Reads what pipelines have written. Never sees what is not committed. */
 export interface Query {
   /** By id: the order in which they appeared. */
@@ -34,6 +39,8 @@ export interface Query {
   rows (table: TableColumns, series: OneSeries, range: Range, page: Page): Promise<Found<Row> | undefined>
   /** The range in so many parts of equal length; those without a value are left out. The mean is of values up to 1e290 in size, so that their sum is a number. undefined: there is no such series. */
   buckets (table: TableColumns, series: OneSeries, range: Range, count: number): Promise<readonly Bucket[] | undefined>
+  /** Rejects with api/busy while others are under way. */
+  export (asked: ExportAsked): Promise<Exported>
   /** Transitions by event time, the newest first. */
   alerts (filter: AlertFilter, range: Range, page: Page): Promise<Found<AlertRow>>
   close (): Promise<void>

@@ -6,6 +6,7 @@ import { Dispatcher } from './dispatch.ts'
 import { Flow, settle, type Outputs } from './flow.ts'
 import { insist } from './insist.ts'
 import type { Journal } from './journal.ts'
+import type { Live } from './live.ts'
 import { Observed } from './observed.ts'
 import { openStore, planTables, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -36,6 +37,7 @@ export interface RunOptions {
   readonly acceptLoss?: boolean              // go on although what was read before is not there any more
   readonly now?: () => number
   readonly clock?: Clock
+  readonly live?: Live | undefined           // who listens to what is committed
   readonly egress?: readonly string[] | undefined      // see SinkHost
   readonly links?: string | undefined        // where people reach the API: alerts link there
   readonly snapshots?: SnapshotSizes         // when they are taken, and in how small parts
@@ -162,6 +164,9 @@ export class Run {
   /** Is it looking for the readings that an operator throws on? What still throws then does so on none of them. */
   get isCareful (): boolean { return this.poison !== undefined }
 
+  /** Has it taken up everything that it had done before? Then it works, or would if nothing were in trouble. */
+  get isUp (): boolean { return this.flow !== undefined && this.dispatcher !== undefined && this.recovery === undefined }
+
   get journal (): Journal | undefined { return this.options.journal }
 
   /** By how much the accounting identity is off, on the trunk. */
@@ -261,6 +266,7 @@ export class Run {
     await this.commit(outputs, marks, signal, last)
     this.inFlight -= outputs.received
     this.position = outputs.position
+    this.options.live?.commit(this.pipeline.name, this.series, outputs)
     if (outputs.alerts.length > 0) this.dispatcher?.wake()
   }
 

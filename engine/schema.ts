@@ -124,7 +124,7 @@ function written (declared: object): any {
   const walk = (schema: any): any => {
     if (Array.isArray(schema)) return schema.map(walk)
     if (schema === null || typeof schema !== 'object') return schema
-    const { 'x-duration': _, required, ...rest } = schema
+    const { 'x-duration': _, 'x-file': __, required, ...rest } = schema
     const copy: Record<string, any> = Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, key === 'default' ? value : walk(value)]))
     const needed = (required as string[] | undefined)?.filter(key => schema.properties?.[key]?.default === undefined)
     if (needed !== undefined && needed.length > 0) copy.required = needed

@@ -16,6 +16,8 @@ export interface Part {
   save (series: Ids, devices: Ids): { readonly series: Saved, readonly devices: Saved }
   load (saved: { readonly series: Saved, readonly devices: Saved }, series: Ids, devices: Ids, fingerprint: string): void
 }
+/** Steps by what becomes of their memory, see Snapshots.compare. */
+export interface Compared { readonly same: readonly string[], readonly tuned: readonly string[], readonly fresh: readonly string[], readonly changed: readonly string[], readonly gone: readonly string[] }
 export type Layout = readonly (readonly [key: string, fingerprint: string])[]
 
 /** All that is remembered about a few devices of one partition, as bytes. A later page of the same number replaces it. */
@@ -135,11 +137,16 @@ export class Snapshots {
    * as they were: those that begin without memory because it knows none of theirs, those that have other values of `tuning`, and
    * those whose memory in it means something else and was left out.
    */
-  loaded (layout: Layout): { readonly fresh: readonly string[], readonly tuned: readonly string[], readonly changed: readonly string[] } {
+  loaded (layout: Layout): Compared {
     if (JSON.stringify(layout) !== JSON.stringify(this.layout)) this.touchAll()
-    const before = new Map(layout)
-    const those = (...matches: readonly Match[]) => this.parts.filter(part => part.remembers && matches.includes(before.has(part.key) ? part.match(before.get(part.key)!) : 'none')).map(part => part.key)
-    return { fresh: those('none'), tuned: those('tuned'), changed: those('other') }
+    return this.compare(layout)
+  }
+
+  /** What would become of the memory of a snapshot of this layout. `same`: goes on; `gone`: of steps that there are not any more. */
+  compare (layout: Layout): Compared {
+    const before = new Map(layout), keys = new Set(this.parts.map(part => part.key))
+    const those = (match: Match) => this.parts.filter(part => part.remembers && match === (before.has(part.key) ? part.match(before.get(part.key)!) : 'none')).map(part => part.key)
+    return { same: those('same'), fresh: those('none'), tuned: those('tuned'), changed: those('other'), gone: layout.map(([key]) => key).filter(key => !keys.has(key)) }
   }
 
   /** The partitions of what was touched since the last call. */

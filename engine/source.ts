@@ -10,6 +10,9 @@ import { options as checked, type Given, type TObject, type TProperties, type Va
 /** Number of a record (= a message) in what the engine reads. Grows by one; the store keeps the last committed one. */
 export type Position = number
 
+/** Reason of the abort that ends one reader of a log and not the source: what is durable so far is read, and the source goes on for others, or for who comes next. */
+export const LEAVE = 'leave'
+
 /** What a source hands over at once: some messages, already columns. */
 export interface Delivery {
   readonly rows: Readings
@@ -83,6 +86,8 @@ export interface SourceDefinition<P extends TProperties> {
   readonly open?: (options: Values<P>, host: SourceHost) => Source
   /** One that cannot: what it hears goes into a log, and the log is read. */
   readonly listen?: (options: Values<P>, host: ListenerHost) => Listener
+  /** Messages may come with an Idempotency-Key. Goes with `listen`. */
+  readonly keyed?: boolean
   /** How what it has heard becomes columns. Goes with `listen`. */
   readonly decode?: (options: Values<P>, series: SeriesTable, intake: Intake) => Decode
   /** Options of a source that listens which say how it reads and not what: with others of them it goes on with the same log. */

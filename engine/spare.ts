@@ -3,7 +3,8 @@ import { MillraceError } from './errors.ts'
 import type { DeadLetter } from './intake.ts'
 import type { Stage } from './operator.ts'
 
-export interface StepStatus { readonly branch: string, readonly id: string, in: number, out: number, ns: number }
+/** `errors`: rows that it threw on and that became dead letters. `bytes`: of what it remembers now. */
+export interface StepStatus { readonly branch: string, readonly id: string, in: number, out: number, ns: number, errors: number, readonly bytes: () => number }
 
 /** A step threw. `windows`: on rows of windows, so that it goes on throwing as long as those windows are not closed. */
 export class StepError extends MillraceError {

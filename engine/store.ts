@@ -103,6 +103,8 @@ export interface Store {
   letters (query: LetterQuery): Promise<readonly Letter[]>
   /** These have been given to the source once more. Needs no open(). */
   requeued (letters: readonly Letter[]): Promise<void>
+  /** Gives up what the pipeline remembers and how far it has come; rows, alerts, dead letters stay. Needs no open(), and nobody may have it open. */
+  forget (): Promise<void>
   close (): Promise<void>
   trouble (): string | undefined
 }

@@ -18,6 +18,7 @@
  * series, tenant, device, metric, value, columns, state, ...) is compared, numbers within `tolerance` (relative, and absolute below 1).
  */
 import { Credits } from './credits.ts'
+import { MillraceError } from './errors.ts'
 import { openFlow, type Outputs } from './flow.ts'
 import { Intake } from './intake.ts'
 import { readOptions, show, suggest, Type } from './options.ts'
@@ -94,7 +95,32 @@ export interface Happened { readonly rows: ReadonlyMap<string, readonly Entry[]>
 
 /** What comes out of a pipeline that is given some lines: rows by branch ('' is the trunk), transitions by alert. */
 export function play (pipeline: Pipeline, lines: readonly Line[]): Happened {
-  const series = new SeriesTable(1000)
+  const playing = steps(pipeline, lines)
+  for (;;) {
+    const { done, value } = playing.next()
+    if (done === true) return value
+  }
+}
+
+/** The same, for as long as `most` ms of work and with pauses in which others have their turn. @throws api/too-long */
+export async function playWithin (pipeline: Pipeline, lines: readonly Line[], most: number): Promise<Happened> {
+  const playing = steps(pipeline, lines)
+  for (let spent = 0; spent < most;) {
+    const started = performance.now()
+    while (performance.now() - started < SLICE) {
+      const { done, value } = playing.next()
+      if (done === true) return value
+    }
+    spent += performance.now() - started
+    await new Promise(resolve => { setImmediate(resolve) })
+  }
+  throw new MillraceError('api/too-long', `the pipeline was not done with these readings after ${most / 1000} s of work`, { help: 'send fewer of them' })
+}
+const SLICE = 10                     // ms
+
+/** Pauses after each line, and each tick between them. */
+function* steps (pipeline: Pipeline, lines: readonly Line[]): Generator<void, Happened> {
+  const series = new SeriesTable(Math.min(1000, lines.length + (pipeline.devices?.length ?? 0) + 1))
   const flow = openFlow(probed(pipeline), series)
   const intake = new Intake(series, new Credits({ bytes: Infinity, deliveries: Infinity }), { ahead: pipeline.time.ahead, after: 0 })
   const rows = new Map<string, Entry[]>(), alerts = new Map<string, Entry[]>(), known = new Set<string>()
@@ -113,9 +139,11 @@ export function play (pipeline: Pipeline, lines: readonly Line[]): Happened {
   }
   const due = [...new Set(lines.filter(line => line.kind === 'reading').flatMap(({ arrival }) => [arrival + Math.max(pipeline.time.idle, 1), arrival + pipeline.time.forget]))].sort((a, b) => a - b)
   let next = 0
-  const advance = (to: number): void => { while (due[next] <= to) take(flow.tick(due[next++])) }
   for (const line of lines) {
-    advance(line.arrival)
+    while (due[next] <= line.arrival) {
+      take(flow.tick(due[next++]))
+      yield
+    }
     if (line.kind === 'end') take(flow.end(line.arrival))
     if (line.kind !== 'reading') continue
     const device = series.device(line.tenant, line.device)
@@ -123,6 +151,7 @@ export function play (pipeline: Pipeline, lines: readonly Line[]): Happened {
     intake.message('', new Uint8Array(0), line.arrival)
     intake.reading(series.of(device, line.metric), line.time, line.value)
     take(flow.process(intake.take(line.arrival)))
+    yield
   }
   return { rows, alerts, late, counts: { ...counts, late: late.length } }
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { defineSink, Duration, Type, type SinkHost, type Store, type StorePlan } from '#engine'
+import { defineSink, Duration, File, Type, type SinkHost, type Store, type StorePlan } from '#engine'
 import { KEPT } from './file/data.ts'
 import { FileStore } from './file/store.ts'
 
@@ -12,7 +12,7 @@ export const file = defineSink({
   summary: 'Rows in local files of JSON lines, committed together with the position; needs no database.',
   options: Type.Object({
     table: Type.String({ description: 'Name of the file, without .ndjson.', pattern: '^[a-z][a-z0-9_]{0,62}$' }),
-    folder: Type.Optional(Type.String({ description: 'Folder of the store; a folder per pipeline is made in it. The data folder of the process when absent.', minLength: 1 })),
+    folder: Type.Optional(File({ description: 'Folder of the store; a folder per pipeline is made in it. The data folder of the process when absent.', minLength: 1 })),
     retention: Duration({ description: 'How long late rows, dead letters and alerts are kept. Rows of tables are never deleted.', default: '30d' })
   }),
   check: ({ table }) => (KEPT as readonly string[]).includes(table) ? `table "${table}" is a name that the store uses itself` : undefined,

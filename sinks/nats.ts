@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { defineSink, Duration, MillraceError, Type, type Batch, type SinkHost } from '#engine'
+import { defineSink, Duration, File, MillraceError, Type, type Batch, type SinkHost } from '#engine'
 import { RowText } from './format/rows.ts'
 import { failure, link, takes, type Link } from './nats/link.ts'
 
 const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
+const file = (description: string) => Type.Optional(File({ description, minLength: 1 }))
 const LITERAL = /^[A-Za-z0-9_-]+$/, NAME = /^\{(tenant|device|metric)\}$/
 const LONGEST = 2048                   // bytes of a subject: nats-server reads 4096 of a whole control line
 const TOKEN = 512                      // of a name in it
@@ -27,8 +28,8 @@ export const nats = defineSink({
     user: text('User name.'),
     password: text('Password of the user.'),
     token: text('Token, instead of a user.'),
-    credentials: text('File with a JWT and its key (.creds), instead of a user.'),
-    tls: Type.Optional(Type.Object({ ca: text('File with the certificates to trust.'), cert: text('File with the own certificate.'), key: text('File with its key.') }, { description: 'TLS, also without any of its options.' })),
+    credentials: file('File with a JWT and its key (.creds), instead of a user.'),
+    tls: Type.Optional(Type.Object({ ca: file('File with the certificates to trust.'), cert: file('File with the own certificate.'), key: file('File with its key.') }, { description: 'TLS, also without any of its options.' })),
     inFlight: Type.Integer({ description: 'Most rows that are sent and not acknowledged yet.', minimum: 1, maximum: 10_000, default: 500 }),
     timeout: Duration({ description: 'How long an acknowledgement may take, at most 1m.', default: '5s' })
   }),

@@ -1,10 +1,13 @@
-import { MillraceError, type AlertFilter, type AlertRow, type Bucket, type Found, type OneSeries, type Page, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
+import { MillraceError, type AlertFilter, type AlertRow, type Bucket, type ExportAsked, type Exported, type Found, type OneSeries, type Page, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
+import { openExport } from './postgres-export.ts'
 import { isMissing, Pool } from './postgres-pool.ts'
 import { identifier } from './postgres-session.ts'
 import { moment } from './postgres-time.ts'
 
 export const ISO = (column: string, as = 'time'): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS ${as}`
-const MOMENT = (n: number): string => `to_timestamp($${n}::float8 / 1000)`
+export const MOMENT = (n: number): string => `to_timestamp($${n}::float8 / 1000)`
+
+const EXPORTS = 2                    // at once
 
 /** An alert, and what became of it with each receiver; of the table alerts as a. */
 export const ALERT = `a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${ISO('a.since', 'since')}, ${ISO('a.time')}, a.value, a.evidence, a.message, a.details, a.stale,
@@ -12,12 +15,14 @@ export const ALERT = `a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, 
 
 /** Reads what pipelines have written to PostgreSQL, on a few connections that can only read. */
 export class PostgresQuery implements Query {
+  private readonly url: string
   private readonly pool: Pool
-  constructor (url: string) { this.pool = new Pool(url, { readOnly: true }) }
+  private exports = 0
+  constructor (url: string) { this.url = url; this.pool = new Pool(url, { readOnly: true }) }
 
   async series (filter: SeriesFilter, { limit, after = '0' }: Page): Promise<Found<SeriesRow>> {
     const { where, values } = matching(filter, [Number(after)])
-    const rows = await this.ask<Placed<SeriesRow>>(`SELECT n.series AS place, n.tenant, n.device, n.metric, n.unit, n.type, n.site, n.tags FROM series_named n WHERE n.series > $1${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
+    const rows = await this.ask<Placed<SeriesRow>>(`SELECT n.series AS place, n.tenant, n.device, n.metric, n.unit, n.type, n.site, n.tags FROM series_named n WHERE n.series > $1::bigint${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
     return paged(rows, limit)
   }
 
@@ -27,7 +32,7 @@ export class PostgresQuery implements Query {
     const rows = await this.ask<Placed<Row>>(`
       SELECT n.series AS place, n.tenant, n.device, n.metric, ${ISO('r.time')}${listed(columns, 'r')} FROM series_named n
       CROSS JOIN LATERAL (SELECT time${listed(columns)} FROM ${identifier(table)} WHERE series = n.series ORDER BY ${newest} LIMIT 1) r
-      WHERE n.series > $1${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
+      WHERE n.series > $1::bigint${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
     return paged(rows, limit)
   }
 
@@ -61,6 +66,22 @@ export class PostgresQuery implements Query {
     return paged(rows, limit)
   }
 
+  /** Each on a connection of its own. */
+  async export (asked: ExportAsked): Promise<Exported> {
+    if (this.exports >= EXPORTS) throw new MillraceError('api/busy', `${EXPORTS} exports are under way`)
+    this.exports++
+    let over = false
+    const leave = () => { if (!over) this.exports--; over = true }
+    try {
+      const { place, pages, close } = await openExport(this.url, asked)
+      const counted = async function* () { try { yield* pages } finally { leave() } }
+      return { place, pages: counted(), close: async () => { leave(); await close() } }
+    } catch (error) {
+      leave()
+      throw error
+    }
+  }
+
   async close (): Promise<void> { await this.pool.close() }
 
   private async idOf ({ tenant, device, metric }: OneSeries): Promise<number | undefined> {
@@ -73,12 +94,12 @@ export class PostgresQuery implements Query {
 }
 
 /** Conditions on columns of a table, with their parameters behind those that are there. */
-function matching (filter: SeriesFilter | AlertFilter, values: readonly unknown[], of = 'n'): { where: string, values: readonly unknown[] } {
+export function matching (filter: SeriesFilter | AlertFilter, values: readonly unknown[], of = 'n'): { where: string, values: readonly unknown[] } {
   const given = Object.entries(filter).filter(([, value]) => value !== undefined)
   return { where: given.map(([name], k) => ` AND ${of}.${identifier(name)} = $${values.length + k + 1}`).join(''), values: [...values, ...given.map(([, value]) => value)] }
 }
 
-const listed = (columns: readonly string[], of?: string): string => columns.map(c => `, ${of === undefined ? '' : `${of}.`}${identifier(c)}`).join('')
+export const listed = (columns: readonly string[], of?: string): string => columns.map(c => `, ${of === undefined ? '' : `${of}.`}${identifier(c)}`).join('')
 
 /** A row with its place in the order. */
 export type Placed<T> = T & { place?: string | number }

@@ -119,6 +119,12 @@ export class PostgresStore implements Store {
     await this.aside(session => markRequeued(session, this.pipeline, letters))
   }
 
+  async forget (): Promise<void> {
+    await this.aside(session => session.transaction(async () => {
+      for (const table of ['checkpoint', 'counts', 'snapshots', 'snapshot_pages', 'marks']) await session.query(`DELETE FROM ${table} WHERE pipeline = $1`, [this.pipeline])
+    }))
+  }
+
   async close (): Promise<void> {
     this.closed = true
     await this.sideWork.catch(() => {})

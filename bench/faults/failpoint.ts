@@ -7,7 +7,9 @@
 import { promises, type PathLike } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
+import { ServerResponse } from 'node:http'
 import { Checkpoints } from '../../engine/checkpoint.ts'
+import { disk } from '../../engine/files.ts'
 import { Wal } from '../../engine/wal.ts'
 import { PostgresStore } from '../../sinks/postgres-store.ts'
 import { Session } from '../../sinks/postgres-session.ts'
@@ -44,16 +46,20 @@ function wrap<T extends object, K extends keyof T> (owner: T, method: K, around:
 const open = Wal.open.bind(Wal)
 Wal.open = (folder, options, signal) => open(folder, { ...options, segment: SEGMENT, durable: upTo => { options.durable?.(upTo); pass('log.told') } }, signal)
 
-const { open: openFile, unlink } = promises
+const { open: openFile, unlink, writeFile, rename } = promises
 const segments = new WeakSet<FileHandle>()
 const isSegment = (path: PathLike) => /\/\d{16}\.log$/.test(String(path))
+const isKeys = (path: unknown) => /\/keys(?:\.new)?$/.test(String(path))
 promises.open = async (path, ...rest) => {
   const handle = await openFile(path, ...rest)
   if (isSegment(path)) segments.add(handle)
   return handle
 }
 promises.unlink = after(unlink, path => isSegment(path) ? 'log.dropped' : undefined)
+promises.writeFile = after(writeFile, path => isKeys(path) ? 'keys.written' : undefined) as typeof writeFile
+promises.rename = after(rename, path => isKeys(path) ? 'keys.renamed' : undefined)
 syncBuiltinESMExports()
+Object.assign(disk, { open: promises.open, unlink: promises.unlink, writeFile: promises.writeFile, rename: promises.rename })       // it has taken them already
 const some = await openFile('/dev/null')
 const files = Object.getPrototypeOf(some) as { write: (...args: any[]) => Promise<any>, datasync: () => Promise<void> }
 await some.close()
@@ -72,6 +78,15 @@ wrap(Session.prototype, 'query', query => after(query, sql => sql.includes('INSE
 
 // what becomes of an alert
 wrap(PostgresStore.prototype, 'settle', settle => before(settle, (_, { state }) => state === 'delivered' ? 'alert.sent' : undefined))
+
+// the answer to a request
+const isTaken = (response: ServerResponse) => response.statusCode === 202
+wrap(ServerResponse.prototype, 'end', end => function (this: ServerResponse, ...args: any[]) {
+  if (isTaken(this)) pass('reply.ready')
+  const result = (end as (...args: any[]) => ServerResponse).apply(this, args)
+  if (isTaken(this)) pass('reply.sent')
+  return result
+} as typeof end)
 
 let last = performance.now()
 wrap(Checkpoints.prototype, 'due', due => function (this: Checkpoints, crowded) {

@@ -11,8 +11,8 @@ export const figuresOf = ({ attempted, acked, unknown, rows, lost, duplicated, p
   attempted, acked, unknown, rows, lost, duplicated, phantom, state_mismatches, feature_rows, alerts, commits, log_repeats: repeated, redeliveries_suppressed: suppressed, ready_ms: percentiles(ready), recovery_ms: percentiles(recovered)
 })
 
-async function kill ({ rounds, seed, stretch, say, signal, closing, server }: Bench, source: 'mqtt' | 'broker' | 'jetstream', protocol: 4 | 5 = 4): Promise<Report> {
-  const outcome = await soak({ source, protocol, kills: rounds, seed, series: 64, rate: 2000, seconds: 0, stretch, server: await server() }, say, signal, closing)
+async function kill ({ rounds, seed, stretch, say, signal, closing, server }: Bench, source: 'mqtt' | 'broker' | 'http' | 'jetstream', protocol: 4 | 5 = 4): Promise<Report> {
+  const outcome = await soak({ source, protocol, kills: rounds, seed, series: 64, rate: source === 'http' ? 500 : 2000, seconds: 0, stretch, server: await server() }, say, signal, closing)
   const commits = Math.round(outcome.commits / rounds * 10) / 10
   return {
     figures: { kills: rounds, ...source === 'mqtt' ? { protocol } : {}, commits_per_kill: commits, ...figuresOf(outcome) },
@@ -82,6 +82,11 @@ export const kills: readonly Row[] = [
     id: 'K3', name: 'kill -9 of the engine with its embedded broker', fault: 'as K2, the broker dies with it', expected: 'nothing lost that a device has a PUBACK for, nothing twice',
     tiers: { commit: 3, nightly: 20, release: 200 },
     run: bench => kill(bench, 'broker', 4)
+  },
+  {
+    id: 'K3http', name: 'kill -9 of the engine that readings are posted to', fault: 'as K2', expected: 'nothing lost that was answered 202, nothing twice that was sent again under its Idempotency-Key',
+    tiers: { nightly: 20, release: 200 },
+    run: bench => kill(bench, 'http')
   },
   {
     id: 'K5', name: 'kill -9 during start-up, recovery and shut-down', fault: 'SIGKILL at any moment of a start, and up to 0.25 s after SIGTERM', expected: 'every start after it is a clean one',

@@ -9,18 +9,20 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { CorePublisher } from './core.ts'
 import { Device } from './device.ts'
 import { StreamPublisher } from './jetstream.ts'
+import { Requests } from './requests.ts'
 import { deviceOf, nameOf, payloadOf, readingOf, type Plan } from './readings.ts'
 
 /** `ledger`: file with a byte for each message that was attempted, 1 when it was acknowledged. */
-export interface Task { readonly plan: Plan, readonly times: number, readonly ledger: string, readonly to: { readonly mqtt: number } | { readonly nats: string } | { readonly core: string } }
-export interface Ledger { readonly attempted: number, readonly acked: number }
+export interface Task { readonly plan: Plan, readonly times: number, readonly ledger: string, readonly to: { readonly mqtt: number } | { readonly http: number, readonly key: string } | { readonly nats: string } | { readonly core: string } }
+/** `replayed`: requests that were answered as taken before. */
+export interface Ledger { readonly attempted: number, readonly acked: number, readonly replayed?: number }
 
 const CONNECTIONS = 4                // a device is always on the same one, so that its readings stay in order
 const PATIENCE = 60_000              // ms without any acknowledgement
 
 const { plan, times, ledger: file, to } = JSON.parse(process.argv[2]) as Task
-const publishers = 'mqtt' in to ? Array.from({ length: CONNECTIONS }, (_, i) => new Device(to.mqtt, `kill-device-${i}`)) : 'core' in to ? [await CorePublisher.connect(to.core)] : [await StreamPublisher.connect(to.nats)]
-const separator = 'mqtt' in to ? '/' : '.'
+const publishers = 'mqtt' in to ? Array.from({ length: CONNECTIONS }, (_, i) => new Device(to.mqtt, `kill-device-${i}`)) : 'http' in to ? Array.from({ length: CONNECTIONS }, () => new Requests(to.http, to.key)) : 'core' in to ? [await CorePublisher.connect(to.core)] : [await StreamPublisher.connect(to.nats)]
+const separator = 'mqtt' in to || 'http' in to ? '/' : '.'
 
 let ledger = new Uint8Array(1 << 16), attempted = 0, acked = 0, stopping = false
 let pace = { since: performance.now(), from: 0, times }
@@ -44,7 +46,8 @@ answer()
 
 function answer (): void {
   writeFileSync(file, ledger.subarray(0, attempted))
-  process.send!({ attempted, acked } satisfies Ledger)
+  const replayed = publishers.reduce((n, p) => n + ('replayed' in p ? p.replayed : 0), 0)
+  process.send!({ attempted, acked, ...'http' in to ? { replayed } : {} } satisfies Ledger)
 }
 
 /** Publishes the next message; false when its connection has no room. */

@@ -1,5 +1,9 @@
 import { rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { pino } from 'pino'
+import { newKey } from '../../engine/api-key.ts'
+import { PostgresKeys } from '../../sinks/postgres-keys.ts'
+import { migrate } from '../../sinks/postgres-migrate.ts'
 import { mosquitto, type Broker } from '../../test/support/mosquitto.ts'
 import { startNats, type NatsServer } from '../../test/support/nats.ts'
 import { temporary } from '../services.ts'
@@ -7,7 +11,7 @@ import type { Message } from './archive.ts'
 import { makeStream, readStream, STREAM } from './jetstream.ts'
 import type { Task } from './publish.ts'
 
-export const sources = ['mqtt', 'broker', 'jetstream', 'nats'] as const
+export const sources = ['mqtt', 'broker', 'http', 'jetstream', 'nats'] as const
 
 /** Where messages come from while the engine is being killed. */
 export interface Origin {
@@ -20,6 +24,10 @@ export interface Origin {
   readonly messages?: () => AsyncIterable<Message>
   /** The broker, when it is a process of its own that can be ended and started again. */
   readonly broker?: Pick<Broker, 'pid' | 'halt' | 'start'>
+  /** Port of the engine's HTTP, where it matters before it is started. */
+  readonly http?: number
+  /** What the database needs before anybody can publish. */
+  readonly prepare?: (database: string) => Promise<void>
   stop (): Promise<void>
 }
 
@@ -28,6 +36,16 @@ export async function openOrigin (source: typeof sources[number], protocol: 4 | 
   if (source === 'broker') {
     const port = await fixedPort()
     return { port, from: port => ({ broker: { port, topics: 'kill/{device}/{metric}' } }), to: { mqtt: port }, connected: /"msg":"broker listening"/, stop: async () => {} }
+  }
+  if (source === 'http') {
+    const port = await fixedPort(), { key, id, digest } = newKey()
+    const prepare = async (database: string) => {
+      await migrate(database, pino({ level: 'silent' }))
+      const keys = new PostgresKeys(database)
+      await keys.add({ id, digest, name: 'kill', tenant: null, scopes: ['ingest:write'], expires: null }, 'bench')
+      await keys.close()
+    }
+    return { port, http: port, prepare, from: () => ({ http: {} }), to: { http: port, key }, connected: /"msg":"running"/, stop: async () => {} }
   }
   if (source === 'mqtt') {
     const broker = await mosquitto({ port: await fixedPort(), config: 'max_inflight_messages 1000\nmax_queued_messages 0\nset_tcp_nodelay true' })

@@ -103,12 +103,13 @@ export class Stage {
     closing.push(() => database.stop())
     const origin = await openOrigin(setting.source, setting.protocol ?? 5)
     closing.push(() => origin.stop())
+    await origin.prepare?.(database.url)
     const follower = setting.sink === 'questdb' ? await openTable() : undefined
     closing.push(() => follower?.stop())
     const direct = { broker: origin.port, database: database.url }
     const commits = new Commits(database.url)
     closing.push(() => commits.close())
-    return new Stage(setting, { folder, database: database.url, reach: await setting.reach?.(direct) ?? direct, http: await fixedPort(), origin, follower, commits }, say, signal, closing)
+    return new Stage(setting, { folder, database: database.url, reach: await setting.reach?.(direct) ?? direct, http: origin.http ?? await fixedPort(), origin, follower, commits }, say, signal, closing)
   }
 
   /** A new life of the engine; `how` besides what the setting says. */
@@ -161,7 +162,7 @@ export class Stage {
     this.archive.finish()
     const truth: Truth = await work(setting.oracle === 'ledger' ? published(plan, ledger.attempted) : this.messages(), this.settings, setting.poison)
     const verdict = await check(database, plan, this.settings, readFileSync(this.ledgerFile), truth, this.follower?.read, this.say)
-    return { ...ledger, ...verdict, commits: count, repeated: truth.repeated, late: truth.late, dead: truth.dead.length, suppressed: this.lives.reduce((n, { events: { redelivery_suppressed: suppressed = 0 } }) => n + suppressed, 0), ready: this.ready, recovered: this.commits.firsts }
+    return { ...ledger, ...verdict, commits: count, repeated: truth.repeated, late: truth.late, dead: truth.dead.length, suppressed: ledger.replayed ?? this.lives.reduce((n, { events: { redelivery_suppressed: suppressed = 0 } }) => n + suppressed, 0), ready: this.ready, recovered: this.commits.firsts }
   }
 
   /** What the log has had so far. */

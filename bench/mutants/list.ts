@@ -85,5 +85,25 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the record of what may come again is trusted before it is durable', row: 'N1', by: 'test/engine/redelivery.test.ts', file: 'engine/redelivery-log.ts',
     find: 'this.saying = position', replace: 'this.position = this.saying = position'
+  },
+  {
+    name: 'a request is answered before its record is durable', row: 'K4http', by: 'test/engine/api-ingest.test.ts', file: 'connectors/http.ts',
+    find: 'this.acks.hold(taken.position, held)', replace: 'held.go()'
+  },
+  {
+    name: 'a key is written down whose record may never be durable', row: 'K4http', by: 'test/engine/idempotency.test.ts', file: 'engine/idempotency.ts',
+    find: '.filter(([, { position }]) => position <= durable)', replace: ''
+  },
+  {
+    name: 'segments go although the keys in them are not written down', row: 'K4http', by: 'test/engine/idempotency.test.ts', file: 'engine/journal.ts',
+    find: 'redeliveries.position - 1, passed, needless', replace: 'redeliveries.position - 1, needless'
+  },
+  {
+    name: 'a key answers for whatever comes under it', row: 'K4http', by: 'test/engine/idempotency.test.ts', file: 'engine/journal.ts',
+    find: 'known === undefined || known.hash === hashOf(topic, payload, this.hash).readBigUInt64LE(0) ? known?.position', replace: 'known === undefined || true ? known?.position'
+  },
+  {
+    name: 'keys of the log are not looked for after a start', row: 'K3http', by: 'test/engine/idempotency.test.ts', file: 'engine/journal.ts',
+    find: '    await this.keys?.open(wal)\n', replace: ''
   }
 ]

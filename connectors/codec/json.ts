@@ -25,7 +25,7 @@ export const codecOptions = {
     metrics: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Metric name: path of its value.' }))
   }, { description: 'Where things stand in payloads of another shape, as paths such as data.p[0]. What it does not name is not read.' }))
 }
-export type CodecOptions = Values<typeof codecOptions>
+export type CodecOptions = Omit<Values<typeof codecOptions>, 'timeProperty'> & { readonly timeProperty?: string }
 
 /**
  * Shapes, alone or many in an array: a number, boolean or null · `{device?, metric?, value, ts}` · `{temperature, humidity, ts}` ·
@@ -33,10 +33,10 @@ export type CodecOptions = Values<typeof codecOptions>
  * The time is the first there is of `ts`, `timestamp`, `time`, `t`. A device or metric that the topic names is not asked of
  * the payload; under a topic's (or payload's) metric `climate` a member `humidity` is the metric `climate.humidity`, and a
  * `value` is `climate` itself. Without any metric a value's is `value`. Of a key that stands twice the last one counts.
- * Booleans are 0 and 1, null is no value. Cost: JSON.parse and about 100 ns per message.
+ * Booleans are 0 and 1, null is no value. `lines`: a payload is many, one a line; those that are empty do not count. Cost: JSON.parse and about 100 ns per message.
  */
-export const makeDecoder = (options: CodecOptions, topics: Topics, series: SeriesTable, intake: Intake): Decode => {
-  const decoder = new Decoder(options, topics, series, intake)
+export const makeDecoder = (options: CodecOptions, topics: Topics, series: SeriesTable, intake: Intake, { lines = false } = {}): Decode => {
+  const decoder = new Decoder(options, topics, series, intake, lines)
   return (topic, payload, ingest, stamp, position) => decoder.decode(topic, payload, ingest, stamp, position)
 }
 
@@ -54,6 +54,7 @@ type Members = Readonly<Record<string, unknown>>
 
 const KEPT = 1024                    // bytes of a payload that is too large
 const LIMIT = 2 ** 53
+const NEWLINE = 0x0a, RETURN = 0x0d, SPACE = 0x20, TAB = 0x09
 const NAMED = 10_000                 // devices named by payloads that are remembered per topic
 
 class Decoder {
@@ -63,6 +64,7 @@ class Decoder {
   private readonly intake: Intake
   private readonly unit: TimeUnit
   private readonly fields: Fields | undefined
+  private readonly lines: boolean
   private place!: Place              // of the current message
   private ingest = 0
   private stamp: unknown
@@ -71,8 +73,9 @@ class Decoder {
   private time = 0                   // of the current object, ms
   private times: readonly unknown[] | undefined      // when it holds columns
 
-  constructor (options: CodecOptions, topics: Topics, series: SeriesTable, intake: Intake) {
+  constructor (options: CodecOptions, topics: Topics, series: SeriesTable, intake: Intake, lines: boolean) {
     this.options = options
+    this.lines = lines
     this.topics = topics
     this.series = series
     this.intake = intake
@@ -96,9 +99,24 @@ class Decoder {
       this.place = found
       this.ingest = ingest
       this.stamp = stamp
-      this.payload(payload)
+      if (this.lines) this.each(payload)
+      else this.payload(payload)
     }
     return position
+  }
+
+  private each (payload: Uint8Array): void {
+    let found = false
+    for (let from = 0; from < payload.length;) {
+      const at = payload.indexOf(NEWLINE, from), end = at < 0 ? payload.length : at
+      const line = payload.subarray(from, end > from && payload[end - 1] === RETURN ? end - 1 : end)
+      if (line.some(byte => byte !== SPACE && byte !== TAB)) {
+        found = true
+        this.payload(line)
+      }
+      from = end + 1
+    }
+    if (!found) this.intake.reject('unparseable', 'the payload is empty')
   }
 
   private payload (payload: Uint8Array): void {

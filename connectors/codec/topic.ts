@@ -13,6 +13,9 @@ export interface Place {
 
 interface Template { readonly levels: readonly { readonly name?: string, readonly literal?: string }[] }
 
+/** First level of the topic of a payload that is many, one a line. A name that is percent-encoded is never this. */
+export const NDJSON = '@ndjson/'
+
 const LEVEL = /^\{([a-z][a-z0-9_]*)\}$/i
 const REMEMBERED = 100_000           // topics; beyond, the oldest is resolved anew when it comes again
 const LONGEST = 256                  // of a name, UTF-16 units

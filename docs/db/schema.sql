@@ -196,6 +196,19 @@ CREATE TABLE marks (
 );
 COMMENT ON TABLE marks IS 'Ticks of the ingest clock (ms since 1970) and ends of pauses since the older snapshot, for sources whose log does not have them.';
 
+CREATE TABLE pipelines (
+  name text NOT NULL,
+  instance text NOT NULL,
+  version integer NOT NULL,
+  state text NOT NULL,
+  settled boolean NOT NULL,
+  previous integer,
+  changed_at timestamp with time zone NOT NULL DEFAULT now(),
+  PRIMARY KEY (name),
+  CHECK ((state = ANY (ARRAY['running'::text, 'paused'::text, 'deleted'::text])))
+);
+COMMENT ON TABLE pipelines IS 'What is wanted of each pipeline that the API has put. instance: whose it is, the id in instance.json of the folder with its log. settled: it is so; until then previous is the version that ran before.';
+
 CREATE TABLE readings (
   time timestamp with time zone NOT NULL,
   series integer NOT NULL,
@@ -311,6 +324,19 @@ COMMENT ON COLUMN alert_outbox.ready_at IS 'Since when it may be sent, decided o
 COMMENT ON COLUMN alert_outbox.held IS 'Why it waits until due, or waited.';
 COMMENT ON COLUMN alert_outbox.grouped IS 'What it is gathered by, while it waits for others.';
 COMMENT ON COLUMN alert_outbox.leader IS 'The event whose notification it is part of; null: it is one of its own.';
+
+CREATE TABLE pipeline_versions (
+  pipeline text NOT NULL,
+  version integer NOT NULL,
+  definition text NOT NULL,
+  author text NOT NULL,
+  created_at timestamp with time zone NOT NULL DEFAULT now(),
+  restores integer,
+  failed text,
+  PRIMARY KEY (pipeline, version),
+  FOREIGN KEY (pipeline) REFERENCES pipelines(name)
+);
+COMMENT ON TABLE pipeline_versions IS 'Definitions as they were sent, YAML. author: the id of a key. restores: the version that this one says again; failed: why it did not start.';
 
 CREATE VIEW series_named AS
  SELECT s.id AS series,

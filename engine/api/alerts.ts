@@ -25,7 +25,7 @@ export async function alerts (app: FastifyInstance, plane: Plane): Promise<void>
     schema: {
       summary: 'Alerts, the newest first, each with its deliveries.', tags: ['alerts'],
       querystring: Type.Object({ ...tenantText, pipeline: filterText, alert: filterText, device: filterText, severity: filterText, state: Type.Optional(Type.Union([Type.Literal('firing'), Type.Literal('resolved')])), ...range, limit, cursor }),
-      response: { 200: Type.Object({ rows: Type.Array(Alert), next: Type.Optional(Type.String()) }), ...failures(400, 404, 504) }
+      response: { 200: Type.Object({ rows: Type.Array(Alert), next: Type.Optional(Type.String()) }), ...failures(404, 504) }
     }
   }, async (request: FastifyRequest<{ Querystring: Given }>) => {
     const { pipeline, alert, device, state, severity, limit, cursor } = request.query

@@ -27,7 +27,7 @@ export async function analyse (app: FastifyInstance, { components: { operators }
       schema: {
         summary, tags: ['analyse'], description: `The operator \`${name}\`: its options, its columns.`,
         body: Type.Object({ data: Data, options: Type.Optional(Type.Object(options.properties, { description: `Options of \`${name}\`.`, additionalProperties: false })), last: Last }, { additionalProperties: false }),
-        response: { 200: Type.Object({ readings: Type.Integer(), rows: Type.Array(Row as never) }), ...failures(400, 413, 415) }
+        response: { 200: Type.Object({ readings: Type.Integer(), rows: Type.Array(Row as never) }), ...failures(413, 415) }
       }
     }, async ({ body }) => ({ readings: body.data.value.length, rows: rowsOf(operators[name](body.options), body) }))
   }

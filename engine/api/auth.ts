@@ -8,6 +8,10 @@ declare module 'fastify' {
     /** What a key needs to use the route; 'public': no key at all. A route without it is refused when it is added. */
     scope?: Scope | 'public'
   }
+  interface FastifyInstance {
+    /** Whether a key that was let in still would be. Rejects when that cannot be known. */
+    isValid (key: KeyRecord): Promise<boolean>
+  }
   interface FastifyRequest {
     /** Whose request it is; undefined on public routes. */
     actor?: KeyRecord
@@ -16,10 +20,13 @@ declare module 'fastify' {
 
 const FRESH = 1000                   // ms that a key is believed after it was looked up: so long a revocation may take
 const KNOWN = 10_000                 // keys looked up lately
+const OUTAGE = 24 * 3_600_000        // ms that a key is believed for ingestion after it was last found, while the database cannot be asked
+const AGAIN = 10_000                 // ms from one such question to the next
 
 /**
  * Every route says which scope it needs, and a request has a key that has it: `Authorization: Bearer mr_...`. What is no key is
- * refused without asking anybody, an unknown key after the same work as a wrong one.
+ * refused without asking anybody, an unknown key after the same work as a wrong one. While the database of keys cannot be reached
+ * readings are taken in with keys that were valid when it last could: nobody can revoke one meanwhile.
  */
 export function authorise (app: FastifyInstance, keys: Keys | undefined): void {
   const lately = new Map<string, { readonly at: number, readonly found: Promise<KeyRecord | undefined> }>()
@@ -29,8 +36,23 @@ export function authorise (app: FastifyInstance, keys: Keys | undefined): void {
     if (lately.size >= KNOWN) lately.clear()
     const found = keys!.find(id)
     lately.set(id, { at: now, found })
-    found.catch(() => lately.delete(id))
+    found.then(record => {
+      if (valid.size >= KNOWN) valid.clear()
+      if (record === undefined) valid.delete(id)
+      else valid.set(id, { at: now, record })
+    }, () => {
+      away = performance.now()
+      lately.delete(id)
+    })
     return found
+  }
+  const valid = new Map<string, { readonly at: number, readonly record: KeyRecord }>()
+  let away = -Infinity               // when the database was last found so
+  /** For readings, which are to get in also while the database is away. */
+  const findAnyhow = async (id: string): Promise<KeyRecord | undefined> => {
+    const { at, record } = valid.get(id) ?? { at: -Infinity, record: undefined }, now = performance.now()
+    if (record === undefined || now - at > OUTAGE) return await find(id)
+    return now - away < AGAIN ? record : await find(id).catch(() => record)
   }
 
   app.addHook('onRoute', ({ url, method, config }) => {
@@ -38,6 +60,10 @@ export function authorise (app: FastifyInstance, keys: Keys | undefined): void {
     if (scope !== 'public' && (scope === undefined || !isScope(scope))) throw new Error(`the route ${String(method)} ${url} declares no scope`)
   })
   app.decorateRequest('actor')
+  app.decorate('isValid', async ({ id, digest }: KeyRecord) => {
+    const record = await find(id)
+    return record !== undefined && sameDigest(record.digest, digest) && isValid(record, Date.now())
+  })
   app.addHook('onRequest', async (request: FastifyRequest) => {
     const { scope } = request.routeOptions.config
     if (scope === 'public' || request.is404) return
@@ -45,7 +71,7 @@ export function authorise (app: FastifyInstance, keys: Keys | undefined): void {
     const given = text === undefined ? undefined : readKey(text)
     if (given === undefined) throw new MillraceError('api/unauthorised', text === undefined ? 'the request has no key' : 'this is no key of Millrace, or not the whole of one', { help: 'Authorization: Bearer mr_...; millrace keys create makes one' })
     if (keys === undefined) throw new MillraceError('api/unauthorised', 'no key is valid here: keys are kept in a database, and there is none', { help: 'start with --database, or set MILLRACE_DATABASE' })
-    const record = await find(given.id)
+    const record = await (scope === 'ingest:write' ? findAnyhow : find)(given.id)
     const same = sameDigest(record?.digest ?? given.digest, given.digest)
     if (record === undefined || !same || !isValid(record, Date.now())) throw new MillraceError('api/unauthorised', 'this key is not known, or not valid any more')
     request.actor = record

@@ -23,7 +23,7 @@ export async function deadLetters (app: FastifyInstance, plane: Plane): Promise<
       params: Type.Object({ name: Type.String({ description: 'Name of the pipeline.', maxLength: 200 }) }),
       querystring: Type.Object({
         late: Type.Optional(Type.Boolean({ description: 'Late rows instead of dead letters.', default: false })),
-        reason: Type.Optional(Type.Union(Object.keys(reasons).map(reason => Type.Literal(reason)))), position: Type.Optional(Type.Integer({ minimum: 0 })),
+        reason: Type.Optional(Type.Union(Object.keys(reasons).map(reason => Type.Literal(reason)))), position: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
         requeued: Type.Optional(Type.Boolean({ description: 'Those too that were requeued already.', default: false })), limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 }))
       }),
       response: {
@@ -31,7 +31,7 @@ export async function deadLetters (app: FastifyInstance, plane: Plane): Promise<
           origin: Type.String(), position: Type.Number(), part: Type.Integer(), reason: Type.String(), detail: Type.String(), topic: Type.String(), ingest: Type.String({ format: 'date-time' }), requeued: Type.Boolean(),
           payload: Type.Optional(Type.String()), base64: Type.Optional(Type.String())
         })) }),
-        ...failures(400, 404)
+        ...failures(404, 409)
       }
     }
   }, async ({ params, query: { late, reason, position, requeued, limit }, actor }: FastifyRequest<{ Params: { name: string }, Querystring: Given }>) => {

@@ -2,6 +2,8 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { errors, MillraceError, type Code } from '../errors.ts'
 import { Type } from '../options.ts'
 
+const LATER = '5'                    // s after which to try again
+
 /** Errors as RFC 9457 has them. `code` is that of the error table; `type` the same as a name (RFC 8141). */
 const Problem = Type.Object({
   type: Type.String(),
@@ -14,15 +16,16 @@ const Problem = Type.Object({
 }, { additionalProperties: false })
 
 
-/** How a route declares the ways in which it fails. Every route behind a key may fail with 401, 403, 429, 500, and 503 while the database of keys cannot be reached. */
-export const failures = (...more: readonly number[]) => Object.fromEntries([401, 403, 429, 500, 503, ...more].map(status => [status, {
+/** How a route declares the ways in which it fails. Every route behind a key may fail with 400 (its address), 401, 403, 429, 500, and 503 while the database of keys cannot be reached. */
+export const failures = (...more: readonly number[]) => Object.fromEntries([400, 401, 403, 429, 500, 503, ...more].map(status => [status, {
   description: Object.values(errors).filter(e => e.status === status).map(e => e.title).at(-1) ?? 'A failure.', content: { 'application/problem+json': { schema: Problem } }
 }]))
 
 /** What goes wrong before, in and behind a route, said in one form. A fault of ours says nothing of itself but the request's id. */
 export function answer (error: FastifyError | MillraceError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof MillraceError) {
-    if (error.status >= 500) request.log.warn({ err: error.message, code: error.code }, 'a request failed')
+    if (error.status >= 500 && error.code !== 'api/busy') request.log.warn({ err: error.message, code: error.code }, 'a request failed')
+    if (error.code === 'api/busy') void reply.header('retry-after', LATER)
     return send(reply, error.code, error.message, error.help)
   }
   const status = error.statusCode ?? 500
@@ -34,6 +37,8 @@ export function answer (error: FastifyError | MillraceError, request: FastifyReq
 }
 
 export function problems (app: FastifyInstance): void {
+  app.addHook('preValidation', async ({ body }) => { if (typeof body === 'object' && !Buffer.isBuffer(body) && hasNul(body)) throw new MillraceError('api/invalid', 'the body has a NUL character (\\u0000), which no text contains') })
+  app.addHook('onRequest', async ({ raw: { url = '' } }) => { if (url.includes('%00')) throw new MillraceError('api/invalid', 'the address has a NUL character (%00), which no name contains') })
   app.setErrorHandler(answer)
   app.setNotFoundHandler((request, reply) => send(reply, 'api/not-found', `there is no ${request.method} ${request.url.split('?')[0]}`, 'GET /openapi.json lists what there is'))
 }
@@ -45,3 +50,5 @@ function send (reply: FastifyReply, code: Code, detail: string, help?: string): 
     type: `urn:millrace:error:${code.replace('/', ':')}`, title, status, detail, code, ...help === undefined ? {} : { help }, instance: String(reply.request.id)
   })
 }
+
+const hasNul = (value: unknown): boolean => typeof value === 'string' ? value.includes('\0') : typeof value === 'object' && value !== null && Object.values(value).some(hasNul)

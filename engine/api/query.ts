@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
 import { suggest, Type } from '../options.ts'
@@ -21,7 +22,7 @@ const Value = Type.Union([Type.Number(), Type.Null()])
 const Rows = (row: object) => Type.Object({ rows: Type.Array(row as never), next: Type.Optional(Type.String({ description: 'There are more: `cursor` of the next request.' })) })
 const AnyRow = { type: 'object', properties: { time: { type: 'string', format: 'date-time' } }, additionalProperties: { type: ['number', 'string', 'null'] } }
 
-interface Given { readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly site?: string, readonly type?: string, readonly columns?: string, readonly column?: string, readonly from?: string, readonly to?: string, readonly limit: number, readonly cursor?: string, readonly buckets: number, readonly format: 'json' | 'ndjson' | 'csv' }
+interface Given { readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly site?: string, readonly type?: string, readonly columns?: string, readonly column?: string, readonly from?: string, readonly to?: string, readonly limit: number, readonly cursor?: string, readonly buckets: number, readonly since?: string, readonly format: 'json' | 'ndjson' | 'csv' }
 type Asked = FastifyRequest<{ Params: { table: string }, Querystring: Given }>
 
 /** What pipelines have written: series, newest values, rows by range, and ranges thinned out by the database. */
@@ -53,7 +54,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     ...read,
     schema: {
       summary: 'Series, in the order in which they appeared.', tags, querystring: Type.Object({ ...filter, site: filterText, type: filterText, limit, cursor }),
-      response: { 200: Rows(Type.Object({ tenant: Type.String(), device: Type.String(), metric: Type.String(), unit: Type.Union([Type.String(), Type.Null()]), type: Type.Union([Type.String(), Type.Null()]), site: Type.Union([Type.String(), Type.Null()]), tags: Type.Record(Type.String(), Type.String()) })), ...failures(400, 404, 504) }
+      response: { 200: Rows(Type.Object({ tenant: Type.String(), device: Type.String(), metric: Type.String(), unit: Type.Union([Type.String(), Type.Null()]), type: Type.Union([Type.String(), Type.Null()]), site: Type.Union([Type.String(), Type.Null()]), tags: Type.Record(Type.String(), Type.String()) })), ...failures(404, 504) }
     }
   }, async (request: Asked) => {
     const { device, metric, site, type, limit, cursor } = request.query
@@ -62,7 +63,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
 
   app.get('/api/v1/tables/:table/latest', {
     ...read,
-    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, columns: Text('Columns, with commas between; without it all.'), limit, cursor }), response: { 200: Rows(AnyRow), ...failures(400, 404, 504) } }
+    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, columns: Text('Columns, with commas between; without it all.'), limit, cursor }), response: { 200: Rows(AnyRow), ...failures(404, 504) } }
   }, async (request: Asked) => {
     const { device, metric, columns, limit, cursor } = request.query
     return await databaseOf(plane).latest(table(request.params.table, columns), { tenant: tenantOf(request), device, metric }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
@@ -73,7 +74,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     schema: {
       summary: 'Rows of one series by event time.', tags, params: Params,
       querystring: Type.Object({ ...one, ...range, columns: Text('Columns, with commas between; without it all.'), limit, cursor, format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('ndjson'), Type.Literal('csv')], { default: 'json', description: 'ndjson and csv have the cursor in the header x-next-cursor.' })) }),
-      response: { 200: { description: 'Rows.', content: { 'application/json': { schema: Rows(AnyRow) }, 'application/x-ndjson': { schema: { type: 'string' } }, 'text/csv': { schema: { type: 'string' } } } }, ...failures(400, 404, 504) }
+      response: { 200: { description: 'Rows.', content: { 'application/json': { schema: Rows(AnyRow) }, 'application/x-ndjson': { schema: { type: 'string' } }, 'text/csv': { schema: { type: 'string' } } } }, ...failures(404, 504) }
     }
   }, async (request: Asked, reply) => {
     const { columns, limit, cursor, format } = request.query, asked = table(request.params.table, columns), series = oneOf(request)
@@ -82,12 +83,29 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     return format === 'json' ? found : text(reply, format, ['time', ...asked.columns], found.rows, found.next)
   })
 
+  app.get('/api/v1/tables/:table/export', {
+    ...read,
+    schema: {
+      summary: 'All rows of a table, or those that were committed since another export, as they come from the database.', tags, params: Params,
+      description: 'In one snapshot, by series and time, without end of its own: a connection that breaks off has not brought all. The header `x-export-place` is `since` of the next export: together they have each row once. Windows that are still open are not among them.',
+      querystring: Type.Object({ ...filter, from: Moment('From this event time on; without it all.'), to: Moment('Before this event time; without it all.'), columns: Text('Columns, with commas between; without it all.'), format: Type.Optional(Type.Union([Type.Literal('csv'), Type.Literal('ndjson')], { default: 'csv' })), since: Type.Optional(Type.String({ description: '`x-export-place` of the export before.', maxLength: 5000 })) }),
+      response: { 200: { description: 'Rows.', headers: { 'x-export-place': { schema: { type: 'string' }, description: '`since` of the next export.' } }, content: { 'text/csv': { schema: { type: 'string' } }, 'application/x-ndjson': { schema: { type: 'string' } } } }, ...failures(400, 404, 504) }
+    }
+  }, async (request: Asked, reply) => {
+    const { device, metric, columns, format, since, from, to } = request.query, asked = table(request.params.table, columns)
+    const range = rangeOf({ from: from ?? new Date(0).toISOString(), to: to ?? '9999-12-31T23:59:59.999Z' })
+    const { place, pages, close } = await databaseOf(plane).export({ table: asked, series: { tenant: tenantOf(request), device, metric }, range, since })
+    const names = ['time', 'tenant', 'device', 'metric', ...asked.columns]
+    void reply.header('x-export-place', place).type(format === 'csv' ? CSV : NDJSON)
+    return await reply.send(Readable.from(linesOf(format as 'csv' | 'ndjson', names, pages)).on('close', () => { void close() }))       // a generator that was never begun ends nothing
+  })
+
   app.get('/api/v1/tables/:table/buckets', {
     ...read,
     schema: {
       summary: 'A range of one series, thinned out: count, least, largest and mean of each of some parts of equal length.', tags, params: Params,
       querystring: Type.Object({ ...one, ...range, column: Type.Optional(Type.String({ description: 'Without it the first of the table.', maxLength: 200 })), buckets: Type.Optional(Type.Integer({ minimum: 1, maximum: 5000, default: 500 })) }),
-      response: { 200: Type.Object({ rows: Type.Array(Type.Object({ time: Type.String({ format: 'date-time', description: 'Begin of the part.' }), count: Type.Integer(), min: Value, max: Value, mean: Value })) }), ...failures(400, 404, 504) }
+      response: { 200: Type.Object({ rows: Type.Array(Type.Object({ time: Type.String({ format: 'date-time', description: 'Begin of the part.' }), count: Type.Integer(), min: Value, max: Value, mean: Value })) }), ...failures(404, 504) }
     }
   }, async (request: Asked) => {
     const { column, buckets } = request.query, all = table(request.params.table), series = oneOf(request)
@@ -126,9 +144,17 @@ export function placeOf (cursor: string | undefined, form: RegExp): string | und
 }
 
 function text (reply: FastifyReply, format: 'ndjson' | 'csv', columns: readonly string[], rows: readonly Row[], next: string | undefined): string {
-  void reply.type(format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson')
+  void reply.type(format === 'csv' ? CSV : NDJSON)
   if (next !== undefined) void reply.header('x-next-cursor', next)
-  if (format === 'ndjson') return rows.map(row => `${JSON.stringify(row)}\n`).join('')
-  const cell = (value: string | number | null) => typeof value === 'string' && /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : String(value ?? '')
-  return [columns, ...rows.map(row => columns.map(c => row[c]))].map(line => `${line.map(cell).join(',')}\r\n`).join('')
+  return format === 'ndjson' ? rows.map(row => `${JSON.stringify(row)}\n`).join('') : [columns, ...rows.map(row => columns.map(c => row[c]))].map(csv).join('')
+}
+
+const CSV = 'text/csv; charset=utf-8', NDJSON = 'application/x-ndjson'
+const cell = (value: string | number | null) => typeof value === 'string' && /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : String(value ?? '')
+const csv = (line: readonly (string | number | null)[]) => `${line.map(cell).join(',')}\r\n`
+
+/** The text of pages, one after the other. */
+async function* linesOf (format: 'csv' | 'ndjson', columns: readonly string[], pages: AsyncIterable<readonly Row[]>): AsyncGenerator<string> {
+  if (format === 'csv') yield csv(columns)
+  for await (const rows of pages) yield rows.map(row => format === 'csv' ? csv(columns.map(c => row[c])) : `${JSON.stringify(row)}\n`).join('')
 }

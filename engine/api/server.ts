@@ -4,34 +4,46 @@ import formats from 'ajv-formats'
 import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { AlertActions } from '../alert-actions.ts'
 import type { Components } from '../components.ts'
+import type { Control } from '../control.ts'
 import { MillraceError } from '../errors.ts'
 import type { Keys } from '../keys.ts'
+import type { Inlet } from '../listener.ts'
+import type { Live } from '../live.ts'
 import type { Logger } from '../log.ts'
+import { isLoopback } from '../loopback.ts'
 import { openMetrics } from '../metrics.ts'
 import type { Query } from '../query.ts'
 import type { Run } from '../run.ts'
+import { keyPair, type TlsFiles } from '../tls.ts'
 import { alerts } from './alerts.ts'
 import { deliveries } from './deliveries.ts'
 import { incidents } from './incidents.ts'
 import { silences } from './silences.ts'
 import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
+import { changes } from './changes.ts'
 import { deadLetters } from './dead-letters.ts'
 import { health } from './health.ts'
+import { ingest } from './ingest.ts'
 import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
 import { pipelines } from './pipelines.ts'
 import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
 import { status } from './status.ts'
+import { stream } from './stream.ts'
+import { trials } from './try.ts'
 
-/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined }
+/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted. */
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet> }
 
-/** Starts the HTTP plane. Until it speaks TLS it listens on loopback only. Port 0: any free one. */
-export async function serve (plane: Plane, { host, port, log }: { readonly host: string, readonly port: number, readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
-  if (!isLoopback(host)) throw new MillraceError('config/exposed', `http: ${host} is more than loopback, and there is no TLS yet: keys would be read on the way`, { help: 'listen on 127.0.0.1, and put a proxy with TLS in front' })
-  const app = await plan(plane, log)
+/** Where the plane listens. Port 0: any free one. */
+export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
+
+/** Starts the HTTP plane. Without TLS it listens on loopback only. */
+export async function serve (plane: Plane, { host, port, tls, log }: Address & { readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
+  if (tls === undefined && !isLoopback(host)) throw new MillraceError('config/exposed', `http: ${host} is more than loopback, and without TLS keys would be read on the way`, { help: 'give --tls-cert and --tls-key; or listen on 127.0.0.1, and put a proxy with TLS in front' })
+  const app = await plan(plane, log, tls)
   const url = await app.listen({ host, port })
   return { url, close: () => app.close() }
 }
@@ -43,8 +55,9 @@ const ajv = (coerceTypes: boolean) => formats.default(new Ajv({ allErrors: false
 const exact = ajv(false), lenient = ajv(true)
 
 /** The plane with all its routes, not listening yet. */
-export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance> {
+export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<FastifyInstance> {
   const app = fastify({
+    ...tls === undefined ? {} : { https: keyPair(tls) as never },
     loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: 15_000, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never
   }) as unknown as FastifyInstance
   app.removeContentTypeParser('text/plain')
@@ -60,6 +73,8 @@ export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance>
   await app.register(metrics, { metrics: openMetrics(plane.runs) })
   await app.register(status, plane)
   await app.register(pipelines, plane)
+  await app.register(changes, plane)
+  await app.register(trials, plane)
   await app.register(deadLetters, plane)
   await app.register(query, plane)
   await app.register(alerts, plane)
@@ -67,9 +82,8 @@ export async function plan (plane: Plane, log: Logger): Promise<FastifyInstance>
   await app.register(silences, plane)
   await app.register(deliveries, plane)
   await app.register(analyse, plane)
+  await app.register(ingest, plane)
+  await app.register(stream, plane)
   await app.ready()
   return app
 }
-
-/** Is this a name or address that only this machine reaches? */
-export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)

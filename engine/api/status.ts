@@ -7,11 +7,13 @@ import { version } from '../version.ts'
 const Count = Type.Integer({ minimum: 0 }), Percentiles = Type.Object({ p50: Type.Number(), p99: Type.Number() }), Numbers = Type.Record(Type.String(), Type.Number())
 /** The state of one run, as the API declares it. `imbalance` is received less what became of it: 0, or there is a bug. */
 export const Status = Type.Object({
-  pipeline: Type.String(), trouble: Type.Record(Type.String(), Type.String()), position: Type.Number(), series: Count, devices: Count, readings: Numbers, imbalance: Type.Number(),
+  pipeline: Type.String(), state: Type.Optional(Type.Union([Type.Literal('running'), Type.Literal('paused'), Type.Literal('deleted')])), version: Type.Optional(Type.Integer({ description: 'Of a pipeline that was put.' })), file: Type.Optional(Type.String({ description: 'Of a pipeline of the command line: that is what it is, and it cannot be changed here.' })),
+  trouble: Type.Record(Type.String(), Type.String()), position: Type.Number(), series: Count, devices: Count, readings: Numbers, imbalance: Type.Number(),
+  watermark: Type.Optional(Type.String({ format: 'date-time', description: 'Event time up to which every device that is not silent has come.' })), lag: Type.Object({ records: Count, event_ms: Type.Optional(Type.Number()) }, { description: 'Records of the source that wait to be read; and how far the watermark is behind the clock.' }),
   branches: Type.Record(Type.String(), Numbers), dead_letters: Numbers, source: Numbers,
   log: Type.Optional(Type.Object({ bytes: Count, capacity_bytes: Count, waiting_records: Count })),
   alerts: Numbers, receivers: Type.Array(Type.Object({ receiver: Type.String(), delivered: Count, retried: Count, dead: Count, breaker: Type.Union([Type.Literal('closed'), Type.Literal('open')]) })), event_to_row_ms: Percentiles, commit_ms: Percentiles,
-  steps: Type.Array(Type.Object({ branch: Type.String(), id: Type.String(), in: Count, out: Count, ns_per_row: Type.Number() }))
+  steps: Type.Array(Type.Object({ branch: Type.String(), id: Type.String(), in: Count, out: Count, errors: Count, ns_per_row: Type.Number(), state_bytes: Count }))
 })
 
 /** The state of one run as plain data: GET /status, and what the page shows. */
@@ -25,6 +27,7 @@ export const describe = (run: Run) => {
     devices: run.series.devices,
     readings: { ...counts, received: run.received, in_flight: run.inFlight },
     imbalance: run.imbalance,
+    ...progressOf(run),
     branches: Object.fromEntries(Object.entries(run.counts).filter(([name]) => name !== '')),
     dead_letters: run.observed.reasons,
     source: { ...run.source?.events?.() },
@@ -33,14 +36,24 @@ export const describe = (run: Run) => {
     receivers: run.dispatcher?.receivers ?? [],
     event_to_row_ms: { p50: run.observed.latency.percentile(50) / 1000, p99: run.observed.latency.percentile(99) / 1000 },
     commit_ms: { p50: run.observed.commits.percentile(50) / 1000, p99: run.observed.commits.percentile(99) / 1000 },
-    steps: (run.flow?.steps ?? []).map(({ branch, id, in: rowsIn, out, ns }) => ({ branch, id, in: rowsIn, out, ns_per_row: rowsIn === 0 ? 0 : Math.round(ns / rowsIn) }))
+    steps: (run.flow?.steps ?? []).map(({ branch, id, in: rowsIn, out, errors, ns, bytes }) => ({ branch, id, in: rowsIn, out, errors, ns_per_row: rowsIn === 0 ? 0 : Math.round(ns / rowsIn), state_bytes: bytes() }))
+  }
+}
+
+const MAX_DATE = 8.64e15
+/** How far its event time has come. */
+function progressOf (run: Run) {
+  const watermark = run.flow?.watermark ?? NaN, known = Math.abs(watermark) <= MAX_DATE
+  return {
+    ...known ? { watermark: new Date(watermark).toISOString() } : {},
+    lag: { records: run.source?.behind?.() ?? 0, ...known && run.source?.past !== true ? { event_ms: Math.round(Date.now() - watermark) } : {} }
   }
 }
 
 /** A plain page for people and its data for programs. */
 export async function status (app: FastifyInstance, { runs }: Plane): Promise<void> {
-  app.get('/status', { config: { scope: 'public' }, schema: { summary: 'All pipelines and how they stand.', tags: ['meta'] } }, async () => ({ version, pipelines: runs().map(describe) }))
-  app.get('/', { config: { scope: 'public' }, schema: { summary: 'A page for people.', tags: ['meta'] } }, async (_, reply) => {
+  app.get('/status', { config: { scope: 'public' }, schema: { summary: 'All pipelines and how they stand.', tags: ['meta'], response: { 200: Type.Object({ version: Type.String(), pipelines: Type.Array(Status) }) } } }, async () => ({ version, pipelines: runs().map(describe) }))
+  app.get('/', { config: { scope: 'public' }, schema: { summary: 'A page for people.', tags: ['meta'], response: { 200: { description: 'HTML.', content: { 'text/html': { schema: { type: 'string' } } } } } } }, async (_, reply) => {
     void reply.type('text/html; charset=utf-8').header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
     return page(runs().map(describe))
   })

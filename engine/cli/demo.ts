@@ -41,7 +41,7 @@ async function show (options: Options, parts: Parts): Promise<number> {
     let begin!: (run: Run) => void
     const begun = new Promise<Run>(resolve => { begin = resolve })
     const working = work([pipeline], {
-      parts, log, folder: options.folder, database: database.url, egress: ['127.0.0.0/8'], http: { host: '127.0.0.1', port: Number(options.httpPort) }, signal: ending.signal,
+      parts, log, folder: options.folder, database: database.url, egress: ['127.0.0.0/8'], http: { host: '127.0.0.1', port: Number(options.httpPort) }, signal: ending.signal, changes: true,
       started ([run], http) {
         say(`status page   ${http}/`)
         say(`metrics       ${http}/metrics`)

@@ -2,8 +2,10 @@
 import { alerts } from './alerts.ts'
 import { bench } from './bench.ts'
 import { demo } from './demo.ts'
+import { devices } from './devices.ts'
 import { dlq } from './dlq.ts'
 import { evaluate } from './evaluate.ts'
+import { exportRows } from './export.ts'
 import { keys } from './keys.ts'
 import { lint } from './lint.ts'
 import { list } from './list.ts'
@@ -12,7 +14,9 @@ import { replay } from './replay.ts'
 import { run } from './run.ts'
 import { show } from './show.ts'
 import { simulate } from './simulate.ts'
+import { tap } from './tap.ts'
 import { test } from './test.ts'
+import { top } from './top.ts'
 import type { AddCommand } from './program.ts'
 
-export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, evaluate, simulate, show, dlq, alerts, keys, migrate, bench]
+export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, evaluate, simulate, show, dlq, alerts, tap, top, exportRows, keys, devices, migrate, bench]

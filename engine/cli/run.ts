@@ -1,23 +1,27 @@
 import type { Command } from 'commander'
 import { address, bytesOf, countOf, egress, networksOf, publicUrl, SERIES, seriesOf, urlOf } from './arguments.ts'
 import type { Parts } from '../components.ts'
+import { MillraceError } from '../errors.ts'
 import { openLog } from '../log.ts'
 import { describe } from '../api/status.ts'
 import { sleep } from '../clock.ts'
 import { duration } from '../options.ts'
 import { load } from './load.ts'
+import type { TlsFiles } from '../tls.ts'
 import { stopSignal, work } from './work.ts'
 
-interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly maxSeries: string, readonly logBudget: string, readonly retain: string, readonly maxPoison: string, readonly acceptLoss?: boolean, readonly for?: string, readonly json?: boolean, readonly egress?: string, readonly publicUrl?: string, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
+interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly tlsCert?: string, readonly tlsKey?: string, readonly maxSeries: string, readonly logBudget: string, readonly retain: string, readonly maxPoison: string, readonly acceptLoss?: boolean, readonly for?: string, readonly json?: boolean, readonly egress?: string, readonly publicUrl?: string, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
 
 /** `millrace run`: pipelines until they are told to stop. */
 export function run (program: Command, parts: Parts): void {
   program.command('run')
     .description('run pipelines until SIGTERM or Ctrl-C, then commit what is under way and stop')
-    .argument('<pipeline...>', 'files: .yaml, or .ts/.js with a pipeline as default export')
+    .argument('[pipeline...]', 'files: .yaml, or .ts/.js with a pipeline as default export; without any, those that are put over HTTP (needs --database)')
     .option('--database <url>', 'where postgres sinks go that name no url (or MILLRACE_DATABASE)')
     .option('--folder <folder>', 'where local files are kept', '.millrace')
     .option('--http <address>', 'host:port of /livez, /readyz, /metrics and the status page; "off": none', '127.0.0.1:8080')
+    .option('--tls-cert <file>', 'PEM file of a certificate: HTTP speaks TLS, and may listen on more than loopback')
+    .option('--tls-key <file>', 'PEM file of its private key')
     .option(...SERIES)
     .addOption(egress())
     .addOption(publicUrl())
@@ -28,17 +32,25 @@ export function run (program: Command, parts: Parts): void {
     .option('--for <span>', 'stop after this time, such as 20s')
     .option('--json', 'print the counts as JSON when stopped')
     .action(async (files: string[], options: Options) => {
+      const database = options.database ?? (process.env.MILLRACE_DATABASE || undefined)
+      if (files.length === 0 && database === undefined) throw new MillraceError('usage/command', 'run: no pipeline, and no database that has some', { help: 'name a pipeline, or --database with those that were put over HTTP' })
       const log = openLog({ level: options.logLevel, format: options.logFormat })
       const stop = stopSignal(log)
       const enough = new AbortController()
       if (options.for !== undefined) void sleep(duration(options.for), stop.signal).then(() => enough.abort())
       const pipelines = await Promise.all(files.map(file => load(file, parts)))
       const runs = await work(pipelines, {
-        parts, log, folder: options.folder, database: options.database ?? process.env.MILLRACE_DATABASE,
-        http: options.http === 'off' ? undefined : address(options.http), maxSeries: seriesOf(options.maxSeries), egress: networksOf(options.egress), links: urlOf('--public-url', options.publicUrl), logBudget: bytesOf(options.logBudget), retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
+        parts, log, folder: options.folder, database, changes: true,
+        http: options.http === 'off' ? undefined : { ...address(options.http), tls: tlsOf(options) }, maxSeries: seriesOf(options.maxSeries), egress: networksOf(options.egress), links: urlOf('--public-url', options.publicUrl), logBudget: bytesOf(options.logBudget), retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
         started: (_, url) => { if (url !== undefined) log.info(`status page ${url}/`) }
       })
       if (options.json) for (const run of runs) process.stdout.write(`${JSON.stringify(describe(run))}\n`)
       process.exitCode = stop.code()
     })
+}
+
+function tlsOf ({ tlsCert: cert, tlsKey: key }: Options): TlsFiles | undefined {
+  if (cert === undefined && key === undefined) return undefined
+  if (cert === undefined || key === undefined) throw new MillraceError('usage/command', `--tls-${cert === undefined ? 'key' : 'cert'} stands alone`, { help: 'give --tls-cert and --tls-key' })
+  return { cert, key }
 }

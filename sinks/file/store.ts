@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, unlink } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { backoff, isoMicros, Lock, MillraceError, sleep, Transient, type AlertEvent, type Commit, type Counts, type Letter, type LetterQuery, type Outcome, type OutboxEntry, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
 import { RowText } from '../format/rows.ts'
@@ -160,6 +160,11 @@ export class FileStore implements Store {
 
   letters (query: LetterQuery): Promise<readonly Letter[]> { return lettersOf(this.folder, query) }
   requeued (letters: readonly Letter[]): Promise<void> { return markRequeued(this.folder, letters) }
+
+  /** Its files stay, in a folder beside this one whose name ends in the time. */
+  async forget (): Promise<void> {
+    await rename(this.folder, `${this.folder}.${new Date().toISOString().replaceAll(':', '')}`).catch(error => { if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error })
+  }
 
   async close (): Promise<void> {
     await this.last

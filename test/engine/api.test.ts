@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs'
+import { get } from 'node:https'
 import t, { type Test } from 'tap'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import type { FastifyInstance } from 'fastify'
 import pg from 'pg'
 import { parse } from 'yaml'
-import { plan, type Plane } from '../../engine/api/server.ts'
+import { plan, serve, type Plane } from '../../engine/api/server.ts'
 import { authorise } from '../../engine/api/auth.ts'
 import { newKey, scopes, type Scope } from '../../engine/api-key.ts'
 import { normalise } from '../../engine/lint.ts'
@@ -15,6 +17,7 @@ import { fileStore } from '../../sinks/file.ts'
 import * as sinks from '../../sinks/index.ts'
 import { PostgresKeys } from '../../sinks/postgres-keys.ts'
 import { migrate } from '../../sinks/postgres-migrate.ts'
+import { certificates } from '../support/mosquitto.ts'
 import { freshDatabase, quiet } from '../support/postgres.ts'
 import { temporary } from '../support/program.ts'
 import { fastify } from 'fastify'
@@ -38,14 +41,14 @@ async function open (test: Test) {
   }
   return { app, keys, url, add }
 }
-const get = (app: FastifyInstance, url: string, key?: string) => app.inject({ url, headers: key === undefined ? {} : { authorization: `Bearer ${key}` } })
+const ask = (app: FastifyInstance, url: string, key?: string) => app.inject({ url, headers: key === undefined ? {} : { authorization: `Bearer ${key}` } })
 
 t.test('what there is: pipelines, how one stands, what it is', async t => {
   const { app, add } = await open(t), { key } = await add(everything)
-  const { pipelines } = (await get(app, '/api/v1/pipelines', key)).json()
+  const { pipelines } = (await ask(app, '/api/v1/pipelines', key)).json()
   t.strictSame(pipelines.map((p: any) => [p.pipeline, p.imbalance, p.readings.received]), [['p', 0, 0]])
-  t.equal((await get(app, '/api/v1/pipelines/p', key)).json().pipeline, 'p')
-  const [json, yaml] = [await get(app, '/api/v1/pipelines/p/definition', key), await get(app, '/api/v1/pipelines/p/definition?format=yaml', key)]
+  t.equal((await ask(app, '/api/v1/pipelines/p', key)).json().pipeline, 'p')
+  const [json, yaml] = [await ask(app, '/api/v1/pipelines/p/definition', key), await ask(app, '/api/v1/pipelines/p/definition?format=yaml', key)]
   t.equal(json.json().name, 'p')
   t.strictSame(parse(yaml.body), json.json())
   t.match(yaml.headers['content-type'], 'application/yaml')
@@ -54,7 +57,7 @@ t.test('what there is: pipelines, how one stands, what it is', async t => {
 t.test('errors are problem+json with the code of the error table, and say nothing of the inside', async t => {
   const { app, add } = await open(t), { key } = await add(everything)
   for (const [url, status, code] of [['/api/v1/pipelines/none', 404, 'api/not-found'], ['/nothing', 404, 'api/not-found'], ['/api/v1/pipelines/p/definition?format=xml', 400, 'api/invalid'], [`/api/v1/pipelines/${'x'.repeat(201)}`, 400, 'api/invalid'], ['/api/v1/pipelines/%E0%A4%A', 400, 'api/invalid']] as const) {
-    const reply = await get(app, url, key)
+    const reply = await ask(app, url, key)
     t.match(reply.headers['content-type'], 'application/problem+json')
     t.match(reply.json(), { status, code, type: `urn:millrace:error:${code.replace('/', ':')}`, title: String, detail: String, instance: String }, url)
     t.equal(reply.statusCode, status)
@@ -82,11 +85,11 @@ t.test('a pipeline that is sent is checked, and looks neither into the environme
 t.test('no key, half a key, an unknown, expired or revoked one: 401, all with the same words; without the scope: 403', async t => {
   const { app, keys, add } = await open(t)
   const { key, id } = await add(['pipelines:read'])
-  const known = async (text?: string) => { const { statusCode, body } = await get(app, '/api/v1/pipelines', text); return { statusCode, ...JSON.parse(body) } }
+  const known = async (text?: string) => { const { statusCode, body } = await ask(app, '/api/v1/pipelines', text); return { statusCode, ...JSON.parse(body) } }
   t.equal((await known(key)).statusCode, 200)
   const none = await known(), half = await known(key.slice(0, -3))
   t.strictSame([none.statusCode, half.statusCode], [401, 401])
-  t.match((await get(app, '/api/v1/pipelines')).headers['www-authenticate'], 'Bearer')
+  t.match((await ask(app, '/api/v1/pipelines')).headers['www-authenticate'], 'Bearer')
   const said = (problem: any) => [problem.statusCode, problem.code, problem.detail, problem.help]
   const unknown = said(await known(newKey().key)), expired = said(await known((await add(['pipelines:read'], new Date(Date.now() - 1000))).key))
   t.strictSame(unknown.slice(0, 2), [401, 'api/unauthorised'])
@@ -106,28 +109,42 @@ t.test('no key, half a key, an unknown, expired or revoked one: 401, all with th
 t.test('while the database of keys cannot be reached nobody is let in, and the answer says why', async t => {
   const keys = new PostgresKeys('postgres://nobody:hidden@127.0.0.1:1/none'), app = await plan({ runs: () => [], stopping: () => false, components, keys, query: undefined }, quiet)
   t.teardown(async () => { await app.close(); await keys.close() })
-  const reply = await get(app, '/api/v1/pipelines', newKey().key)
+  const reply = await ask(app, '/api/v1/pipelines', newKey().key)
   t.match(reply.json(), { status: 503, code: 'store/unreachable' })
   t.notMatch(reply.body, /hidden/)
-  t.equal((await get(app, '/livez')).statusCode, 200)
+  t.equal((await ask(app, '/livez')).statusCode, 200)
 })
 
 t.test('a key may ask so often in a minute; who watches may as often as he likes', async t => {
   const { app, add } = await open(t), { key } = await add(['pipelines:read']), other = await add(['pipelines:read'])
   let answered = 0
-  for (let k = 0; k < 610; k++) if ((await get(app, '/api/v1/pipelines', key)).statusCode === 200) answered++
+  for (let k = 0; k < 610; k++) if ((await ask(app, '/api/v1/pipelines', key)).statusCode === 200) answered++
   t.equal(answered, 600)
-  const refused = await get(app, '/api/v1/pipelines/p', key)
+  const refused = await ask(app, '/api/v1/pipelines/p', key)
   t.match(refused.json(), { status: 429, code: 'api/too-many' })
   t.ok(Number(refused.headers['retry-after']) > 0)
-  t.equal((await get(app, '/api/v1/pipelines', other.key)).statusCode, 200, 'another key')
-  for (let k = 0; k < 610; k++) if ((await get(app, '/livez')).statusCode !== 200) t.fail('no limit here')
+  t.equal((await ask(app, '/api/v1/pipelines', other.key)).statusCode, 200, 'another key')
+  for (let k = 0; k < 610; k++) if ((await ask(app, '/livez')).statusCode !== 200) t.fail('no limit here')
+})
+
+t.test('over TLS, 1.2 or newer; with files that are no certificate and its key it does not start', async t => {
+  const { ca, serverCert: cert, serverKey: key, clientKey } = certificates(temporary(t)), keys = undefined
+  const plane = { runs: () => [], stopping: () => false, components, keys, query: undefined }, open = (tls: { cert: string, key: string }) => serve(plane, { host: '127.0.0.1', port: 0, tls, log: quiet })
+  const { url, close } = await open({ cert, key })
+  t.teardown(close)
+  const status = (options: object) => new Promise<number | string>(resolve => { get(`${url}/livez`, { ca: readFileSync(ca), ...options }, reply => { reply.resume(); resolve(reply.statusCode!) }).on('error', error => resolve(error.message)) })
+  t.match(url, /^https:/)
+  t.equal(await status({}), 200)
+  t.match(await status({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }), /protocol version|alert/)
+  t.match(await status({ ca: [] }), /certificate/)
+  await t.rejects(open({ cert, key: clientKey }), { code: 'config/invalid', message: /no certificate and its key/ })
+  await t.rejects(open({ cert: 'none.pem', key }), { code: 'usage/file', message: /tls.cert: none.pem/ })
 })
 
 t.test('in a database that nothing was written to yet there are no keys', async t => {
   const keys = new PostgresKeys((await freshDatabase(t))!), app = await plan({ runs: () => [], stopping: () => false, components, keys, query: undefined }, quiet)
   t.teardown(async () => { await app.close(); await keys.close() })
-  t.match((await get(app, '/api/v1/pipelines', newKey().key)).json(), { status: 401, code: 'api/unauthorised' })
+  t.match((await ask(app, '/api/v1/pipelines', newKey().key)).json(), { status: 401, code: 'api/unauthorised' })
 })
 
 t.test('every change of keys is in the audit log, and no secret is in the database', async t => {
@@ -152,7 +169,7 @@ t.test('every route says which scope it needs, and is refused without', async t 
 
 t.test('every route behind a scope is closed to every key without it; the document names them all and is valid', async t => {
   const { app, add } = await open(t)
-  const reply = await get(app, '/openapi.json'), document = reply.json()
+  const reply = await ask(app, '/openapi.json'), document = reply.json()
   const { valid, errors } = await new Validator().validate(structuredClone(document))
   t.ok(valid, JSON.stringify(errors))
   let closed = 0
@@ -167,5 +184,5 @@ t.test('every route behind a scope is closed to every key without it; the docume
       t.ok(['401', '403', '429', '500', '503'].every(status => status in responses), `${method} ${path} says how it fails`)
     }
   }
-  t.equal(closed, 28)
+  t.equal(closed, 40)
 })

@@ -153,7 +153,7 @@ t.test('a step with an option that gives its memory another meaning begins witho
   const { layout } = driven.flow.snapshots
   const other = new Driven(remembering({ alpha: 0.25, samples: 4 }), driven.flow.position)
   for (const page of driven.pages) other.flow.snapshots.load(page, layout)
-  t.strictSame(other.flow.snapshots.loaded(layout), { fresh: [], tuned: ['/ewma'], changed: ['/zscore'] })
+  t.strictSame(other.flow.snapshots.loaded(layout), { same: ['time', '/dedupe', '/alert:high', 'tens/tumbling'], fresh: [], tuned: ['/ewma'], changed: ['/zscore'], gone: [] })
   t.ok(other.flow.snapshots.begin() > 0)
   t.equal(other.flow.snapshots.left, other.pages.length, 'the next snapshot is of all')
   const columns = (out: any) => Object.fromEntries(out.rows.find(([table]: [string]) => table === 'r')[1][0].slice(6))
@@ -164,7 +164,7 @@ t.test('a step with an option that gives its memory another meaning begins witho
 
   const same = new Driven(remembering(), driven.flow.position)
   for (const page of driven.pages) same.flow.snapshots.load(page, layout)
-  t.strictSame(same.flow.snapshots.loaded(layout), { fresh: [], tuned: [], changed: [] })
+  t.strictSame(same.flow.snapshots.loaded(layout), { same: ['time', '/dedupe', '/ewma', '/zscore', '/alert:high', 'tens/tumbling'], fresh: [], tuned: [], changed: [], gone: [] })
   same.flow.snapshots.begin()
   t.equal(same.flow.snapshots.left, 0, 'what was taken up as it was need not be written again')
 })

@@ -134,6 +134,7 @@ export class SimulatedStore implements Store {
   async letters (): Promise<readonly Letter[]> { return [] }
   async requeued (): Promise<void> {}
   async close (): Promise<void> { this.closed = true }
+  async forget () {}
   trouble (): undefined { return undefined }
 
   private async settleUnknown (commit: Commit, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {

@@ -1,0 +1,98 @@
+import type { ServerResponse } from 'node:http'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { MillraceError } from '../errors.ts'
+import { liveKinds, type LiveEvent, type LiveKind } from '../live.ts'
+import { Type } from '../options.ts'
+import { failures } from './problem.ts'
+import { filterText, tenantOf, tenantText } from './query.ts'
+import type { Plane } from './server.ts'
+
+const MOST = 50, OF_A_KEY = 10       // who may listen at once
+const BUFFER = 4 * 2 ** 20           // bytes that wait for one who reads slowly, more than all that is kept; then it is over
+const BEAT = 15_000, LOOK = 1000     // ms between heartbeats; between questions whether the key is still valid
+const AGAIN = 2000                   // ms until a browser comes back
+const GOODBYE = 30_000               // ms for the notice to be read
+
+type Asked = FastifyRequest<{ Querystring: { readonly tenant?: string, readonly pipeline?: string, readonly device?: string, readonly metric?: string, readonly kind?: LiveKind }, Headers: { readonly 'last-event-id'?: string } }>
+
+/** What pipelines commit, as server-sent events, to whoever listens. */
+export async function stream (app: FastifyInstance, { live, stopping }: Plane): Promise<void> {
+  const open = new Set<Listener>(), byKey = (id: string) => [...open].filter(l => l.key === id).length
+
+  app.get('/api/v1/stream', {
+    config: { scope: 'query:read' },
+    schema: {
+      summary: 'Rows and alerts as they are committed, as server-sent events.', tags: ['query'],
+      description: 'Events `rows` and `alerts`, one for each commit and table, and `notice`: `gap` when what came since `Last-Event-ID` is not kept any more, `slow` when this reader fell behind and is cut off, `stopping`, `revoked`. A comment every 15 s. Windows that are still open are not among the rows. Alerts need `alerts:read` too: a key without it sees rows only.',
+      querystring: Type.Object({ ...tenantText, pipeline: filterText, device: filterText, metric: filterText, kind: Type.Optional(Type.Union(liveKinds.map(kind => Type.Literal(kind)), { description: 'Only these.' })) }),
+      headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'Goes on behind this event.', maxLength: 100 })) }),
+      response: { 200: { description: 'Events until either side ends it.', content: { 'text/event-stream': { schema: { type: 'string' } } } }, ...failures(400, 404) }
+    }
+  }, async (request: Asked, reply) => {
+    const { actor, query: { kind, ...names }, headers } = request, tenant = tenantOf(request), alerts = actor!.scopes.includes('alerts:read')
+    if (live === undefined) throw new MillraceError('api/not-found', 'nothing runs here that could be listened to')
+    if (kind === 'alerts' && !alerts) throw new MillraceError('api/forbidden', `the key ${actor!.id} has not the scope alerts:read`, { help: 'without it: kind=rows' })
+    if (stopping() || open.size >= MOST || byKey(actor!.id) >= OF_A_KEY) throw new MillraceError('api/busy', stopping() ? 'the process is stopping' : `${open.size >= MOST ? `${MOST} listen` : `${OF_A_KEY} listen with this key`} already`)
+    const { raw } = reply.hijack()
+    raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', connection: 'close' })
+    const listener = new Listener(raw, actor!.id, () => { open.delete(listener) })
+    open.add(listener)
+    const listening = live.listen({ ...names, tenant, kinds: kind === undefined ? liveKinds.filter(k => k === 'rows' || alerts) : [kind] }, headers['last-event-id'], events => listener.give(events))
+    listener.begin(() => { listening.stop() }, async () => await app.isValid(actor!))
+    if (!listening.whole) listener.notice('gap', 'what came between is not kept any more: ask the tables for it')
+    listener.give(listening.missed)
+  })
+  app.addHook('preClose', async () => { for (const listener of open) listener.end('stopping', 'the process is stopping') })
+}
+
+/** One connection: writes what it is given, until it is too much. */
+class Listener {
+  readonly key: string
+  private readonly raw: ServerResponse
+  private readonly left: () => void
+  private readonly timers: NodeJS.Timeout[] = []
+  private stop = () => {}
+  private over = false
+
+  constructor (raw: ServerResponse, key: string, left: () => void) {
+    this.raw = raw
+    this.key = key
+    this.left = left
+    raw.on('error', () => {}).on('close', () => { this.leave() })
+  }
+
+  /** `stop` ends what gives; `valid`: may it go on? */
+  begin (stop: () => void, valid: () => Promise<boolean>): void {
+    this.stop = stop
+    this.raw.write(`retry: ${AGAIN}\n\n`)
+    this.timers.push(
+      setInterval(() => { this.raw.write(': still there\n\n') }, BEAT),
+      setInterval(() => { valid().then(yes => { if (!yes) this.end('revoked', 'this key is not valid any more') }, () => {}) }, LOOK)
+    )
+  }
+
+  give (events: readonly LiveEvent[]): void {
+    for (const { id, event, data } of events) {
+      if (this.over) return
+      if (this.raw.writableLength > BUFFER) return this.end('slow', 'this reader fell behind and is cut off: come back with Last-Event-ID')
+      this.raw.write(`id: ${id}\nevent: ${event}\ndata: ${data}\n\n`)
+    }
+  }
+
+  notice (notice: string, detail: string): void { this.raw.write(`event: notice\ndata: ${JSON.stringify({ notice, detail })}\n\n`) }
+
+  end (notice: string, detail: string): void {
+    if (this.over) return
+    this.notice(notice, detail)
+    this.leave()
+    this.raw.end()
+    setTimeout(() => { this.raw.destroy() }, GOODBYE).unref()
+  }
+
+  private leave (): void {
+    this.over = true
+    for (const timer of this.timers) clearInterval(timer)
+    this.stop()
+    this.left()
+  }
+}

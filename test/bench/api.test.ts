@@ -1,0 +1,17 @@
+import t from 'tap'
+import { api } from '../../bench/api.ts'
+
+t.test('every route has a line of its own, all requests are answered, and no reading is lost beside them', async t => {
+  const lines = await api.run(() => {}, { seconds: '2', rounds: '1' })
+  t.equal(new Set(lines.map(l => l.route)).size, 10)
+  for (const line of lines.filter(l => l.route !== 'ingestion')) {
+    t.strictSame([line.clients, line.error_rate], [50, 0], line.route as string)
+    t.ok((line.requests as number) > 0 && 0 < (line.p50_ms as number) && (line.p50_ms as number) <= (line.p95_ms as number) && (line.p95_ms as number) <= (line.p99_ms as number))
+  }
+  const ingestion = lines.find(l => l.route === 'ingestion')!
+  t.strictSame([ingestion.lost, ingestion.duplicated], [0, 0])
+  t.match(api.fault!({ route: 'x', p95_ms: 51, error_rate: 0 }), /x: p95_ms is 51/)
+  t.match(api.fault!({ route: 'x', p95_ms: 5, error_rate: 0.002 }), /error_rate/)
+  t.match(api.fault!({ ...ingestion, ratio_to_alone: 2.1 }), /ratio_to_alone/)
+  t.equal(api.fault!({ route: 'x', p95_ms: 50, error_rate: 0.001 }), undefined)
+})

@@ -1,0 +1,126 @@
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { clock as real } from '../../engine/clock.ts'
+import { IdempotencyKeys } from '../../engine/idempotency.ts'
+import { disk } from '../../engine/files.ts'
+import { Journal, type JournalOptions } from '../../engine/journal.ts'
+import { http } from '../../connectors/http.ts'
+import { quiet } from '../support/collect.ts'
+import { HOUR, killed, messages, never, temporary, until } from '../support/journal.ts'
+
+async function open (t: Test, folder: string, options: Partial<JournalOptions> = {}) {
+  const { log, lines } = quiet()
+  const journal = await Journal.open(http({}), { folder, log, client: 'me', pipelines: ['p'], tick: HOUR, ...options }, never)
+  t.teardown(() => journal.close().catch(() => {}))
+  journal.listen()
+  const send = (key: string | undefined, text: string) => journal.inlet!.take({ topic: 'default/d/m', payload: Buffer.from(text), key })
+  return { journal, send, lines }
+}
+
+t.test('the same request under the same key is one record, before and after it is durable, after a kill, and for 24 h', async t => {
+  const folder = temporary(t)
+  let time = Date.now()
+  const clock = { ...real, now: () => time, monotonic: () => time }
+  const one = await open(t, folder, { clock })
+  const both = await Promise.all([one.send('k', '1'), one.send('k', '1')])
+  t.strictSame(both.map(b => b.again), [false, true])
+  t.equal(both[0].position, both[1].position)
+  t.equal((await one.send('other', '1')).again, false)
+  t.equal((await one.send(undefined, '1')).again, false)
+  await t.rejects(one.send('k', '2'), { code: 'api/key-used' })
+  const two = await open(t, killed(t, folder), { clock })
+  t.strictSame(await two.send('k', '1'), { position: both[0].position, again: true }, 'known from the log alone')
+  await t.rejects(two.send('k', '2'), { code: 'api/key-used' })
+  t.strictSame(await messages(two.journal), ['1', '1', '1'])
+  time += 23 * HOUR
+  t.equal((await two.send('k', '1')).again, true)
+  time += 2 * HOUR
+  t.equal((await two.send('k', '1')).again, false, 'a day later it is another request')
+  t.equal((await two.send('k', '1')).again, true)
+})
+
+t.test('segments that held keys go when the file has them, and the keys stay known after a kill', async t => {
+  const folder = temporary(t), one = await open(t, folder, { budget: 200_000 })
+  const sent: string[] = []
+  while (one.journal.wal.first === 1) {
+    for (let i = 0; i < 50; i++) await one.send(`key-${sent.length}`, sent[sent.push('x'.repeat(100)) - 1])
+    one.journal.move('p', one.journal.wal.durable)
+    if (sent.length > 20_000) return t.fail('no segment was ever dropped')
+  }
+  t.ok(existsSync(join(folder, 'keys')))
+  const copy = killed(t, folder), two = await open(t, copy, { budget: 200_000 })
+  for (const k of [0, 1, Math.floor(sent.length / 2), sent.length - 1]) t.equal((await two.send(`key-${k}`, sent[k])).again, true, `key-${k} of ${sent.length}`)
+  t.equal((await two.send('new', 'x')).again, false)
+})
+
+t.test('as long as the file cannot be written no segment goes that has keys', async t => {
+  let able = false
+  const writeFile = ((path: string, ...rest: [any, any]) => !able && path.endsWith('keys.new') ? Promise.reject(new Error('no')) : disk.writeFile(path, ...rest)) as typeof disk.writeFile
+  const one = await open(t, temporary(t), { budget: 200_000, fs: { ...disk, writeFile } }), { journal, journal: { wal } } = one
+  for (let n = 0; wal.bytes < 120_000; n++) {
+    await one.send(`key-${n}`, 'x'.repeat(500))
+    journal.move('p', wal.durable)
+  }
+  await new Promise(resolve => { setTimeout(resolve, 100) })
+  t.equal(wal.first, 1)
+  t.ok(one.lines.some(l => /keys could not be written/.test(l.text)))
+  able = true
+  journal.move('p', wal.durable)
+  await until(() => wal.first > 1)
+})
+
+t.test('the file never knows a key whose record is not durable: it would be answered and lost', async t => {
+  const folder = temporary(t), one = await open(t, folder)
+  await one.send('durable', '1')
+  const keys = new IdempotencyKeys({ folder, fs: disk, log: quiet().log }), { durable } = one.journal.wal
+  await keys.open(one.journal.wal)
+  keys.put('not yet', { hash: 1n, position: durable + 1, at: Date.now() })
+  await keys.save(durable)
+  t.equal(keys.passed, durable)
+  await one.send(undefined, 'another record in its place, after a crash')
+  t.ok(one.journal.wal.durable > durable)
+  const again = new IdempotencyKeys({ folder, fs: disk, log: quiet().log })
+  await again.open(one.journal.wal)
+  t.ok(again.find('durable', Date.now()) !== undefined)
+  t.equal(again.find('not yet', Date.now()), undefined)
+})
+
+t.test('beyond its bound the oldest is forgotten, and it is said', async t => {
+  const { log, lines } = quiet(), keys = new IdempotencyKeys({ folder: temporary(t), fs: disk, log, most: 3 })
+  for (let n = 1; n <= 4; n++) keys.put(`k${n}`, { hash: 1n, position: n, at: 1000 + n })
+  t.strictSame([1, 2, 3, 4].map(n => keys.find(`k${n}`, 1010)?.position), [undefined, 2, 3, 4])
+  t.equal(keys.forgotten, 1)
+  t.match(lines, [{ level: 'error', text: /forgotten/ }])
+})
+
+t.test('a flipped bit in the file is refused by name', async t => {
+  const folder = temporary(t), one = await open(t, folder)
+  await one.send('k', '1')
+  const keys = new IdempotencyKeys({ folder, fs: disk, log: quiet().log })
+  await keys.open(one.journal.wal)
+  keys.put('k2', { hash: 1n, position: one.journal.wal.durable, at: Date.now() })
+  await keys.save(one.journal.wal.durable)
+  const copy = killed(t, folder), file = join(copy, 'keys')
+  cpSync(join(folder, 'keys'), file)
+  const bytes = readFileSync(file)
+  for (let bit = 0; bit < 8 * bytes.length; bit += 37) {
+    const flipped = Buffer.from(bytes)
+    flipped[bit >> 3] ^= 1 << (bit & 7)
+    writeFileSync(file, flipped)
+    await t.rejects(open(t, copy), { code: 'log/damaged' }, `bit ${bit}`)
+  }
+})
+
+t.test('without room a request waits a second, then it is told to come later; with room again it is taken, once', async t => {
+  const one = await open(t, temporary(t), { budget: 60_000 })
+  let n = 0
+  await t.rejects(async () => { for (;;) await one.send(`k${n}`, String(n++).padStart(1000, '0')) }, { code: 'api/busy', message: /full/ })
+  t.match(one.journal.events, { request_put_off: 1 })
+  const again = one.send(`k${n - 1}`, String(n - 1).padStart(1000, '0'))
+  await one.journal.wal.flush()
+  one.journal.move('p', one.journal.wal.durable)
+  await until(() => one.journal.open)
+  const taken = await again.catch(() => undefined) ?? await one.send(`k${n - 1}`, String(n - 1).padStart(1000, '0'))
+  t.equal(taken.again, false)
+})
