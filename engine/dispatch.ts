@@ -74,6 +74,11 @@ export class Dispatcher {
 
   start (): void { this.loop ??= this.run() }
 
+  /** How each receiver stands: its tries, and whether its endpoint's breaker lets alerts through. */
+  get receivers (): (Tries & { readonly receiver: string, readonly breaker: 'closed' | 'open' })[] {
+    return [...this.endpoints].map(([receiver, { breaker }]) => ({ receiver, ...this.byReceiver.get(receiver)!, breaker: breaker.state }))
+  }
+
   /** There may be something to do. */
   wake (): void { this.woken.abort() }
 
@@ -108,12 +113,12 @@ export class Dispatcher {
     const at = now(), endpoints = [...new Set(this.endpoints.values())]
     const room = endpoints.map(({ breaker, busy }) => Math.max(0, breaker.room(at, concurrency) - busy))
     const limit = room.reduce((n, r) => n + r, 0)
-    if (limit === 0 && endpoints.length > 0) return 0
+    if (limit === 0) return 0
     const full = endpoints.flatMap(({ receivers }, i) => room[i] === 0 ? receivers : [])
     let taken = 0
     await Promise.allSettled(this.recording)         // one that is due again at once must not be met while still in hand: it would be leased for nothing
     const gone = await this.disabled()
-    for (const entry of await store.due(Math.max(1, limit), at, full, policies)) {
+    for (const entry of await store.due(limit, at, full, policies)) {
       const key = keyOf(entry)
       if (this.held.has(key) || this.stopping.signal.aborted) continue
       taken++

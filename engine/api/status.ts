@@ -12,7 +12,7 @@ export const Status = Type.Object({
   watermark: Type.Optional(Type.String({ format: 'date-time', description: 'Event time up to which every device that is not silent has come.' })), lag: Type.Object({ records: Count, event_ms: Type.Optional(Type.Number()) }, { description: 'Records of the source that wait to be read; and how far the watermark is behind the clock.' }),
   branches: Type.Record(Type.String(), Numbers), dead_letters: Numbers, source: Numbers,
   log: Type.Optional(Type.Object({ bytes: Count, capacity_bytes: Count, waiting_records: Count })),
-  alerts: Numbers, event_to_row_ms: Percentiles, commit_ms: Percentiles,
+  alerts: Numbers, receivers: Type.Array(Type.Object({ receiver: Type.String(), delivered: Count, retried: Count, dead: Count, breaker: Type.Union([Type.Literal('closed'), Type.Literal('open')]) })), event_to_row_ms: Percentiles, commit_ms: Percentiles,
   steps: Type.Array(Type.Object({ branch: Type.String(), id: Type.String(), in: Count, out: Count, errors: Count, ns_per_row: Type.Number(), state_bytes: Count }))
 })
 
@@ -33,6 +33,7 @@ export const describe = (run: Run) => {
     source: { ...run.source?.events?.() },
     ...run.journal === undefined ? {} : { log: { bytes: run.journal.wal.bytes, capacity_bytes: run.journal.budget, waiting_records: run.source?.behind?.() ?? 0 } },
     alerts: { ...run.observed.alerts, ...run.dispatcher?.counts },
+    receivers: run.dispatcher?.receivers ?? [],
     event_to_row_ms: { p50: run.observed.latency.percentile(50) / 1000, p99: run.observed.latency.percentile(99) / 1000 },
     commit_ms: { p50: run.observed.commits.percentile(50) / 1000, p99: run.observed.commits.percentile(99) / 1000 },
     steps: (run.flow?.steps ?? []).map(({ branch, id, in: rowsIn, out, errors, ns, bytes }) => ({ branch, id, in: rowsIn, out, errors, ns_per_row: rowsIn === 0 ? 0 : Math.round(ns / rowsIn), state_bytes: bytes() }))
@@ -71,5 +72,6 @@ ${table(Object.entries({ ...p.readings, imbalance: p.imbalance, series: p.series
 ${table([['event to row', p.event_to_row_ms.p50.toFixed(1), p.event_to_row_ms.p99.toFixed(1)], ['commit', p.commit_ms.p50.toFixed(1), p.commit_ms.p99.toFixed(1)]], ['ms', 'p50', 'p99'])}
 ${table(p.steps.map(s => [s.branch || 'trunk', s.id, s.in.toLocaleString('en'), s.out.toLocaleString('en'), s.ns_per_row]), ['branch', 'step', 'rows in', 'rows out', 'ns per row'])}
 ${table(Object.entries(p.alerts), ['alerts', ''])}
+${p.receivers.length > 0 ? table(p.receivers.map(r => [r.receiver, r.delivered, r.retried, r.dead, r.breaker]), ['receiver', 'delivered', 'retried', 'dead', 'breaker']) : ''}
 ${Object.keys(p.dead_letters).length > 0 ? table(Object.entries(p.dead_letters), ['dead letters', '']) : ''}`).join('\n')}
 <p><a href="/metrics">metrics</a> · <a href="/status">status</a> · <a href="/readyz">ready</a></p></body></html>`

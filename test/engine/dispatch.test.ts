@@ -158,6 +158,7 @@ void t.test('a breaker: after five failures in a row single tries, later and lat
   await wait(200)
   t.ok(received.length <= 8, `${received.length} of 40: what was under way when it opened, and no more`)
   const first = received.length
+  t.match(dispatcher.receivers, [{ receiver: 'x', delivered: 0, breaker: 'open' }])
   now += 9000
   await wait(100)
   t.equal(received.length, first, 'open for 10 s')
