@@ -47,7 +47,8 @@ t.test('on the way is only between where a series is and a usual regime, once th
   t.strictSame([10, 1, 19, 21, -1].map(x => isOnTheWay(m, AT, x, 20)), [true, true, true, false, false])
 })
 
-t.test('a ratio of sizes and back is none, also with a size of 0', async t => {
+t.test('a ratio of sizes and back is none, also with a size of 0, which counts as a thousandth', async t => {
+  t.equal(ratio(0.1, 0), 1000)
   for (const [a, b] of [[0.1, 0.01], [0.1, 0], [1e-9, 5], [0, 0]]) t.ok(Math.abs(ratio(a, b) * ratio(b, a) - 1) < 1e-12, `${a}, ${b}`)
 })
 
