@@ -18,6 +18,9 @@ export const last = (m: Float64Array, at: number): number => m[at + 3]
 /** As if the last values had been these: behind a change of level. */
 export function begin (m: Float64Array, at: number, value: number): void { m[at + 3] = m[at + 4] = m[at + 5] = value }
 
+/** Values are `by` times as large from now on. */
+export function rescale (m: Float64Array, at: number, by: number): void { for (let k = 6; k < AUTOREGRESSION; k++) m[at + k] /= by * by }
+
 /** Takes in a value. `scale` is the size of deviations from the level so far, 0 for unknown; an error counts as at most `clip`. */
 export function learn (m: Float64Array, at: number, value: number, level: number, scale: number, clip: number): void {
   const a = m[at + 3] - level, b = m[at + 4] - level, c = m[at + 5] - level, p = at + 6

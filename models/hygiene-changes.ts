@@ -10,7 +10,7 @@ import * as tails from './tail.ts'
  *   spike     out and back: the smaller of two opposite changes in a row; known with the reading behind it
  *
  * Behind a change that is not believed nothing is to be learned of changes for a while; unless that goes on: then it is usual.
- * 112 bytes per series.
+ * 96 bytes per series.
  */
 export const changes: Readonly<Record<string, number>> = { step: 0, rated: 0, mute: 0, muted: 0, ...prefixed('spike', tails.unheard), ...prefixed('rate', tails.unheard) }
 export const CHANGES_WIDTH = Object.keys(changes).length

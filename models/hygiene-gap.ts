@@ -2,7 +2,7 @@ import { prefixed } from './fields.ts'
 import { Finding } from './hygiene-finding.ts'
 import * as spells from './hygiene-spell.ts'
 
-/** Gap: readings that did not come, a spell of missed ones, in usual intervals. The usual interval (ms) is a median, tracked by its sign. 88 bytes per series. */
+/** Gap: readings that did not come, a spell of missed ones, in usual intervals. The usual interval (ms) is a median, tracked by its sign. 80 bytes per series. */
 export const gap: Readonly<Record<string, number>> = { interval: 0, excused: 0, ...prefixed('spell', spells.spell) }
 export const GAP_WIDTH = Object.keys(gap).length
 const INTERVAL = 0, EXCUSED = 1, SPELL = 2

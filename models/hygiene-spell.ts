@@ -1,7 +1,7 @@
 /**
  * How unlikely a spell is: so many events of a kind in a row. By the chain (runs.ts), and by the tail (tail.ts) of what comes reading
  * by reading, the lengths of spells that have ended and 0 between them, as soon as that has seen ENOUGH: the lesser of the two,
- * as spells of nature are longer than those of a chain. 72 bytes per stream.
+ * as spells of nature are longer than those of a chain. 64 bytes per stream.
  */
 import { prefixed } from './fields.ts'
 import { weightOf } from './news.ts'

@@ -2,7 +2,7 @@ import { prefixed } from './fields.ts'
 import { Finding } from './hygiene-finding.ts'
 import * as spells from './hygiene-spell.ts'
 
-/** Stuck: the same value again and again, a spell of repeats. 80 bytes per series. */
+/** Stuck: the same value again and again, a spell of repeats. 72 bytes per series. */
 export const stuck: Readonly<Record<string, number>> = { repeats: 0, ...prefixed('spell', spells.spell) }
 export const STUCK_WIDTH = Object.keys(stuck).length
 const REPEATS = 0, SPELL = 1

@@ -7,7 +7,7 @@ import { MEMORY } from './tail.ts'
 
 const REPEAT = 1.2, FADE = 2 ** (-1 / 100)
 const DOUBLE = Math.log10(2)
-const EVENT = Math.log10(MEMORY) + 1, IN_EVENT = 0.1
+const IN_EVENT = 0.1
 
 export const isNews = (bar: number, evidence: number): boolean => evidence > bar * FADE
 
@@ -24,8 +24,8 @@ export const barAfter = (bar: number, evidence: number): number => Math.max(bar 
  */
 export const spentAfter = (spent: number, chance: number, told: boolean): number => Math.max(0, spent - DOUBLE * chance) + (told ? DOUBLE : 0)
 
-/** Whether it is beyond what chance gives within the memory of a tail. */
-export const isEvent = (evidence: number): boolean => evidence > EVENT
+/** Whether it is beyond what chance gives within the memory of a tail, or in the `n` numbers that it has seen when those are fewer. */
+export const isEvent = (evidence: number, n = MEMORY): boolean => evidence > 1 + Math.log10(Math.min(n, MEMORY))
 
 /** What a number counts, when a tail learns it, that is as unlikely as that. */
 export const weightOf = (evidence: number): number => isEvent(evidence) ? IN_EVENT : 1

@@ -21,7 +21,7 @@
  * of its own usual size (from the running covariance of u), has a tail likewise. One wrong sensor leaves it what it was, whatever
  * that sensor says; two that are wrong do not.
  *
- * Up to WIDTH metrics of a device. 3.4 KB per device, 160 bytes per series.
+ * Up to WIDTH metrics of a device. 3.4 KB per device, 144 bytes per series.
  */
 import { numbered, prefixed } from './fields.ts'
 import { firstOf, firstRows, KEPT, pull } from './first-rows.ts'

@@ -17,16 +17,21 @@
  * What goes on is no news (news.ts). Scored first, then learned. 1024 bytes per series.
  *
  * No reading moves what is usual by more than so much, however wild (bounded influence, Huber 1964; for smoothing Gelper, Fried
- * and Croux 2010, Robust forecasting with exponential and Holt-Winters smoothing). The first level and scale are the median of
- * the first START readings and the median distance from it. Later a reading is in doubt that is more than CLIP times as far as
- * usual both from what the autoregression expects and from the last value, and farther than chance gives by the tails of both:
- * means and autoregression take in what was expected instead, its sizes count as CLIP usual ones, so that a scale grows by 5 % a
- * reading when it has to, and of such readings in a row the first teaches the tails. When PATIENCE of them are in a row the level
- * has changed: it begins anew as their mean.
+ * and Croux 2010, Robust forecasting with exponential and Holt-Winters smoothing). The first level is the median of the first START
+ * readings, the first scale the median distance from it. Later a reading is in doubt that is more than CLIP times as far as usual both
+ * from what the autoregression expects and from the last value, and farther than chance gives by the tails of both: means and
+ * autoregression take in what was expected instead, its sizes count as CLIP usual ones, so that a scale grows by 5 % a reading when
+ * it has to, and of such readings in a row the first teaches the tails. Many in a row are a new level (doubt.ts), with a size of changes of its own if that clearly is another.
+ *
+ * A series may have several levels that it returns to (regime.ts). A jump to one that is usual is no news: the reading is scored
+ * there, and means and sizes, and the tails of what has the unit of the value, go on as they were there. That it is the wrong hour
+ * for it is what the season says: not of the first readings, and not when an hour earlier or later it were usual.
  */
 import * as autoregressive from './autoregression.ts'
+import * as doubts from './doubt.ts'
 import { prefixed } from './fields.ts'
 import { barAfter, isEvent, isNews, isTold, spentAfter, weightAt } from './news.ts'
+import * as regimes from './regime.ts'
 import * as seasonal from './season.ts'
 import * as tails from './tail.ts'
 
@@ -37,25 +42,25 @@ const FAST = 10, MIDDLE = 100, SLOW = 1000
 const LEAST = 0.01                   // of the usual size of changes: smaller ones are all alike
 const START = 16                     // readings of which level and scale begin
 const CLIP = 10                      // usual sizes: what is in doubt teaches no more
-const PATIENCE = FAST
+const ALIKE = 3                      // sizes that differ by less may be the same: of so few readings
 const TINY = 1e-9                    // of a value: smaller sizes are as good as 0
+const HOUR = 3_600_000
 const LARGEST = 1e100                // a value counts as no more, so that squares are finite
 
 const limited = (x: number, by: number): number => x > by ? by : x < -by ? -by : x
 const NO_TAIL = Object.values(tails.tail)
 const median = (sorted: Float64Array): number => (sorted[START / 2 - 1] + sorted[START / 2]) / 2
 
-const own = { n: 0, newest: -Infinity, interval: 0, known: 0, bar: 0, spent: 0, fast: 0, middle: 0, slow: 0, change: 0, changes: 0, error: 0, errors: 0, doubt: 0, doubted: 0 }
-const N = 0, NEWEST = 1, INTERVAL = 2, KNOWN = 3, BAR = 4, SPENT = 5, FAST_MEAN = 6, MIDDLE_MEAN = 7, SLOW_MEAN = 8, CHANGE = 9, CHANGES = 10, ERROR = 11, ERRORS = 12, DOUBT = 13, DOUBTED = 14
-const AR = Object.keys(own).length, SEASON = AR + autoregressive.AUTOREGRESSION, TAILS = SEASON + seasonal.SEASON, LAST = TAILS + K * tails.TAIL
+const own = { n: 0, newest: -Infinity, interval: 0, known: 0, bar: 0, spent: 0, fast: 0, middle: 0, slow: 0, change: 0, changes: 0, error: 0, errors: 0 }
+const N = 0, NEWEST = 1, INTERVAL = 2, KNOWN = 3, BAR = 4, SPENT = 5, FAST_MEAN = 6, MIDDLE_MEAN = 7, SLOW_MEAN = 8, CHANGE = 9, CHANGES = 10, ERROR = 11, ERRORS = 12
+const AR = Object.keys(own).length, DOUBT = AR + autoregressive.AUTOREGRESSION, REGIME = DOUBT + doubts.DOUBT, SEASON = REGIME + regimes.REGIME, TAILS = SEASON + seasonal.SEASON, LAST = TAILS + K * tails.TAIL
 
 /**
  * One series: `n` readings with a mean `interval` (ms), `known` of them with a season; the bar that news has to exceed; what the
- * limit is raised by for alarms given; means, sizes of changes and errors; how many readings are in doubt in a row and their mean;
- * then the parts. The first START values are kept where the tails will be.
+ * limit is raised by for alarms given; means, sizes of changes and errors; then the parts. The first START values are kept where the tails will be.
  */
 export const portfolio: Readonly<Record<string, number>> = {
-  ...own, ...prefixed('ar', autoregressive.autoregression), ...prefixed('season', seasonal.season),
+  ...own, ...prefixed('ar', autoregressive.autoregression), ...prefixed('doubt', doubts.doubt), ...prefixed('regime', regimes.regime), ...prefixed('season', seasonal.season),
   ...Object.assign({}, ...[...signals, 'last'].map(name => prefixed(`tail_${name}`, tails.tail)))
 }
 
@@ -73,17 +78,65 @@ export class Portfolio {
   private off = 0                    // from the season
   private seasonal = false
   private doubted = false
+  private onTheWay = false
+  private far = false
+  private spread = 0
+  private volatility = 0
   private readonly hour = new seasonal.Hour()
+  private readonly beside = new seasonal.Hour()
 
   /** Judges a finite value of a series that has had one. */
   score (m: Float64Array, at: number, given: number, time: number): void {
     if (m[at + N] < START) return this.know()
-    const { x } = this, value = limited(given, LARGEST)
+    const value = limited(given, LARGEST), hour = this.hour.to(time)
+    this.compare(m, at, value, hour)
+    this.onTheWay = false
+    if (this.far) this.place(m, at, value, hour)
+    if (doubts.isNew(m, at + DOUBT)) {
+      this.seasonal = false
+      this.x[SEASONAL] = 0
+    } else if (this.x[SEASONAL] > m[at + TAILS + SEASONAL * tails.TAIL] && regimes.hasSeveral(m, at + REGIME)) {
+      this.x[SEASONAL] = Math.min(this.x[SEASONAL], this.offSeason(m, at, value, time - HOUR), this.offSeason(m, at, value, time + HOUR))
+    }
+    this.judge(m, at + TAILS)
+    this.evidence = this.onTheWay ? 0 : tails.unlikely(m, at + LAST, this.largest)
+    this.news = isNews(m[at + BAR], this.evidence)
+
+    const t = at + TAILS, { usual, spread, volatility, predicted } = this, middle = m[at + MIDDLE_MEAN]
+    let center = autoregressive.last(m, at + AR), half = m[t]
+    if (m[t + LEVEL * tails.TAIL] < half) { center = middle; half = m[t + LEVEL * tails.TAIL] }
+    if (m[t + DYNAMICS * tails.TAIL] * volatility < half) { center = predicted; half = m[t + DYNAMICS * tails.TAIL] * volatility }
+    if (this.seasonal && m[t + SEASONAL * tails.TAIL] * spread < half) { center = usual; half = m[t + SEASONAL * tails.TAIL] * spread }
+    this.low = center - half
+    this.high = center + half
+  }
+
+  /** A value that is far from where the series is may belong to another of its regimes: if that is usual, the series is there. */
+  private place (m: Float64Array, at: number, value: number, hour: seasonal.Hour): void {
+    const k = regimes.find(m, at + REGIME, value, m[at + CHANGES])
+    if (k >= 0 && regimes.hasStayed(m, at + REGIME, k)) this.doubted = true
+    if (this.doubted && k >= 0 && regimes.isUsual(m, at + REGIME, k)) {
+      if (doubts.isInDoubt(m, at + DOUBT)) regimes.cross(m, at + REGIME)
+      this.go(m, at, k)
+      doubts.arrive(m, at + DOUBT)
+      this.compare(m, at, value, hour)
+    } else if (doubts.mayBeOnTheWay(m, at + DOUBT) && regimes.isOnTheWay(m, at + REGIME, value, m[at + MIDDLE_MEAN])) this.doubted = this.onTheWay = true
+  }
+
+  /** How far a value is from what is usual at another time, in units of its spread; Infinity when nothing is. */
+  private offSeason (m: Float64Array, at: number, value: number, time: number): number {
+    const hour = this.beside.to(time), usual = seasonal.usual(m, at + SEASON, hour), tiny = TINY * Math.abs(value) || Number.MIN_VALUE
+    return usual === usual ? Math.abs(value - usual) / Math.max(seasonal.spread(m, at + SEASON, hour), tiny) : Infinity
+  }
+
+  /** Puts into x how a value differs, and says whether it is in doubt. */
+  private compare (m: Float64Array, at: number, value: number, hour: seasonal.Hour): void {
+    const { x } = this
     const slow = m[at + SLOW_MEAN], middle = m[at + MIDDLE_MEAN], before = autoregressive.last(m, at + AR), changes = m[at + CHANGES]
     const fast = m[at + FAST_MEAN] + (value - m[at + FAST_MEAN]) / FAST
     const tiny = TINY * Math.max(Math.abs(slow), Math.abs(value)) || Number.MIN_VALUE
-    const hour = this.hour.to(time), usual = seasonal.usual(m, at + SEASON, hour), known = usual === usual
-    const spread = Math.max(seasonal.spread(m, at + SEASON, hour), tiny), volatility = Math.max((m[at + ERROR] + m[at + ERRORS]) / 2, tiny)
+    const usual = seasonal.usual(m, at + SEASON, hour), known = usual === usual
+    const spread = this.spread = Math.max(seasonal.spread(m, at + SEASON, hour), tiny), volatility = this.volatility = Math.max((m[at + ERROR] + m[at + ERRORS]) / 2, tiny)
     const predicted = this.predicted = slow + autoregressive.expected(m, at + AR, slow)
     this.seasonal = known
     this.usual = usual
@@ -96,18 +149,8 @@ export class Portfolio {
     x[DYNAMICS] = Math.abs(value - predicted) / volatility
     const change = m[at + CHANGE] + (x[JUMP] - m[at + CHANGE]) / FAST, least = LEAST * changes
     x[NOISE] = least > 0 ? Math.abs(Math.log((change + least) / (changes + least))) : 0
-    this.judge(m, at + TAILS)
-    this.doubted = x[DYNAMICS] > CLIP && x[JUMP] > CLIP * Math.max(changes, tiny) && (m[at + N] < START + tails.FIRST || this.isEvent(m, at, JUMP) && this.isEvent(m, at, DYNAMICS))
-    this.evidence = tails.unlikely(m, at + LAST, this.largest)
-    this.news = isNews(m[at + BAR], this.evidence)
-
-    const t = at + TAILS
-    let center = before, half = m[t]
-    if (m[t + LEVEL * tails.TAIL] < half) { center = middle; half = m[t + LEVEL * tails.TAIL] }
-    if (m[t + DYNAMICS * tails.TAIL] * volatility < half) { center = predicted; half = m[t + DYNAMICS * tails.TAIL] * volatility }
-    if (known && m[t + SEASONAL * tails.TAIL] * spread < half) { center = usual; half = m[t + SEASONAL * tails.TAIL] * spread }
-    this.low = center - half
-    this.high = center + half
+    this.far = x[DYNAMICS] > CLIP && x[JUMP] > CLIP * Math.max(changes, tiny)
+    this.doubted = this.far && (doubts.isInDoubt(m, at + DOUBT) || m[at + N] < START + tails.FIRST || this.isEvent(m, at, JUMP) && this.isEvent(m, at, DYNAMICS))
   }
 
   /**
@@ -129,7 +172,7 @@ export class Portfolio {
     this.low = this.high = NaN
   }
 
-  private isEvent (m: Float64Array, at: number, k: number): boolean { return isEvent(tails.unlikely(m, at + TAILS + k * tails.TAIL, this.x[k])) }
+  private isEvent (m: Float64Array, at: number, k: number): boolean { return isEvent(tails.unlikely(m, at + TAILS + k * tails.TAIL, this.x[k]), m[at + N]) }
 
   private judge (m: Float64Array, at: number): void {
     const { x } = this
@@ -155,10 +198,13 @@ export class Portfolio {
     const believed = doubted ? this.predicted : value, size = doubted ? most : error, change = doubted ? CLIP * Math.max(m[at + CHANGES], tiny) : this.x[JUMP]
     autoregressive.learn(m, at + AR, believed, slow, seasonal.size(m, at + SEASON), most)
     seasonal.learn(m, at + SEASON, this.hour, value, this.off, bySlow)
-    m[at + CHANGE] += (change - m[at + CHANGE]) / FAST
-    m[at + CHANGES] += (change - m[at + CHANGES]) * bySlow
-    m[at + ERROR] += (size - m[at + ERROR]) * byMiddle
-    m[at + ERRORS] += (size - m[at + ERRORS]) * bySlow
+    if (!doubted || m[at + CHANGES] > 0) {
+      const slower = doubted ? 1 / SLOW : bySlow
+      m[at + CHANGE] += (change - m[at + CHANGE]) / FAST
+      m[at + CHANGES] += (change - m[at + CHANGES]) * slower
+      m[at + ERROR] += (size - m[at + ERROR]) * (doubted ? 1 / MIDDLE : byMiddle)
+      m[at + ERRORS] += (size - m[at + ERRORS]) * slower
+    }
     m[at + FAST_MEAN] += (believed - m[at + FAST_MEAN]) / FAST
     m[at + MIDDLE_MEAN] += (believed - m[at + MIDDLE_MEAN]) * byMiddle
     m[at + SLOW_MEAN] += (believed - slow) * bySlow
@@ -168,12 +214,20 @@ export class Portfolio {
   /** A pause counts as at most CLIP usual intervals: a device that was off for months is no slow one. */
   private pause (span: number, usual: number): number { return usual > 0 && span > CLIP * usual ? CLIP * usual : span }
 
-  /** Keeps the first START values; of all of them level and scale begin. The scale is the median distance from the median, or when that is 0 the mean of all distances but the two largest. */
+  /** Keeps the first START values; of all of them level and scale begin. The scale is the median distance from the median, or when that is 0 the mean of all changes but the two largest. */
   private begin (m: Float64Array, at: number, value: number, n: number): void {
     m[at + TAILS + n - 1] = value
     if (n < START) return
-    const first = m.slice(at + TAILS, at + TAILS + START).sort(), level = median(first)
-    const off = first.map(x => Math.abs(x - level)).sort(), scale = median(off) || off.subarray(0, START - 2).reduce((a, b) => a + b) / (START - 2)
+    const first = m.slice(at + TAILS, at + TAILS + START), changes = first.subarray(1).map((x, i) => Math.abs(x - first[i])).sort(), level = median(first.sort())
+    const scale = median(first.map(x => Math.abs(x - level)).sort()) || changes.subarray(0, START - 3).reduce((a, b) => a + b) / (START - 3)
+    this.start(m, at, level, scale)
+  }
+
+  /** All begins with a level and a scale, but what is known of hours and of other levels. */
+  private start (m: Float64Array, at: number, level: number, scale: number): void {
+    m[at + N] = START
+    m[at + KNOWN] = 0
+    m.fill(0, at + AR, at + AR + autoregressive.AUTOREGRESSION)
     m[at + CHANGE] = m[at + CHANGES] = m[at + ERROR] = m[at + ERRORS] = scale
     seasonal.begin(m, at + SEASON, scale)
     this.settle(m, at, level)
@@ -183,16 +237,48 @@ export class Portfolio {
     }
   }
 
-  /** Readings in doubt are a new level when there are PATIENCE of them in a row. */
+  /** What is in doubt, and goes on. */
   private doubt (m: Float64Array, at: number, value: number): void {
     if (!this.doubted) {
-      m[at + DOUBT] = 0
-      return
+      if (doubts.isInDoubt(m, at + DOUBT)) regimes.meet(m, at + REGIME, doubts.mean(m, at + DOUBT), m[at + CHANGES])
+      return doubts.pass(m, at + DOUBT)
     }
-    const k = ++m[at + DOUBT], mean = m[at + DOUBTED] = k === 1 ? value : m[at + DOUBTED] + (value - m[at + DOUBTED]) / k
-    if (k < PATIENCE) return
-    m[at + DOUBT] = 0
-    this.settle(m, at, mean)
+    doubts.take(m, at + DOUBT, value, this.predicted, m[at + CHANGES])
+    if (!doubts.isOver(m, at + DOUBT)) return
+    doubts.end(m, at + DOUBT)
+    this.change(m, at, doubts.mean(m, at + DOUBT), doubts.scatter(m, at + DOUBT))
+  }
+
+  /**
+   * The level has changed for good. If the series has not been there it may have another size of changes too: that of the readings in
+   * doubt, when it differs by more than theirs may by chance. What never varied, or has just begun, had nothing to learn from: it begins anew.
+   */
+  private change (m: Float64Array, at: number, level: number, scatter: number): void {
+    const size = m[at + CHANGES], anew = m[at + N] < START + tails.FIRST + doubts.PATIENCE || size === 0 && scatter > 0, ratio = scatter / size
+    if (this.go(m, at, regimes.find(m, at + REGIME, level, Math.max(size, scatter)), anew) && !anew) return
+    if (anew) return this.start(m, at, level, scatter)
+    this.settle(m, at, level)
+    if (ratio > ALIKE || ratio < 1 / ALIKE) this.resize(m, at, scatter, m[at + ERRORS] * ratio)
+  }
+
+  /** The series goes to the regime at place k, and is there as it was there. False if it has not stayed there before, or has no place: then nothing is known but the level, if that. */
+  private go (m: Float64Array, at: number, k: number, early = false): boolean {
+    const there = regimes.leave(m, at + REGIME, k, { level: m[at + SLOW_MEAN], size: doubts.isNew(m, at + DOUBT) ? -1 : m[at + CHANGES], error: m[at + ERRORS] }, early)
+    if (there === undefined) return false
+    this.settle(m, at, there.level)
+    if (there.size < 0) return false
+    this.resize(m, at, there.size, there.error)
+    return true
+  }
+
+  /** Changes and errors are of another size from now on, and what counts in their unit is as large. */
+  private resize (m: Float64Array, at: number, size: number, error: number): void {
+    const by = regimes.ratio(size, m[at + CHANGES])
+    m[at + CHANGE] = m[at + CHANGES] = size
+    m[at + ERROR] = m[at + ERRORS] = error
+    if (by === 1) return
+    autoregressive.rescale(m, at + AR, by)
+    for (let k = JUMP; k <= DRIFT; k++) tails.rescale(m, at + TAILS + k * tails.TAIL, by)
   }
 
   private settle (m: Float64Array, at: number, level: number): void {
@@ -204,7 +290,7 @@ export class Portfolio {
   private calibrate (m: Float64Array, at: number, n: number): void {
     const { x } = this
     const first = weightAt(m[at + BAR]), weight = weightAt(m[at + BAR] = barAfter(m[at + BAR], this.evidence)), gain = n < tails.MEMORY ? first / n : first / tails.MEMORY
-    const known = this.seasonal ? ++m[at + KNOWN] : 0, again = this.doubted && m[at + DOUBT] > 0
+    const known = this.seasonal ? ++m[at + KNOWN] : 0, again = this.doubted && (this.onTheWay || doubts.isInDoubt(m, at + DOUBT) || m[at + CHANGES] === 0)
     for (let k = 0, t = at + TAILS; k < K; k++, t += tails.TAIL) {
       const seen = k === SEASONAL ? known : n
       if (seen <= tails.FIRST) { if (seen > 0) tails.begin(m, t, x[k], seen) }

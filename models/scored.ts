@@ -1,6 +1,6 @@
 /**
  * The score of a row, of any scale, the larger the stranger, as a p-value: how high it stands among those before (standing.ts),
- * a tail of that, and what is news of it (fusion.ts). 104 bytes.
+ * a tail of that, and what is news of it (fusion.ts). 96 bytes.
  */
 import { prefixed } from './fields.ts'
 import { Fusion, fusion } from './fusion.ts'

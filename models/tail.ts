@@ -7,8 +7,10 @@
  * lighter: that has no end point, beyond which everything would be impossible. Few excesses say little about far ones:
  * 1 / (count + 1) is added to the shape, as in the predictive distribution after so many exponential excesses. The shape is at
  * most 1/2, where moments end. An excess is learned as at most REACH mean excesses, so that a fault is not at once the norm.
- * 40 bytes per stream; logarithms for one number in 50 only.
+ * 32 bytes per stream; logarithms for one number in 50 only.
  */
+import { first, pair, second as largestOf } from './halves.ts'
+
 export const SHARE = 0.02
 export const FIRST = 32              // numbers whose mean gives the first threshold and mean excess, as if exponential: rather too large than too small
 export const MEMORY = 10_000         // numbers that threshold and rate go back
@@ -23,8 +25,9 @@ export const LIMIT = 16
 /** Of a tail on the largest of several -log10 p: its slope is that of uniform p, and has only to be refined. */
 export const DECADE = 1 / Math.LN10, MOST = 5 * EXCESSES      // the mean excess; what moments go back
 
-/** One stream: `rate` is the share of numbers above the threshold, `mean` and `square` are the first two moments of excesses, `count` how many they rest on. */
-export const tail = { threshold: 0, rate: SHARE, mean: 0, square: 0, count: 0 }
+/** One stream: `mean` and `square` are the first two moments of excesses. `count_rate` has before the point how many excesses they rest on, in tenths, and behind it the share of numbers above the threshold. */
+export const tail = { threshold: 0, count_rate: SHARE, mean: 0, square: 0 }
+const TENTHS = 10
 export const TAIL = Object.keys(tail).length
 /** One that nothing is unlikely to before it has begun. */
 export const unheard = { ...tail, threshold: Infinity }
@@ -35,7 +38,7 @@ export function unlikely (m: Float64Array, at: number, x: number): number {
   if (!(excess > 0)) return 0
   const shape = shapeOf(m, at), ratio = excess / m[at + 2]
   const folds = shape > 0 ? Math.log1p(ratio * shape / (1 - shape)) / shape : weibull(ratio, Math.sqrt(1 - 2 * shape))
-  const evidence = (folds - Math.log(m[at + 1])) / Math.LN10
+  const evidence = (folds - Math.log(rate(m, at))) / Math.LN10
   return evidence < LIMIT ? evidence : LIMIT
 }
 
@@ -43,12 +46,15 @@ export function unlikely (m: Float64Array, at: number, x: number): number {
 export const threshold = (m: Float64Array, at: number): number => m[at]
 
 /** How many excesses it rests on, as they count. */
-export const excesses = (m: Float64Array, at: number): number => m[at + 4]
+export const excesses = (m: Float64Array, at: number): number => Math.floor(m[at + 1]) / TENTHS
+
+/** The share of numbers above the threshold. */
+export const rate = (m: Float64Array, at: number): number => m[at + 1] - Math.floor(m[at + 1])
 
 /** Of the generalised Pareto distribution, by moments, with what uncertainty adds: above 0 heavier than exponential, below lighter. */
 function shapeOf (m: Float64Array, at: number): number {
   const mean = m[at + 2], variance = m[at + 3] - mean * mean
-  const shape = (variance > 0 ? 0.5 * (1 - mean * mean / variance) : -0.5) + 1 / (m[at + 4] + 1)
+  const shape = (variance > 0 ? 0.5 * (1 - mean * mean / variance) : -0.5) + 1 / (excesses(m, at) + 1)
   return shape > 0.5 ? 0.5 : shape < -0.5 ? -0.5 : shape
 }
 
@@ -62,16 +68,15 @@ function weibull (ratio: number, exponent: number): number {
   return (ratio * mean) ** exponent
 }
 
-/** Takes in number `n` of the stream while n <= FIRST; nothing is unlikely yet. Until then `rate`, `square` and `count` hold the largest three, the largest last, and `mean` the sum of the others. For the mean the two largest count as the third: of exponential numbers together two means less. */
+/** Takes in number `n` of the stream while n <= FIRST; nothing is unlikely yet. Until then `count_rate` holds the third largest and the largest as a pair, `square` the second, and `mean` the sum of the others. For the mean the two largest count as the third: of exponential numbers together two means less. */
 export function begin (m: Float64Array, at: number, x: number, n: number): void {
-  const given = Math.min(x, LARGEST), third = n === 1 ? 0 : m[at + 1], second = n === 1 ? 0 : m[at + 3], largest = n === 1 ? 0 : m[at + 4]
+  const given = Math.min(x, LARGEST), third = n === 1 ? 0 : first(m[at + 1]), second = n === 1 ? 0 : m[at + 3], largest = n === 1 ? 0 : largestOf(m[at + 1])
   m[at] = Infinity
   m[at + 2] += Math.min(given, third)
-  m[at + 1] = given > third ? Math.min(given, second) : third
   m[at + 3] = given > second ? Math.min(given, largest) : second
-  m[at + 4] = Math.max(given, largest)
+  m[at + 1] = pair(given > third ? Math.min(given, second) : third, Math.max(given, largest))
   if (n < FIRST) return
-  const apart = m[at + 3], most = m[at + 4], mean = (m[at + 2] + 3 * m[at + 1]) / (FIRST - 2)
+  const apart = m[at + 3], most = largestOf(m[at + 1]), mean = (m[at + 2] + 3 * first(m[at + 1])) / (FIRST - 2)
   m[at + 1] = SHARE
   start(m, at, mean * Math.log(1 / SHARE), mean, mean > 0 ? BELIEF : 0)
   learn(m, at, apart, 1 / FIRST, 1, EXCESSES)
@@ -83,15 +88,22 @@ export function start (m: Float64Array, at: number, threshold: number, mean: num
   m[at] = threshold
   m[at + 2] = mean
   m[at + 3] = 2 * mean * mean
-  m[at + 4] = count
+  m[at + 1] = TENTHS * count + rate(m, at)
 }
 
-/** Takes in a later number. `gain` is the weight of the newest number in threshold and rate; in the moments, which rest on the last `most` excesses, it counts `weight`. */
+/** Numbers are `by` times as large from now on. */
+export function rescale (m: Float64Array, at: number, by: number): void {
+  m[at] *= by
+  m[at + 2] *= by
+  m[at + 3] *= by * by
+}
+
+/** Takes in a later number. `gain` is the weight of the newest number in threshold and rate; in the moments, which rest on the last `most` excesses, it counts `weight`, in tenths. */
 export function learn (m: Float64Array, at: number, x: number, gain: number, weight: number, most: number): void {
   if (x > m[at]) return exceed(m, at, x, gain, weight, most)
   const threshold = m[at] - m[at + 2] * gain
   m[at] = threshold < 0 ? 0 : threshold
-  m[at + 1] -= m[at + 1] * gain
+  m[at + 1] -= rate(m, at) * gain
 }
 
 /** Takes in number `n` of the stream, from 1 on; behind the first ones it counts `weight`. */
@@ -103,9 +115,9 @@ export function take (m: Float64Array, at: number, x: number, n: number, weight:
 function exceed (m: Float64Array, at: number, x: number, gain: number, weight: number, most: number): void {
   const mean = m[at + 2], excess = x - m[at]
   const y = Math.min(excess, mean > 0 ? REACH * mean : LARGEST)
-  const count = m[at + 4] = Math.min(m[at + 4] + weight, most), by = weight / count
+  const above = rate(m, at), tenths = Math.min(Math.floor(m[at + 1]) + Math.round(TENTHS * weight), TENTHS * most), by = TENTHS * weight / tenths
   m[at] += mean * (gain / SHARE - gain)
-  m[at + 1] += gain - m[at + 1] * gain
+  m[at + 1] = tenths + above + gain * (1 - above)
   m[at + 2] += (y - mean) * by
   m[at + 3] += (y * y - m[at + 3]) * by
 }

@@ -77,7 +77,7 @@ export interface LodaOptions<C extends string> extends RowOptions<C> {
  *   loda_*_t        on an alarm, else without a value: how much rarer the row is on lines that see this column than on those that do
  *                   not, as a t statistic: above about 3 the column is to blame
  *
- * Until `samples` rows are learned all but loda_learned have no value. 8 (17 + 18 d + 20 lines) bytes per series with rows of d columns.
+ * Until `samples` rows are learned all but loda_learned have no value. 8 (16 + 18 d + 20 lines) bytes per series with rows of d columns.
  */
 export const loda = Object.assign(
   <const C extends string>(given: LodaOptions<C>) => step(given as object) as Operator<Exclude<C, 'value'>, Own | `loda_${C}_t`>,

@@ -16,7 +16,7 @@ import { budget } from './shared/budget.ts'
  *   peers_alarm       1 when chance gives at most `alarms` such in `per` at the rate at which the series comes, else 0
  *
  * All but peers_learned have no value while it learns, when no other metric has one in `within`, or behind the eighth metric of a
- * device. A metric that is not there, comes rarely, or never varies has no part in it. 184 bytes per series, 3.4 KB per device.
+ * device. A metric that is not there, comes rarely, or never varies has no part in it. 168 bytes per series, 3.4 KB per device.
  */
 export const peers = defineOperator({
   name: 'peers',

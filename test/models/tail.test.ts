@@ -1,5 +1,5 @@
 import t from 'tap'
-import { begin, FIRST, learn, LIMIT, SHARE, tail, TAIL, unlikely } from '../../models/tail.ts'
+import { begin, FIRST, learn, LIMIT, rate, SHARE, tail, TAIL, unlikely } from '../../models/tail.ts'
 import { normal, uniform } from './random.ts'
 
 const AT = 2
@@ -20,7 +20,7 @@ t.test('the threshold is the number that one in fifty exceeds, and the rate is o
   const u = uniform(1), z = normal(2)
   const exponential = learned(100_000, () => -Math.log(1 - u()))
   close(t, exponential[AT], Math.log(50), 0.25, 'threshold')
-  close(t, exponential[AT + 1], SHARE, 0.003, 'rate')
+  close(t, rate(exponential, AT), SHARE, 0.003, 'rate')
   close(t, learned(100_000, () => Math.abs(z()))[AT], 2.326, 0.12, 'threshold of |normal|')
 })
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { anomaly } from '../../operators/anomaly.ts'
-import { key, normal } from '../../models/random.ts'
+import { key, normal, uniform } from '../../models/random.ts'
 import { signals } from '../../models/portfolio.ts'
 import { each, inPieces, through, type Given, type Got } from './table.ts'
 import { Batch, SeriesTable } from '#engine'
@@ -173,4 +173,81 @@ t.test('switched, binary and quantised series keep the budget', async t => {
     const later = alarms.filter(i => i >= 2 * WEEK).length
     t.ok(later <= 2 * (weeks - 2) && alarms.length - later <= 8, `${kind}: ${alarms.length - later} in the first two weeks, ${later} in six`)
   }
+})
+
+const MINUTES = 1440
+interface Machine { readonly night?: number, readonly half?: number, readonly mixed?: boolean }
+/** A reading a minute: 20 +- 0.1 from about 6 to about 22 h, give or take three minutes, else near 0; half an hour later, with night's noise or none, with the mean of a minute in which it switches. */
+function machine (seed: number, { night = 0.01, half = 0, mixed = false }: Machine = {}) {
+  const of = key(seed), switches = (i: number, from: number, which: number) => 60 * from + half + 3 * normal(key(seed, which), Math.floor(i / MINUTES))
+  return (i: number, on?: boolean): number => {
+    const minute = i % MINUTES, since = [minute - switches(i, 6, 1), minute - switches(i, 22, 2)]
+    const share = on === undefined && mixed && since.some(s => s >= 0 && s < 1) ? uniform(key(seed, 3), i) : 1
+    return on ?? (since[0] >= 0 && since[1] < 0) ? 20 * share + 0.1 * normal(of, i) : 20 * (1 - share) + night * normal(of, i)
+  }
+}
+const kinds: Record<string, Machine> = { noisy: {}, 'at rest by night': { night: 0 }, 'half an hour later': { half: 30 }, 'over values in between': { mixed: true } }
+/** How many of ten seeds have an alarm from reading `at` on, within `within`. */
+const found = (at: number, within: number, values: (seed: number) => (i: number) => number, seconds = 60) =>
+  Array.from({ length: 10 }, (_, s) => {
+    const value = values(60 + s)
+    return columnsOf(Float64Array.from({ length: at + within }, (_, i) => value(i)), seconds, { per: '1d' }).alarms.some(i => i >= at)
+  }).filter(Boolean).length
+t.test('a machine that is off by night: shifts at noon are found, that it stays off in the morning, that it runs by night', async t => {
+  for (const [kind, options] of Object.entries(kinds)) {
+    const noon = 12 * MINUTES + MINUTES / 2, morning = 12 * MINUTES + 300, night = 12 * MINUTES + 120
+    for (const sd of [5, 10, 50]) {
+      const count = found(noon, 200, seed => { const usual = machine(seed, options); return i => usual(i) + (i >= noon ? 0.1 * sd : 0) })
+      t.ok(count >= 9, `${kind}, ${sd} at noon: ${count} of 10`)
+    }
+    const off = found(morning + 120, 240, seed => { const usual = machine(seed, options); return i => usual(i, i >= morning ? false : undefined) })
+    t.ok(off >= 9, `${kind}, stays off: ${off} of 10`)
+    const on = found(night, 60, seed => { const usual = machine(seed, options); return i => usual(i, i >= night ? true : undefined) })
+    t.ok(on >= 9, `${kind}, runs by night: ${on} of 10`)
+  }
+})
+
+t.test('four healthy weeks of such machines keep the budget, and switching is no alarm', async t => {
+  for (const [kind, options] of Object.entries(kinds)) {
+    const usual = machine(80, options), { alarms } = columnsOf(Float64Array.from({ length: 28 * MINUTES }, (_, i) => usual(i)), 60, { per: '1d' }), first = alarms.filter(i => i < 7 * MINUTES).length
+    t.ok(first <= 10 && alarms.length - first <= 21, `${kind}: ${first} in the first week, ${alarms.length - first} in three`)
+    t.equal(alarms.filter(i => i > 7 * MINUTES && [360, 390, 1320, 1350].some(s => Math.abs(i % MINUTES - s) < 1)).length, 0, kind)
+  }
+})
+
+t.test('switching at random times hides no shift either, nor do zeros now and then', async t => {
+  const at = 20_000, hours = (seed: number) => {
+    const on = new Uint8Array(at + 200).fill(1)
+    for (let i = 0, k = 0, is = 1; i < at - 60; k++, is = 1 - is) {
+      const until = i + 30 - 240 * Math.log(uniform(key(seed, 4), k))
+      for (; i < until && i < at - 60; i++) on[i] = is
+    }
+    return (i: number) => on[i] ? 20 + 0.1 * normal(key(seed), i) : 0.01 * normal(key(seed), i)
+  }
+  for (const sd of [5, 10, 50]) {
+    const random = found(at, 200, seed => { const usual = hours(seed); return i => usual(i) + (i >= at ? 0.1 * sd : 0) })
+    t.ok(random >= 9, `${sd} behind random switching: ${random} of 10`)
+    const zeros = found(at, 200, seed => i => uniform(key(seed, 5), i) < 1 / 500 && i < at ? 0 : 20 + 0.1 * normal(key(seed), i) + (i >= at ? 0.1 * sd : 0), 10)
+    t.ok(zeros >= 9, `${sd} behind zeros: ${zeros} of 10`)
+  }
+})
+
+t.test('behind a stop of 100 minutes, and behind zeros or a wild value at the begin, faults are found', async t => {
+  const cases: Record<string, { at: number, odd: (i: number) => number | undefined }> = {
+    'a stop': { at: 8900, odd: i => i >= 8000 && i < 8600 ? 0 : undefined },
+    '50 zeros': { at: 8000, odd: i => i < 50 ? 0 : undefined },
+    'nine times 65535': { at: 8000, odd: i => i < 9 ? 65_535 : undefined }
+  }
+  for (const [what, { at, odd }] of Object.entries(cases)) {
+    for (const sd of [5, 10, 50]) {
+      const count = found(at, 200, seed => i => odd(i) ?? 20 + 0.1 * normal(key(seed), i) + (i >= at ? 0.1 * sd : 0), 10)
+      t.ok(count >= 9, `${sd} behind ${what}: ${count} of 10`)
+    }
+  }
+})
+
+t.test('the first times that a level is left are alarms, going back is none, nor are later times', async t => {
+  const stops = [4000, 6000, 8000, 10_000, 12_000], { alarms } = columnsOf(Float64Array.from({ length: 14_000 }, (_, i) => stops.some(s => i >= s && i < s + 300) ? 0 : 20 + 0.1 * normal(key(71), i)), 10, { per: '1d' })
+  t.ok(stops.slice(0, 2).every(s => alarms.includes(s)), alarms.join())
+  t.notOk(stops.slice(2).some(s => alarms.includes(s)) || stops.some(s => alarms.includes(s + 300)), alarms.join())
 })
