@@ -9,12 +9,14 @@ import * as tails from './tail.ts'
  *   rate      the size of the last change, for each usual interval
  *   spike     out and back: the smaller of two opposite changes in a row; known with the reading behind it
  *
+ * A reading that repeats the one before tells nothing of how large changes are: the tails are of those that change; from
+ * the second on, as the first change of a series that was constant from its birth begins it.
  * Behind a change that is not believed nothing is to be learned of changes for a while; unless that goes on: then it is usual.
- * 96 bytes per series.
+ * 104 bytes per series.
  */
-export const changes: Readonly<Record<string, number>> = { step: 0, rated: 0, mute: 0, muted: 0, ...prefixed('spike', tails.unheard), ...prefixed('rate', tails.unheard) }
+export const changes: Readonly<Record<string, number>> = { count: -1, step: 0, rated: 0, mute: 0, muted: 0, ...prefixed('spike', tails.unheard), ...prefixed('rate', tails.unheard) }
 export const CHANGES_WIDTH = Object.keys(changes).length
-const STEP = 0, RATED = 1, MUTE = 2, MUTED = 3, SPIKE = 4, RATE = SPIKE + tails.TAIL      // step, rated: the change before, and its evidence
+const COUNT = 0, STEP = 1, RATED = 2, MUTE = 3, MUTED = 4, SPIKE = 5, RATE = SPIKE + tails.TAIL      // count: changes learned; step, rated: the change before, and its evidence
 
 const PATIENCE = 100                 // readings behind a change that is not believed
 const SUSPENDED = 1000               // readings that nothing is learned, at most
@@ -24,6 +26,8 @@ export class Changes {
   readonly rate = new Finding()        // size: change
   private opposite = 0
   private pace = 0
+  possible = true                      // the change, as far as the author knows
+  private rated = 0                    // evidence of the change, also of one that is excused
   private doubt = 0                    // of a spike, by its tail
 
   /** `change` within `slots` usual intervals. `most` is physically possible, Infinity when that is not known. */
@@ -31,11 +35,12 @@ export class Changes {
     const before = m[at + STEP], moved = Math.abs(change), opposite = change * before < 0
     this.pace = moved / slots
     this.opposite = opposite ? Math.min(moved, Math.abs(before)) : 0
-    this.rate.say(moved > most ? tails.LIMIT : tails.unlikely(m, at + RATE, this.pace), change)
+    this.possible = !(moved > most)
+    this.rate.say(!this.possible ? tails.LIMIT : tails.unlikely(m, at + RATE, this.pace), change)
     this.doubt = tails.unlikely(m, at + SPIKE, this.opposite)
     const both = opposite ? Math.min(this.rate.evidence, m[at + RATED]) : 0      // each of the two is too large
     this.spike.say(Math.max(this.doubt, both), Math.sign(before) * this.opposite)
-    m[at + RATED] = this.rate.evidence
+    m[at + RATED] = this.rated = this.rate.evidence
     m[at + STEP] = change
   }
 
@@ -47,8 +52,11 @@ export class Changes {
     return m[at + MUTE] > 0 && m[at + MUTED] <= SUSPENDED
   }
 
-  learn (m: Float64Array, at: number, n: number): void {
+  learn (m: Float64Array, at: number): void {
+    if (m[at + STEP] === 0) return
+    const n = ++m[at + COUNT]
+    if (n < 1) return
     tails.take(m, at + SPIKE, this.opposite, n, weightOf(this.doubt))
-    tails.take(m, at + RATE, this.pace, n, weightOf(this.rate.evidence))
+    tails.take(m, at + RATE, this.pace, n, weightOf(this.rated))
   }
 }

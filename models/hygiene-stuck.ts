@@ -1,27 +1,30 @@
 import { prefixed } from './fields.ts'
 import { Finding } from './hygiene-finding.ts'
+import * as resting from './hygiene-rests.ts'
 import * as spells from './hygiene-spell.ts'
 
-/** Stuck: the same value again and again, a spell of repeats. 72 bytes per series. */
-export const stuck: Readonly<Record<string, number>> = { repeats: 0, ...prefixed('spell', spells.spell) }
+/** Stuck: the same value again and again, a spell of repeats, where it does not rest as long (hygiene-rests.ts). 120 bytes per series. */
+export const stuck: Readonly<Record<string, number>> = { repeats: 0, ...prefixed('spell', spells.spell), ...resting.rests }
 export const STUCK_WIDTH = Object.keys(stuck).length
-const REPEATS = 0, SPELL = 1
+const REPEATS = 0, SPELL = 1, RESTS = SPELL + spells.SPELL
 
 export class Stuck {
   readonly finding = new Finding()     // size: readings alike
   private ended = 0                    // length of the spell that this reading has ended
-  private doubt = 0
+  doubt = 0                            // of the spell that goes on, or has ended, whether it rests there or not
 
-  /** `change` since the reading before; a spell as unlikely as `limit` is not believed. */
-  take (m: Float64Array, at: number, change: number, limit: number): void {
+  /** `before` is the value of the reading before; a spell as unlikely as `limit` is not believed. */
+  take (m: Float64Array, at: number, value: number, before: number, limit: number): void {
     this.ended = this.doubt = 0
-    if (change === 0) {
+    if (value === before) {
       const repeats = ++m[at + REPEATS]
-      return this.finding.say(spells.unlikely(m, at + SPELL, repeats), repeats + 1)
+      this.doubt = spells.unlikely(m, at + SPELL, repeats)
+      return this.finding.say(repeats > resting.usual(m, at + RESTS, value) ? this.doubt : 0, repeats + 1)
     }
     this.ended = m[at + REPEATS]
     this.doubt = spells.unlikely(m, at + SPELL, this.ended)
     if (this.doubt < limit) spells.learn(m, at + SPELL, this.ended)
+    else resting.learn(m, at + RESTS, before, this.ended)
     m[at + REPEATS] = 0
     this.finding.say(0, 1)
   }

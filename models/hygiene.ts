@@ -11,7 +11,9 @@
  *   clock     time that goes back and goes on from there, and its return: hygiene-clock.ts
  *   unit      a jump to where a known conversion leads, with changes as much larger: hygiene-unit.ts
  *
- * Scored first, then learned. What is unlikely teaches little: a run as far as it is believed, a change a tenth.
+ * Scored first, then learned. What is unlikely teaches little: a run as far as it is believed, a change a tenth; while a value is held
+ * nothing is learned of changes. What recurs is usual: a value at which it rests (hygiene-rests.ts), a level that it is switched to
+ * (hygiene-levels.ts), a pause of the device (recurrence.ts), each of STAY readings at least, when it has come twice. What is told keeps to the budget: hygiene-told.ts.
  */
 import { Changes, changes, CHANGES_WIDTH } from './hygiene-changes.ts'
 import { Clipping, clipping, CLIPPING_WIDTH } from './hygiene-clipping.ts'
@@ -19,9 +21,11 @@ import { Clock, clock, CLOCK_WIDTH } from './hygiene-clock.ts'
 import { prefixed } from './fields.ts'
 import { Finding } from './hygiene-finding.ts'
 import { Gap, gap, GAP_WIDTH } from './hygiene-gap.ts'
+import { Levels, levels, LEVELS_WIDTH } from './hygiene-levels.ts'
 import { Stuck, stuck, STUCK_WIDTH } from './hygiene-stuck.ts'
 import { LIMIT } from './tail.ts'
-import { Unit, unit } from './hygiene-unit.ts'
+import { pass, tells, told } from './hygiene-told.ts'
+import { Unit, unit, UNIT_WIDTH } from './hygiene-unit.ts'
 
 export const checks = ['stuck', 'gap', 'spike', 'rate', 'range', 'clipping', 'clock', 'unit'] as const
 export type Check = typeof checks[number]
@@ -34,10 +38,10 @@ const SETTLED = 1000                 // readings before which every change and t
 
 /** One series: `n` readings, the last value, the memory of each check. */
 export const hygiene: Readonly<Record<string, number>> = {
-  n: 0, value: NaN, ...prefixed('stuck', stuck), ...prefixed('gap', gap), ...prefixed('changes', changes), ...prefixed('clipping', clipping), ...prefixed('clock', clock), ...prefixed('unit', unit)
+  n: 0, value: NaN, ...prefixed('stuck', stuck), ...prefixed('gap', gap), ...prefixed('changes', changes), ...prefixed('clipping', clipping), ...prefixed('clock', clock), ...prefixed('unit', unit), ...levels, ...told
 }
 const N = 0, VALUE = 1
-const STUCK = 2, GAP = STUCK + STUCK_WIDTH, CHANGES = GAP + GAP_WIDTH, CLIPPING = CHANGES + CHANGES_WIDTH, CLOCK = CLIPPING + CLIPPING_WIDTH, UNIT = CLOCK + CLOCK_WIDTH
+const STUCK = 2, GAP = STUCK + STUCK_WIDTH, CHANGES = GAP + GAP_WIDTH, CLIPPING = CHANGES + CHANGES_WIDTH, CLOCK = CLIPPING + CLIPPING_WIDTH, UNIT = CLOCK + CLOCK_WIDTH, LEVELS = UNIT + UNIT_WIDTH, TOLD = LEVELS + LEVELS_WIDTH
 
 /** What an author knows of a series. */
 export interface Known { readonly min?: number | undefined, readonly max?: number | undefined, readonly rate?: number | undefined, readonly every?: number | undefined }      // rate: per second; every: ms
@@ -51,6 +55,7 @@ export class Hygiene {
   private readonly clipping = new Clipping()
   private readonly clock = new Clock()
   private readonly unit = new Unit()
+  private readonly levels = new Levels()
   private readonly known: Known
 
   /** Of the reading that was judged, in the order of `checks`. */
@@ -70,8 +75,8 @@ export class Hygiene {
   /** The next interval tells nothing: nobody has listened. */
   excuse (m: Float64Array, at: number): void { this.gap.excuse(m, at + GAP) }
 
-  /** -log10 of the probability that so many readings in a row are missed. */
-  missing (m: Float64Array, at: number, missed: number): number { return this.gap.missing(m, at + GAP, missed) }
+  /** -log10 of the probability that so many readings in a row are missed; `asleep`: the whole device gave none. */
+  missing (m: Float64Array, at: number, missed: number, asleep: boolean): number { return this.gap.missing(m, at + GAP, missed, asleep) }
 
   /** At least so many must be missed to be as unlikely as that. */
   patience (m: Float64Array, at: number, limit: number): number { return this.gap.patience(m, at + GAP, limit) }
@@ -79,30 +84,45 @@ export class Hygiene {
   /**
    * Judges and learns a finite value. `limit`: the evidence from which on something is said; what is as unlikely is not believed
    * to be usual. `told`: that this series is silent has been said already.
+   * `asleep`: the device gave nothing since the reading before, as far as it is silent.
    */
-  take (m: Float64Array, at: number, value: number, time: number, limit: number, told: boolean): void {
-    const n = m[at + N]++, change = value - m[at + VALUE]      // change n
+  take (m: Float64Array, at: number, value: number, time: number, limit: number, told: boolean, asleep: boolean): void {
+    const n = m[at + N]++, before = m[at + VALUE], change = value - before      // change n
     this.judgeRange(value)
     m[at + VALUE] = value
     if (n === 0) return this.begin(m, at, value, time)
-    const slots = this.pace(m, at, time, n, limit, told), doubted = n >= SETTLED ? limit : Infinity
-    this.stuck.take(m, at + STUCK, change, limit)
+    const slots = this.pace(m, at, time, n, limit, told, asleep), doubted = n >= SETTLED ? limit : Infinity
+    this.stuck.take(m, at + STUCK, value, before, limit)
     this.changes.take(m, at + CHANGES, change, slots, this.known.rate === undefined ? Infinity : this.known.rate * slots * this.interval(m, at) / 1000)
     this.clipping.take(m, at + CLIPPING, value, change, this.stuck.finding.evidence, doubted)
-    this.unit.take(m, at + UNIT, value, change, this.changes.rate.evidence, limit)
+    const jumped = this.changes.rate.evidence >= limit, suspended = this.changes.suspended(m, at + CHANGES, doubted)
+    const isSwitch = jumped && this.levels.isSwitch(m, at + LEVELS, before, value)
+    this.unit.take(m, at + UNIT, value, change, isSwitch ? 0 : this.changes.rate.evidence, limit)
+    if (this.changes.possible) this.levels.holdBack(m, at + LEVELS, before, value, jumped, this.changes.spike.evidence >= limit, this.changes.rate)
+    this.levels.learn(m, at + LEVELS, value, jumped)
     this.unit.settle(m, at + UNIT, value, n)
-    if (this.changes.suspended(m, at + CHANGES, doubted)) return
+    if (suspended || this.stuck.doubt >= doubted) return
     this.stuck.learn(m, at + STUCK, n)
     this.gap.learn(m, at + GAP, n)
-    this.changes.learn(m, at + CHANGES, n)
+    this.changes.learn(m, at + CHANGES)
     this.unit.learn(m, at + UNIT, change, n)
   }
 
-  /** What is said, as 1 + its place in `checks`, 0 for nothing: of all that reach the limit what explains the others. */
+  /** What is found, as 1 + its place in `checks`, 0 for nothing: of all that reach the limit what explains the others. */
   said (limit: number): number {
     for (const code of explains) if (this.findings[code - 1].evidence >= limit) return code
     return 0
   }
+
+  /** What is told of it: nothing that goes on, or that exceeds the budget by which chance gives a reading like this with probability `chance`. */
+  tell (m: Float64Array, at: number, limit: number, chance: number): number {
+    const code = this.said(limit), isTold = code > 0 && this.tells(m, at, checks[code - 1], this.findings[code - 1].evidence, limit)
+    pass(m, at + TOLD, chance, this.changes.spike.evidence, this.changes.rate.evidence)
+    return isTold ? code : 0
+  }
+
+  /** Whether a finding as unlikely as the limit is told. What the author says is impossible always is. */
+  tells (m: Float64Array, at: number, check: Check, evidence: number, limit: number): boolean { return check === 'range' || check === 'rate' && !this.changes.possible || tells(m, at + TOLD, check, evidence, limit) }
 
   /** Nothing but the range is said: there is too little to compare with. */
   silence (): void { for (const finding of this.findings) if (finding !== this.range) finding.evidence = 0 }
@@ -120,12 +140,12 @@ export class Hygiene {
   }
 
   /** Clock and gap. Returns how many usual intervals the reading comes after the one before, at least 1. */
-  private pace (m: Float64Array, at: number, time: number, n: number, limit: number, told: boolean): number {
+  private pace (m: Float64Array, at: number, time: number, n: number, limit: number, told: boolean, asleep: boolean): number {
     const span = this.clock.span(m, at + CLOCK, time), usual = n > 1 ? this.interval(m, at) : span
     const slots = usual > 0 ? Math.max(1, Math.round(span / usual)) : 1
     this.gap.pace(m, at + GAP, span, n)
     this.clock.take(m, at + CLOCK, time, span, usual, limit)
-    this.gap.take(m, at + GAP, slots, this.clock.finding.evidence >= limit, told, limit)
+    this.gap.take(m, at + GAP, slots, this.clock.finding.evidence >= limit, told, asleep, limit)
     return slots
   }
 }

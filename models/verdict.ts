@@ -18,9 +18,11 @@
  * with the probability DOUBT: that is no one sensor. Such metrics disagree only when they do for most of 3 BLOCK readings, as where they have
  * never been they disagree a little. Far: on
  * average over `lasts` the distance from what is usual at the hour is FAR times what it was on average in a week without events, and
- * until it is less than NEAR times that.
+ * until it is less than NEAR times that; unless it was as far twice before (recurrence.ts): weekends recur.
  */
+import { prefixed } from './fields.ts'
 import { BLOCK } from './peers.ts'
+import * as recurrences from './recurrence.ts'
 
 export const causes = ['device', 'model', 'sensor'] as const
 export const DEVICE = 1, MODEL = 2, SENSOR = 3
@@ -39,11 +41,11 @@ const ROWS = 0, METRICS = 1, BEGAN = 2, NEWEST = 3, FIRST = 4, LAST = 5, ALARMED
 /**
  * One series: whether it is known, and its newest time; rows of the device when it last had an alarm of its own, the first of those
  * in a row, and was unusual; the share of alarms of `peers`; the row when hygiene was sure; whether peers has spoken; the mean distance
- * from what is usual at the hour over `lasts`, that of a week, from so many ms, and whether it is far. Then of event `event`: evidence of
+ * from what is usual at the hour over `lasts`, that of a week, from so many ms, and whether it is far; the largest of this excursion, 0 when there is none, and of those before. Then of event `event`: evidence of
  * hygiene, sure and not, of moves, of peers, and of the rest without it (-1: nothing is known of that); whether peers gave an alarm.
  */
-export const series = { known: 0, time: NaN, alarm: -Infinity, onset: -Infinity, unusual: -Infinity, broken: 0, sure: -Infinity, coupled: 0, away: 0, usual: 0, span: 0, far: 0, event: 0, hygiene: 0, odd: 0, moved: 0, peers: 0, rest: UNKNOWN, parted: 0 }
-const KNOWN = 0, TIME = 1, ALARM = 2, ONSET = 3, UNUSUAL = 4, BROKEN = 5, SURE = 6, COUPLED = 7, AWAY = 8, USUAL = 9, SPAN = 10, IS_FAR = 11, OWN_EVENT = 12, HYGIENE = 13, ODD = 14, MOVED = 15, PEERS = 16, REST = 17, PARTED = 18
+export const series: Readonly<Record<string, number>> = { known: 0, time: NaN, alarm: -Infinity, onset: -Infinity, unusual: -Infinity, broken: 0, sure: -Infinity, coupled: 0, away: 0, usual: 0, span: 0, far: 0, peak: 0, ...prefixed('peak', recurrences.recurrence), event: 0, hygiene: 0, odd: 0, moved: 0, peers: 0, rest: UNKNOWN, parted: 0 }
+const KNOWN = 0, TIME = 1, ALARM = 2, ONSET = 3, UNUSUAL = 4, BROKEN = 5, SURE = 6, COUPLED = 7, AWAY = 8, USUAL = 9, SPAN = 10, IS_FAR = 11, PEAK = 12, PEAKS = 13, OWN_EVENT = 15, HYGIENE = 16, ODD = 17, MOVED = 18, PEERS = 19, REST = 20, PARTED = 21
 
 /**
  * What is said of one reading; NaN where there is nothing to say. `sure`, `odd`: evidence that hygiene says something that only a
@@ -154,7 +156,11 @@ export class Verdict {
       all[s + USUAL] += (away - all[s + USUAL]) * span / all[s + SPAN]
     }
     all[s + AWAY] += (Math.min(away, CLIP * all[s + USUAL]) - all[s + AWAY]) * (1 - Math.exp(-span / lasts))
-    all[s + IS_FAR] = known > lasts && all[s + AWAY] > (all[s + IS_FAR] === 1 ? NEAR : FAR) * all[s + USUAL] ? 1 : 0
+    const beyond = known > lasts && all[s + AWAY] > (all[s + PEAK] > 0 ? NEAR : FAR) * all[s + USUAL]
+    if (!beyond && all[s + PEAK] > 0) recurrences.learn(all, s + PEAKS, all[s + PEAK])
+    all[s + PEAK] = beyond ? Math.max(all[s + PEAK], all[s + AWAY]) : 0
+    if (!beyond) all[s + IS_FAR] = 0
+    else if (all[s + AWAY] > recurrences.usual(all, s + PEAKS)) all[s + IS_FAR] = 1
   }
 
   private gather (d: number, s: number, said: Said, row: number): void {

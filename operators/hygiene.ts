@@ -1,7 +1,8 @@
-import { Batch, defineOperator, Duration, Type, type Held, type SeriesTable } from '#engine'
-import { checks, codeOf, Hygiene, hygiene as series } from '../models/hygiene.ts'
+import { defineOperator, Duration, Type, type Batch, type Held, type SeriesTable } from '#engine'
+import { checks, Hygiene, hygiene as series } from '../models/hygiene.ts'
 import { LIMIT } from '../models/tail.ts'
 import { budget } from './shared/budget.ts'
+import { woven, type Gap } from './shared/gap-rows.ts'
 
 const evidences = checks.map(check => `hygiene_${check}` as const)
 const shapes = {
@@ -21,13 +22,14 @@ type Memory = Held<typeof shapes.perSeries> & Held<typeof shapes.perDevice>
  *   ...               likewise for each of the eight
  *
  * Something is said when its evidence is so rare that chance gives at most `alarms` such in `per` at the series' own rate, all
- * eight taken together. Until `samples` readings are learned only the range speaks. A reading without a finite value is no
+ * eight taken together; each event then raises what the next of its kind needs until the budget allows it again. What has been
+ * stayed in for 100 readings or more, twice, is usual: a value, a level that it is switched to, a pause of the device. Until `samples` readings are learned only the range speaks. A reading without a finite value is no
  * reading.
  *
  * A gap is found while it lasts, and a row of its own says so: without a value, at the time when it was long enough. It is
  * found by the device going on without this metric (in the time in which the device is live: a pause of the whole device
  * counts as at most three of its usual ones), and by a tick that finds the whole device silent. Not heard because nobody was
- * listening is no gap. 0.6 KB per series, 40 bytes per device.
+ * listening is no gap. 0.8 KB per series, 40 bytes per device.
  */
 export const hygiene = defineOperator({
   name: 'hygiene',
@@ -49,7 +51,7 @@ export const hygiene = defineOperator({
 
   process (batch, options, memory, { series: table }) {
     const { samples } = options, { memory: { data, width } } = memory
-    const model = new Hygiene(options), limitOf = (at: number) => limit(model.interval(data, at), options)
+    const model = new Hygiene(options), limitOf = (at: number) => limit(chance(model.interval(data, at), options))
     const columns = [...Array(3 + checks.length)].map(() => new Float64Array(batch.length).fill(NaN))
     const [said, size, learned, ...evidence] = columns
     const gaps = new Gaps(batch, model, table, memory, samples, limitOf)
@@ -59,10 +61,10 @@ export const hygiene = defineOperator({
       learned[i] = n < samples ? n : samples
       if (!Number.isFinite(x)) continue
       const bound = limitOf(at)
-      model.take(data, at, x, batch.time[i], bound, data[at + TOLD] === 1)
+      model.take(data, at, x, batch.time[i], bound, data[at + TOLD] === 1, gaps.asleep(s))
       gaps.heard(s, bound)
       if (n < samples) model.silence()
-      const code = model.said(bound)
+      const code = model.tell(data, at, bound, chance(model.interval(data, at), options))
       if (n < samples && code === 0) continue
       said[i] = code
       size[i] = code === 0 ? 0 : model.findings[code - 1].size
@@ -80,13 +82,14 @@ const REACHED = 0, LIVE = 1, PAUSE = 2, RECORDS = 3, NEXT = 4
 const MOST = 3                       // usual pauses that a longer one of the device counts as
 const SETTLED = 1000                 // records that the usual pause goes back
 
+/** The probability with which the budget allows an alarm in a reading; NaN when there is no interval yet. */
+const chance = (interval: number, { alarms, per }: { readonly alarms: number, readonly per: number }): number => alarms * interval / per
+
 /** The evidence that chance gives in one of the eight as often as the budget allows. */
-function limit (interval: number, { alarms, per }: { readonly alarms: number, readonly per: number }): number {
-  const evidence = -Math.log10(alarms * interval / per / checks.length)
+function limit (chance: number): number {
+  const evidence = -Math.log10(chance / checks.length)
   return evidence > 1 ? Math.min(evidence, LIMIT) : 1      // also when there is no interval yet
 }
-
-interface Gap { readonly before: number, readonly series: number, readonly time: number, readonly arrival: number, readonly position: number, readonly evidence: number, readonly missed: number }
 
 /** Finds series that are silent, while the rows of a batch pass. */
 class Gaps {
@@ -117,6 +120,12 @@ class Gaps {
     data[at + HEARD] = pace.data[p + LIVE]
     data[at + DUE] = this.model.readings(data, at) < this.samples ? Infinity : pace.data[p + LIVE] + this.patience(at, p, this.model.patience(data, at, limit))
     if (data[at + DUE] < pace.data[p + NEXT]) pace.data[p + NEXT] = data[at + DUE]
+  }
+
+  /** Whether the whole device gave nothing since the series was heard. */
+  asleep (s: number): boolean {
+    const { memory: { data, width }, pace } = this.memory, at = s * width, p = this.table.deviceOf[s] * pace.width
+    return !(pace.data[p + LIVE] - data[at + HEARD] > (MOST + 1) * pace.data[p + PAUSE] + this.model.interval(data, at))
   }
 
   /** Live time without a reading in which so many are missed. */
@@ -157,7 +166,7 @@ class Gaps {
   private missing (s: number, at: number, p: number, position: number, before: number): void {
     const { memory: { data }, pace } = this.memory
     const silent = data[at + DUE] - data[at + HEARD] - pace.data[p + PAUSE], missed = Math.floor(silent / this.model.interval(data, at) - 0.5)
-    if (this.say(s, at, p, missed, position, before)) return
+    if (this.say(s, at, p, missed, false, position, before)) return
     data[at + DUE] += this.model.interval(data, at)
   }
 
@@ -168,41 +177,19 @@ class Gaps {
     for (let k = 0; k < quiet.length; k++) {
       for (let s = this.table.firstOf(quiet[k]); s >= 0; s = this.table.nextOf(s)) {
         const at = s * width
-        if (this.model.readings(data, at) >= this.samples && data[at + TOLD] === 0) this.say(s, at, quiet[k] * pace.width, Math.floor(silence[k] / this.model.interval(data, at)) - 1, tick, length)
+        if (this.model.readings(data, at) >= this.samples && data[at + TOLD] === 0) this.say(s, at, quiet[k] * pace.width, Math.floor(silence[k] / this.model.interval(data, at)) - 1, true, tick, length)
       }
     }
   }
 
-  private say (series: number, at: number, p: number, missed: number, position: number, before: number): boolean {
+  private say (series: number, at: number, p: number, missed: number, asleep: boolean, position: number, before: number): boolean {
     const { memory: { data }, pace } = this.memory
-    const evidence = this.model.missing(data, at, missed)
-    if (evidence < this.limitOf(at)) return false
+    const evidence = this.model.missing(data, at, missed, asleep), limit = this.limitOf(at)
+    if (evidence < limit || !this.model.tells(data, at, 'gap', evidence, limit)) return false
     const time = Math.round((this.model.newest(data, at) + (missed + 1) * this.model.interval(data, at)) * 1000) / 1000
     this.rows.push({ before, series, time, arrival: pace.data[p + REACHED], position, evidence, missed })
     data[at + TOLD] = 1
     data[at + DUE] = Infinity
     return true
   }
-}
-
-/** The batch with the rows that say a gap where they belong: each the first of its time and its first writing; what others add has no value in it. */
-function woven (batch: Batch<any>, gaps: readonly Gap[], samples: number): Batch<any> {
-  const length = batch.length + gaps.length, order = new Int32Array(length)      // row of the batch, or -1 - k for gap k
-  for (let i = 0, to = 0, k = 0; i <= batch.length; i++) {
-    for (; k < gaps.length && gaps[k].before === i; k++) order[to++] = -1 - k
-    if (i < batch.length) order[to++] = i
-  }
-  const column = (from: ArrayLike<number>, of: (gap: Gap) => number) => Float64Array.from(order, i => i < 0 ? of(gaps[-1 - i]) : from[i])
-  const own: Readonly<Record<string, (gap: Gap) => number>> = {
-    hygiene: () => codeOf('gap'), hygiene_size: gap => gap.missed, hygiene_learned: () => samples, hygiene_gap: gap => gap.evidence, seq: () => 0, revision: () => 0
-  }
-  return new Batch({
-    ...batch,
-    time: column(batch.time, gap => gap.time),
-    series: Int32Array.from(order, i => i < 0 ? gaps[-1 - i].series : batch.series[i]),
-    value: column(batch.value, () => NaN),
-    arrival: column(batch.arrival, gap => gap.arrival),
-    position: column(batch.position, gap => gap.position),
-    columns: Object.fromEntries(Object.entries(batch.columns as Record<string, Float64Array>).map(([name, from]) => [name, column(from, own[name] ?? (() => NaN))]))
-  })
 }

@@ -18,7 +18,7 @@ import { device, series, Verdict, type Said } from '../models/verdict.ts'
  *   verdict_learned    how much of what it reads has been learned, 0 to 1
  *
  * A verdict can still change: sensor to device when the others turn out to disagree too, device to model when it lasts. No value
- * before one of the three has something to say of the series. 152 bytes per series, 72 per device.
+ * before one of the three has something to say of the series. 176 bytes per series, 72 per device.
  */
 export const verdict = defineOperator({
   name: 'verdict',

@@ -33,11 +33,30 @@ t.test('a rate is the change for each interval against its tail; a spike the sma
     if (spike > 3) said++
     before = change
     rated = rate
-    model.learn(m, 0, n)
+    model.learn(m, 0)
+    if (n === 1) continue
     rates.learn(Math.abs(change) / slots)
     spikes.learn(height)
   }
   t.ok(unlikely > 3 && said > 3, `${unlikely}, ${said}`)
+})
+
+t.test('repeats teach nothing of changes, nor does the first change behind them', async t => {
+  const one = memory(), other = memory(), model = new Changes(), z = normal(3)
+  const give = (m: Float64Array, change: number) => { model.take(m, 0, change, 1, Infinity); model.learn(m, 0) }
+  for (let i = 0; i < 500; i++) give(one, 0)
+  give(one, 1000)
+  give(other, 1)
+  for (let i = 0; i < 300; i++) {
+    const change = z()
+    give(one, change)
+    give(other, change)
+    if (i % 3 === 0) give(one, 0)
+  }
+  model.take(one, 0, 9, 1, Infinity)
+  const evidence = model.rate.evidence
+  model.take(other, 0, 9, 1, Infinity)
+  t.ok(evidence > 3 && evidence === model.rate.evidence, `${evidence}`)
 })
 
 t.test('what is physically impossible is certain', async t => {

@@ -7,10 +7,10 @@ const memory = () => Float64Array.from(Object.values(gap)), LIMIT = 6
 function seen (n: number) {
   const m = memory(), model = new Gap()
   for (let i = 1; i <= n; i++) {
-    model.take(m, 0, 1, false, false, LIMIT)
+    model.take(m, 0, 1, false, false, false, LIMIT)
     model.learn(m, 0, i)
   }
-  return { m, model, take: (slots: number, { explained = false, told = false } = {}) => { model.take(m, 0, slots, explained, told, LIMIT); return [model.finding.evidence, model.finding.size] } }
+  return { m, model, take: (slots: number, { explained = false, told = false, asleep = false } = {}) => { model.take(m, 0, slots, explained, told, asleep, LIMIT); return [model.finding.evidence, model.finding.size] } }
 }
 
 t.test('the usual interval is the median of those there were, also when it changes', async t => {
@@ -31,7 +31,7 @@ t.test('one reading missing in a thousand is rare, each more half as likely', as
   const [evidence, missed] = take(4)
   t.ok(Math.abs(evidence - Math.log10(1001) - 2 * Math.log10(2)) < 1e-9, `${evidence}`)
   t.equal(missed, 3)
-  t.ok(model.missing(m, 0, model.patience(m, 0, LIMIT)) >= LIMIT && model.missing(m, 0, model.patience(m, 0, LIMIT) - 1) < LIMIT)
+  t.ok(model.missing(m, 0, model.patience(m, 0, LIMIT), false) >= LIMIT && model.missing(m, 0, model.patience(m, 0, LIMIT) - 1, false) < LIMIT)
 })
 
 t.test('a gap that is believed is learned, one that is not teaches nothing', async t => {

@@ -44,7 +44,8 @@ t.test('a spell that belongs to an event teaches the tail a tenth', async t => {
 
 t.test('stuck: readings alike, as evidence of their repeats, until another comes', async t => {
   const m = Float64Array.from(Object.values(stuck)), model = new Stuck(), chain = new Float64Array(runs.RUNS)
-  const give = (changes: readonly number[]) => changes.map(change => { model.take(m, 0, change, 6); return [model.finding.evidence, model.finding.size] })
+  let value = 0
+  const give = (changes: readonly number[]) => changes.map(change => { model.take(m, 0, value += change, value - change, 6); return [model.finding.evidence, model.finding.size] })
   give(Array.from({ length: 500 }, () => 1))
   for (let i = 0; i < 500; i++) runs.calm(chain, 0, false)
   t.strictSame(give([0, 0, 0, 1]), [[runs.unlikely(chain, 0, 1), 2], [runs.unlikely(chain, 0, 2), 3], [runs.unlikely(chain, 0, 3), 4], [0, 1]])

@@ -9,7 +9,7 @@ const LIMIT = 5
 function run (readings: readonly Reading[], known: Known = {}, limit = LIMIT) {
   const m = Float64Array.from(Object.values(hygiene)), model = new Hygiene(known)
   return readings.map(([time, value]) => {
-    model.take(m, 0, value, time, limit, false)
+    model.take(m, 0, value, time, limit, false, false)
     return { code: model.said(limit), evidence: model.findings.map(f => f.evidence), sizes: model.findings.map(f => f.evidence > 0 ? f.size : 0) }
   })
 }
@@ -78,7 +78,7 @@ for (const [name, make] of Object.entries(healthy)) {
     for (let s = 0; s < 20; s++) {
       const next = make(100 + s), m = Float64Array.from(Object.values(hygiene)), model = new Hygiene()
       for (let i = 0; i < READINGS; i++) {
-        model.take(m, 0, next(), 1000 * i, limit, false)
+        model.take(m, 0, next(), 1000 * i, limit, false, false)
         if (i >= 200 && model.said(limit) > 0) said++
       }
     }

@@ -77,6 +77,15 @@ t.test('far from what is usual at the hour, in two metrics and for long, is anot
   t.strictSame(often(2 * DAY, near, near), ['-', '-', '-'])
 })
 
+t.test('what recurs is usual: as far as twice before is no other regime, farther is', async t => {
+  const { often } = bench(3), far = { away: 6 }
+  const excursion = (given: Partial<Said>) => { const seen = often(DAY / 2, given, given); often(3 * DAY); return seen }
+  often(2 * DAY)
+  t.strictSame([excursion(far), excursion(far)], [['model', 'model', '-'], ['model', 'model', '-']])
+  t.strictSame([excursion(far), excursion({ away: 7 })], [['-', '-', '-'], ['-', '-', '-']])
+  t.strictSame(excursion({ away: 10 }), ['model', 'model', '-'])
+})
+
 t.test('one metric that is far is no regime, and nothing is far before it is known what is usual', async t => {
   const one = bench(3), early = bench(3)
   one.often(2 * DAY)

@@ -25,11 +25,15 @@ t.test('of healthy noise nothing is said: 6 series of 20,000 readings, at one fa
   t.ok(alarms.length <= 4, `${alarms.length}: ${alarms.map(a => a[1]).join()}`)
 })
 
-t.test('what is said is what chance gives as often as the budget allows, its eight checks together', async t => {
-  const limit = -Math.log10(2 * 1 / 500 / 8), out = rows(noise(6000, 9).map((x, i) => i % 37 < i / 500 ? 50 : x), { alarms: 2, per: '500s' }).slice(200)
-  const largest = (r: Got) => Math.max(...checks.map(check => r[`hygiene_${check}`] as number)), wide = 0.3
-  t.ok(out.every(r => (said(r) !== undefined) === (largest(r) >= limit)))
-  t.ok([-wide, 0].every(from => out.some(r => largest(r) >= limit + from && largest(r) < limit + from + wide)), 'some near to it on either side')
+t.test('what is found first is told when chance gives it as rarely as the budget allows, its eight checks together', async t => {
+  const limit = -Math.log10(2 * 1 / 500 / 8), largest = (r: Got) => Math.max(...checks.map(check => r[`hygiene_${check}`] as number)), wide = 0.3
+  const near = [-wide, 0].map(from => (r: Got) => largest(r) >= limit + from && largest(r) < limit + from + wide), seen = [0, 0]
+  for (let seed = 1; seed <= 40; seed++) {
+    const out = rows(noise(2000, seed).map((x, i) => i % 37 < i / 500 ? 50 : x), { alarms: 2, per: '500s' }).slice(200), first = out.findIndex(r => largest(r) >= limit), quiet = first < 0 ? out : out.slice(0, first)
+    t.ok(quiet.every(r => r.hygiene === 0) && (first < 0 || said(out[first]) !== undefined), `${seed}`)
+    near.forEach((is, k) => { if (out.slice(0, first + 1).some(is)) seen[k]++ })
+  }
+  t.ok(seen.every(n => n > 3), `${seen.join()} near to it, below and above`)
 })
 
 t.test('stuck: a value that comes again and again, until another comes', async t => {
@@ -92,10 +96,10 @@ t.test('unit: a jump to where a conversion leads, with its scatter', async t => 
   t.notOk(shifted.some(r => said(r) === 'unit'), 'a shift to the same level, with the scatter that it had')
 })
 
-t.test('what is not believed is not learned: the same again is found as soon', async t => {
+t.test('what is not believed is not learned: the same again is found as soon, but for what has been told', async t => {
   const stuck = Array.from({ length: 30 }, () => 50.5), ends = rows([...healthy, ...[10, 11, 12, 13].flatMap(seed => [...stuck, ...noise(100, seed)])])
   const firsts = [0, 1, 2, 3].map(k => after(ends, 5000 + 130 * k)[0])
-  t.ok(firsts.every(([row, check]) => check === 'stuck' && Math.abs(row - firsts[0][0]) <= 1), JSON.stringify(firsts))
+  t.ok(firsts.every(([row, check]) => check === 'stuck' && row - firsts[0][0] <= 3), JSON.stringify(firsts))
   const late = [...healthy, ...noise(500, 3)].map((x, i): Given => [i + 60 * Math.max(0, Math.floor((i - 4900) / 100)), 'pump/temp', x])
   t.strictSame(after(through(hygiene(), late)), [0, 100, 200, 300, 400].map(row => [row, 'gap']))
 })
@@ -112,9 +116,38 @@ t.test('clipping: a value that is held where others have come to it is no stuck 
   for (const seed of [1, 3, 5]) {
     const out = rows([...waves(5000, seed), ...waves(1000, seed + 1).map(x => Math.min(x, 51))])
     const found = after(out, 5100)      // it was first come to before
-    t.ok(found.length > 10 && found.every(([, check]) => check === 'clipping'), JSON.stringify(found))
+    t.ok(found.length > 5 && found.every(([, check]) => check === 'clipping'), JSON.stringify(found))
     t.ok(found.every(([row]) => out[5100 + row].value === 51 && out[5100 + row].hygiene_size as number > 0))
   }
+})
+
+t.test('what goes on is told as the budget allows: noise that is ten times as large for good, a constant that begins to move', async t => {
+  const wild = after(rows([...healthy, ...noise(30_000, 3).map(x => 50 + 10 * (x - 50))])), behind = (of: typeof wild, from: number) => of.filter(([row]) => row >= from).length
+  t.ok(wild.length > 1 && wild.length < 70 && behind(wild, 10_000) <= 2, `${wild.length}, ${behind(wild, 10_000)} of them late`)
+  const woken = after(rows([...Array.from({ length: 5000 }, () => 50), ...noise(20_000, 4)]))
+  t.ok(woken.length < 70 && behind(woken, 10_000) <= 2, `${woken.length}`)
+})
+
+t.test('a spike that recurs never becomes usual: each is told until the budget is spent, and nothing else is silenced', async t => {
+  const loose = noise(20_000, 3).map((x, i) => i % 360 === 359 ? 65_535 : x), out = rows([...healthy, ...loose, ...Array.from({ length: 30 }, () => 50.5), ...noise(200, 4)])
+  const spikes = after(out).filter(([, check]) => check === 'spike').map(([row]) => row)
+  t.strictSame(spikes.slice(0, 20), Array.from({ length: 20 }, (_, k) => 360 * (k + 1)))
+  t.ok(spikes.length <= 36, `${spikes.length}`)
+  t.ok(after(out, 25_000).some(([row, check]) => check === 'stuck' && row < 20))
+  t.ok(out[5000 + 360 * 50].hygiene_spike as number > 8, 'its evidence remains')
+})
+
+t.test('a place where it rests and a level that it is switched to are usual when both have come twice; not a shorter stay', async t => {
+  const night = (n: number) => Array.from({ length: n }, () => 0), days = (count: number, rest: number) => Array.from({ length: count }, (_, d) => [...noise(500, 20 + d), ...night(rest)]).flat()
+  const told = (rest: number) => { const out = rows([...healthy, ...days(6, rest)]); return Array.from({ length: 6 }, (_, d) => new Set(after(out.slice(0, 5000 + (d + 1) * (500 + rest)), 5000 + d * (500 + rest)).map(a => a[1]))) }
+  const long = told(300)
+  t.ok([0, 1].every(d => long[d].has('rate') && long[d].has('stuck')) && [3, 4, 5].every(d => long[d].size === 0), JSON.stringify(long.map(x => [...x])))
+  const short = told(60)
+  t.ok(short.every(x => x.has('stuck') && x.has('rate')), JSON.stringify(short.map(x => [...x])))
+  const again = rows([...healthy, ...days(6, 300), ...noise(500, 30), ...night(800)])
+  t.ok(after(again, 10_300).every(([row, check]) => check === 'stuck' && row >= 440), 'half as long again as it ever was is stuck')
+  t.ok(after(again, 10_300).some(([, check]) => check === 'stuck'))
+  t.ok(after(rows([...healthy, ...days(6, 300), ...noise(500, 30), ...Array.from({ length: 30 }, () => 50.5)]), 10_300).length > 5, 'where it never rested it is stuck at once')
 })
 
 t.test('what the author knows of the interval holds: missing ones and the greatest rate are counted by it', async t => {
