@@ -50,7 +50,8 @@ export class Dispatcher {
   readonly byReceiver: ReadonlyMap<string, Tries>
   private readonly options: Required<Omit<DispatcherOptions, 'links'>> & Pick<DispatcherOptions, 'links'>
   private readonly endpoints = new Map<string, Endpoint>()   // by receiver
-  private readonly gone = new Set<string>()                  // endpoints, as far as this process has met them
+  private gone = new Set<string>()                           // endpoints, as of `asked`, and those that this process has met since
+  private asked = -Infinity
   private readonly recording = new Set<Promise<void>>()    // being told to the store
   private readonly held = new Map<string, Promise<void>>()   // delivery -> under way; a lease that ends meanwhile changes nothing
   private readonly stopping = new AbortController()          // no more is leased
@@ -130,8 +131,11 @@ export class Dispatcher {
 
   /** Endpoints that are gone: somebody may have enabled one again. */
   private async disabled (): Promise<ReadonlySet<string>> {
-    const kept = await this.options.store.endpoints?.disabled()
-    return kept === undefined ? this.gone : new Set(kept)
+    const { store, poll, clock } = this.options
+    if (store.endpoints === undefined || clock.monotonic() - this.asked < poll) return this.gone
+    this.gone = new Set(await store.endpoints.disabled())
+    this.asked = clock.monotonic()
+    return this.gone
   }
 
   private async work (entry: OutboxEntry, gone: ReadonlySet<string>): Promise<void> {
