@@ -50,7 +50,8 @@ export class Dispatcher {
   readonly byReceiver: ReadonlyMap<string, Tries>
   private readonly options: Required<Omit<DispatcherOptions, 'links'>> & Pick<DispatcherOptions, 'links'>
   private readonly endpoints = new Map<string, Endpoint>()   // by receiver
-  private readonly gone = new Set<string>()                  // endpoints, as far as this process has met them
+  private gone = new Set<string>()                           // endpoints, as of `asked`, and those that this process has met since
+  private asked = -Infinity
   private readonly recording = new Set<Promise<void>>()    // being told to the store
   private readonly held = new Map<string, Promise<void>>()   // delivery -> under way; a lease that ends meanwhile changes nothing
   private readonly stopping = new AbortController()          // no more is leased
@@ -109,7 +110,7 @@ export class Dispatcher {
 
   /** Takes what is due into work, as much as there is room for. Returns how much that was. */
   private async lease (): Promise<number> {
-    const { store, now, concurrency, policies } = this.options
+    const { store, now, concurrency, policies, poll } = this.options
     const at = now(), endpoints = [...new Set(this.endpoints.values())]
     const room = endpoints.map(({ breaker, busy }) => Math.max(0, breaker.room(at, concurrency) - busy))
     const limit = room.reduce((n, r) => n + r, 0)
@@ -117,30 +118,35 @@ export class Dispatcher {
     const full = endpoints.flatMap(({ receivers }, i) => room[i] === 0 ? receivers : [])
     let taken = 0
     await Promise.allSettled(this.recording)         // one that is due again at once must not be met while still in hand: it would be leased for nothing
-    const gone = await this.disabled()
+    await this.disabled(poll)
     for (const entry of await store.due(limit, at, full, policies)) {
       const key = keyOf(entry)
       if (this.held.has(key) || this.stopping.signal.aborted) continue
       taken++
-      const work: Promise<void> = this.work(entry, gone).finally(() => { if (this.held.get(key) === work) this.held.delete(key); this.wake() })
+      const work: Promise<void> = this.work(entry).finally(() => { if (this.held.get(key) === work) this.held.delete(key); this.wake() })
       this.held.set(key, work)
     }
     return taken
   }
 
-  /** Endpoints that are gone: somebody may have enabled one again. */
-  private async disabled (): Promise<ReadonlySet<string>> {
-    const kept = await this.options.store.endpoints?.disabled()
-    return kept === undefined ? this.gone : new Set(kept)
+  /** Endpoints that are gone, as of at most `within` ms ago: somebody may have enabled one again. */
+  private async disabled (within: number): Promise<ReadonlySet<string>> {
+    const { store, clock } = this.options
+    if (store.endpoints === undefined || clock.monotonic() - this.asked < within) return this.gone
+    this.gone = new Set(await store.endpoints.disabled())
+    this.asked = clock.monotonic()
+    return this.gone
   }
 
-  private async work (entry: OutboxEntry, gone: ReadonlySet<string>): Promise<void> {
+  private async work (entry: OutboxEntry): Promise<void> {
     const endpoint = this.endpoints.get(entry.receiver)
     if (endpoint === undefined) {
       this.options.log.error({ receiver: entry.receiver, alert: entry.id }, 'an alert is for a receiver that the pipeline no longer has, giving up')
       return await this.settle(entry, { state: 'dead', error: 'the pipeline has no such receiver any more' })
     }
-    if (gone.has(endpoint.id)) return await this.settle(entry, { state: 'dead', error: `${endpoint.name} said that it is gone: it is disabled` })
+    const still = this.gone.has(endpoint.id) ? await this.disabled(0).catch(() => undefined) : this.gone
+    if (still === undefined) return              // nobody can say: the lease ends, and it is due again
+    if (still.has(endpoint.id)) return await this.settle(entry, { state: 'dead', error: `${endpoint.name} said that it is gone: it is disabled` })
     endpoint.busy++
     try {
       await endpoint.lane(async () => {

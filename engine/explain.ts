@@ -21,10 +21,9 @@ export interface Details {
 
 const MOST = 10                      // contributing signals that are told
 
-/** What the steps explain, by step. Windows end what came before them. */
+/** What the steps explain, by step. Behind a window the columns of those before it are not there, and say nothing. */
 export function explainedBy (steps: readonly Operator[]): readonly (Explains & { readonly by: string })[] {
-  const after = steps.slice(steps.findLastIndex(step => step.definition.windows === true) + 1)
-  return after.flatMap(({ id, definition, options }) => definition.explains === undefined ? [] : [{ by: id, ...definition.explains(options) }])
+  return steps.flatMap(({ id, definition, options }) => definition.explains === undefined ? [] : [{ by: id, ...definition.explains(options) }])
 }
 
 /** What row `i` says of itself. Of several p-values the least counts, and the range of the first that has one. */
