@@ -12,7 +12,7 @@ import { numbered } from './fields.ts'
 import { first, pair, second } from './halves.ts'
 
 const PLACES = 3
-const USUAL = 2
+const USUAL = 3
 const MOST = 16, BASE = 32           // times are digits of one number
 const WIDTH = 10                     // usual changes: how far from its level a regime reaches
 const FLOOR = 1e-3                   // of the larger of two sizes: the smaller counts as no less, so that a series may be at rest in one of its regimes
