@@ -31,7 +31,7 @@ export async function replacements ({ database, count, failing = 10, say = () =>
     await query(database, 'CREATE TABLE alien (x integer)')
     const { key, id, digest } = newKey()
     await keys.add({ id, digest, name: 'bench', tenant: null, scopes: ['pipelines:read', 'pipelines:write'], expires: null }, 'bench')
-    engine = new Measured('engine/main', ['run', '--database', database, '--folder', folder, '--http', `127.0.0.1:${http}`, '--log-format', 'json', '--log-level', 'info'])
+    engine = new Measured('engine/main', ['run', '--database', database, '--folder', folder, '--egress', '127.0.0.0/8', '--http', `127.0.0.1:${http}`, '--log-format', 'json', '--log-level', 'info'])
     await engine.says('status page')
     const put = async (v: number, expected: number | undefined, fails = false) => await fetch(`http://127.0.0.1:${http}/api/v1/pipelines/plant`, {
       method: 'PUT', body: pipeline(v, broker, receiver.url, fails), headers: { authorization: `Bearer ${key}`, 'content-type': 'application/yaml', ...expected === undefined ? {} : { 'if-match': `"${expected}"` } }

@@ -47,7 +47,8 @@ export class Journals implements Iterable<Journal> {
     const { name, source } = pipeline, { folder, log, budget, retain } = this.options
     const key = source!.listens ? logFolder(source!) : undefined
     const rival = key === undefined ? undefined : this.rivalOf(source!, key)
-    if (rival !== undefined) throw new MillraceError('config/invalid', `the pipelines "${rival}" and "${name}" read the same path of POST /api/v1/ingest with different options of http, and a request can be in one log only`, { help: 'give one of them a path of its own: from: { http: { path: ... } }' })
+    const { path } = source!.options
+    if (rival !== undefined) throw new MillraceError('config/invalid', `the pipelines "${rival}" and "${name}" read POST /api/v1/ingest${path === '' ? '' : `/${String(path)}`} with different options of http, and a request can be in one log only`, { help: 'give one of them a path of its own: from: { http: { path: ... } }' })
     if (this.find(name)?.[0] !== key) await this.leave(name)
     if (key === undefined) return undefined
     let shared = this.byKey.get(key)
