@@ -67,7 +67,7 @@ async function unmarked ({ rounds, seed, say, signal, closing, server }: Bench):
 }
 
 export const webhook: readonly Row[] = [{
-  id: 'N7', name: 'receivers that hang, fail, redirect, flood and drip', fault: 'nine ill webhooks beside three good ones', expected: 'the good ones wait at most 1.2 times as long (in a few rounds 2); in the end everything is everywhere, no redirect is followed',
+  id: 'N7', name: 'receivers that hang, fail, redirect, flood and drip', fault: 'nine ill webhooks beside three good ones', expected: 'the good ones wait at most 1.2 times as long; in the end everything is everywhere, no redirect is followed',
   tiers: { commit: 3, nightly: 20, release: 60 },
   run: isolated
 }, {
