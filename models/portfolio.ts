@@ -113,14 +113,16 @@ export class Portfolio {
 
   /** A value that is far from where the series is may belong to another of its regimes: if that is usual, the series is there. */
   private place (m: Float64Array, at: number, value: number, hour: seasonal.Hour): void {
-    const k = regimes.find(m, at + REGIME, value, m[at + CHANGES])
+    const middle = m[at + MIDDLE_MEAN], size = m[at + CHANGES], near = regimes.find(m, at + REGIME, value, size)
+    const onTheWay = near < 0 && doubts.mayBeOnTheWay(m, at + DOUBT) && regimes.isOnTheWay(m, at + REGIME, value, middle)
+    const k = near >= 0 || onTheWay ? near : regimes.find(m, at + REGIME, value, size, Math.abs(value - middle))
     if (k >= 0 && regimes.hasStayed(m, at + REGIME, k)) this.doubted = true
     if (this.doubted && k >= 0 && regimes.isUsual(m, at + REGIME, k)) {
       if (doubts.isInDoubt(m, at + DOUBT)) regimes.cross(m, at + REGIME)
-      this.go(m, at, k)
+      this.go(m, at, k, value)
       doubts.arrive(m, at + DOUBT)
       this.compare(m, at, value, hour)
-    } else if (doubts.mayBeOnTheWay(m, at + DOUBT) && regimes.isOnTheWay(m, at + REGIME, value, m[at + MIDDLE_MEAN])) this.doubted = this.onTheWay = true
+    } else if (onTheWay) this.doubted = this.onTheWay = true
   }
 
   /** How far a value is from what is usual at another time, in units of its spread; Infinity when nothing is. */
@@ -255,17 +257,17 @@ export class Portfolio {
    */
   private change (m: Float64Array, at: number, level: number, scatter: number): void {
     const size = m[at + CHANGES], anew = m[at + N] < START + tails.FIRST + doubts.PATIENCE || size === 0 && scatter > 0, ratio = scatter / size
-    if (this.go(m, at, regimes.find(m, at + REGIME, level, Math.max(size, scatter)), anew) && !anew) return
+    if (this.go(m, at, regimes.find(m, at + REGIME, level, Math.max(size, scatter), Math.abs(level - m[at + MIDDLE_MEAN])), level, anew) && !anew) return
     if (anew) return this.start(m, at, level, scatter)
     this.settle(m, at, level)
     if (ratio > ALIKE || ratio < 1 / ALIKE) this.resize(m, at, scatter, m[at + ERRORS] * ratio)
   }
 
-  /** The series goes to the regime at place k, and is there as it was there. False if it has not stayed there before, or has no place: then nothing is known but the level, if that. */
-  private go (m: Float64Array, at: number, k: number, early = false): boolean {
+  /** The series goes with a value to the regime at place k, and is there as it was there; its level may be another. False if it has not stayed there before, or has no place: then nothing is known but the level, if that. */
+  private go (m: Float64Array, at: number, k: number, value: number, early = false): boolean {
     const there = regimes.leave(m, at + REGIME, k, { level: m[at + SLOW_MEAN], size: doubts.isNew(m, at + DOUBT) ? -1 : m[at + CHANGES], error: m[at + ERRORS] }, early)
     if (there === undefined) return false
-    this.settle(m, at, there.level)
+    this.settle(m, at, Math.abs(value - there.level) > regimes.WIDTH * Math.max(there.size, m[at + CHANGES]) ? value : there.level)
     if (there.size < 0) return false
     this.resize(m, at, there.size, there.error)
     return true

@@ -14,7 +14,8 @@ import { first, pair, second } from './halves.ts'
 const PLACES = 3
 const USUAL = 3
 const MOST = 16, BASE = 32           // times are digits of one number
-const WIDTH = 10                     // usual changes: how far from its level a regime reaches
+export const WIDTH = 10              // usual changes: how far from its level a regime reaches
+const PART = 1 / 4                   // of the way to it: so far it reaches too where a series has stayed, as its level may vary with the load
 const FLOOR = 1e-3                   // of the larger of two sizes: the smaller counts as no less, so that a series may be at rest in one of its regimes
 
 /** One stream: how often jumps have led to where it is, to the places, and there over values on the way, as digits; levels; sizes, as pairs, below 0 where it has not stayed yet. */
@@ -39,12 +40,12 @@ export function hasSeveral (m: Float64Array, at: number): boolean {
   return false
 }
 
-/** The place of the regime that a value belongs to, -1 for none; `size` is the least that changes have there. */
-export function find (m: Float64Array, at: number, value: number, size: number): number {
+/** The place of the regime that a value belongs to, -1 for none; `size` is the least that changes have there, `way` how far the series has come to it. */
+export function find (m: Float64Array, at: number, value: number, size: number, way = 0): number {
   let found = -1, least = Infinity
   for (let k = 0; k < PLACES; k++) {
-    const off = Math.abs(value - m[at + LEVEL + k])
-    if (times(m, at, k + 1) > 0 && off < least && off <= WIDTH * Math.max(first(m[at + SIZES + k]), size)) { found = k; least = off }
+    const off = Math.abs(value - m[at + LEVEL + k]), reach = Math.max(WIDTH * Math.max(first(m[at + SIZES + k]), size), hasStayed(m, at, k) ? PART * way : 0)
+    if (times(m, at, k + 1) > 0 && off < least && off <= reach) { found = k; least = off }
   }
   return found
 }
