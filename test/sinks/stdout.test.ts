@@ -69,7 +69,7 @@ void t.test('a real process whose reader goes away ends with that error', async 
     import { stdout } from '${join(import.meta.dirname, '../../sinks/stdout.ts')}'
     import { alert } from '${join(import.meta.dirname, '../fixtures/bench.ts')}'
     const to = stdout.definition.receive({ format: 'json' }, {})
-    const send = () => to.send(alert('inc').event).then(() => setTimeout(send, 5), e => { process.stderr.write(e.code); process.exitCode = 3 })
+    const send = () => to.send({ id: 'inc.firing', events: [alert('inc').event] }).then(() => setTimeout(send, 5), e => { process.stderr.write(e.code); process.exitCode = 3 })
     send()`
   const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'pipe'], cwd: join(import.meta.dirname, '../..') })
   t.teardown(() => child.kill('SIGKILL'))
