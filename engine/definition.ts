@@ -4,6 +4,7 @@ import type { Environment } from './environment.ts'
 import { MillraceError } from './errors.ts'
 import { Flow } from './flow.ts'
 import { normalise } from './lint.ts'
+import { MASK } from './mask.ts'
 import { optionAt } from './options.ts'
 import { plainOf } from './pipeline-file.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -25,13 +26,21 @@ export function readDefinition (text: string, components: Components, name?: str
   if (name !== undefined && pipeline.name !== name) throw new MillraceError('api/invalid', `the pipeline is called "${pipeline.name}", and was sent as "${name}"`)
   const file = filesOf(pipeline)[0]
   if (file !== undefined) throw new MillraceError('config/invalid', `${file} names a file of this machine, and a pipeline that is sent cannot`, { help: 'a pipeline with files is given to millrace run' })
+  const hidden = partsOf(pipeline).flatMap(({ name, given }) => masksIn(given, name))[0]
+  if (hidden !== undefined) throw new MillraceError('config/invalid', `${hidden} has ${MASK} in it, which stands for a secret that was not shown`, { help: 'write the secret itself' })
   return normalise(pipeline, components)
+}
+
+const partsOf = (pipeline: Pipeline) => [pipeline.source!, ...routesOf(pipeline).flatMap(([, { steps, sinks, alerts }]) => [...steps, ...sinks, ...alerts.flatMap(a => [...a.receivers, ...(a.escalations ?? []).flatMap(e => e.receivers)])])]
+
+function masksIn (value: unknown, name: string): string[] {
+  if (typeof value === 'string') return value.includes(MASK) ? [name] : []
+  return value === null || typeof value !== 'object' ? [] : Object.entries(value).flatMap(([key, inner]) => masksIn(inner, `${name}.${key}`))
 }
 
 /** Options that name files, such as mqtt.ca. */
 function filesOf (pipeline: Pipeline): string[] {
-  const parts = [pipeline.source!, ...routesOf(pipeline).flatMap(([, { steps, sinks, alerts }]) => [...steps, ...sinks, ...alerts.flatMap(a => a.receivers)])]
-  return parts.flatMap(({ name, definition, given }) => filesIn(definition.options, given, name))
+  return partsOf(pipeline).flatMap(({ name, definition, given }) => filesIn(definition.options, given, name))
 }
 
 function filesIn (schema: any, value: unknown, name: string): string[] {

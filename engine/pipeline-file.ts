@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { canonical } from './fingerprint.ts'
+import { isSecret, MASK, masked, maskedPath } from './mask.ts'
 import { optionAt, span } from './options.ts'
 import type { AlertSpec, Pipeline, Route } from './pipeline.ts'
 
@@ -33,13 +34,10 @@ const alertOf = ({ name, options, receivers, escalations }: AlertSpec): [string,
 }]
 const sinkOf = ({ name, definition, options }: Route['sinks'][number]) => ({ [name]: readable(definition.options, options) })
 
-const SECRET = /password|passphrase|secret|token|authorization|api-?key|private/i
-const MASK = '***'
-
 /** Checked options as they would be written: spans as text, secrets masked. */
 function readable (schema: any, value: unknown, name = ''): unknown {
   if (typeof value === 'number' && isSpan(schema)) return span(value)
-  if (typeof value === 'string') return SECRET.test(name) || schema?.['x-secret'] ? MASK : value.replace(/^(\w[\w+.-]*:\/\/[^/@:]*:)[^/@]*@/, `$1${MASK}@`)
+  if (typeof value === 'string') return isSecret(name) || schema?.['x-secret'] ? MASK : schema?.['x-secret-path'] ? maskedPath(value) : masked(value)
   if (Array.isArray(value)) return value.map((item, i) => readable(optionAt(schema, [i]), item, name))
   if (value === null || typeof value !== 'object') return value
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, readable(optionAt(schema, [key]), item, `${name}.${key}`)]))

@@ -44,6 +44,8 @@ export class Pipelines {
 
   /** Of all but those that are paused. */
   get runs (): readonly Run[] { return [...this.entries.values()].filter(e => !e.paused).map(e => e.run) }
+  /** All, also those that are paused. */
+  get all (): readonly Pipeline[] { return [...this.entries.values()].map(e => e.pipeline) }
   /** Where requests feed pipelines that run or are paused. */
   get inlets (): readonly Inlet[] { return [...this.journals].flatMap(j => j.inlet ?? []) }
   runOf (name: string): Run | undefined { return this.entries.get(name)?.run }
@@ -104,6 +106,7 @@ export class Pipelines {
     await this.halt(entry)
     entry.failure = undefined
     entry.paused = true
+    if (entry.pipeline !== pipeline) entry.run = this.make(pipeline, false, false)
     entry.pipeline = pipeline
     const journal = await this.claim(pipeline, { reads: false })
     journal?.listen()

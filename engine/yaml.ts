@@ -19,6 +19,7 @@ import type { SourceSpec } from './source.ts'
 export interface Read { readonly pipeline: Pipeline | undefined, readonly findings: readonly Finding[] }
 
 const LIMIT = 2 ** 20                // bytes of a file
+const MOST = 100                     // findings of a file that are said one by one: each is looked for in the text
 const FIRST = 10                     // syntax errors that are told: the first ones cause the rest
 const ALIASES = 100                  // how often anchors may be repeated: more is a bomb
 
@@ -54,8 +55,10 @@ export function readYaml (text: string, components: Components, { file, environm
   }
   const reader = new Reader(file, components, filled.texts, filled.unset, environment.read)
   const draft = reader.file(given)
-  const found = [...syntax, ...filled.findings, ...[...reader.findings, ...draft === undefined ? [] : check(draft)].map(f => ({ ...f, place: map.place(f) }))]
-  const findings = sorted(found.filter((f, i) => found.findIndex(g => g.message === f.message && g.place?.line === f.place?.line && g.place?.column === f.place?.column) === i))
+  const read = [...reader.findings, ...draft === undefined ? [] : check(draft)]
+  const found = [...syntax, ...filled.findings, ...read.slice(0, MOST).map(f => ({ ...f, place: map.place(f) }))]
+  const distinct = new Map(found.map(f => [`${f.message}\0${f.place?.line}\0${f.place?.column}`, f]))
+  const findings = [...sorted([...distinct.values()]), ...read.length > MOST ? [{ code: read[0].code, level: 'error' as const, message: `and ${read.length - MOST} more`, path: [] }] : []]
   return { pipeline: draft === undefined || findings.some(isError) ? undefined : pipelineOf(draft, file), findings }
 }
 

@@ -1,6 +1,6 @@
 import pg from 'pg'
-import { MillraceError, type ExportAsked, type Exported, type Row } from '#engine'
-import { identifier, shown, sqlstate } from './postgres-session.ts'
+import { masked, MillraceError, type ExportAsked, type Exported, type Row } from '#engine'
+import { identifier, sqlstate } from './postgres-session.ts'
 import { ISO, listed, matching, MOMENT } from './postgres-query.ts'
 
 const PAGE = 2000                    // rows in memory at once
@@ -22,7 +22,7 @@ export async function openExport (url: string, { table: { table, kind, columns }
     if (code === '42P01') return new MillraceError('api/not-found', 'the pipeline has not made this table yet')
     if (code === '57014') return new MillraceError('api/too-long', `the database did not give ${PAGE} rows within ${TIMEOUT / 1000} s`, { help: 'a shorter range, fewer series' })
     if (code === '0A000' && since !== undefined) return new MillraceError('api/invalid', 'rows that TimescaleDB has compressed do not say when they were committed', { help: 'from: a time after which nothing is compressed; or all rows, without since' })
-    return code !== undefined && !/^(08|53|57)/.test(code) ? error as Error : new MillraceError('store/unreachable', `the database ${shown(url)} cannot be reached: ${(lost ?? error as Error).message}`, { cause: error })
+    return code !== undefined && !/^(08|53|57)/.test(code) ? error as Error : new MillraceError('store/unreachable', `the database ${masked(url)} cannot be reached: ${(lost ?? error as Error).message}`, { cause: error })
   }
   try {
     await client.connect()

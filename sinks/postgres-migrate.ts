@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs'
 import { basename, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Postgrator from 'postgrator'
-import { MillraceError, Transient, type Logger } from '#engine'
-import { Session, shown as withoutPassword, sqlstate } from './postgres-session.ts'
+import { masked, MillraceError, Transient, type Logger } from '#engine'
+import { Session, sqlstate } from './postgres-session.ts'
 
 /** Only one process at a time migrates or makes tables in a database. */
 const LOCK = 0x6d696c6c
@@ -75,7 +75,7 @@ const postgrator = (session: Session, folder: string, currentSchema: string) => 
 const shown = (folder: string, file: string): string => relative(join(folder, '..'), file) || basename(file)
 
 async function connected<T> (url: string, work: (session: Session) => Promise<T>): Promise<T> {
-  const unreachable = (error: unknown) => { throw error instanceof Transient ? new MillraceError('store/unreachable', `the database ${withoutPassword(url)} cannot be reached: ${error.message}`, { cause: error }) : error }
+  const unreachable = (error: unknown) => { throw error instanceof Transient ? new MillraceError('store/unreachable', `the database ${masked(url)} cannot be reached: ${error.message}`, { cause: error }) : error }
   const session = await Session.connect(url, 30_000).catch(unreachable)
   try {
     return await work(session).catch(unreachable)

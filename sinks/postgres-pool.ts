@@ -1,6 +1,6 @@
 import pg from 'pg'
-import { MillraceError } from '#engine'
-import { shown, sqlstate } from './postgres-session.ts'
+import { masked, MillraceError } from '#engine'
+import { sqlstate } from './postgres-session.ts'
 
 const CONNECTIONS = 4, TIMEOUT = 5000          // of a statement, ms: a question that takes longer is not answered
 
@@ -23,7 +23,7 @@ export class Pool {
     } catch (error) {
       if (sqlstate(error) === '57014') throw new MillraceError('api/too-long', `the database did not answer within ${TIMEOUT / 1000} s`, { help: 'ask for less: a shorter range, fewer series, a smaller limit' })
       if (sqlstate(error) !== undefined && !/^(08|53|57)/.test(sqlstate(error)!)) throw error
-      throw new MillraceError('store/unreachable', `the database ${shown(this.url)} cannot be reached: ${(error as Error).message}`, { cause: error })
+      throw new MillraceError('store/unreachable', `the database ${masked(this.url)} cannot be reached: ${(error as Error).message}`, { cause: error })
     }
   }
 

@@ -122,5 +122,3 @@ export const isBadData = (error: unknown): boolean => /^2[23]/.test(sqlstate(err
 
 export const identifier = pg.escapeIdentifier
 export const literal = pg.escapeLiteral
-/** A url that can be shown: without its password. */
-export const shown = (url: string): string => url.replace(/(\/\/[^:@/]*):[^@/]*@/, '$1:***@')

@@ -1,4 +1,4 @@
-import { backoff, Batch, MillraceError, PARTITIONS, sleep, Transient, type Commit, type Disabled, type Letter, type LetterQuery, type Logger, type Outcome, type OutboxEntry, type Policy, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
+import { backoff, Batch, masked, MillraceError, PARTITIONS, sleep, Transient, type Commit, type Disabled, type Letter, type LetterQuery, type Logger, type Outcome, type OutboxEntry, type Policy, type Recovered, type Settled, type SinkHost, type Store, type StorePlan } from '#engine'
 import { commitOnce, fenced, type Content, type Written } from './postgres-commit.ts'
 import { CopyEncoder, type Target } from './postgres-copy.ts'
 import { Refusals, admit } from './postgres-admit.ts'
@@ -7,7 +7,7 @@ import { decide } from './postgres-decide.ts'
 import { lettersOf, markRequeued } from './postgres-letters.ts'
 import { disabledEndpoints, disableEndpoint, lease, settleEntry } from './postgres-outbox.ts'
 import { DurableSeries } from './postgres-series.ts'
-import { isBadData, isDuplicate, Session, shown, sqlstate } from './postgres-session.ts'
+import { isBadData, isDuplicate, Session, sqlstate } from './postgres-session.ts'
 import { movedBy, snapshotsOf } from './postgres-snapshots.ts'
 import { fault, Table, type TableOptions } from './postgres-tables.ts'
 import { millis } from './postgres-time.ts'
@@ -66,9 +66,9 @@ export class PostgresStore implements Store {
       } catch (error) {
         if (!(error instanceof Transient)) { await this.close(); throw explained(error) }
         this.fail(error)
-        this.log.warn({ database: shown(this.url), err: error.message }, 'the database cannot be reached, trying again')
+        this.log.warn({ database: masked(this.url), err: error.message }, 'the database cannot be reached, trying again')
         await sleep(wait, signal)
-        if (signal.aborted) throw new MillraceError('store/unreachable', `the database ${shown(this.url)} cannot be reached: ${error.message}`, { cause: error })
+        if (signal.aborted) throw new MillraceError('store/unreachable', `the database ${masked(this.url)} cannot be reached: ${error.message}`, { cause: error })
       }
     }
     throw new Error('unreachable')
@@ -259,7 +259,7 @@ export class PostgresStore implements Store {
   }
 
   private fail (error: Error): void {
-    this.failing = `${shown(this.url)}: ${error.message}`
+    this.failing = `${masked(this.url)}: ${error.message}`
   }
 }
 

@@ -25,7 +25,7 @@ export const webhook = defineSink({
   name: 'webhook',
   summary: 'Sends alerts, or rows, as JSON to an HTTP server. At least once.',
   options: Type.Object({
-    url: Type.String({ description: 'Where to send: http or https, without user and password.', pattern: '^https?://' }),
+    url: Type.String({ description: 'Where to send: http or https, without user and password. Path and query are not shown.', pattern: '^https?://', 'x-secret-path': true }),
     headers: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Headers to send along, such as authorization.' })),
     timeout: Duration({ description: 'How long an answer may take, at most 1m.', default: '15s' }),
     secret: Type.Optional(Type.String({ description: 'Signs requests: whsec_ and the base64 of 24 to 64 random bytes.' })),

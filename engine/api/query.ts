@@ -27,11 +27,11 @@ type Asked = FastifyRequest<{ Params: { table: string }, Querystring: Given }>
 
 /** What pipelines have written: series, newest values, rows by range, and ranges thinned out by the database. */
 export async function query (app: FastifyInstance, plane: Plane): Promise<void> {
-  const { runs } = plane
+  const pipelines = plane.pipelines ?? (() => plane.runs().map(run => run.pipeline))
   /** Several pipelines may write one table: it has the columns of all. */
   const tables = (): readonly TableColumns[] => {
     const all = new Map<string, TableColumns>()
-    for (const { name, kind, columns } of runs().flatMap(({ pipeline }) => planTables(pipeline).tables)) {
+    for (const { name, kind, columns } of pipelines().flatMap(pipeline => planTables(pipeline).tables)) {
       all.set(name, { table: name, kind, columns: [...new Set([...all.get(name)?.columns ?? (kind === 'readings' ? ['value'] : []), ...columns])] })
     }
     return [...all.values()]

@@ -13,6 +13,7 @@ import type { Logger } from '../log.ts'
 import { isLoopback } from '../loopback.ts'
 import { openMetrics } from '../metrics.ts'
 import type { Query } from '../query.ts'
+import type { Pipeline } from '../pipeline.ts'
 import type { Run } from '../run.ts'
 import { keyPair, type TlsFiles } from '../tls.ts'
 import { alerts } from './alerts.ts'
@@ -34,8 +35,8 @@ import { status } from './status.ts'
 import { stream } from './stream.ts'
 import { trials } from './try.ts'
 
-/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet> }
+/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted; `pipelines`: none is paused. */
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet>, readonly pipelines?: () => readonly Pipeline[] }
 
 /** Where the plane listens. Port 0: any free one. */
 export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
