@@ -101,7 +101,7 @@ export class Hygiene {
     if (this.changes.possible) this.levels.holdBack(m, at + LEVELS, before, value, jumped, this.changes.spike.evidence >= limit, this.changes.rate)
     this.levels.learn(m, at + LEVELS, value, jumped)
     this.unit.settle(m, at + UNIT, value, n)
-    if (suspended || this.stuck.doubt >= doubted) return
+    if (suspended || change === 0 && this.stuck.doubt >= doubted) return
     this.stuck.learn(m, at + STUCK, n)
     this.gap.learn(m, at + GAP, n)
     this.changes.learn(m, at + CHANGES)

@@ -265,7 +265,7 @@ export class Portfolio {
 
   /** The series goes with a value to the regime at place k, and is there as it was there; its level may be another. False if it has not stayed there before, or has no place: then nothing is known but the level, if that. */
   private go (m: Float64Array, at: number, k: number, value: number, early = false): boolean {
-    const there = regimes.leave(m, at + REGIME, k, { level: m[at + SLOW_MEAN], size: doubts.isNew(m, at + DOUBT) ? -1 : m[at + CHANGES], error: m[at + ERRORS] }, early)
+    const there = regimes.leave(m, at + REGIME, k, { level: m[at + SLOW_MEAN], size: doubts.isNew(m, at + DOUBT) && !regimes.isKnown(m, at + REGIME) ? -1 : m[at + CHANGES], error: m[at + ERRORS] }, early)
     if (there === undefined) return false
     this.settle(m, at, Math.abs(value - there.level) > regimes.WIDTH * Math.max(there.size, m[at + CHANGES]) ? value : there.level)
     if (there.size < 0) return false

@@ -22,7 +22,7 @@ const FLOOR = 1e-3                   // of the larger of two sizes: the smaller 
 export const regime: Readonly<Record<string, number>> = { times: USUAL, ...numbered('level', PLACES), ...numbered('sizes', PLACES) }
 export const REGIME = Object.keys(regime).length
 const LEVEL = 1, SIZES = LEVEL + PLACES
-const HERE = 0, WAY = PLACES + 1     // digits; that of place k is k + 1
+const HERE = 0, WAY = PLACES + 1, STAYED = WAY + 1       // digits; that of place k is k + 1; STAYED: 1 when it has been where it is before
 
 /** Where a series is: the level, and the usual sizes of changes and errors; `size` below 0 when they are not known. */
 export interface Regime {
@@ -39,6 +39,9 @@ export function hasSeveral (m: Float64Array, at: number): boolean {
   for (let k = 0; k < PLACES; k++) if (hasStayed(m, at, k)) return true
   return false
 }
+
+/** Whether the series had stayed where it is before it came there. */
+export const isKnown = (m: Float64Array, at: number): boolean => times(m, at, STAYED) > 0
 
 /** The place of the regime that a value belongs to, -1 for none; `size` is the least that changes have there, `way` how far the series has come to it. */
 export function find (m: Float64Array, at: number, value: number, size: number, way = 0): number {
@@ -74,12 +77,13 @@ export function meet (m: Float64Array, at: number, value: number, size: number):
 /** The series has gone over values on the way to where it is. */
 export function cross (m: Float64Array, at: number): void { count(m, at, WAY, times(m, at, WAY) + 1) }
 
-/** The series has gone from `here` to the regime at place k, or to one that has no place: -1. Says what is known of where it is now. What it leaves `early` was no regime yet, and is met for the first time. */
+/** The series has gone from `here` to the regime at place k, or to one that has no place: -1. Says what is known of where it is now. What it leaves first, and `early`, was no regime yet, and is met for the first time: a series that always switches as soon begins anew no more. */
 export function leave (m: Float64Array, at: number, k: number, here: Regime, early: boolean): Regime | undefined {
   const place = k >= 0 ? k : leastMet(m, at), met = k >= 0 ? times(m, at, place + 1) : 0
   const there = k >= 0 ? { level: m[at + LEVEL + k], size: first(m[at + SIZES + k]), error: second(m[at + SIZES + k]) } : undefined
-  remember(m, at, place, here, early ? 1 : times(m, at, HERE))
+  remember(m, at, place, here, early && !isAnyMet(m, at) ? 1 : times(m, at, HERE))
   count(m, at, HERE, met + 1)
+  count(m, at, STAYED, there !== undefined && there.size >= 0 ? 1 : 0)
   return there
 }
 
@@ -87,6 +91,11 @@ export function leave (m: Float64Array, at: number, k: number, here: Regime, ear
 export function ratio (size: number, other: number): number {
   const least = FLOOR * Math.max(size, other)
   return least > 0 ? Math.max(size, least) / Math.max(other, least) : 1
+}
+
+function isAnyMet (m: Float64Array, at: number): boolean {
+  for (let k = 0; k < PLACES; k++) if (times(m, at, k + 1) > 0) return true
+  return false
 }
 
 function leastMet (m: Float64Array, at: number): number {

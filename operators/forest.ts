@@ -27,6 +27,7 @@ const step = defineOperator({
   needs: needed,
   adds: ({ columns }): string[] => [...own, ...columns.map(shapOf)],
   explains: ({ columns }) => ({ p: 'forest_p', signals: Object.fromEntries(columns.map(c => [c, shapOf(c)])) }),
+  version: 2,                            // tails are shorter
   perSeries ({ columns }) {
     const row = list(...Object.keys(numbered('x', columns.length)))
     return { state: list(...Object.keys(state)), reservoir: row, sampled: row }

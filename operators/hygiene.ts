@@ -6,6 +6,7 @@ import { woven, type Gap } from './shared/gap-rows.ts'
 
 const evidences = checks.map(check => `hygiene_${check}` as const)
 const shapes = {
+  version: 2,                            // tails are shorter; what recurs is remembered
   perSeries: { memory: { ...series, heard: 0, due: Infinity, told: 0 } },          // heard, due: of the device's live time; told: that it is silent
   perDevice: { pace: { reached: -Infinity, live: 0, pause: 0, records: 0, due: Infinity } }
 } as const

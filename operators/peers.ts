@@ -27,6 +27,7 @@ export const peers = defineOperator({
     within: Duration({ description: 'How far the values of other metrics may be away.', default: '1m' })
   }),
   adds: ['peers', 'peers_expected', 'peers_deviation', 'peers_rest', 'peers_learned', 'peers_alarm'],
+  version: 2,                            // tails are shorter
   perSeries: { own: { ...peer, time: NaN, interval: 0, intervals: 0 } },
   perDevice: { others: device },
   tuning: ['alarms', 'per', 'learn', 'within'],

@@ -29,6 +29,7 @@ export const verdict = defineOperator({
   needs: ['hygiene', ...checks.map(check => `hygiene_${check}` as const), 'anomaly', 'anomaly_alarm', 'anomaly_signal', 'anomaly_usual', 'peers', 'peers_rest', 'peers_alarm', 'peers_learned'],
   adds: ['verdict', 'verdict_evidence', 'verdict_doubt', 'verdict_metrics', 'verdict_learned'],
   explains: () => ({ verdict: { column: 'verdict', names: ['device', 'model', 'sensor'] } }),
+  version: 2,                            // what recurs is remembered
   perSeries: { own: series },
   perDevice: { others: device },
   tuning: ['lasts'],

@@ -111,7 +111,7 @@ const glitched = (seed: number, wild: number, at: number, long: number, after: n
 function columnsOf (value: Float64Array, seconds: number, options: Options) {
   const table = new SeriesTable(1), series = new Int32Array(value.length).fill(table.id('t', 'pump', 'temp'))
   const out = anomaly(options).open({ series: table, late () {}, aggregated () {} }).process(new Batch({ time: value.map((_, i) => i * seconds * 1000), series, value })).columns
-  return { high: out.anomaly_high, low: out.anomaly_low, alarms: Array.from(out.anomaly_alarm.keys()).filter(i => out.anomaly_alarm[i] === 1) }
+  return { high: out.anomaly_high, low: out.anomaly_low, learned: out.anomaly_learned, alarms: Array.from(out.anomaly_alarm.keys()).filter(i => out.anomaly_alarm[i] === 1) }
 }
 
 t.test('behind a wild reading the next fault is found as without it, whatever it was and wherever', async t => {
@@ -250,4 +250,25 @@ t.test('the first times that a level is left are alarms, going back is none, nor
   const stops = [4000, 6000, 8000, 10_000, 12_000], { alarms } = columnsOf(Float64Array.from({ length: 14_000 }, (_, i) => stops.some(s => i >= s && i < s + 300) ? 0 : 20 + 0.1 * normal(key(71), i)), 10, { per: '1d' })
   t.ok(stops.slice(0, 3).every(s => alarms.includes(s)), alarms.join())
   t.notOk(stops.slice(3).some(s => alarms.includes(s)) || stops.some(s => alarms.includes(s + 300)), alarms.join())
+})
+
+t.test('a machine that cycles faster than a series begins is learned all the same, and its faults are found', async t => {
+  const at = 18_000, cycle = (seed: number) => {
+    const on = new Uint8Array(at + 200)
+    for (let i = 0, k = 0, is = 0; i < on.length; k++, is = 1 - is) for (const until = i + Math.round(30 * (0.8 + 0.4 * uniform(key(seed, 6), k))); i < until && i < on.length; i++) on[i] = is
+    return (i: number) => on[i] ? 20 + 0.1 * normal(key(seed), i) : 0
+  }
+  const usual = cycle(72), { learned } = columnsOf(Float64Array.from({ length: at }, (_, i) => usual(i)), 10, {})
+  t.ok(learned.slice(1000).every(n => n === 200), 'it begins anew no more')
+  const shifted = found(at, 200, seed => { const usual = cycle(seed); return i => usual(i) + (i >= at && usual(i) > 0 ? 8 : 0) }, 10)
+  t.ok(shifted >= 9, `a shift by four tenths of the way: ${shifted} of 10`)
+})
+
+t.test('a start that fails leaves the level as it was known', async t => {
+  const DAY = 1440, usual = (seed: number, failed: number) => (i: number) => {
+    const minute = i % DAY, day = Math.floor(i / DAY), on = minute >= 360 && minute < 1320 || (day === failed && minute >= 350 && minute < 353)
+    return on ? 20 + 0.1 * normal(key(seed), i) : 0
+  }
+  const at = 12 * DAY + 720, count = found(at, 200, seed => { const of = usual(seed, 12); return i => of(i) + (i >= at ? 0.5 : 0) }, 60)
+  t.ok(count >= 9, `a shift of 5 behind it: ${count} of 10`)
 })
