@@ -26,11 +26,15 @@ export async function postAlerts (session: Session, pipeline: string, alerts: Co
 
 type Leased = AlertEvent & { readonly receiver: string, readonly attempts: number, readonly leader: string, readonly posted: number }
 
-/** Leases notifications that are ready and due at `now` (ms): they are due again a minute later if nothing is heard of them. */
+/** Whether a notification tells of an end whose beginning has yet to be told to the same receiver. */
+const EARLY = `EXISTS (SELECT FROM alert_outbox e JOIN alert_outbox f ON f.event = left(e.event, -9) || '.firing' AND f.receiver = e.receiver
+  WHERE (e.event = o.event OR e.leader = o.event) AND e.receiver = o.receiver AND right(e.event, 9) = '.resolved' AND f.state = 'due')`
+
+/** Leases notifications that are ready and due at `now` (ms), an end not before its beginning has arrived or was given up: they are due again a minute later if nothing is heard of them. */
 export async function lease (session: Session, pipeline: string, limit: number, now: number, except: readonly string[]): Promise<OutboxEntry[]> {
   const { rows } = await session.query<Leased>(`
     WITH leased AS (UPDATE alert_outbox SET due = ${moment('$4')} WHERE (event, receiver) IN (
-        SELECT event, receiver FROM alert_outbox WHERE pipeline = $1 AND state = 'due' AND ready_at IS NOT NULL AND due <= ${moment('$3')} AND receiver <> ALL ($5::text[]) AND (leader IS NULL OR leader = event)
+        SELECT event, receiver FROM alert_outbox o WHERE pipeline = $1 AND state = 'due' AND ready_at IS NOT NULL AND due <= ${moment('$3')} AND receiver <> ALL ($5::text[]) AND (leader IS NULL OR leader = event) AND NOT ${EARLY}
         ORDER BY due, position LIMIT $2 FOR UPDATE SKIP LOCKED)
       RETURNING event, receiver, attempts, leader, posted_at),
     parts AS (SELECT l.event AS leader, l.event, l.receiver, l.attempts, l.posted_at FROM leased l
