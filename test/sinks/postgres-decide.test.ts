@@ -171,6 +171,28 @@ t.test('a group by site has the devices of one site and tenant; what is over wit
   t.strictSame((await leased(30_000)).map(e => e.events.map(e => e.device)), [['p1', 'p2'], ['p3'], ['p4']])
 })
 
+t.test('24 hours of tries count from the first one, or the first of a replay, however long it waited before', async t => {
+  const { post, leased, actions, states, opened: { store, series }, start, url } = await open(t), { url: to } = await receiver(t, response => { response.writeHead(503).end() })
+  const hook = webhook.definition.receive!(webhook({ url: to, timeout: '2s' }).options as never, { pipeline: 'p', series, log: quiet, database: undefined, folder: '.', egress: ['127.0.0.0/8'] })
+  const tried = async (at: number) => {
+    const dispatcher = new Dispatcher({ store, receivers: new Map([['hot/hook', hook]]), log: quiet, poll: 10, now: () => start + at })
+    dispatcher.start()
+    for (const end = Date.now() + 5000; dispatcher.counts.retried + dispatcher.counts.dead === 0 && Date.now() < end;) await wait(5)
+    await dispatcher.stop()
+    return await states()
+  }
+  await post(0, fires('a'))
+  await rowsOf(url, "UPDATE alert_outbox SET posted_at = posted_at - interval '25 hours'")
+  t.match(await tried(0), { 'a.firing': /^due: / }, 'it waited for 25 hours, because the pipeline was paused or the breaker open')
+  t.match(await tried(23 * 60 * MINUTE), { 'a.firing': /^due: / })
+  t.match(await tried(25 * 60 * MINUTE), { 'a.firing': /^dead: / })
+  await rowsOf(url, "UPDATE alert_deliveries SET time = time - interval '25 hours'")
+  await actions.replay('a.firing', 'hot/hook', all)
+  t.match(await tried(0), { 'a.firing': /^due: / })
+  const [{ attempts, tried: at }] = await leased(60 * MINUTE)
+  t.ok(attempts === 1 && at! >= start)
+})
+
 t.test('two processes decide and lease: every notification once', async t => {
   const { url, post, start } = await open(t, { group: { by: 'device', wait: 1000 } })
   await post(0, ...Array.from({ length: 300 }, (_, k) => fires(`i${k}`, { device: `d${k % 20}`, metric: `m${k}` })))
