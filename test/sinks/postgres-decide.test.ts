@@ -74,6 +74,18 @@ t.test('what was told before a silence is also told to be over during it; before
   t.strictSame(await sent(10 * MINUTE), ['c.firing'])
 })
 
+t.test('alerts of a pipeline that was deleted are not sent when its name is put again', async t => {
+  const { url, post, leased, states, opened } = await open(t, { escalate: 15 * MINUTE }, ['hot/hook', 'hot/escalation-1/email'])
+  await post(0, fires('a'))
+  const [entry] = await leased(0)
+  await opened.store.settle(entry, { state: 'retry', after: Date.now() + 1000, error: 'down' })
+  await opened.store.forget()
+  const again = await new Opened(url, [table('readings', 'readings')]).open()
+  t.teardown(() => again.store.close())
+  t.strictSame(await again.store.due(100, Date.now() + 60 * MINUTE), [])
+  t.strictSame(await states(), Object.fromEntries(['hot/escalation-1/email', 'hot/hook'].map(key => [`a.firing ${key}`, 'suppressed: the pipeline was deleted'])))
+})
+
 t.test('what has been leased once goes on being sent, whatever is silenced afterwards: it may have arrived', async t => {
   const { post, leased, sent, silence } = await open(t)
   await post(0, fires('a'))
