@@ -74,6 +74,17 @@ t.test('what was told before a silence is also told to be over during it; before
   t.strictSame(await sent(10 * MINUTE), ['c.firing'])
 })
 
+t.test('an end is told to nobody that was not to be told of the beginning, such as a receiver that came meanwhile', async t => {
+  const { post, sent, states, opened, start } = await open(t)
+  await post(0, fires('a'))
+  await sent(0)
+  await opened.commit({ ingest: start + MINUTE, alerts: [{ event: ends('a', { position: 2 }), receivers: ['hot/hook', 'hot/mail'] }] })
+  t.strictSame(await sent(MINUTE), ['a.resolved'])
+  await post(2 * MINUTE, ends('b'))
+  t.strictSame(await sent(2 * MINUTE), [])
+  t.strictSame(await states(), { 'a.firing': 'delivered', 'a.resolved': 'suppressed: not told of the beginning', 'b.resolved': 'suppressed: not told of the beginning' })
+})
+
 t.test('alerts of a pipeline that was deleted are not sent when its name is put again', async t => {
   const { url, post, leased, states, opened } = await open(t, { escalate: 15 * MINUTE }, ['hot/hook', 'hot/escalation-1/email'])
   await post(0, fires('a'))
