@@ -163,7 +163,7 @@ export class Dispatcher {
 
   /** One try. Nothing when it was cut short by a stop. */
   private async send (entry: OutboxEntry, { id, name, breaker }: Endpoint): Promise<Settled | undefined> {
-    const { receivers, store, log, now, random, clock, links } = this.options, { receiver, attempts, posted } = entry
+    const { receivers, store, log, now, random, clock, links } = this.options, { receiver, attempts, tried } = entry
     try {
       await bounded(signal => receivers.get(receiver)!.send({ ...entry, ...linksOf(entry, links) }, signal), this.giveUp.signal, clock)
       breaker.succeeded()
@@ -176,7 +176,7 @@ export class Dispatcher {
         log.error({ receiver, endpoint: name, err: message }, 'an endpoint said that it is gone: nothing more is sent there until it is enabled again')
         await store.endpoints?.disable({ endpoint: id, name, reason: message }).catch((failure: unknown) => { log.warn({ err: failure, endpoint: name }, 'that an endpoint is gone cannot be recorded: the next alert for it will') })
       }
-      const over = isOver(attempts + 1) || (posted !== undefined && now() - posted >= GIVE_UP)
+      const over = isOver(attempts + 1) || (tried !== undefined && now() - tried >= GIVE_UP)
       if (error instanceof Transient) breaker.failed(now(), error.after)
       if (error instanceof Transient && !over) {
         const wait = Math.max(waitAfter(attempts, random()), Math.min(LONGEST, error.after ?? 0))

@@ -63,8 +63,8 @@ export interface RecoveredSnapshot extends SnapshotHeader {
   content (): Promise<readonly SnapshotPage[]>
 }
 
-/** One delivery to one receiver, still to be made. `posted`: since when, ms; where that is not kept, attempts alone say when to give up. */
-export interface OutboxEntry extends Notice { readonly receiver: string, readonly attempts: number, readonly posted?: number }
+/** One delivery to one receiver, still to be made. `tried`: when it was first, ms; where that is not kept, attempts alone say when to give up. */
+export interface OutboxEntry extends Notice { readonly receiver: string, readonly attempts: number, readonly tried?: number }
 /** An endpoint that said it is gone. */
 export interface Disabled { readonly endpoint: string, readonly name: string, readonly reason: string }
 /** `after`, of a retry: when it is due again, ms since 1970. */

@@ -126,7 +126,8 @@ class Decisions {
 
   private resolved (entry: Entry): Decision {
     const firing = firingOf(entry), begun = this.facts.begun.get(keyOf(firing, entry.receiver))
-    if (begun === undefined || begun.ready || begun.state === 'delivered' || begun.state === 'dead') return this.gather(entry)
+    if (begun === undefined) return { state: 'suppressed', error: 'not told of the beginning' }
+    if (begun.ready || begun.state === 'delivered' || begun.state === 'dead') return this.gather(entry)
     if (begun.state !== 'due') return { state: begun.state as 'silenced', error: begun.error ?? '' }
     this.make(firing, entry.receiver, OVER)
     return OVER

@@ -5,6 +5,8 @@ import { ISO, listed, matching, MOMENT } from './postgres-query.ts'
 
 const PAGE = 2000                    // rows in memory at once
 const TIMEOUT = 60_000               // ms for a page
+const IDLE = 60_000                  // ms in which whoever reads is to take a page
+const LONGEST = 3_600_000            // ms for all: until it is over its table cannot be changed, nor anything vacuumed
 const PLACE = /^(\d{1,20})\.(\d{1,10})\.(\d{1,20}:\d{1,20}:[\d,]{0,4000})$/
 
 /**
@@ -12,12 +14,14 @@ const PLACE = /^(\d{1,20})\.(\d{1,10})\.(\d{1,20}:\d{1,20}:[\d,]{0,4000})$/
  * is of the next one. What a row was committed by is its xmin, so both sides of a place are exact, in whatever order pipelines commit. The whole
  * range is read for it. A raw xmin has 32 bits: rows that are older than four thousand million transactions may be taken for new ones.
  */
-export async function openExport (url: string, { table: { table, kind, columns }, series, range, since }: ExportAsked): Promise<Exported> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000, query_timeout: TIMEOUT, statement_timeout: TIMEOUT, fallback_application_name: 'millrace-export' })
+export async function openExport (url: string, { table: { table, kind, columns }, series, range, since }: ExportAsked, { idle = IDLE, longest = LONGEST } = {}): Promise<Exported> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000, query_timeout: TIMEOUT, statement_timeout: TIMEOUT, idle_in_transaction_session_timeout: idle, fallback_application_name: 'millrace-export' })
   let lost: Error | undefined
-  client.on('error', error => { lost = error })
+  client.on('error', error => { lost ??= error })
   const close = async () => { await client.end().catch(() => {}) }
   const failed = (error: unknown): Error => {
+    if (error instanceof MillraceError) return error
+    if (sqlstate(lost) === '25P03') return new MillraceError('api/too-long', `the export was ended: no ${PAGE} rows were read for ${idle / 1000} s`)
     const code = sqlstate(error)
     if (code === '42P01') return new MillraceError('api/not-found', 'the pipeline has not made this table yet')
     if (code === '57014') return new MillraceError('api/too-long', `the database did not give ${PAGE} rows within ${TIMEOUT / 1000} s`, { help: 'a shorter range, fewer series' })
@@ -34,7 +38,11 @@ export async function openExport (url: string, { table: { table, kind, columns }
     const added = since === undefined ? ' AND $3::text IS NOT NULL' : ` AND NOT pg_visible_in_snapshot(${COMMITTED}, $3::pg_snapshot)`
     await client.query(`DECLARE exported NO SCROLL CURSOR FOR SELECT ${ISO('r.time')}, n.tenant, n.device, n.metric${listed(columns, 'r')} FROM ${identifier(table)} r JOIN series_named n ON n.series = r.series
       WHERE r.time >= ${MOMENT(1)} AND r.time < ${MOMENT(2)}${added}${kind === 'windows' ? ' AND NOT r.provisional' : ''}${where} ORDER BY r.series, r.time${kind === 'readings' ? ', r.seq' : ''}`, [...values])
-    const next = async () => (await client.query<Row & pg.QueryResultRow>(`FETCH ${PAGE} FROM exported`)).rows
+    const end = performance.now() + longest
+    const next = async () => {
+      if (performance.now() > end) throw new MillraceError('api/too-long', `the export was ended: it was not over within ${longest / 1000} s`, { help: 'a shorter range, fewer series' })
+      return (await client.query<Row & pg.QueryResultRow>(`FETCH ${PAGE} FROM exported`)).rows
+    }
     let page = await next()
     const pages = async function* (): AsyncGenerator<readonly Row[]> {
       try {
@@ -46,7 +54,7 @@ export async function openExport (url: string, { table: { table, kind, columns }
     return { place, pages: pages(), close }
   } catch (error) {
     await close()
-    throw error instanceof MillraceError ? error : failed(error)
+    throw failed(error)
   }
 }
 

@@ -24,18 +24,22 @@ export async function postAlerts (session: Session, pipeline: string, alerts: Co
     ON CONFLICT DO NOTHING`, [json(entries), pipeline, micros(ingest)])
 }
 
-type Leased = AlertEvent & { readonly receiver: string, readonly attempts: number, readonly leader: string, readonly posted: number }
+type Leased = AlertEvent & { readonly receiver: string, readonly attempts: number, readonly leader: string, readonly tried: number | null }
 
-/** Leases notifications that are ready and due at `now` (ms): they are due again a minute later if nothing is heard of them. */
+/** Whether a notification tells of an end whose beginning has yet to be told to the same receiver. */
+const EARLY = `EXISTS (SELECT FROM alert_outbox e JOIN alert_outbox f ON f.event = left(e.event, -9) || '.firing' AND f.receiver = e.receiver
+  WHERE (e.event = o.event OR e.leader = o.event) AND e.receiver = o.receiver AND right(e.event, 9) = '.resolved' AND f.state = 'due')`
+
+/** Leases notifications that are ready and due at `now` (ms), an end not before its beginning has arrived or was given up: they are due again a minute later if nothing is heard of them. */
 export async function lease (session: Session, pipeline: string, limit: number, now: number, except: readonly string[]): Promise<OutboxEntry[]> {
   const { rows } = await session.query<Leased>(`
     WITH leased AS (UPDATE alert_outbox SET due = ${moment('$4')} WHERE (event, receiver) IN (
-        SELECT event, receiver FROM alert_outbox WHERE pipeline = $1 AND state = 'due' AND ready_at IS NOT NULL AND due <= ${moment('$3')} AND receiver <> ALL ($5::text[]) AND (leader IS NULL OR leader = event)
+        SELECT event, receiver FROM alert_outbox o WHERE pipeline = $1 AND state = 'due' AND ready_at IS NOT NULL AND due <= ${moment('$3')} AND receiver <> ALL ($5::text[]) AND (leader IS NULL OR leader = event) AND NOT ${EARLY}
         ORDER BY due, position LIMIT $2 FOR UPDATE SKIP LOCKED)
-      RETURNING event, receiver, attempts, leader, posted_at),
-    parts AS (SELECT l.event AS leader, l.event, l.receiver, l.attempts, l.posted_at FROM leased l
-      UNION ALL SELECT l.event, o.event, l.receiver, l.attempts, l.posted_at FROM leased l JOIN alert_outbox o ON o.leader = l.leader AND o.receiver = l.receiver AND o.event <> l.event)
-    SELECT p.receiver, p.attempts, p.leader, ${millis('p.posted_at')} AS posted, a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${millis('a.since')} AS since, ${millis('a.time')} AS time,
+      RETURNING event, receiver, attempts, leader, (SELECT min(d.time) FROM alert_deliveries d WHERE d.event = alert_outbox.event AND d.receiver = alert_outbox.receiver AND d.time >= posted_at AND d.outcome = 'retry') AS tried_at),
+    parts AS (SELECT l.event AS leader, l.event, l.receiver, l.attempts, l.tried_at FROM leased l
+      UNION ALL SELECT l.event, o.event, l.receiver, l.attempts, l.tried_at FROM leased l JOIN alert_outbox o ON o.leader = l.leader AND o.receiver = l.receiver AND o.event <> l.event)
+    SELECT p.receiver, p.attempts, p.leader, ${millis('p.tried_at')} AS tried, a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${millis('a.since')} AS since, ${millis('a.time')} AS time,
       a.value, a.evidence, a.message, a.details, a.position::float8 AS position
     FROM parts p JOIN alerts a ON a.id = p.event ORDER BY a.position, a.time, a.id`, [pipeline, limit, micros(now), micros(now + LEASE), except])
   const notices = new Map<string, Leased[]>()
@@ -44,9 +48,9 @@ export async function lease (session: Session, pipeline: string, limit: number, 
     notices.set(key, [...notices.get(key) ?? [], row])
   }
   return [...notices.values()].map(parts => {
-    const [{ leader, receiver, attempts, posted }] = parts
-    const [first, ...others] = parts.map(({ leader: _leader, receiver: _receiver, attempts: _attempts, posted: _posted, details, ...event }): AlertEvent => details === undefined || Object.keys(details).length === 0 ? event : { ...event, details })
-    return { id: others.length === 0 ? leader : groupId(leader), events: [first, ...others], receiver, attempts, posted }
+    const [{ leader, receiver, attempts, tried }] = parts
+    const [first, ...others] = parts.map(({ leader: _leader, receiver: _receiver, attempts: _attempts, tried: _tried, details, ...event }): AlertEvent => details === undefined || Object.keys(details).length === 0 ? event : { ...event, details })
+    return { id: others.length === 0 ? leader : groupId(leader), events: [first, ...others], receiver, attempts, ...tried === null ? {} : { tried } }
   })
 }
 

@@ -122,6 +122,7 @@ export class PostgresStore implements Store {
   async forget (): Promise<void> {
     await this.aside(session => session.transaction(async () => {
       for (const table of ['checkpoint', 'counts', 'snapshots', 'snapshot_pages', 'marks']) await session.query(`DELETE FROM ${table} WHERE pipeline = $1`, [this.pipeline])
+      await session.query("UPDATE alert_outbox SET state = 'suppressed', settled_at = now(), error = 'the pipeline was deleted' WHERE pipeline = $1 AND state = 'due'", [this.pipeline])
     }))
   }
 

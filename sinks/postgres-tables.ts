@@ -1,7 +1,7 @@
-import { MillraceError, type Batch, type Logger, type TablePlan } from '#engine'
+import { MillraceError, Transient, type Batch, type Logger, type TablePlan } from '#engine'
 import { fixedColumns, type Target } from './postgres-copy.ts'
 import { at, Partitions } from './postgres-partitions.ts'
-import { identifier, type Session } from './postgres-session.ts'
+import { identifier, sqlstate, type Session } from './postgres-session.ts'
 import { applyPolicies, dropChunks, makeHypertable, type Edition } from './postgres-timescale.ts'
 
 export interface TableOptions { readonly retention: number | undefined, readonly chunk: number, readonly compress: number | undefined, readonly aggregate: number | undefined }
@@ -10,6 +10,7 @@ export interface TableOptions { readonly retention: number | undefined, readonly
 const OWN_COLUMNS = new Set<string>([...fixedColumns.readings, ...fixedColumns.windows, 'tenant', 'device', 'metric', 'unit', 'type', 'site', 'tags'])
 const OWN_TABLES = ['devices', 'series', 'checkpoint', 'counts', 'alerts', 'alert_outbox', 'late_readings', 'dead_letters', 'snapshots', 'snapshot_pages', 'marks', 'api_keys', 'audit', 'pipelines', 'pipeline_versions', 'alert_deliveries', 'alert_endpoints', 'alert_incidents', 'alert_comments', 'silences', 'migrations']
 const RETENTION_EVERY = 36e5
+const LOCK = 3                       // s: whoever reads or writes the table waits behind one that waits to change it
 
 /** What is wrong with a plan, in a sentence. */
 export function fault ({ name, columns }: TablePlan): string | undefined {
@@ -47,10 +48,14 @@ export class Table implements Target {
     this.edition = edition
     this.nextDrop = -Infinity
     await session.transaction(async () => {
+      await session.query(`SET LOCAL lock_timeout = '${LOCK}s'`)
       const known = await this.known(session)
       if (known.size === 0) await this.make(session, now)
       else await this.widen(session, known)
       await session.query(viewOf(this, [...(await this.known(session)).keys()]))
+    }).catch((error: unknown) => {
+      if (sqlstate((error as Error).cause) !== '55P03') throw error
+      throw new Transient(`the table "${this.name}" cannot be changed: others had it in use for ${LOCK} s, such as an export or a query`, { cause: error })
     })
     this.form = await this.formOf(session)
     if (this.form === 'partitioned') await this.partitions.read(session)

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Silence } from '../alert-actions.ts'
 import { MillraceError } from '../errors.ts'
 import { Type } from '../options.ts'
+import { DEFAULT_TENANT } from '../trial/given.ts'
 import { actionsOf, actorOf } from './incidents.ts'
 import { failures } from './problem.ts'
 import { cursor, limit, placeOf, tenantText } from './query.ts'
@@ -41,7 +42,7 @@ export async function silences (app: FastifyInstance, plane: Plane): Promise<voi
       const { device, pipeline, alert, from, to, reason } = request.body, now = Date.now(), begin = from === undefined ? now : Date.parse(from), end = Date.parse(to)
       if (!(begin < end)) throw new MillraceError('api/invalid', `it ends before it begins: from ${new Date(begin).toISOString()} to ${new Date(end).toISOString()}`)
       if (end <= now) throw new MillraceError('api/invalid', `it is over already: ${new Date(end).toISOString()}`, { help: 'what was told cannot be taken back' })
-      return await reply.code(201).send(await actionsOf(plane).silence({ kind, tenant: ownTenant(request), device, pipeline, alert, from: begin, to: end, reason }, actorOf(request)))
+      return await reply.code(201).send(await actionsOf(plane).silence({ kind, tenant: ownTenant(request) ?? (kind === 'maintenance' ? DEFAULT_TENANT : undefined), device, pipeline, alert, from: begin, to: end, reason }, actorOf(request)))
     })
 
     app.delete(`/api/v1/${path}/:id`, {

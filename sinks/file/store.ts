@@ -132,10 +132,11 @@ export class FileStore implements Store {
 
   async due (limit: number, now: number, except: readonly string[] = []): Promise<readonly OutboxEntry[]> {
     const entries: OutboxEntry[] = []
-    for (const [key, { event, receiver, attempts, due }] of this.state.pending) {
+    for (const [of, { event, receiver, attempts, due }] of this.state.pending) {
       if (entries.length >= limit) break
-      if (due > now || (this.leases.get(key) ?? -Infinity) > now || except.includes(receiver)) continue
-      this.leases.set(key, now + LEASE)
+      if (due > now || (this.leases.get(of) ?? -Infinity) > now || except.includes(receiver)) continue
+      if (event.state === 'resolved' && this.state.pending.has(key(`${event.incident}.firing`, receiver))) continue      // an end is not told before its beginning
+      this.leases.set(of, now + LEASE)
       entries.push({ id: event.id, events: [event], receiver, attempts })
     }
     return entries

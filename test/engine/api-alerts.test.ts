@@ -81,9 +81,11 @@ t.test('silences and maintenance windows are made, listed and ended; a key of on
   t.strictSame([(await ask('GET', '/silences')).json.rows.length, (await ask('GET', '/maintenance')).json.rows.length, (await ask('GET', '/silences?all=true')).json.rows.length], [0, 0, 1])
   t.match((await ask('POST', '/silences', { tenant: 'other', to: iso(60_000), reason: 'x' }, everybody.key)).json, { tenant: 'other' })
   t.match((await ask('POST', '/silences', { to: iso(60_000), reason: 'x' }, everybody.key)).json, { tenant: null })
+  t.match((await ask('POST', '/maintenance', { device: 'pump-1', to: iso(60_000), reason: 'x' }, everybody.key)).json, { tenant: 'default' }, 'one device is meant, not that of each tenant')
+  t.match((await ask('POST', '/maintenance', { tenant: 'other', device: 'pump-1', to: iso(60_000), reason: 'x' }, everybody.key)).json, { tenant: 'other' })
   for (const wrong of [{ to: iso(-1000), reason: 'x' }, { from: iso(2000), to: iso(1000), reason: 'x' }, { to: 'soon', reason: 'x' }, { to: iso(1000) }, { to: iso(1000), reason: 'x', author: 'me' }]) t.equal((await ask('POST', '/silences', wrong)).status, 400, JSON.stringify(wrong))
   t.equal((await ask('POST', '/maintenance', { to: iso(1000), reason: 'x' })).status, 400, 'of which device?')
-  t.strictSame((await audit()).map(a => a.action), ['silence.create', 'maintenance.create', 'silence.end', 'maintenance.end', 'silence.create', 'silence.create'])
+  t.strictSame((await audit()).map(a => a.action), ['silence.create', 'maintenance.create', 'silence.end', 'maintenance.end', 'silence.create', 'silence.create', 'maintenance.create', 'maintenance.create'])
 })
 
 t.test('deliveries with their tries, page by page; a replay sends again', async t => {

@@ -215,6 +215,19 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     t.strictSame((await two.store.due(10, now + 6000)).map(e => [e.receiver, e.attempts]), [['z', 1]])
   })
 
+  law('an end is not told while its beginning is still to be told to the same receiver', async (t, bench) => {
+    const one = await bench.open(), { event } = alert('a'), end = { event: { ...event, id: 'a.resolved', state: 'resolved' as const, position: 2 }, receivers: ['x', 'y'] }
+    await one.commit([1, 2], { alerts: [alert('a', ['x', 'y']), end] })
+    const now = Date.now() + 1000, entries = await one.store.due(10, now)
+    t.strictSame(entries.map(e => e.id), ['a.firing', 'a.firing'])
+    for (const entry of entries) await one.store.settle(entry, entry.receiver === 'x' ? { state: 'retry', after: now + 120_000, error: '503' } : { state: 'delivered' })
+    t.strictSame((await one.store.due(10, now + 61_000)).map(e => `${e.id} ${e.receiver}`), ['a.resolved y'])
+    const [again] = await one.store.due(1, now + 120_000)
+    t.equal(`${again.id} ${again.receiver}`, 'a.firing x')
+    await one.store.settle(again, { state: 'dead', error: '410 Gone' })
+    t.ok((await one.store.due(10, now + 120_000)).some(e => e.id === 'a.resolved' && e.receiver === 'x'), 'delivered or given up')
+  })
+
   law('a delivery that was not settled is not lost', async (t, bench) => {
     const one = await bench.open()
     await one.commit([1], { alerts: [alert('a', ['x'])] })

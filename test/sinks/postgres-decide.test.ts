@@ -42,7 +42,7 @@ const ends = (incident: string, parts: Partial<AlertEvent> = {}) => alertEvent(i
 t.test('without policies everything goes at once, in order', async t => {
   const { post, sent, states } = await open(t)
   await post(0, fires('a'), ends('a'), fires('b'))
-  t.strictSame(await sent(0), ['a.firing', 'a.resolved', 'b.firing'])
+  t.strictSame([await sent(0), await sent(0)], [['a.firing', 'b.firing'], ['a.resolved']])
   t.strictSame(await sent(10 * MINUTE), [])
   t.strictSame(await states(), { 'a.firing': 'delivered', 'a.resolved': 'delivered', 'b.firing': 'delivered' })
 })
@@ -72,6 +72,29 @@ t.test('what was told before a silence is also told to be over during it; before
   t.strictSame(await sent(6 * MINUTE), ['a.resolved'])
   await post(10 * MINUTE, fires('c'))
   t.strictSame(await sent(10 * MINUTE), ['c.firing'])
+})
+
+t.test('an end is told to nobody that was not to be told of the beginning, such as a receiver that came meanwhile', async t => {
+  const { post, sent, states, opened, start } = await open(t)
+  await post(0, fires('a'))
+  await sent(0)
+  await opened.commit({ ingest: start + MINUTE, alerts: [{ event: ends('a', { position: 2 }), receivers: ['hot/hook', 'hot/mail'] }] })
+  t.strictSame(await sent(MINUTE), ['a.resolved'])
+  await post(2 * MINUTE, ends('b'))
+  t.strictSame(await sent(2 * MINUTE), [])
+  t.strictSame(await states(), { 'a.firing': 'delivered', 'a.resolved': 'suppressed: not told of the beginning', 'b.resolved': 'suppressed: not told of the beginning' })
+})
+
+t.test('alerts of a pipeline that was deleted are not sent when its name is put again', async t => {
+  const { url, post, leased, states, opened } = await open(t, { escalate: 15 * MINUTE }, ['hot/hook', 'hot/escalation-1/email'])
+  await post(0, fires('a'))
+  const [entry] = await leased(0)
+  await opened.store.settle(entry, { state: 'retry', after: Date.now() + 1000, error: 'down' })
+  await opened.store.forget()
+  const again = await new Opened(url, [table('readings', 'readings')]).open()
+  t.teardown(() => again.store.close())
+  t.strictSame(await again.store.due(100, Date.now() + 60 * MINUTE), [])
+  t.strictSame(await states(), Object.fromEntries(['hot/escalation-1/email', 'hot/hook'].map(key => [`a.firing ${key}`, 'suppressed: the pipeline was deleted'])))
 })
 
 t.test('what has been leased once goes on being sent, whatever is silenced afterwards: it may have arrived', async t => {
@@ -148,6 +171,20 @@ t.test('a group: what comes within its wait goes as one, under one id, the same 
   t.ok((await sent(230_000)).includes('a.resolved.group'), 'ends too')
 })
 
+t.test('a group with an end goes when the beginning has arrived', async t => {
+  const { post, leased, sent, settle, opened, start } = await open(t, { group: { by: 'device', wait: 30_000 } })
+  await post(0, fires('a', { metric: 'temp' }))
+  await leased(0)
+  const [firing] = await leased(30_000)
+  await opened.store.settle(firing, { state: 'retry', after: start + 600_000, error: 'down' })
+  await post(31_000, fires('b', { metric: 'flow' }), ends('a', { metric: 'temp' }), fires('c', { device: 'other' }))
+  await leased(31_000)
+  t.strictSame(await sent(61_000), ['c.firing'])
+  t.strictSame(await sent(599_000), [])
+  await settle(await leased(600_000))
+  t.strictSame(await sent(600_000), ['b.firing.group'])
+})
+
 t.test('a group by site has the devices of one site and tenant; what is over within the wait is not told', async t => {
   const { url, post, leased } = await open(t, { group: { by: 'site', wait: 30_000 } })
   await rowsOf(url, "INSERT INTO devices (tenant, name, site, position, ingested_at) SELECT tenant, name, site, 1, now() FROM (VALUES ('acme', 'p1', 'north'), ('acme', 'p2', 'north'), ('acme', 'p3', 'south'), ('other', 'p4', 'north')) v (tenant, name, site)")
@@ -155,6 +192,28 @@ t.test('a group by site has the devices of one site and tenant; what is over wit
   await leased(0)
   await post(1000, ends('gone', { device: 'p1' }))
   t.strictSame((await leased(30_000)).map(e => e.events.map(e => e.device)), [['p1', 'p2'], ['p3'], ['p4']])
+})
+
+t.test('24 hours of tries count from the first one, or the first of a replay, however long it waited before', async t => {
+  const { post, leased, actions, states, opened: { store, series }, start, url } = await open(t), { url: to } = await receiver(t, response => { response.writeHead(503).end() })
+  const hook = webhook.definition.receive!(webhook({ url: to, timeout: '2s' }).options as never, { pipeline: 'p', series, log: quiet, database: undefined, folder: '.', egress: ['127.0.0.0/8'] })
+  const tried = async (at: number) => {
+    const dispatcher = new Dispatcher({ store, receivers: new Map([['hot/hook', hook]]), log: quiet, poll: 10, now: () => start + at })
+    dispatcher.start()
+    for (const end = Date.now() + 5000; dispatcher.counts.retried + dispatcher.counts.dead === 0 && Date.now() < end;) await wait(5)
+    await dispatcher.stop()
+    return await states()
+  }
+  await post(0, fires('a'))
+  await rowsOf(url, "UPDATE alert_outbox SET posted_at = posted_at - interval '25 hours'")
+  t.match(await tried(0), { 'a.firing': /^due: / }, 'it waited for 25 hours, because the pipeline was paused or the breaker open')
+  t.match(await tried(23 * 60 * MINUTE), { 'a.firing': /^due: / })
+  t.match(await tried(25 * 60 * MINUTE), { 'a.firing': /^dead: / })
+  await rowsOf(url, "UPDATE alert_deliveries SET time = time - interval '25 hours'")
+  await actions.replay('a.firing', 'hot/hook', all)
+  t.match(await tried(0), { 'a.firing': /^due: / })
+  const [{ attempts, tried: at }] = await leased(60 * MINUTE)
+  t.ok(attempts === 1 && at! >= start)
 })
 
 t.test('two processes decide and lease: every notification once', async t => {

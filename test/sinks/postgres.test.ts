@@ -1,9 +1,13 @@
 import t from 'tap'
 import { readdirSync, readFileSync } from 'node:fs'
-import type { SeriesTable } from '#engine'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Exported, SeriesTable } from '#engine'
+import { openExport } from '../../sinks/postgres-export.ts'
+import { Session } from '../../sinks/postgres-session.ts'
 import { postgres } from '../../sinks/postgres.ts'
 import { supported } from '../../sinks/postgres-timescale.ts'
 import { pagesOf, snapshot } from '../fixtures/bench.ts'
+import { quiet } from '../support/collect.ts'
 import { freshDatabase, rowsOf, type Kind } from '../support/postgres.ts'
 import { alertEvent, batchOf, deadLetter, INGEST, Opened, T0, table } from '../support/store.ts'
 
@@ -88,6 +92,38 @@ function suite (kind: Kind) {
       t.match(dead[2].detail, /out of range/)
       t.equal(dead[4].payload, 'x')
       t.equal(dead[4].detail, 'not JSON\ufffd')
+    })
+
+    await t.test('a table in use is not widened before that is over, and who reads it meanwhile does not wait for long', async t => {
+      const url = await fresh(t), { log, lines } = quiet()
+      await opened(t, url)
+      const reader = await Session.connect(url, 30_000)
+      t.teardown(() => reader.close())
+      await reader.query('BEGIN')
+      await reader.query('SELECT FROM readings')
+      const wider = new Opened(url, [table('readings', 'readings', ['zscore', 'ewma'])], undefined, 'q', log), opening = wider.open()
+      t.teardown(() => wider.store.close())
+      for (const end = Date.now() + 10_000; lines.length === 0 && Date.now() < end;) await wait(20)
+      t.strictSame(await rowsOf(url, 'SELECT FROM readings'), [])
+      t.match(wider.store.trouble(), /the table "readings" cannot be changed: others had it in use for 3 s/)
+      await reader.query('COMMIT')
+      await opening
+      t.strictSame(await rowsOf(url, 'SELECT ewma FROM readings'), [])
+    })
+
+    await t.test('an export that is not read, or goes on for too long, is ended', async t => {
+      const url = await fresh(t), one = await opened(t, url)
+      await one.commit(one.write('readings', batchOf(one.series, Array.from({ length: 5000 }, (_, i) => ['d', 'm', i, i] as const))))
+      const asked = { table: { table: 'readings', kind: 'readings', columns: ['value'] } as const, series: { tenant: undefined }, range: { from: T0 - DAY, to: T0 + DAY } }
+      const read = async ({ pages }: Exported, pause = 0) => {
+        let rows = 0
+        for await (const page of pages) { rows += page.length; await wait(pause) }
+        return rows
+      }
+      t.equal(await read(await openExport(url, asked, { idle: 500 }), 50), 5000)
+      await t.rejects(openExport(url, asked, { idle: 100 }).then(exported => read(exported, 400)), { code: 'api/too-long', message: /no 2000 rows were read for 0.1 s/ })
+      await t.rejects(openExport(url, asked, { longest: 200 }).then(exported => read(exported, 150)), { code: 'api/too-long', message: /not over within 0.2 s/ })
+      t.strictSame(await rowsOf(url, "SELECT state FROM pg_stat_activity WHERE application_name = 'millrace-export' AND datname = current_database() AND state LIKE 'idle in%'"), [])
     })
 
     await t.test('a later pipeline with more columns widens the table and its view; views built on it stay', async t => {
