@@ -65,6 +65,10 @@ t.test('no 202 before the fsync; after a failed one none at all', async t => {
   const lost = await send(reading, { 'idempotency-key': 'l' })
   t.match(lost, { status: 503, code: 'api/busy' })
   t.ok(Number(lost.headers['retry-after']) > 0)
+  const soon = async (body: string) => await Promise.race([send(body, { 'idempotency-key': 'l' }), new Promise(resolve => setTimeout(resolve, 4000, 'no answer'))])
+  t.match(await soon(reading), { status: 503, code: 'api/busy' }, 'again while the disk is full')
+  t.match(await soon('2'), { status: 503, code: 'api/busy' }, 'also another body: what came under the key is lost')
+  t.match(await send(reading, { 'idempotency-key': 'k' }), { status: 202, replayed: true }, 'what is durable is known')
   disk.full = false
   const deadline = Date.now() + 10_000
   while (!journal.open && Date.now() < deadline) await new Promise(resolve => setTimeout(resolve, 20))
