@@ -36,17 +36,20 @@ export class Control {
   private instance: Instance | undefined
   private obstacle: Error | undefined = new MillraceError('store/unreachable', 'what is kept of pipelines has not been read yet')
   private opening: Promise<void> | undefined
+  private restoring = true
 
   constructor (options: ControlOptions) { this.options = options }
 
   /** Brings back what is wanted, as soon as the database can be reached. */
-  open (): void { this.opening = this.restore().catch(error => { this.refuse(error as Error) }) }
+  open (): void { this.opening = this.restore().catch(error => { this.refuse(error as Error) }).finally(() => { this.restoring = false }) }
 
   /** By name, of this process; without those that were deleted. */
   list (): readonly Wanted[] { return [...this.wanted.values()].filter(w => w.state !== 'deleted').sort((a, b) => a.name < b.name ? -1 : 1) }
   find (name: string): Wanted | undefined { return this.list().find(w => w.name === name) }
   runOf (name: string): Run | undefined { return this.options.pipelines.runOf(name) }
   fileOf (name: string): string | undefined { return this.options.files.get(name) }
+  /** Pipelines are being brought back or changed: what is not there may be there soon. */
+  get isChanging (): boolean { return this.restoring || this.options.pipelines.isChanging }
   /** Newest first; also of one that was deleted. */
   async versions (name: string): Promise<readonly Version[]> { return await this.options.registry.versions(name) }
   async definition (name: string, version: number): Promise<Pipeline | undefined> {

@@ -200,8 +200,10 @@ export class Journal implements ListenerHost {
     return position
   }
 
+  /** While the disk is full, what has not become durable is not known: its record is lost, and its position will be that of another. */
   keyed (key: string, { topic, payload }: Message): Position | 'other' | undefined {
     const known = this.keys?.find(key, this.now())
+    if (known !== undefined && known.position > this.durableUpTo && this.file.full !== undefined) return undefined
     return known === undefined || known.hash === hashOf(topic, payload, this.hash).readBigUInt64LE(0) ? known?.position : 'other'
   }
 

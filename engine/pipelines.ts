@@ -50,6 +50,8 @@ export class Pipelines {
   get inlets (): readonly Inlet[] { return [...this.journals].flatMap(j => j.inlet ?? []) }
   runOf (name: string): Run | undefined { return this.entries.get(name)?.run }
   get isStopping (): boolean { return this.stopping.signal.aborted }
+  /** A pipeline is being changed: its log may be closed for a moment, and another one opened. */
+  get isChanging (): boolean { return this.queue.size > 0 }
   isWorking (name: string): boolean { return this.entries.get(name)?.stop !== undefined }
   /** Of the first that has failed. */
   get failure (): unknown { return [...this.entries.values()].find(e => e.failure !== undefined)?.failure }

@@ -16,7 +16,7 @@ const unpack = promisify(gunzip)
 type Asked = FastifyRequest<{ Params: { readonly source?: string }, Querystring: { readonly tenant?: string, readonly device?: string, readonly metric?: string }, Headers: { readonly 'idempotency-key'?: string }, Body: Buffer }>
 
 /** Takes readings in: bytes are not looked at before they are in the log, so what is wrong with them becomes a dead letter and fails no request. */
-export async function ingest (app: FastifyInstance, { inlets = () => [] }: Plane): Promise<void> {
+export async function ingest (app: FastifyInstance, { inlets = () => [], stopping, control }: Plane): Promise<void> {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(['application/json', ...LINES], { parseAs: 'buffer', bodyLimit: MOST }, async (request: FastifyRequest, body: Buffer) => await plain(request.headers['content-encoding'], body))
 
@@ -35,6 +35,7 @@ export async function ingest (app: FastifyInstance, { inlets = () => [] }: Plane
   const config = { scope: 'ingest:write' as const, rateLimit: { max: RATE, timeWindow: '1 minute' } }
   const post = async (request: Asked, reply: FastifyReply) => {
     const { params: { source = '' }, body } = request, inlet = [...inlets()].find(i => i.path === source)
+    if (inlet === undefined && (stopping() || control?.isChanging === true)) throw new MillraceError('api/busy', stopping() ? 'the process is stopping' : 'pipelines are being brought back or changed, and none reads this yet', { help: 'send it again when Retry-After says, under the same Idempotency-Key' })
     if (inlet === undefined) throw new MillraceError('api/not-found', `no pipeline here reads POST /api/v1/ingest${source === '' ? '' : `/${source}`}`, { help: `from: { http: ${source === '' ? '{}' : `{ path: ${source} }`} } in a pipeline` })
     if (body === undefined || body.length === 0) throw new MillraceError('api/invalid', 'the request has no body', { help: 'a reading such as { "device": "pump-1", "metric": "flow", "value": 3.2 }' })
     if (body.length > inlet.largest) throw new MillraceError('api/too-large', `the body has ${body.length} bytes, ${inlet.largest} are taken (maxPayload, and an eighth of the log)`, { help: 'several requests' })

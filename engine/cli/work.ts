@@ -71,6 +71,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     return given.map(({ name }) => pipelines.runOf(name)!)
   } finally {
     signal.removeEventListener('abort', forward)
+    stop.abort()                     // the plane says so too, until it is closed: requests are answered as long as logs are
     await pipelines.stop()
     await control?.close()
     await pipelines.close()

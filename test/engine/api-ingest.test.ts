@@ -16,7 +16,7 @@ import { freshDatabase, quiet } from '../support/postgres.ts'
 
 const components = { sources, operators, sinks } as unknown as Plane['components']
 
-interface Setting { readonly journal?: Partial<JournalOptions>, readonly http?: Record<string, unknown>, readonly keys?: (real: Keys) => Keys }
+interface Setting { readonly journal?: Partial<JournalOptions>, readonly http?: Record<string, unknown>, readonly keys?: (real: Keys) => Keys, readonly stopping?: () => boolean, readonly control?: { readonly isChanging: boolean } }
 
 /** A plane that feeds a real log, and the keys of a real database. */
 async function open (test: Test, setting: Setting = {}) {
@@ -25,7 +25,7 @@ async function open (test: Test, setting: Setting = {}) {
   const keys = new PostgresKeys(url), { log } = quietly()
   const journal = await Journal.open(sources.http(setting.http), { folder: temporary(test), log, client: 'me', pipelines: ['p'], tick: HOUR, ...setting.journal }, never)
   journal.listen()
-  const app = await plan({ runs: () => [{ journal, pipeline: { name: 'p' } }] as never, stopping: () => false, components, keys: setting.keys?.(keys) ?? keys, query: undefined, inlets: () => journal.inlet === undefined ? [] : [journal.inlet] }, quiet)
+  const app = await plan({ runs: () => [{ journal, pipeline: { name: 'p' } }] as never, stopping: setting.stopping ?? (() => false), control: setting.control as never, components, keys: setting.keys?.(keys) ?? keys, query: undefined, inlets: () => journal.inlet === undefined ? [] : [journal.inlet] }, quiet)
   test.teardown(async () => { await app.close(); await journal.close().catch(() => {}); await keys.close() })
   const keyOf = async (tenant: string | null, scopes: readonly Scope[] = ['ingest:write']) => {
     const { key, id, digest } = newKey()
@@ -65,6 +65,10 @@ t.test('no 202 before the fsync; after a failed one none at all', async t => {
   const lost = await send(reading, { 'idempotency-key': 'l' })
   t.match(lost, { status: 503, code: 'api/busy' })
   t.ok(Number(lost.headers['retry-after']) > 0)
+  const soon = async (body: string) => await Promise.race([send(body, { 'idempotency-key': 'l' }), new Promise(resolve => setTimeout(resolve, 4000, 'no answer'))])
+  t.match(await soon(reading), { status: 503, code: 'api/busy' }, 'again while the disk is full')
+  t.match(await soon('2'), { status: 503, code: 'api/busy' }, 'also another body: what came under the key is lost')
+  t.match(await send(reading, { 'idempotency-key': 'k' }), { status: 202, replayed: true }, 'what is durable is known')
   disk.full = false
   const deadline = Date.now() + 10_000
   while (!journal.open && Date.now() < deadline) await new Promise(resolve => setTimeout(resolve, 20))
@@ -140,6 +144,17 @@ t.test('a log that is full: 503 and Retry-After, and not one record more', async
   t.match(reply, { status: 503, code: 'api/busy', headers: { 'retry-after': '5' } })
   t.equal((await messages(journal)).length, sent - 1)
   t.match(await send('1'.repeat(8000)), { status: 413 }, 'an eighth of the log at most')
+})
+
+t.test('a path that no pipeline reads while the process stops, or pipelines are brought back or changed: 503 and Retry-After, later 404', async t => {
+  let stops = false
+  const control = { isChanging: true }, { send } = await open(t, { control, stopping: () => stops }), url = '/api/v1/ingest/soon'
+  t.match(await send(reading, { url }), { status: 503, code: 'api/busy', headers: { 'retry-after': '5' } })
+  t.match(await send(reading), { status: 202 }, 'what is read is taken')
+  control.isChanging = false
+  t.match(await send(reading, { url }), { status: 404, code: 'api/not-found' })
+  stops = true
+  t.match(await send(reading, { url }), { status: 503, code: 'api/busy', detail: 'the process is stopping' })
 })
 
 t.test('readings get in while the database of keys is away, with keys that were valid when it last answered', async t => {

@@ -24,6 +24,23 @@ async function begin (t: Test) {
 const put = async (process: Process, body: string, headers?: Record<string, string>, query = '', name = 'p') => await process.ask('PUT', `/${name}${query}`, body, headers)
 const stored = (url: string, n: number, table?: string) => until(`${n} rows`, async () => (await rows(url, 'value', table)).length === n)
 
+t.test('readings that are posted while their source changes, or before it is back, are put off; where none is to be, nobody waits', async t => {
+  const url = (await freshDatabase(t))!, folder = temporary(t), process = await open(t, url, folder)
+  t.equal(await process.post(), 404)
+  const of = (kept: string) => `name: p\nfrom: { http: { tenant: ${kept} } }\nto: [ postgres: { table: readings } ]\n`
+  t.equal((await put(process, of('a'))).status, 201)
+  let going = true
+  const seen = new Set<number>(), posting = (async () => { while (going) { seen.add(await process.post()); await new Promise(resolve => setTimeout(resolve, 1)) } })()
+  for (let v = 1; v <= 3; v++) t.match((await put(process, of('abcd'[v]), match(v))).json, { source: 'other' })
+  going = false
+  await posting
+  t.strictSame([...seen].filter(status => status !== 202 && status !== 503), [])
+  await process.end()
+  const next = await open(t, url, folder), first: number[] = []
+  await until('it is back', async () => { first.push(await next.post()); return first.at(-1) === 202 })
+  t.notOk(first.includes(404))
+})
+
 t.test('replaced while a device publishes: it notices nothing, each reading is one row, the mean goes on bit for bit, each alert comes once', async t => {
   const { url, port, process } = await begin(t)
   const made = await put(process, text(port))

@@ -33,6 +33,8 @@ export interface Process {
   readonly failures: unknown[]
   /** A request with a key for everything; the body of a PUT is YAML. */
   ask (method: string, path: string, body?: string | object, headers?: Record<string, string>): Promise<{ status: number, json: any, text: string, etag: string | undefined }>
+  /** Status of a reading that is posted. */
+  post (): Promise<number>
   key (scopes: readonly Scope[], tenant?: string): Promise<string>
   end (): Promise<void>
 }
@@ -46,7 +48,7 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
     forget: pipeline => forget(pipeline, { log: quiet, folder, database: url }, fileStore)
   })
   await pipelines.open(files.map(text => normalise(readYaml(text, components, { file: 'plant.yaml' }).pipeline!, components)), new AbortController().signal)
-  const app = await plan({ runs: () => pipelines.runs, stopping: () => false, components, keys, query: undefined, control }, quiet)
+  const app = await plan({ runs: () => pipelines.runs, stopping: () => false, components, keys, query: undefined, control, inlets: () => pipelines.inlets }, quiet)
   pipelines.begin()
   control.open()
   const key = async (given: readonly Scope[], tenant: string | null = null) => {
@@ -72,8 +74,9 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
     try { json = reply.json() } catch { json = undefined }
     return { status: reply.statusCode, json, text: reply.body, etag: reply.headers.etag as string | undefined }
   }
+  const post = async () => (await app.inject({ method: 'POST', url: '/api/v1/ingest', payload: '{"device":"d","metric":"m","value":1}', headers: { authorization: `Bearer ${all}`, 'content-type': 'application/json' } })).statusCode
   await until('what is kept has been read', () => control.trouble() === undefined)
-  return { control, pipelines, failures, ask, key, end }
+  return { control, pipelines, failures, ask, post, key, end }
 }
 
 /** A device that publishes 0, 1, 2, ...: each acknowledged before it counts. Its connection must live to the end. */
