@@ -34,6 +34,7 @@ export async function stream (app: FastifyInstance, { live, stopping }: Plane): 
     if (kind === 'alerts' && !alerts) throw new MillraceError('api/forbidden', `the key ${actor!.id} has not the scope alerts:read`, { help: 'without it: kind=rows' })
     if (stopping() || open.size >= MOST || byKey(actor!.id) >= OF_A_KEY) throw new MillraceError('api/busy', stopping() ? 'the process is stopping' : `${open.size >= MOST ? `${MOST} listen` : `${OF_A_KEY} listen with this key`} already`)
     const { raw } = reply.hijack()
+    if (raw.destroyed || request.raw.destroyed) return       // gone while its key was looked up: nobody would say when to stop
     raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', connection: 'close' })
     const listener = new Listener(raw, actor!.id, () => { open.delete(listener) })
     open.add(listener)
