@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { get } from 'node:https'
+import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import type { FastifyInstance } from 'fastify'
@@ -8,7 +9,9 @@ import { parse } from 'yaml'
 import { plan, serve, type Plane } from '../../engine/api/server.ts'
 import { authorise } from '../../engine/api/auth.ts'
 import { newKey, scopes, type Scope } from '../../engine/api-key.ts'
+import type { Keys } from '../../engine/keys.ts'
 import { normalise } from '../../engine/lint.ts'
+import { Live } from '../../engine/live.ts'
 import { Run } from '../../engine/run.ts'
 import { readYaml } from '../../engine/yaml.ts'
 import * as sources from '../../connectors/index.ts'
@@ -185,4 +188,29 @@ t.test('every route behind a scope is closed to every key without it; the docume
     }
   }
   t.equal(closed, 40)
+})
+
+t.test('who hangs up while the key is looked up is not listened for', async t => {
+  const { key, id, digest } = newKey(), live = new Live()
+  let asked = 0
+  const find = async () => { asked++; await new Promise(resolve => setTimeout(resolve, 300)); return { id, digest, name: 'test', tenant: null, scopes: everything, created: new Date(), expires: null, revoked: null } }
+  const app = await plan({ runs: () => [], stopping: () => false, components, keys: { find } as unknown as Keys, query: undefined, live }, quiet)
+  t.teardown(() => app.close())
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as { port: number }, socket = connect(port, '127.0.0.1')
+  socket.write(`GET /api/v1/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\n\r\n`)
+  while (asked === 0) await new Promise(resolve => setTimeout(resolve, 10))
+  socket.destroy()
+  await new Promise(resolve => setTimeout(resolve, 600))
+  t.equal(live.count, 0)
+})
+
+t.test('a leap second, and a body that is nested without end, are refused: 400', async t => {
+  const { app, add } = await open(t), { key } = await add(everything)
+  const post = async (url: string, payload: string) => (await app.inject({ method: 'POST', url: `/api/v1/${url}`, payload, headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' } })).statusCode
+  t.equal((await ask(app, '/api/v1/alerts?from=2016-12-31T23:59:60Z', key)).statusCode, 400)
+  t.equal(await post('silences', '{"to":"2130-12-31T23:59:60Z","reason":"x"}'), 400)
+  t.equal(await post('detect_anomaly', '{"data":{"value":[1],"time":["2016-12-31T23:59:60Z"]}}'), 400)
+  t.equal(await post('detect_anomaly', '{"data":{"value":[1],"time":["2016-12-31T23:59:59Z"]}}'), 200)
+  t.equal(await post('silences', '['.repeat(50_000) + ']'.repeat(50_000)), 400)
 })

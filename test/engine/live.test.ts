@@ -62,6 +62,19 @@ t.test('who comes back has what came between, or is told that it is gone', t => 
   t.end()
 })
 
+t.test('the last event of a commit has its id, so whoever was cut off within the commit has it again', t => {
+  const { live, commit } = world(), seen: LiveEvent[] = [], some: LiveEvent[] = [], event = alertEvent('i')
+  live.listen({ kinds: both }, undefined, events => { seen.push(...events) })
+  live.listen({ kinds: ['rows'] }, undefined, events => { some.push(...events) })
+  commit(['a/d/m'])
+  commit(['a/e/m'], 'p', [{ event, receivers: [] }])
+  t.strictSame(seen.map(e => [e.event, e.id === undefined]), [['rows', false], ['rows', true], ['alerts', false]])
+  t.equal(some[1].id, seen[2].id)
+  t.strictSame(live.listen({ kinds: both }, seen[0].id, () => {}).missed, seen.slice(1))
+  t.strictSame(live.listen({ kinds: both }, seen[2].id, () => {}).missed, [])
+  t.end()
+})
+
 t.test('while nobody listens nothing is kept', t => {
   const { live, commit, series } = world()
   let touched = 0
