@@ -26,16 +26,17 @@ export async function postAlerts (session: Session, pipeline: string, alerts: Co
 
 type Leased = AlertEvent & { readonly receiver: string, readonly attempts: number, readonly leader: string, readonly tried: number | null }
 
-/** Whether a notification tells of an end whose beginning has yet to be told to the same receiver. */
-const EARLY = `EXISTS (SELECT FROM alert_outbox e JOIN alert_outbox f ON f.event = left(e.event, -9) || '.firing' AND f.receiver = e.receiver
-  WHERE (e.event = o.event OR e.leader = o.event) AND e.receiver = o.receiver AND right(e.event, 9) = '.resolved' AND f.state = 'due')`
+/** Whether an event is an end of which the same receiver has yet to be told the beginning: one look at the primary key. */
+const early = (end: string): string => `right(${end}.event, 9) = '.resolved' AND 'due' IS NOT DISTINCT FROM (SELECT f.state FROM alert_outbox f WHERE f.event = left(${end}.event, -9) || '.firing' AND f.receiver = ${end}.receiver)`
+const EARLY = `CASE WHEN o.leader IS NULL THEN ${early('o')} ELSE EXISTS (SELECT FROM alert_outbox e WHERE e.leader = o.leader AND e.receiver = o.receiver AND ${early('e')}) END`
 
 /** Leases notifications that are ready and due at `now` (ms), an end not before its beginning has arrived or was given up: they are due again a minute later if nothing is heard of them. */
 export async function lease (session: Session, pipeline: string, limit: number, now: number, except: readonly string[]): Promise<OutboxEntry[]> {
   const { rows } = await session.query<Leased>(`
     WITH leased AS (UPDATE alert_outbox SET due = ${moment('$4')} WHERE (event, receiver) IN (
-        SELECT event, receiver FROM alert_outbox o WHERE pipeline = $1 AND state = 'due' AND ready_at IS NOT NULL AND due <= ${moment('$3')} AND receiver <> ALL ($5::text[]) AND (leader IS NULL OR leader = event) AND NOT ${EARLY}
-        ORDER BY due, position LIMIT $2 FOR UPDATE SKIP LOCKED)
+        SELECT event, receiver FROM (
+          SELECT event, receiver, leader FROM alert_outbox WHERE pipeline = $1 AND state = 'due' AND ready_at IS NOT NULL AND due <= ${moment('$3')} AND receiver <> ALL ($5::text[]) AND (leader IS NULL OR leader = event)
+          ORDER BY due, position OFFSET 0 FOR UPDATE SKIP LOCKED) o WHERE NOT ${EARLY} LIMIT $2)
       RETURNING event, receiver, attempts, leader, (SELECT min(d.time) FROM alert_deliveries d WHERE d.event = alert_outbox.event AND d.receiver = alert_outbox.receiver AND d.time >= posted_at AND d.outcome = 'retry') AS tried_at),
     parts AS (SELECT l.event AS leader, l.event, l.receiver, l.attempts, l.tried_at FROM leased l
       UNION ALL SELECT l.event, o.event, l.receiver, l.attempts, l.tried_at FROM leased l JOIN alert_outbox o ON o.leader = l.leader AND o.receiver = l.receiver AND o.event <> l.event)
