@@ -8,8 +8,8 @@ export type LiveKind = typeof liveKinds[number]
 
 /** What somebody wants to see: equal names, or all. */
 export interface LiveFilter { readonly kinds: readonly LiveKind[], readonly tenant?: string | undefined, readonly pipeline?: string | undefined, readonly device?: string | undefined, readonly metric?: string | undefined }
-/** `id` says where to go on. */
-export interface LiveEvent { readonly id: string, readonly event: LiveKind, readonly data: string }
+/** `id` says where to go on: behind the commit whose last event this is. The others have none, so whoever is cut off between has all of the commit again. */
+export interface LiveEvent { readonly id?: string, readonly event: LiveKind, readonly data: string }
 export interface Listening {
   /** False: what came between the id and now is not kept any more. */
   readonly whole: boolean
@@ -94,7 +94,7 @@ function reader ({ kinds, tenant, pipeline, device, metric }: LiveFilter): (kept
     let known = wanted.get(series)
     if (known === undefined) wanted.set(series, known = new Int8Array(named ? series.capacity : 0))
     const is = (s: number) => !named || (known[s] ||= fits(series.name(s)) ? 1 : -1) > 0
-    const events: LiveEvent[] = []
+    const events: Omit<LiveEvent, 'id'>[] = []
     if (kinds.includes('rows')) {
       for (const { branch, table, batch } of writes) {
         const columns = Object.entries<any>(batch.columns).filter(([name]) => name !== 'seq'), rows: object[] = []
@@ -104,14 +104,14 @@ function reader ({ kinds, tenant, pipeline, device, metric }: LiveFilter): (kept
           for (const [name, column] of columns) row[name] = finite(column[i])
           rows.push(row)
         }
-        if (rows.length > 0) events.push({ id, event: 'rows', data: JSON.stringify({ pipeline: kept.pipeline, branch, table, rows }) })
+        if (rows.length > 0) events.push({ event: 'rows', data: JSON.stringify({ pipeline: kept.pipeline, branch, table, rows }) })
       }
     }
     if (kinds.includes('alerts')) {
       const found = alerts.filter(({ event }) => fits(event))
-      if (found.length > 0) events.push({ id, event: 'alerts', data: JSON.stringify({ pipeline: kept.pipeline, alerts: found.map(({ event, stale = false }) => plain(event, stale)) }) })
+      if (found.length > 0) events.push({ event: 'alerts', data: JSON.stringify({ pipeline: kept.pipeline, alerts: found.map(({ event, stale = false }) => plain(event, stale)) }) })
     }
-    return events
+    return events.map((event, i) => i < events.length - 1 ? event : { id, ...event })
   }
 }
 

@@ -23,7 +23,7 @@ export async function stream (app: FastifyInstance, { live, stopping }: Plane): 
     config: { scope: 'query:read' },
     schema: {
       summary: 'Rows and alerts as they are committed, as server-sent events.', tags: ['query'],
-      description: 'Events `rows` and `alerts`, one for each commit and table, and `notice`: `gap` when what came since `Last-Event-ID` is not kept any more, `slow` when this reader fell behind and is cut off, `stopping`, `revoked`. A comment every 15 s. Windows that are still open are not among the rows. Alerts need `alerts:read` too: a key without it sees rows only.',
+      description: 'Events `rows` and `alerts`, one for each commit and table, the last of a commit with its id, and `notice`: `gap` when what came since `Last-Event-ID` is not kept any more, `slow` when this reader fell behind and is cut off, `stopping`, `revoked`. A comment every 15 s. Windows that are still open are not among the rows. Alerts need `alerts:read` too: a key without it sees rows only.',
       querystring: Type.Object({ ...tenantText, pipeline: filterText, device: filterText, metric: filterText, kind: Type.Optional(Type.Union(liveKinds.map(kind => Type.Literal(kind)), { description: 'Only these.' })) }),
       headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'Goes on behind this event.', maxLength: 100 })) }),
       response: { 200: { description: 'Events until either side ends it.', content: { 'text/event-stream': { schema: { type: 'string' } } } }, ...failures(400, 404) }
@@ -76,7 +76,7 @@ class Listener {
     for (const { id, event, data } of events) {
       if (this.over) return
       if (this.raw.writableLength > BUFFER) return this.end('slow', 'this reader fell behind and is cut off: come back with Last-Event-ID')
-      this.raw.write(`id: ${id}\nevent: ${event}\ndata: ${data}\n\n`)
+      this.raw.write(`${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${data}\n\n`)
     }
   }
 

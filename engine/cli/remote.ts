@@ -64,7 +64,7 @@ export async function* follow (options: RemoteOptions, query: Readonly<Record<st
         tries = 0
         if (event.event === 'notice') said((JSON.parse(event.data) as { detail: string }).detail)
         else {
-          last = event.id
+          last = event.id ?? last
           yield event
         }
       }
