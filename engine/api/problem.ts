@@ -3,6 +3,7 @@ import { errors, MillraceError, type Code } from '../errors.ts'
 import { Type } from '../options.ts'
 
 const LATER = '5'                    // s after which to try again
+const DEEP = 32                      // objects and arrays in each other in a body
 
 /** Errors as RFC 9457 has them. `code` is that of the error table; `type` the same as a name (RFC 8141). */
 const Problem = Type.Object({
@@ -37,7 +38,7 @@ export function answer (error: FastifyError | MillraceError, request: FastifyReq
 }
 
 export function problems (app: FastifyInstance): void {
-  app.addHook('preValidation', async ({ body }) => { if (typeof body === 'object' && !Buffer.isBuffer(body) && hasNul(body)) throw new MillraceError('api/invalid', 'the body has a NUL character (\\u0000), which no text contains') })
+  app.addHook('preValidation', async ({ body }) => { if (typeof body === 'object' && !Buffer.isBuffer(body) && hasNul(body, DEEP)) throw new MillraceError('api/invalid', 'the body has a NUL character (\\u0000), which no text contains') })
   app.addHook('onRequest', async ({ raw: { url = '' } }) => { if (url.includes('%00')) throw new MillraceError('api/invalid', 'the address has a NUL character (%00), which no name contains') })
   app.setErrorHandler(answer)
   app.setNotFoundHandler((request, reply) => send(reply, 'api/not-found', `there is no ${request.method} ${request.url.split('?')[0]}`, 'GET /openapi.json lists what there is'))
@@ -51,4 +52,9 @@ function send (reply: FastifyReply, code: Code, detail: string, help?: string): 
   })
 }
 
-const hasNul = (value: unknown): boolean => typeof value === 'string' ? value.includes('\0') : typeof value === 'object' && value !== null && Object.values(value).some(hasNul)
+function hasNul (value: unknown, deep: number): boolean {
+  if (typeof value === 'string') return value.includes('\0')
+  if (typeof value !== 'object' || value === null) return false
+  if (deep === 0) throw new MillraceError('api/invalid', `the body is nested more than ${DEEP} deep`)
+  return Object.values(value).some(part => hasNul(part, deep - 1))
+}

@@ -51,7 +51,10 @@ export async function serve (plane: Plane, { host, port, tls, log }: Address & {
 const MOST = 600                     // requests of a key in a minute, in all
 
 /** What is sent in a body has the right types already; what stands in a URL is text. */
-const ajv = (coerceTypes: boolean) => formats.default(new Ajv({ allErrors: false, useDefaults: true, coerceTypes, strict: false }), ['date-time'])
+const ajv = (coerceTypes: boolean) => {
+  const made = formats.default(new Ajv({ allErrors: false, useDefaults: true, coerceTypes, strict: false }), ['date-time']), { validate } = made.formats['date-time'] as { validate: (text: string) => boolean }
+  return made.addFormat('date-time', text => validate(text) && !Number.isNaN(Date.parse(text)))        // a leap second is a time in RFC 3339, and none here
+}
 const exact = ajv(false), lenient = ajv(true)
 
 /** The plane with all its routes, not listening yet. */

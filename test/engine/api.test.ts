@@ -204,3 +204,13 @@ t.test('who hangs up while the key is looked up is not listened for', async t =>
   await new Promise(resolve => setTimeout(resolve, 600))
   t.equal(live.count, 0)
 })
+
+t.test('a leap second, and a body that is nested without end, are refused: 400', async t => {
+  const { app, add } = await open(t), { key } = await add(everything)
+  const post = async (url: string, payload: string) => (await app.inject({ method: 'POST', url: `/api/v1/${url}`, payload, headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' } })).statusCode
+  t.equal((await ask(app, '/api/v1/alerts?from=2016-12-31T23:59:60Z', key)).statusCode, 400)
+  t.equal(await post('silences', '{"to":"2130-12-31T23:59:60Z","reason":"x"}'), 400)
+  t.equal(await post('detect_anomaly', '{"data":{"value":[1],"time":["2016-12-31T23:59:60Z"]}}'), 400)
+  t.equal(await post('detect_anomaly', '{"data":{"value":[1],"time":["2016-12-31T23:59:59Z"]}}'), 200)
+  t.equal(await post('silences', '['.repeat(50_000) + ']'.repeat(50_000)), 400)
+})
