@@ -53,7 +53,7 @@ t.test('who comes back has what came between, or is told that it is gone', t => 
   const again = live.listen({ kinds: both, tenant: 'a' }, seen[0].id, () => {})
   t.equal(again.whole, true)
   t.strictSame(rows(again.missed), ['a/e/m'])
-  for (const odd of ['x-1', 'x', '', seen[0].id.replace(/\d+$/, '99'), `${seen[0].id}z`]) t.equal(live.listen({ kinds: both }, odd, () => {}).whole, false, odd)
+  for (const odd of ['x-1', 'x', '', seen[0].id!.replace(/\d+$/, '99'), `${seen[0].id}z`]) t.equal(live.listen({ kinds: both }, odd, () => {}).whole, false, odd)
   for (let k = 0; k < 30; k++) commit(Array.from({ length: 1000 }, (_, i) => `a/d${i % 20}/m`))
   const late = live.listen({ kinds: both }, seen[0].id, () => {})
   t.equal(late.whole, false, 'more than 20,000 rows ago')
