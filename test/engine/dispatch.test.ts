@@ -119,7 +119,7 @@ void t.test('what fails is tried again later and later, as the receiver asks, an
   now += 4000
   await tries(4)
   now += 3_600_000                   // it asks for more, which would make 24 h of tries a month
-  await until(() => dispatcher.counts.delivered === 1)
+  await until(() => dispatcher.counts.delivered >= 1)
   t.equal(received.length, 5)
   t.equal(new Set(ids(received)).size, 1)
 })
@@ -168,7 +168,7 @@ void t.test('a breaker: after five failures in a row single tries, later and lat
   t.equal(received.length, first + 1, 'one try')
   down = false
   now += 120_000
-  await until(() => dispatcher.counts.delivered === 1)
+  await until(() => dispatcher.counts.delivered >= 1)
   for (let k = 0; dispatcher.counts.delivered < 40 && k < 50; k++) { now += 120_000; await wait(100) }
   t.equal(dispatcher.counts.delivered, 40)
   t.equal(new Set(ids(received)).size, 40)
@@ -238,7 +238,7 @@ void t.test('an outbox that cannot be read is tried again', async t => {
   let failures = 3
   const failing = { due: (...args: Parameters<typeof store.due>) => failures-- > 0 ? Promise.reject(new Error('down')) : store.due(...args), settle: store.settle.bind(store) }
   const dispatcher = dispatch(t, { store: failing, receivers: new Map([['x', to(url)]]) })
-  await until(() => dispatcher.counts.delivered === 1)
+  await until(() => dispatcher.counts.delivered >= 1)
 })
 
 void t.test('a stop waits for what is under way, but not for long, and leaves the rest for the next start', async t => {
