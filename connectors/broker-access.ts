@@ -1,6 +1,5 @@
-import { timingSafeEqual } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
-import { CREDENTIALS, devicesOf, MillraceError, passwordDigest, type Device } from '#engine'
+import { CREDENTIALS, devicesOf, MillraceError, passwordDigest, sameDigest, type Device } from '#engine'
 
 const NOBODY = passwordDigest('')
 
@@ -41,7 +40,7 @@ export class Access {
    */
   admit (username: string | undefined, password: Uint8Array | undefined, certified: string | undefined): Device | undefined {
     if (certified !== undefined) return username === undefined || username === certified ? this.devices.get(certified) : undefined
-    const device = this.devices.get(username ?? ''), same = timingSafeEqual(passwordDigest(password ?? ''), device?.digest ?? NOBODY)
+    const device = this.devices.get(username ?? ''), same = sameDigest(passwordDigest(password ?? ''), device?.digest ?? NOBODY)
     return same && password !== undefined && device?.digest !== undefined ? device : undefined
   }
 
@@ -52,8 +51,18 @@ export class Access {
   }
 }
 
-/** Whether everything that `topic`, or a filter, stands for is within one of the filters of the device. */
-export const mayUse = ({ topics }: Device, topic: string): boolean => topics.some(filter => covers(filter.split('/'), topic.split('/')))
+const KNOWN = 1000                   // topics of a device that are remembered as its own
+const own = new WeakMap<Device, Set<string>>()
+
+/** Whether everything that `topic`, or a filter, stands for is within one of the filters of the device. A device publishes to few topics, again and again: those cost one look into a Set. */
+export function mayUse (device: Device, topic: string): boolean {
+  let known = own.get(device)
+  if (known === undefined) own.set(device, known = new Set())
+  if (known.has(topic)) return true
+  const levels = topic.split('/'), may = device.topics.some(filter => covers(filter.split('/'), levels))
+  if (may && known.size < KNOWN) known.add(topic)
+  return may
+}
 
 function covers (filter: readonly string[], topic: readonly string[]): boolean {
   for (let i = 0; i < filter.length; i++) {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { parse } from 'csv-parse/sync'
+import { csvCell } from './csv.ts'
 import { MillraceError } from './errors.ts'
 
 /** A device that may connect: by its password (SHA-256, undefined when it has none) or by a certificate with its name. */
@@ -44,5 +45,4 @@ export function devicesOf (text: string, file: string): Map<string, Device> {
 const isFilter = (filter: string): boolean => filter !== '' && !filter.startsWith('$') && filter.split('/').every((level, i, all) => level === '+' || (level === '#' && i === all.length - 1) || !/[+#]/.test(level))
 
 /** The file of such devices. */
-export const writtenDevices = (devices: Iterable<Device>): string => [COLUMNS, ...Array.from(devices, ({ username, digest, topics }) => [username, digest?.toString('hex') ?? '', topics.join(' ')])].map(line => `${line.map(cell).join()}\n`).join('')
-const cell = (text: string): string => /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+export const writtenDevices = (devices: Iterable<Device>): string => [COLUMNS, ...Array.from(devices, ({ username, digest, topics }) => [username, digest?.toString('hex') ?? '', topics.join(' ')])].map(line => `${line.map(csvCell).join()}\n`).join('')

@@ -27,7 +27,7 @@ export async function deliveries (app: FastifyInstance, plane: Plane): Promise<v
     schema: {
       summary: 'Deliveries, the newest first, each with its tries.', tags,
       querystring: Type.Object({ ...tenantText, pipeline: filterText, receiver: filterText, incident: filterText, state: Type.Optional(Type.Union(states.map(state => Type.Literal(state)))), limit, cursor }),
-      response: { 200: Type.Object({ rows: Type.Array(DeliveryBody), next: Type.Optional(Type.String()) }), ...failures(400, 404, 504) }
+      response: { 200: Type.Object({ rows: Type.Array(DeliveryBody), next: Type.Optional(Type.String()) }), ...failures(404, 504) }
     }
   }, async (request: Asked) => {
     const { pipeline, receiver, state, incident, limit, cursor } = request.query
@@ -38,7 +38,7 @@ export async function deliveries (app: FastifyInstance, plane: Plane): Promise<v
     ...write,
     schema: {
       summary: 'Sends an alert to a receiver again, under the same id.', description: 'A receiver that knows the id drops it.', tags,
-      body: Type.Object({ event: Type.String({ minLength: 1, maxLength: 200 }), receiver: Type.String({ minLength: 1, maxLength: 300 }) }, { additionalProperties: false }), response: { 200: DeliveryBody, ...failures(400, 404, 413, 415, 504) }
+      body: Type.Object({ event: Type.String({ minLength: 1, maxLength: 200 }), receiver: Type.String({ minLength: 1, maxLength: 300 }) }, { additionalProperties: false }), response: { 200: DeliveryBody, ...failures(404, 413, 415, 504) }
     }
   }, async (request: Asked) => {
     const { event, receiver } = request.body, again = await actionsOf(plane).replay(event, receiver, actorOf(request))
@@ -46,13 +46,13 @@ export async function deliveries (app: FastifyInstance, plane: Plane): Promise<v
     return again
   })
 
-  app.get('/api/v1/endpoints/disabled', { config: { scope: 'alerts:read' }, schema: { summary: 'Endpoints that said they are gone (410): nothing is sent to them.', tags, response: { 200: Type.Object({ rows: Type.Array(Endpoint) }), ...failures(403, 404, 504) } } }, async (request: Asked) => {
+  app.get('/api/v1/endpoints/disabled', { config: { scope: 'alerts:read' }, schema: { summary: 'Endpoints that said they are gone (410): nothing is sent to them.', tags, response: { 200: Type.Object({ rows: Type.Array(Endpoint) }), ...failures(404, 504) } } }, async (request: Asked) => {
     forAll(request)
     return { rows: await actionsOf(plane).disabled() }
   })
 
   app.post('/api/v1/endpoints/:endpoint/enable', {
-    ...write, schema: { summary: 'Sends to an endpoint again.', description: 'What was for it meanwhile is dead and can be replayed.', tags, params: Type.Object({ endpoint: Type.String({ minLength: 1, maxLength: 200 }) }), response: { 200: Type.Object({ enabled: Type.String() }), ...failures(400, 403, 404, 504) } }
+    ...write, schema: { summary: 'Sends to an endpoint again.', description: 'What was for it meanwhile is dead and can be replayed.', tags, params: Type.Object({ endpoint: Type.String({ minLength: 1, maxLength: 200 }) }), response: { 200: Type.Object({ enabled: Type.String() }), ...failures(404, 504) } }
   }, async (request: Asked) => {
     forAll(request)
     const { endpoint } = request.params

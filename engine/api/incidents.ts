@@ -32,7 +32,7 @@ export async function incidents (app: FastifyInstance, plane: Plane): Promise<vo
     if (said === undefined) throw new MillraceError('api/not-found', `there is no incident "${incident}"`)
     return said
   }
-  const schema = (summary: string, body?: object) => ({ summary, tags: ['alerts'], params: Params, ...body === undefined ? {} : { body }, response: { 200: IncidentBody, ...failures(400, 404, ...body === undefined ? [504] : [413, 415, 504]) } })
+  const schema = (summary: string, body?: object) => ({ summary, tags: ['alerts'], params: Params, ...body === undefined ? {} : { body }, response: { 200: IncidentBody, ...failures(404, ...body === undefined ? [504] : [413, 415, 504]) } })
   const write = { config: { scope: 'alerts:write' as const } }
 
   app.get('/api/v1/alerts/:incident', { config: { scope: 'alerts:read' }, schema: schema('An incident: its transitions, what became of them, and what people say of it.') },

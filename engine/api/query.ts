@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { csvCell } from '../csv.ts'
 import { MillraceError } from '../errors.ts'
 import { suggest, Type } from '../options.ts'
 import { planTables } from '../plan.ts'
@@ -89,7 +90,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
       summary: 'All rows of a table, or those that were committed since another export, as they come from the database.', tags, params: Params,
       description: 'In one snapshot, by series and time, without end of its own: a connection that breaks off has not brought all. The header `x-export-place` is `since` of the next export: together they have each row once. Windows that are still open are not among them.',
       querystring: Type.Object({ ...filter, from: Moment('From this event time on; without it all.'), to: Moment('Before this event time; without it all.'), columns: Text('Columns, with commas between; without it all.'), format: Type.Optional(Type.Union([Type.Literal('csv'), Type.Literal('ndjson')], { default: 'csv' })), since: Type.Optional(Type.String({ description: '`x-export-place` of the export before.', maxLength: 5000 })) }),
-      response: { 200: { description: 'Rows.', headers: { 'x-export-place': { schema: { type: 'string' }, description: '`since` of the next export.' } }, content: { 'text/csv': { schema: { type: 'string' } }, 'application/x-ndjson': { schema: { type: 'string' } } } }, ...failures(400, 404, 504) }
+      response: { 200: { description: 'Rows.', headers: { 'x-export-place': { schema: { type: 'string' }, description: '`since` of the next export.' } }, content: { 'text/csv': { schema: { type: 'string' } }, 'application/x-ndjson': { schema: { type: 'string' } } } }, ...failures(404, 504) }
     }
   }, async (request: Asked, reply) => {
     const { device, metric, columns, format, since, from, to } = request.query, asked = table(request.params.table, columns)
@@ -150,8 +151,7 @@ function text (reply: FastifyReply, format: 'ndjson' | 'csv', columns: readonly 
 }
 
 const CSV = 'text/csv; charset=utf-8', NDJSON = 'application/x-ndjson'
-const cell = (value: string | number | null) => typeof value === 'string' && /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : String(value ?? '')
-const csv = (line: readonly (string | number | null)[]) => `${line.map(cell).join(',')}\r\n`
+const csv = (line: readonly (string | number | null)[]) => `${line.map(csvCell).join(',')}\r\n`
 
 /** The text of pages, one after the other. */
 async function* linesOf (format: 'csv' | 'ndjson', columns: readonly string[], pages: AsyncIterable<readonly Row[]>): AsyncGenerator<string> {

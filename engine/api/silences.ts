@@ -34,11 +34,11 @@ export async function silences (app: FastifyInstance, plane: Plane): Promise<voi
       config: { scope: 'alerts:read' },
       schema: {
         summary: `Every ${what} that is not over, the newest first.`, tags, querystring: Type.Object({ all: Type.Optional(Type.Boolean({ description: 'Those too that are over.', default: false })), limit, cursor }),
-        response: { 200: Type.Object({ rows: Type.Array(SilenceBody), next: Type.Optional(Type.String()) }), ...failures(400, 404, 504) }
+        response: { 200: Type.Object({ rows: Type.Array(SilenceBody), next: Type.Optional(Type.String()) }), ...failures(404, 504) }
       }
     }, async (request: Asked) => await actionsOf(plane).silences(kind, request.query.all, { limit: request.query.limit, after: placeOf(request.query.cursor, /^\d{1,18}$/) }, actorOf(request)))
 
-    app.post(`/api/v1/${path}`, { ...write, schema: { summary: `Makes a ${what}.`, tags, body: Type.Object(body, { additionalProperties: false }), response: { 201: SilenceBody, ...failures(400, 404, 413, 415, 504) } } }, async (request: Asked, reply) => {
+    app.post(`/api/v1/${path}`, { ...write, schema: { summary: `Makes a ${what}.`, tags, body: Type.Object(body, { additionalProperties: false }), response: { 201: SilenceBody, ...failures(404, 413, 415, 504) } } }, async (request: Asked, reply) => {
       const { device, pipeline, alert, from, to, reason } = request.body, now = Date.now(), begin = from === undefined ? now : Date.parse(from), end = Date.parse(to)
       if (!(begin < end)) throw new MillraceError('api/invalid', `it ends before it begins: from ${new Date(begin).toISOString()} to ${new Date(end).toISOString()}`)
       if (end <= now) throw new MillraceError('api/invalid', `it is over already: ${new Date(end).toISOString()}`, { help: 'what was told cannot be taken back' })
@@ -46,7 +46,7 @@ export async function silences (app: FastifyInstance, plane: Plane): Promise<voi
     })
 
     app.delete(`/api/v1/${path}/:id`, {
-      ...write, schema: { summary: `Ends a ${what} now.`, tags, params: Type.Object({ id: Type.String({ pattern: '^\\d{1,18}$' }) }), response: { 200: SilenceBody, ...failures(400, 404, 504) } }
+      ...write, schema: { summary: `Ends a ${what} now.`, tags, params: Type.Object({ id: Type.String({ pattern: '^\\d{1,18}$' }) }), response: { 200: SilenceBody, ...failures(404, 504) } }
     }, async (request: Asked): Promise<Silence> => {
       const ended = await actionsOf(plane).endSilence(request.params.id, kind, actorOf(request))
       if (ended === undefined) throw new MillraceError('api/not-found', `there is no ${what} "${request.params.id}" that is not over`)

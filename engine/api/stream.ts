@@ -26,7 +26,7 @@ export async function stream (app: FastifyInstance, { live, stopping }: Plane): 
       description: 'Events `rows` and `alerts`, one for each commit and table, the last of a commit with its id, and `notice`: `gap` when what came since `Last-Event-ID` is not kept any more, `slow` when this reader fell behind and is cut off, `stopping`, `revoked`. A comment every 15 s. Windows that are still open are not among the rows. Alerts need `alerts:read` too: a key without it sees rows only.',
       querystring: Type.Object({ ...tenantText, pipeline: filterText, device: filterText, metric: filterText, kind: Type.Optional(Type.Union(liveKinds.map(kind => Type.Literal(kind)), { description: 'Only these.' })) }),
       headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'Goes on behind this event.', maxLength: 100 })) }),
-      response: { 200: { description: 'Events until either side ends it.', content: { 'text/event-stream': { schema: { type: 'string' } } } }, ...failures(400, 404) }
+      response: { 200: { description: 'Events until either side ends it.', content: { 'text/event-stream': { schema: { type: 'string' } } } }, ...failures(404) }
     }
   }, async (request: Asked, reply) => {
     const { actor, query: { kind, ...names }, headers } = request, tenant = tenantOf(request), alerts = actor!.scopes.includes('alerts:read')

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
+import { chmodSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { devices } from '../../engine/cli/devices.ts'
@@ -43,4 +43,13 @@ t.test('what could not be read again is not written', async t => {
   await ask('add', 'a')
   for (const [name, ...topics] of [['b c'], ['b#'], ['b', 'x/#/y'], ['b', '$SYS/x']]) t.match(await ask('add', name, ...topics.length === 0 ? [] : ['--topics', ...topics]), { code: 78 }, name)
   t.strictSame(known().map(d => d.username), ['a'])
+})
+
+t.test('of two changes at once none is lost, and who could read the file still can', async t => {
+  const { file, known, ask } = setUp(t)
+  await ask('add', 'a')
+  chmodSync(file, 0o640)
+  const codes = (await Promise.all(['b', 'c', 'd'].map(name => ask('add', name)))).map(r => r.code)
+  t.equal(known().length, 1 + codes.filter(code => code === 0).length, 'each that says it was done')
+  t.equal(statSync(file).mode & 0o777, 0o640)
 })

@@ -9,6 +9,7 @@ import * as sources from '../../connectors/index.ts'
 import * as operators from '../../operators/index.ts'
 import * as sinks from '../../sinks/index.ts'
 import { PostgresKeys } from '../../sinks/postgres-keys.ts'
+import { migrate } from '../../sinks/postgres-migrate.ts'
 import { PostgresQuery } from '../../sinks/postgres-query.ts'
 import { freshDatabase, quiet, rowsOf, type Kind } from '../support/postgres.ts'
 import { alertEvent, batchOf, deadLetter, Opened, T0 } from '../support/store.ts'
@@ -163,4 +164,13 @@ t.test('what cannot be meant is said', async t => {
     t.equal(reply.status, status, `${path} ${JSON.stringify(given)}: ${reply.body}`)
     t.match(reply.json().detail, detail, path)
   }
+})
+
+t.test('tables of a paused pipeline are there too', async t => {
+  const pipeline = normalise(readYaml(file, components, { file: 'p.yaml' }).pipeline!, components), url = (await freshDatabase(t))!
+  await migrate(url, quiet)
+  const keys = new PostgresKeys(url), app = await plan({ runs: () => [], pipelines: () => [pipeline], stopping: () => false, components, keys, query: undefined }, quiet), { key, id, digest } = newKey()
+  t.teardown(async () => { await app.close(); await keys.close() })
+  await keys.add({ id, digest, name: 'test', tenant: null, scopes: ['query:read'], expires: null }, 'test')
+  t.strictSame((await app.inject({ url: '/api/v1/tables', headers: { authorization: `Bearer ${key}` } })).json().tables.map((x: any) => x.table), ['readings', 'windows'])
 })

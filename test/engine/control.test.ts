@@ -167,6 +167,8 @@ t.test('paused: devices go on and what they send waits; a change waits too; then
   await stored(url, 10)
   t.match((await process.ask('GET', '')).json.pipelines, [{ pipeline: 'p', state: 'paused', trouble: {}, version: 1 }])
   t.match((await process.ask('PUT', '/p', text(port, { high: 60 }), match(1))).json, { state: 'paused', version: 2 })
+  const shown = await process.ask('GET', '/p/definition')
+  t.strictSame(shown.json.alerts.high.when, { value: { above: 60 } }, 'what is shown is what goes by that version')
   await new Promise(resolve => setTimeout(resolve, 300))
   t.equal((await rows(url, 'value')).length, 10)
   t.match((await process.ask('POST', '/p/resume')).json, { state: 'running', version: 2 })

@@ -174,3 +174,10 @@ void t.test('whatever a file says, it is read or refused with places inside it, 
   }), { numRuns: 300 })
   fc.assert(fc.property(fc.string({ maxLength: 200 }), text => { read(text); return true }), { numRuns: 300 })
 })
+
+t.test('of very many mistakes the first hundred are said, and how many more there are', async t => {
+  const { pipeline, findings } = readYaml(`name: p\n${Array.from({ length: 4000 }, (_, i) => `odd_${i}: 1\n`).join('')}`, catalog, { file: 'p.yaml' })
+  t.equal(pipeline, undefined)
+  t.ok(findings.length <= 102, `${findings.length}`)
+  t.match(findings.at(-1)!.message, /^and 39\d\d more$/)
+})
