@@ -1,6 +1,6 @@
 import type { Ids } from './batch.ts'
 
-const BITS = 14, PAGE = 1 << BITS, MASK = PAGE - 1
+const MOST = 14, NUMBERS = 1 << 17           // a page has at most 16,384 nodes, and one MB or a single node
 
 /** A saved set of lists: how many entries each id has, and all entries one after the other. */
 export interface SavedList { counts: Float64Array, entries: Float64Array }
@@ -8,14 +8,16 @@ export interface SavedList { counts: Float64Array, entries: Float64Array }
 /**
  * One list per id, its entries ordered by time, all from one shared arena.
  * An entry is a node of `1 + fields.length` numbers: its time, then the fields (0 when new).
- * Pages are added when the arena is full and never copied or moved; freed nodes are used again.
- * Node n stands in data[page(n)] from offset(n). 16 bytes per id, 8 per number and 8 per entry.
+ * Pages of about a MB are added when the arena is full and never copied or moved; freed nodes are used again.
+ * Node n stands in page(n) from offset(n). 16 bytes per id, 8 per number and 8 per entry.
  */
 export class Lists<F extends string = string> {
   readonly fields: readonly F[]
   readonly field: { readonly [K in F]: number }  // offset of each field in a node; time is at 0
   readonly width: number
   readonly data: Float64Array[] = []
+  private readonly bits: number                  // 2 ** bits nodes to a page
+  private readonly mask: number
   private readonly after: Int32Array[] = []      // node -> the next newer node + 1
   private readonly before: Int32Array[] = []     // node -> the next older node + 1
   private readonly head: Int32Array              // id -> its oldest node + 1
@@ -27,20 +29,22 @@ export class Lists<F extends string = string> {
   constructor (fields: readonly F[], capacity: number) {
     this.fields = fields
     this.width = fields.length + 1
+    this.bits = Math.min(MOST, Math.max(0, Math.floor(Math.log2(NUMBERS / this.width))))
+    this.mask = (1 << this.bits) - 1
     this.field = Object.fromEntries(fields.map((f, i) => [f, i + 1])) as { [K in F]: number }
     this.head = new Int32Array(capacity)
     this.tail = new Int32Array(capacity)
   }
 
-  page (node: number): Float64Array { return this.data[node >>> BITS] }
-  offset (node: number): number { return (node & MASK) * this.width }
-  get (node: number, field: F): number { return this.data[node >>> BITS][(node & MASK) * this.width + this.field[field]] }
-  set (node: number, field: F, x: number): void { this.data[node >>> BITS][(node & MASK) * this.width + this.field[field]] = x }
-  time (node: number): number { return this.data[node >>> BITS][(node & MASK) * this.width] }
+  page (node: number): Float64Array { return this.data[node >>> this.bits] }
+  offset (node: number): number { return (node & this.mask) * this.width }
+  get (node: number, field: F): number { return this.data[node >>> this.bits][(node & this.mask) * this.width + this.field[field]] }
+  set (node: number, field: F, x: number): void { this.data[node >>> this.bits][(node & this.mask) * this.width + this.field[field]] = x }
+  time (node: number): number { return this.data[node >>> this.bits][(node & this.mask) * this.width] }
   oldest (id: number): number { return this.head[id] - 1 }
   newest (id: number): number { return this.tail[id] - 1 }
-  newer (node: number): number { return this.after[node >>> BITS][node & MASK] - 1 }
-  older (node: number): number { return this.before[node >>> BITS][node & MASK] - 1 }
+  newer (node: number): number { return this.after[node >>> this.bits][node & this.mask] - 1 }
+  older (node: number): number { return this.before[node >>> this.bits][node & this.mask] - 1 }
 
   /** The newest entry with exactly this time, or -1. Looks from the newest end: O(1) for readings in order. */
   find (id: number, time: number): number {
@@ -55,12 +59,12 @@ export class Lists<F extends string = string> {
     let older = this.tail[id] - 1
     while (older >= 0 && this.time(older) > time) older = this.older(older)
     const newer = older < 0 ? this.head[id] - 1 : this.newer(older)
-    this.before[node >>> BITS][node & MASK] = older + 1
-    this.after[node >>> BITS][node & MASK] = newer + 1
+    this.before[node >>> this.bits][node & this.mask] = older + 1
+    this.after[node >>> this.bits][node & this.mask] = newer + 1
     if (older < 0) this.head[id] = node + 1
-    else this.after[older >>> BITS][older & MASK] = node + 1
+    else this.after[older >>> this.bits][older & this.mask] = node + 1
     if (newer < 0) this.tail[id] = node + 1
-    else this.before[newer >>> BITS][newer & MASK] = node + 1
+    else this.before[newer >>> this.bits][newer & this.mask] = node + 1
     const page = this.page(node), at = this.offset(node)
     page[at] = time
     for (let k = 1; k < this.width; k++) page[at + k] = 0
@@ -73,8 +77,8 @@ export class Lists<F extends string = string> {
     const newer = this.newer(node)
     this.head[id] = newer + 1
     if (newer < 0) this.tail[id] = 0
-    else this.before[newer >>> BITS][newer & MASK] = 0
-    this.after[node >>> BITS][node & MASK] = this.free
+    else this.before[newer >>> this.bits][newer & this.mask] = 0
+    this.after[node >>> this.bits][node & this.mask] = this.free
     this.free = node + 1
     this.used--
   }
@@ -83,10 +87,10 @@ export class Lists<F extends string = string> {
   remove (id: number, node: number): void {
     const older = this.older(node), newer = this.newer(node)
     if (older < 0) return this.shift(id)
-    this.after[older >>> BITS][older & MASK] = newer + 1
+    this.after[older >>> this.bits][older & this.mask] = newer + 1
     if (newer < 0) this.tail[id] = older + 1
-    else this.before[newer >>> BITS][newer & MASK] = older + 1
-    this.after[node >>> BITS][node & MASK] = this.free
+    else this.before[newer >>> this.bits][newer & this.mask] = older + 1
+    this.after[node >>> this.bits][node & this.mask] = this.free
     this.free = node + 1
     this.used--
   }
@@ -103,13 +107,13 @@ export class Lists<F extends string = string> {
     this.used++
     if (this.free !== 0) {
       const node = this.free - 1
-      this.free = this.after[node >>> BITS][node & MASK]
+      this.free = this.after[node >>> this.bits][node & this.mask]
       return node
     }
-    if (this.fresh === this.data.length * PAGE) {
-      this.data.push(new Float64Array(PAGE * this.width))
-      this.after.push(new Int32Array(PAGE))
-      this.before.push(new Int32Array(PAGE))
+    if (this.fresh === this.data.length << this.bits) {
+      this.data.push(new Float64Array(this.width << this.bits))
+      this.after.push(new Int32Array(1 << this.bits))
+      this.before.push(new Int32Array(1 << this.bits))
     }
     return this.fresh++
   }

@@ -78,6 +78,18 @@ t.test('pages are added without moving what is there', async t => {
   t.ok(lists.data.length > 2)
 })
 
+t.test('a page takes a MB at most, or one entry: a wide memory of one series is no larger than itself', async t => {
+  for (const [fields, nodes] of [[0, 16_384], [7, 16_384], [8, 8192], [2033, 64], [200_000, 1]]) {
+    const lists = new Lists(Array.from({ length: fields }, (_, i) => `f${i}`), 1), last = `f${fields - 1}`
+    for (let i = 0; i < nodes + 1; i++) {
+      const node = lists.insert(0, i)
+      if (fields > 0) lists.set(node, last, -i)
+    }
+    t.strictSame(lists.data.map(page => page.length), [nodes * (fields + 1), nodes * (fields + 1)])
+    for (let node = lists.oldest(0), i = 0; node >= 0; node = lists.newer(node), i++) if (lists.time(node) !== i || (fields > 0 && lists.get(node, last) !== -i)) t.fail(`entry ${i} of ${fields} fields`)
+  }
+})
+
 t.test('an entry is removed wherever it stands, and its room is used again', async t => {
   fc.assert(fc.property(fc.array(fc.nat(20), { minLength: 1, maxLength: 30 }), fc.infiniteStream(fc.nat(1000)).map(s => [...s.take(30)]), (times, which) => {
     const lists = new Lists(['x'], 1), left = [...times].sort((a, b) => a - b)
