@@ -9,7 +9,7 @@ t.test('following the page on operators to the letter works', async t => {
   const blocks = blocksOf(GUIDE)
   const copy = mkdtempSync(join(tmpdir(), 'millrace-guide-'))
   t.teardown(() => rmSync(copy, { recursive: true, force: true }))
-  for (const part of ['engine', 'connectors', 'operators', 'models', 'sinks', 'migrations', 'data', 'bench', 'test', 'docs', 'index.ts', 'package.json', 'tsconfig.json', 'tsconfig.build.json', '.taprc']) cpSync(join(root, part), join(copy, part), { recursive: true })
+  for (const part of ['engine', 'connectors', 'operators', 'models', 'sinks', 'migrations', 'data', 'bench', 'test', 'docs', '.ci', 'index.ts', 'package.json', 'tsconfig.json', 'tsconfig.build.json', '.taprc']) cpSync(join(root, part), join(copy, part), { recursive: true })
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
   for (const { values: { file, add }, text } of blocks) {
     if (file !== undefined) {

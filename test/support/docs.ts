@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFile
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort } from './mosquitto.ts'
+import { MAIN } from './program.ts'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
 export const read = (path: string): string => readFileSync(join(root, path), 'utf8')
@@ -67,7 +68,7 @@ export class Place {
     const place = new Place(folder, { 1883: await freePort(), 8080: await freePort(), 9099: await freePort() }, database)
     mkdirSync(join(folder, 'bin'))
     symlinkSync(join(root, 'data'), join(folder, 'data'))
-    place.program('millrace', `exec "${process.execPath}" --import "${import.meta.resolve('tsx')}" "${join(root, 'engine/main.ts')}" "$@"`)
+    place.program('millrace', `case "$*" in *.ts*) exec "${process.execPath}" --import "${import.meta.resolve('tsx')}" "${join(root, 'engine/main.ts')}" "$@";; *) exec "${process.execPath}" "${MAIN}" "$@"; esac`)
     place.program('npm', `while [ "$1" != -- ]; do shift; done; shift; exec millrace "$@"`)       // npm run [--silent] millrace -- ...
     if (spawnSync('curl', ['--version']).error !== undefined) place.program('curl', `exec "${process.execPath}" -e 'fetch(process.argv.at(-1)).then(r => r.text()).then(t => process.stdout.write(t))' -- "$@"`)      // no part of a bare Debian
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ extends: relative(folder, join(root, 'tsconfig.json')), compilerOptions: { paths: { millrace: [join(root, 'index.ts')] } }, include: ['*.ts'] }))
