@@ -23,8 +23,11 @@ export interface KeyParts { readonly id: string, readonly digest: Buffer }
 /** A new key, and what is to be kept of it. The key itself is shown once and kept nowhere. */
 export function newKey (): KeyParts & { readonly key: string } {
   const id = randomText(ID), body = `mr_${id}_${randomText(SECRET)}`
-  return { id, digest: digestOf(body), key: `${body}_${check(body)}` }
+  return { id, digest: digestOf(body), key: checked(body) }
 }
+
+/** What claims to be a key, with its check. */
+export const checked = (body: string): string => `${body}_${check(body)}`
 
 /**
  * The parts of what claims to be a key: mr_<id>_<secret>_<check>. The check is a CRC-32, so that a key that was cut off or

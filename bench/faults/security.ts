@@ -1,12 +1,19 @@
 /** What is done to the plane, the broker and receivers on purpose. */
 import { privateAddresses, signatures } from './egress.ts'
+import { keyTimes } from './keys.ts'
 import type { Row } from './row.ts'
+import { slowAndOdd } from './slow.ts'
+import { audit, materials } from './supply.ts'
 import { tenantMatrix } from './tenants.ts'
 
 export const security: readonly Row[] = [{
   id: 'S1', name: 'a key and a device of another tenant', fault: 'every route of the OpenAPI document with what is another\'s, and MQTT', expected: 'nothing of it is told or changed; it looks like what is not there',
   tiers: { commit: 1, nightly: 1, release: 1 },
   run: tenantMatrix
+}, {
+  id: 'S3', name: 'keys that are cut off, mistyped, unknown, revoked, expired', fault: 'each of them, and a thousand samples a round of how long a refusal takes', expected: 'refused; a second after it was revoked at the latest; the time does not tell whether an id is known',
+  tiers: { nightly: 100, release: 100 },
+  run: keyTimes
 }, {
   id: 'S4', name: 'a webhook into one\'s own network', fault: 'addresses in every spelling, names that change, redirects', expected: 'no connection',
   tiers: { commit: 1, nightly: 1, release: 1 },
@@ -15,4 +22,16 @@ export const security: readonly Row[] = [{
   id: 'S5', name: 'signatures that are forged, replayed, skewed; secrets that change', fault: 'each notice also with another secret, body, id, time', expected: 'receivers with the reference library take what is genuine, all of it, and nothing else',
   tiers: { commit: 20, nightly: 500, release: 500 },
   run: signatures
+}, {
+  id: 'S6', name: 'slow requests, headers without end, odd types of content', fault: 'raw sockets', expected: 'refused or closed; nothing gets past its schema; good clients wait at most 1.2 times as long',
+  tiers: { commit: 1, nightly: 5, release: 5 },
+  run: slowAndOdd
+}, {
+  id: 'S7', name: 'what is shipped beside our own code', fault: 'none', expected: 'all of it in the bill of materials, pinned, of known licences; nothing unknown runs at an installation',
+  tiers: { commit: 1, nightly: 1, release: 1 },
+  run: materials
+}, {
+  id: 'S7a', name: 'what is known to be wrong with it', fault: 'none', expected: 'nothing high or critical',
+  tiers: { release: 1 },
+  run: audit
 }]

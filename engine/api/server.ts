@@ -49,6 +49,7 @@ export async function serve (plane: Plane, { host, port, tls, log }: Address & {
   return { url, close: () => app.close() }
 }
 
+const WHOLE = 15_000, LOOK = 2000    // ms within which a request has to be there, and between looks at those that are not
 const MOST = 600                     // requests of a key in a minute, in all
 
 /** What is sent in a body has the right types already; what stands in a URL is text. */
@@ -61,12 +62,17 @@ const exact = ajv(false), lenient = ajv(true)
 /** The plane with all its routes, not listening yet. */
 export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<FastifyInstance> {
   const app = fastify({
-    ...tls === undefined ? {} : { https: keyPair(tls) as never },
-    loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: 15_000, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never
+    ...tls === undefined ? { http: { connectionsCheckingInterval: LOOK } } : { https: { ...keyPair(tls), connectionsCheckingInterval: LOOK } as never },
+    loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: WHOLE, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never
   }) as unknown as FastifyInstance
   app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : lenient).compile(schema as object))
   problems(app)
+  app.addHook('preParsing', async ({ raw }, _, body) => {            // Node looks after the head only
+    const late = setTimeout(() => { raw.socket.write('HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n', () => { raw.destroy() }) }, WHOLE).unref()
+    raw.once('end', () => { clearTimeout(late) }).once('close', () => { clearTimeout(late) })
+    return body
+  })
   authorise(app, plane.keys)
   await app.register(rateLimit, {
     max: MOST, timeWindow: '1 minute', hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor?.id ?? request.ip,
