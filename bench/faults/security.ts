@@ -1,6 +1,7 @@
 /** What is done to the plane, the broker and receivers on purpose. */
 import { privateAddresses, signatures } from './egress.ts'
 import { keyTimes } from './keys.ts'
+import { inventedNames } from './names.ts'
 import type { Row } from './row.ts'
 import { slowAndOdd } from './slow.ts'
 import { audit, materials } from './supply.ts'
@@ -34,4 +35,8 @@ export const security: readonly Row[] = [{
   id: 'S7a', name: 'what is known to be wrong with it', fault: 'none', expected: 'nothing high or critical',
   tiers: { release: 1 },
   run: audit
+}, {
+  id: 'P4', name: 'a device that invents names', fault: 'a thousand new names a round, beyond the series that there may be', expected: 'no memory for them; each a dead letter that says so; who is known goes on',
+  tiers: { nightly: 1000, release: 1000 },
+  run: inventedNames
 }]
