@@ -25,12 +25,12 @@ export class Plane {
     this.keys = keys
   }
 
-  /** `devices`: lines of a file of credentials; without, whoever comes may publish. `args`: more of `millrace run`. */
-  static async open ({ server, closing }: Bench, { devices, args = [], pipe = ['ewma'] }: { readonly devices?: string, readonly args?: readonly string[], readonly pipe?: readonly unknown[] } = {}): Promise<Plane> {
+  /** `devices`: lines of a file of credentials; without, whoever comes may publish. `args`: more of `millrace run`; `more`: sinks of `p`. */
+  static async open ({ server, closing }: Bench, { devices, args = [], more = [] }: { readonly devices?: string, readonly args?: readonly string[], readonly more?: readonly unknown[] } = {}): Promise<Plane> {
     const folder = temporary('plane'), database = await freshDatabase((await server()).url), port = await freePort()
     const alerts = { high: { when: { value: { above: 100 } }, to: [{ webhook: { url: 'http://127.0.0.1:9/nobody' } }] } }, to = [{ postgres: { table: 'readings' } }]
     if (devices !== undefined) writeFileSync(join(folder, 'devices.csv'), devices)
-    writeFileSync(join(folder, 'p.json'), JSON.stringify({ name: 'p', from: { broker: { port, ...devices === undefined ? {} : { topics: '{tenant}/{device}/{metric}', credentials: join(folder, 'devices.csv') } } }, pipe, alerts, to }))
+    writeFileSync(join(folder, 'p.json'), JSON.stringify({ name: 'p', from: { broker: { port, ...devices === undefined ? {} : { topics: '{tenant}/{device}/{metric}', credentials: join(folder, 'devices.csv') } } }, pipe: ['ewma'], alerts, to: [...to, ...more] }))
     writeFileSync(join(folder, 'h.json'), JSON.stringify({ name: 'h', from: { http: {} }, alerts, to: [{ postgres: { table: 'posted' } }] }))
     const engine = new Measured('engine/main', ['run', join(folder, 'p.json'), join(folder, 'h.json'), '--database', database.url, '--http', '127.0.0.1:0', '--egress', '127.0.0.0/8', '--folder', join(folder, 'state'), ...args]), keys = new PostgresKeys(database.url)
     closing.push(async () => { await engine.stop(); await keys.close(); await database.stop(); rmSync(folder, { recursive: true, force: true }) })

