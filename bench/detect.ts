@@ -54,9 +54,10 @@ function alone (batches: readonly Batch[]): number {
   for (const { time, series, value } of batches) {
     for (let i = 0; i < value.length; i++) {
       const at = series[i] * width, n = m[at]
-      if (n > 0) model.score(m, at, value[i], time[i])
+      model.read(value[i], time[i])
+      if (n > 0) model.score(m, at)
       if (n >= samples && model.news) sum += model.evidence
-      model.learn(m, at, value[i], time[i])
+      model.learn(m, at)
     }
   }
   return sum

@@ -7,7 +7,7 @@ import { MEMORY } from './tail.ts'
 
 const REPEAT = 1.2, FADE = 2 ** (-1 / 100)
 const DOUBLE = Math.log10(2)
-const IN_EVENT = 0.1
+const IN_EVENT = 0.1, SEEN = MEMORY, EVENT = 1 + Math.log10(SEEN)
 
 export const isNews = (bar: number, evidence: number): boolean => evidence > bar * FADE
 
@@ -25,10 +25,10 @@ export const barAfter = (bar: number, evidence: number): number => Math.max(bar 
 export const spentAfter = (spent: number, chance: number, told: boolean): number => Math.max(0, spent - DOUBLE * chance) + (told ? DOUBLE : 0)
 
 /** Whether it is beyond what chance gives within the memory of a tail, or in the `n` numbers that it has seen when those are fewer. */
-export const isEvent = (evidence: number, n = MEMORY): boolean => evidence > 1 + Math.log10(Math.min(n, MEMORY))
+export const isEvent = (evidence: number, n = SEEN): boolean => evidence > (n < SEEN ? 1 + Math.log10(n) : EVENT)
 
 /** What a number counts, when a tail learns it, that is as unlikely as that. */
 export const weightOf = (evidence: number): number => isEvent(evidence) ? IN_EVENT : 1
 
 /** What a reading that leaves such a bar counts when the tails learn it. */
-export const weightAt = (bar: number): number => weightOf(bar / REPEAT)
+export const weightAt = (bar: number): number => bar > EVENT ? weightOf(bar / REPEAT) : 1

@@ -94,7 +94,7 @@ export function begin (m: Float64Array, at: number, size: number): void { m[at +
  * Takes in a value that was `off` from what was expected; `gain` is its weight in the general size of deviations. A reading that
  * is older than the running hour teaches no season.
  */
-export function learn (m: Float64Array, at: number, of: Hour, value: number, off: number, gain: number): void {
+export function learn (m: Float64Array, at: number, of: Hour, { value, off, gain }: { readonly value: number, readonly off: number, readonly gain: number }): void {
   const { number: hour } = of, f = of.pairs(m), pairs = 2 * at
   const running = m[at + RUNNING], expected = value - off, least = TINY * Math.min(Math.abs(value), Math.abs(expected)) || Number.MIN_VALUE
   const bound = CLIP * Math.max(spread(m, at, of), least), within = off > bound ? bound : off < -bound ? -bound : off, size = Math.abs(within)

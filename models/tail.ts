@@ -106,6 +106,25 @@ export function learn (m: Float64Array, at: number, x: number, gain: number, wei
   m[at + 1] -= rate(m, at) * gain
 }
 
+/** What numbers count, as in `learn`. */
+export class Weights {
+  gain = NaN
+  weight = NaN
+}
+
+/** `learn` of a number for each of the tails in a row from `at` on, but of tail `except`. */
+export function learnEach (m: Float64Array, at: number, x: Float64Array, except: number, weights: Weights): void {
+  const { gain } = weights
+  for (let k = 0, t = at; k < x.length; k++, t += TAIL) {
+    if (k === except) continue
+    const before = m[t], number = x[k]
+    if (number > before) { exceed(m, t, number, gain, weights.weight, EXCESSES); continue }
+    const threshold = before - m[t + 2] * gain, kept = m[t + 1]
+    m[t] = threshold < 0 ? 0 : threshold
+    m[t + 1] = kept - (kept - Math.floor(kept)) * gain
+  }
+}
+
 /** Takes in number `n` of the stream, from 1 on; behind the first ones it counts `weight`. */
 export function take (m: Float64Array, at: number, x: number, n: number, weight: number): void {
   if (n <= FIRST) begin(m, at, x, n)

@@ -2,6 +2,7 @@ import { defineOperator, Type } from '#engine'
 import { Portfolio, portfolio, signals } from '../models/portfolio.ts'
 import { budget } from './shared/budget.ts'
 import { Alarms } from './shared/alarms.ts'
+import { columns } from './shared/columns.ts'
 
 /**
  * Whether a reading is unusual for its series: a calibrated p-value from seven signals, see models/portfolio.ts for methods,
@@ -30,15 +31,15 @@ export const anomaly = defineOperator({
   perSeries: { memory: portfolio },
   tuning: ['alarms', 'per', 'samples'],
 
-  process (batch, { alarms, per, samples }, { memory: { data, width, field } }) {
+  process (batch, { alarms, per, samples }, { memory: { data, width, field: { n: readings } } }) {
     const model = new Portfolio()
-    const column = () => new Float64Array(batch.length).fill(NaN)
-    const judged = new Alarms(batch.length), low = column(), high = column(), signal = column(), usual = column(), learned = new Float64Array(batch.length)
+    const [low, high, signal, usual, learned, ...said] = columns(8, batch.length), judged = new Alarms(batch.length, said)
     for (let i = 0; i < batch.length; i++) {
-      const at = batch.series[i] * width, x = batch.value[i], n = data[at + field.n]
-      learned[i] = n < samples ? n : samples
+      const at = batch.series[i] * width, x = batch.value[i], n = data[at + readings]
+      learned[i] = Math.min(n, samples)
       if (!Number.isFinite(x)) continue
-      if (n > 0) model.score(data, at, x, batch.time[i])
+      model.read(x, batch.time[i])
+      if (n > 0) model.score(data, at)
       if (n >= samples) {
         judged.say(i, model, data, at, alarms, per)
         low[i] = model.low
@@ -46,7 +47,7 @@ export const anomaly = defineOperator({
         usual[i] = model.usual
         signal[i] = model.evidence > 0 ? model.signal + 1 : 0
       }
-      model.learn(data, at, x, batch.time[i])
+      model.learn(data, at)
     }
     return batch.with({ anomaly: judged.evidence, anomaly_p: judged.p, anomaly_low: low, anomaly_high: high, anomaly_signal: signal, anomaly_usual: usual, anomaly_learned: learned, anomaly_alarm: judged.alarm })
   }

@@ -1,3 +1,5 @@
+import { columns } from './columns.ts'
+
 /** A model that has just scored a row of the stream at `at` in m: its evidence (-log10 p), whether that is news, and whether it is one of `alarms` that chance may give in `per` ms, which makes it news. */
 interface Model {
   readonly evidence: number
@@ -10,10 +12,10 @@ export class Alarms {
   readonly evidence: Float64Array
   readonly p: Float64Array
   readonly alarm: Float64Array
-  constructor (length: number) {
-    this.evidence = new Float64Array(length).fill(NaN)
-    this.p = new Float64Array(length).fill(NaN)
-    this.alarm = new Float64Array(length).fill(NaN)
+  constructor (length: number, [evidence, p, alarm] = columns(3, length)) {
+    this.evidence = evidence
+    this.p = p
+    this.alarm = alarm
   }
 
   /** Of row i, by a model that has just scored it; whether that is an alarm. */

@@ -29,13 +29,13 @@ function least (x: readonly number[], forget: number, ridge: number): number[] {
 t.test('gives what least squares over everything so far gives', async t => {
   const x = process(300, [0.5, -0.3, 0.2], 1), m = fresh()
   begin(m, AT, 50)
-  x.forEach((deviation, i) => { learn(m, AT, deviation + 50, 50, i < 3 ? 0 : 2, Infinity) })
+  x.forEach((deviation, i) => { learn(m, AT, { value: deviation + 50, level: 50, scale: i < 3 ? 0 : 2, clip: Infinity }) })
   least(x, 0.999, 4).forEach((w, i) => t.ok(Math.abs(m[AT + i] - w) < 1e-9, `${m[AT + i]}, not ${w}`))
 })
 
 t.test('finds the weights of a process and forecasts with them', async t => {
   const x = process(20_000, [0.5, -0.3, 0.2], 2), m = fresh()
-  for (const deviation of x) learn(m, AT, deviation, 0, 1.2, Infinity)
+  for (const deviation of x) learn(m, AT, { value: deviation, level: 0, scale: 1.2, clip: Infinity })
   for (const [i, w] of [0.5, -0.3, 0.2].entries()) t.ok(Math.abs(m[AT + i] - w) < 0.06, `${m[AT + i]}, not ${w}`)
   t.equal(expected(m, AT, 0), m[AT] * x.at(-1)! + m[AT + 1] * x.at(-2)! + m[AT + 2] * x.at(-3)!)
 })
@@ -43,7 +43,7 @@ t.test('finds the weights of a process and forecasts with them', async t => {
 t.test('a wild error teaches no more than a large one', async t => {
   const after = (last: number) => {
     const m = fresh()
-    for (const deviation of [...process(500, [0.8, 0, 0], 3), last]) learn(m, AT, deviation, 0, 1.5, 5)
+    for (const deviation of [...process(500, [0.8, 0, 0], 3), last]) learn(m, AT, { value: deviation, level: 0, scale: 1.5, clip: 5 })
     return m.slice(AT, AT + 3)
   }
   t.strictSame(after(1e9), after(1e3))
@@ -51,6 +51,6 @@ t.test('a wild error teaches no more than a large one', async t => {
 
 t.test('a long rest does not make it restless', async t => {
   const m = fresh()
-  for (const deviation of [...process(500, [0.8, 0, 0], 4), ...Array.from({ length: 100_000 }, () => 0)]) learn(m, AT, deviation, 0, 1.5, Infinity)
+  for (const deviation of [...process(500, [0.8, 0, 0], 4), ...Array.from({ length: 100_000 }, () => 0)]) learn(m, AT, { value: deviation, level: 0, scale: 1.5, clip: Infinity })
   t.ok(m.every(Number.isFinite) && Math.max(...m.slice(AT + 6).map(Math.abs)) < 100, m.join())
 })

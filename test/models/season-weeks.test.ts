@@ -38,7 +38,7 @@ class Stream {
       const off = x - (Number.isNaN(before) ? this.level : before)
       this.level += (x - this.level) / 300
       sum += Math.abs(off)
-      learn(this.m, AT, this.hour, x, off, 0.001)
+      learn(this.m, AT, this.hour, { value: x, off, gain: 0.001 })
     }
     return sum / days / 24 / EACH
   }

@@ -14,7 +14,7 @@ function learned (days: number, value: (time: number) => number, size = 1000): F
 }
 function give (m: Float64Array, hour: Hour, time: number, value: (time: number) => number): void {
   const before = usual(m, AT, hour.to(time)), x = value(time)
-  learn(m, AT, hour, x, x - (Number.isNaN(before) ? 0 : before), 0.001)
+  learn(m, AT, hour, { value: x, off: x - (Number.isNaN(before) ? 0 : before), gain: 0.001 })
 }
 const at = (m: Float64Array, time: number) => usual(m, AT, new Hour().to(time))
 const ofDay = (time: number) => 10 * Math.floor(time % DAY / HOUR)
