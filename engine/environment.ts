@@ -7,7 +7,13 @@ export interface Environment {
   readonly read?: (path: string) => string
   /** Stands for values with something unset in them, where nothing will be connected to: sources and sinks that cannot do with it are left out. */
   readonly unset?: string
+  /** false: no option may name a file; none is looked at. */
+  readonly files?: false
 }
+
+const nothing = (): string => { throw Object.assign(new Error(), { code: 'a pipeline that is sent has no files beside it' }) }
+/** What a pipeline that is sent sees of the machine: neither its environment nor its files. */
+export const sent: Environment = { env: {}, read: nothing, files: false }
 
 const PLACE = /\$\$|\$\{([^}]*)\}/g
 const FORM = /^([A-Za-z_]\w*)(?::([-?])(.*))?$/s
@@ -17,7 +23,7 @@ const FORM = /^([A-Za-z_]\w*)(?::([-?])(.*))?$/s
  * end; $$ is a dollar sign. Works on single values after YAML is parsed, so no value can change the structure of a file;
  * values of variables with line ends are refused.
  */
-export function interpolate (text: string, { env, read = path => readFileSync(path, 'utf8') }: Omit<Environment, 'unset'>): string {
+export function interpolate (text: string, { env, read = path => readFileSync(path, 'utf8') }: Pick<Environment, 'env' | 'read'>): string {
   return text.replace(PLACE, (whole, inside: string | undefined) => {
     if (inside === undefined) return '$'
     if (inside.startsWith('file:')) {

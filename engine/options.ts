@@ -150,6 +150,14 @@ function problem (component: string, raw: unknown, e: ErrorObject): Problem {
 const SPANS = 'write a number and a unit: 500ms, 30s, 5m, 2h, 7d, 1w'
 const kind = (schema: any): string => schema['x-duration'] ? 'a time span' : ({ string: 'text', number: 'a number', integer: 'a whole number', boolean: 'true or false', array: 'a list', object: 'a map' } as Record<string, string>)[schema.type] ?? [schema.type ?? 'something else'].flat().join(' or ')
 
+/** The paths of options that name a file, such as ca of mqtt. */
+export function filesIn (schema: any, value: unknown, path: readonly string[] = []): (readonly string[])[] {
+  if (isFile(schema) && value !== undefined) return [path]
+  if (value === null || typeof value !== 'object') return []
+  return Object.entries(value).flatMap(([key, inner]) => filesIn(optionAt(schema, [key]), inner, [...path, key]))
+}
+const isFile = (schema: any): boolean => Boolean(schema?.['x-file'] || schema?.anyOf?.some((part: any) => isFile(part) || isFile(part.items)))
+
 /** What the declaration says about the option at a path; undefined when it is silent. */
 export function optionAt (schema: any, path: readonly (string | number)[]): any {
   return path.reduce((s, k) => s?.properties?.[k] ?? (Array.isArray(s?.items) ? s.items[k] : s?.items) ?? (typeof s?.additionalProperties === 'object' ? s.additionalProperties : Object.values(s?.patternProperties ?? {})[0]), schema)

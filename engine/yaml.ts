@@ -7,7 +7,7 @@ import { interpolate, type Environment } from './environment.ts'
 import { MillraceError, type Code } from './errors.ts'
 import { check } from './lint.ts'
 import type { Operator } from './operator.ts'
-import { optionAt, readOptions, show, suggest, type Problem, type TObject } from './options.ts'
+import { filesIn, optionAt, readOptions, show, suggest, type Problem, type TObject } from './options.ts'
 import { readTime, type AlertOptions, type Pipeline } from './pipeline.ts'
 import { Places } from './places.ts'
 import { isError, sorted, written, type Finding, type Path } from './report.ts'
@@ -53,7 +53,7 @@ export function readYaml (text: string, components: Components, { file, environm
   } catch (error) {
     return failed('config/syntax', `the anchors of the file cannot be resolved: ${(error as Error).message}`, `an anchor may be repeated, in all, ${ALIASES} times`)
   }
-  const reader = new Reader(file, components, filled.texts, filled.unset, environment.read)
+  const reader = new Reader(file, components, filled.texts, filled.unset, environment)
   const draft = reader.file(given)
   const read = [...reader.findings, ...draft === undefined ? [] : check(draft)]
   const found = [...syntax, ...filled.findings, ...read.slice(0, MOST).map(f => ({ ...f, place: map.place(f) }))]
@@ -103,10 +103,10 @@ class Reader {
   private readonly texts: ReadonlySet<string>
   private readonly unset: ReadonlySet<string>
   private readonly name: string
-  private readonly read: Environment['read']
-  constructor (name: string, components: Components, texts: ReadonlySet<string>, unset: ReadonlySet<string>, read: Environment['read']) {
+  private readonly environment: Environment
+  constructor (name: string, components: Components, texts: ReadonlySet<string>, unset: ReadonlySet<string>, environment: Environment) {
     this.name = name
-    this.read = read
+    this.environment = environment
     this.components = components
     this.texts = texts
     this.unset = unset
@@ -141,7 +141,7 @@ class Reader {
       return []
     }
     try {
-      return readDevices(resolve(dirname(this.name), given), this.read)
+      return readDevices(resolve(dirname(this.name), given), this.environment.read)
     } catch (error) {
       const { code, message, help } = error as MillraceError
       this.add(code, ['devices'], message, { help })
@@ -222,7 +222,7 @@ class Reader {
     const { id, ...rest } = kind === 'operator' ? all : { ...all, id: undefined }
     const options = 'id' in make.definition.options.properties || kind !== 'operator' ? all : rest
     if (id !== undefined && (typeof id !== 'string' || id === '')) this.add('config/invalid', [...here, 'id'], `${name}.id must be text, got ${show(id)}`)
-    if (!this.options(name, make.definition.options, options, here).well) return wrong
+    if (!this.options(name, make.definition.options, options, here).well || !this.mayName(name, make.definition.options, options, here)) return wrong
     try {
       return { path: here, value: make(id === undefined ? options : { ...options, id: String(id) }) }
     } catch (error) {
@@ -231,6 +231,13 @@ class Reader {
       this.add(error.code, here, error.message, { key: true, help: error.help })
       return wrong
     }
+  }
+
+  /** Whether no option names a file, where none may: making a component may read it. */
+  private mayName (name: string, schema: TObject, given: unknown, path: Path): boolean {
+    const files = this.environment.files === false ? filesIn(schema, given) : []
+    for (const file of files) this.add('config/invalid', [...path, ...file], `${[name, ...file].join('.')} names a file of this machine, and a pipeline that is sent cannot`, { help: 'a pipeline with files is given to millrace run' })
+    return files.length === 0
   }
 
   private options (name: string, schema: TObject, given: Record<string, unknown>, path: Path): { values: unknown, well: boolean } {

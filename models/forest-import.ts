@@ -8,20 +8,39 @@ export interface MlForest { readonly nEstimators: number, readonly forest: reado
 /** c(n) of that package, in which Euler's constant is not doubled. */
 const mlPathOf = (n: number): number => n <= 1 ? 0 : n === 2 ? 1 : 2 * Math.log(n - 1) + 0.57721 - 2 * (n - 1) / n
 
+const DEEPEST = 64                   // splits on a path; the package itself has at most log2(vectors) + 1
+const NUMBERS = 2 ** 15              // of a vector: a node keeps its column in 16 bits
+
 /**
  * The forest of such a model. `cMode` says which expected path it has: 'mljs' gives the scores of its `predict` bit for bit,
- * 'standard' those of the paper, with which scores of other forests compare. Throws on what is no trained model.
+ * 'standard' those of the paper, with which scores of other forests compare. Throws on what is no trained model, naming what is wrong.
  */
-export function fromMlIsolationForest ({ nEstimators, forest, trainingSet }: MlForest, { cMode = 'standard' }: { readonly cMode?: 'mljs' | 'standard' } = {}): Forest {
-  if (!(Array.isArray(forest) && forest.length === nEstimators && nEstimators > 0 && Array.isArray(trainingSet) && trainingSet.length > 1)) throw new TypeError('not a trained model of ml-isolation-forest: it has `nEstimators` trees in `forest` and at least two vectors in `trainingSet`')
-  const c = cMode === 'mljs' ? mlPathOf : pathOf, d = trainingSet[0].length
-  const count = (node: MlNode): number => 1 + (node.left === undefined ? 0 : count(node.left)) + (node.right === undefined ? 0 : count(node.right))
-  const size = (node: MlNode): number => node.left === undefined || node.right === undefined ? node.trainingSet?.length ?? 0 : size(node.left) + size(node.right)
-  const nodes = new Nodes(forest.reduce((sum, tree) => sum + count(tree), 0)), roots = new Int32Array(nEstimators + 1)
+export function fromMlIsolationForest (model: MlForest, { cMode = 'standard' }: { readonly cMode?: 'mljs' | 'standard' } = {}): Forest {
+  const { nEstimators, forest, trainingSet } = Object(model) as MlForest
+  const wrong = (what: string) => new TypeError(`not a trained model of ml-isolation-forest: ${what}`)
+  if (!(Array.isArray(forest) && forest.length === nEstimators && nEstimators > 0 && Array.isArray(trainingSet) && trainingSet.length > 1)) throw wrong('it has `nEstimators` trees in `forest` and at least two vectors in `trainingSet`')
+  const c = cMode === 'mljs' ? mlPathOf : pathOf, d = trainingSet[0]?.length ?? 0
+  if (!(d >= 1 && d <= NUMBERS && trainingSet.every(x => Array.isArray(x) && x.length === d))) throw wrong(`its vectors must all have as many numbers, 1 to ${NUMBERS}`)
+
+  /** How many nodes a tree has; throws on one that is none. */
+  const checked = (node: MlNode, depth: number): number => {
+    if (node === null || typeof node !== 'object') throw wrong('a node of a tree is no object')
+    const { left, right, splitColumn, splitValue } = node
+    if (left === undefined && right === undefined) {
+      if (Array.isArray(node.trainingSet)) return 1
+      throw wrong('a leaf has no `trainingSet`: it was written without what the scores need, the number of its vectors')
+    }
+    if (left === undefined || right === undefined) throw wrong('a node has one side only')
+    if (!(Number.isInteger(splitColumn) && splitColumn! >= 0 && splitColumn! < d)) throw wrong(`a node splits by column ${splitColumn} of ${d}`)
+    if (!Number.isFinite(splitValue)) throw wrong(`a node splits at ${splitValue}`)
+    if (depth === DEEPEST) throw wrong(`a tree is deeper than ${DEEPEST}`)
+    return 1 + checked(left, depth + 1) + checked(right, depth + 1)
+  }
+  const size = ({ left, right, trainingSet }: MlNode): number => left === undefined || right === undefined ? trainingSet!.length : size(left) + size(right)
+  const nodes = new Nodes(forest.reduce((sum, tree) => sum + checked(tree, 0), 0)), roots = new Int32Array(nEstimators + 1)
   const take = (node: MlNode, depth: number): void => {
     const to = nodes.add(size(node))
     if (node.left === undefined || node.right === undefined) return nodes.leaf(to, depth + c(size(node)))
-    if (!(node.splitColumn! >= 0 && node.splitColumn! < d)) throw new TypeError(`not a trained model of ml-isolation-forest: a node splits by column ${node.splitColumn} of ${d}`)
     take(node.left, depth + 1)
     nodes.branch(to, node.splitColumn!, below(node.splitValue!))      // there, left is what is smaller; here, what is at most so large
     take(node.right, depth + 1)

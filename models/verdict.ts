@@ -17,12 +17,12 @@
  * Moved together: one has an alarm, the first in BLOCK readings, and another is within so many as unusual as chance makes it
  * with the probability DOUBT: that is no one sensor. Such metrics disagree only when they do for most of 3 BLOCK readings, as where they have
  * never been they disagree a little. Far: on
- * average over `lasts` the distance from what is usual at the hour is FAR times what it was on average in a week without events, and
- * until it is less than NEAR times that; unless it was as far twice before (recurrence.ts): weekends recur.
+ * average over `lasts` the distance from what is usual at the hour, or was a week ago when that is nearer (weekly.ts: weekends recur), is FAR
+ * times what it is without events, of this hour of the week or in a week, whichever is more; and until it is less than NEAR times that.
  */
 import { prefixed } from './fields.ts'
 import { BLOCK } from './peers.ts'
-import * as recurrences from './recurrence.ts'
+import * as weeks from './weekly.ts'
 
 export const causes = ['device', 'model', 'sensor'] as const
 export const DEVICE = 1, MODEL = 2, SENSOR = 3
@@ -31,28 +31,29 @@ const DOUBT = 2                      // -log10 of the probability that chance ma
 const FAR = 2, NEAR = 1.5            // times the usual distance
 const WEEK = 7 * 24 * 60 * 60_000
 const CLIP = 10, LEAST = 10          // a reading counts as no farther, and an interval as no longer than this part of `lasts`
+const SETTLE = 1 / 6                 // of `lasts`, behind a switch
 const SUSTAINED = 3 * BLOCK          // readings in which half must be alarms of `peers`, for metrics that have moved together
 const UNKNOWN = -1
 
 /** One device: rows so far, how many metrics; of its event the time it began (NaN: there is none) and the newest, the rows when it began and when its last alarm was, the time of that, whether metrics have moved together, its number. */
-export const device = { rows: 0, metrics: 0, began: NaN, newest: -Infinity, first: 0, last: 0, alarmed: NaN, together: 0, event: 0 }
-const ROWS = 0, METRICS = 1, BEGAN = 2, NEWEST = 3, FIRST = 4, LAST = 5, ALARMED = 6, TOGETHER = 7, EVENT = 8
+export const device = { rows: 0, metrics: 0, began: NaN, newest: -Infinity, first: 0, last: 0, alarmed: NaN, together: 0, event: 0, switched: -Infinity }
+const ROWS = 0, METRICS = 1, BEGAN = 2, NEWEST = 3, FIRST = 4, LAST = 5, ALARMED = 6, TOGETHER = 7, EVENT = 8, SWITCHED = 9
 
 /**
  * One series: whether it is known, and its newest time; rows of the device when it last had an alarm of its own, the first of those
  * in a row, and was unusual; the share of alarms of `peers`; the row when hygiene was sure; whether peers has spoken; the mean distance
- * from what is usual at the hour over `lasts`, that of a week, from so many ms, and whether it is far; the largest of this excursion, 0 when there is none, and of those before. Then of event `event`: evidence of
+ * from what is usual at the hour over `lasts`, what it would be without events, that of a week, from so many ms, and whether it is far. Then of event `event`: evidence of
  * hygiene, sure and not, of moves, of peers, and of the rest without it (-1: nothing is known of that); whether peers gave an alarm.
  */
-export const series: Readonly<Record<string, number>> = { known: 0, time: NaN, alarm: -Infinity, onset: -Infinity, unusual: -Infinity, broken: 0, sure: -Infinity, coupled: 0, away: 0, usual: 0, span: 0, far: 0, peak: 0, ...prefixed('peak', recurrences.recurrence), event: 0, hygiene: 0, odd: 0, moved: 0, peers: 0, rest: UNKNOWN, parted: 0 }
-const KNOWN = 0, TIME = 1, ALARM = 2, ONSET = 3, UNUSUAL = 4, BROKEN = 5, SURE = 6, COUPLED = 7, AWAY = 8, USUAL = 9, SPAN = 10, IS_FAR = 11, PEAK = 12, PEAKS = 13, OWN_EVENT = 15, HYGIENE = 16, ODD = 17, MOVED = 18, PEERS = 19, REST = 20, PARTED = 21
+export const series: Readonly<Record<string, number>> = { known: 0, time: NaN, alarm: -Infinity, onset: -Infinity, unusual: -Infinity, broken: 0, sure: -Infinity, coupled: 0, away: 0, expected: 0, usual: 0, span: 0, far: 0, value: NaN, jumped: -Infinity, event: 0, hygiene: 0, odd: 0, moved: 0, peers: 0, rest: UNKNOWN, parted: 0, ...prefixed('week', weeks.weekly) }
+const KNOWN = 0, TIME = 1, ALARM = 2, ONSET = 3, UNUSUAL = 4, BROKEN = 5, SURE = 6, COUPLED = 7, AWAY = 8, EXPECTED = 9, USUAL = 10, SPAN = 11, IS_FAR = 12, VALUE = 13, JUMPED = 14, OWN_EVENT = 15, HYGIENE = 16, ODD = 17, MOVED = 18, PEERS = 19, REST = 20, PARTED = 21, WEEKS = 22
 
 /**
  * What is said of one reading; NaN where there is nothing to say. `sure`, `odd`: evidence that hygiene says something that only a
  * sensor does, or that a device can do too; 0 for none. `moved`: evidence that it is unusual, `alarm` whether that is one, `noisy`
- * whether by its noise alone; `away`: distance from what is usual at the hour; the others are those of peers.
+ * whether by its noise alone; `value` of the reading, and what is `usual` at the hour; the others are those of peers.
  */
-export interface Said { sure: number, odd: number, moved: number, alarm: boolean, noisy: boolean, away: number, peers: number, rest: number, parted: boolean }
+export interface Said { sure: number, odd: number, moved: number, alarm: boolean, noisy: boolean, value: number, usual: number, peers: number, rest: number, parted: boolean }
 
 /** Where the series of a device are in the memory of all. */
 type Places = readonly number[]
@@ -80,7 +81,14 @@ export class Verdict {
       all[s + KNOWN] = 1
       m[d + METRICS]++
     }
-    const row = ++m[d + ROWS], alarm = said.sure > 0 || said.odd > 0 || said.alarm || said.parted
+    const row = ++m[d + ROWS]
+    this.watch(d, s, said.value, row, time, places)
+    if (time - m[d + SWITCHED] < SETTLE * this.lasts) {
+      said.odd = said.moved = 0
+      said.alarm = said.noisy = said.parted = false
+      said.peers = said.rest = NaN
+    }
+    const alarm = said.sure > 0 || said.odd > 0 || said.alarm || said.parted
     if (time > m[d + NEWEST]) m[d + NEWEST] = time
     this.follow(s, said, time, Number.isNaN(m[d + BEGAN]))
     let far = 0
@@ -138,6 +146,16 @@ export class Verdict {
     return m[d + TOGETHER] === 1 ? m[d + NEWEST] - m[d + ALARMED] > this.lasts : row - m[d + LAST] > BLOCK * m[d + METRICS]
   }
 
+  /** Whether the device is switched on or off: two metrics jump at once. */
+  private watch (d: number, s: number, value: number, row: number, time: number, places: Places): void {
+    const { devices: m, all } = this, jump = Math.abs(value - all[s + VALUE]), since = row - BLOCK * m[d + METRICS]
+    if (!Number.isFinite(value)) return
+    all[s + VALUE] = value
+    if (!(all[s + SPAN] > this.lasts && jump > CLIP * all[s + USUAL])) return
+    all[s + JUMPED] = row
+    for (const at of places) if (at !== s && all[at + JUMPED] >= since) m[d + SWITCHED] = time
+  }
+
   /** What goes on whether there is an event or not. */
   private follow (s: number, said: Said, time: number, calm: boolean): void {
     const { all, lasts } = this, span = time - all[s + TIME]
@@ -146,21 +164,22 @@ export class Verdict {
       all[s + COUPLED] = 1
       all[s + BROKEN] += (Number(said.parted) - all[s + BROKEN]) / SUSTAINED
     }
-    if (!Number.isNaN(said.away) && span > 0) this.stray(s, said.away, Math.min(span, lasts / LEAST), calm)
+    if (Number.isFinite(said.value) && span > 0) this.stray(s, said, time, Math.min(span, lasts / LEAST), calm)
   }
 
-  private stray (s: number, away: number, span: number, calm: boolean): void {
-    const { all, lasts } = this, known = all[s + SPAN]
+  private stray (s: number, { value, usual }: Said, time: number, span: number, calm: boolean): void {
+    const { all, lasts } = this, known = all[s + SPAN], before = weeks.usual(all, s + WEEKS, time), off = Math.abs(value - usual), week = Math.abs(value - before)
+    const away = Number.isNaN(off) || week < off ? week : off
+    weeks.learn(all, s + WEEKS, time, value, calm ? away : NaN)
+    if (Number.isNaN(away)) return
     if (calm) {
       all[s + SPAN] = Math.min(known + span, WEEK)
       all[s + USUAL] += (away - all[s + USUAL]) * span / all[s + SPAN]
     }
-    all[s + AWAY] += (Math.min(away, CLIP * all[s + USUAL]) - all[s + AWAY]) * (1 - Math.exp(-span / lasts))
-    const beyond = known > lasts && all[s + AWAY] > (all[s + PEAK] > 0 ? NEAR : FAR) * all[s + USUAL]
-    if (!beyond && all[s + PEAK] > 0) recurrences.learn(all, s + PEAKS, all[s + PEAK])
-    all[s + PEAK] = beyond ? Math.max(all[s + PEAK], all[s + AWAY]) : 0
-    if (!beyond) all[s + IS_FAR] = 0
-    else if (all[s + AWAY] > recurrences.usual(all, s + PEAKS)) all[s + IS_FAR] = 1
+    const expected = Math.max(all[s + USUAL], weeks.distance(all, s + WEEKS, time)), by = 1 - Math.exp(-span / lasts)
+    all[s + AWAY] += (Math.min(away, CLIP * expected) - all[s + AWAY]) * by
+    all[s + EXPECTED] += (expected - all[s + EXPECTED]) * by
+    all[s + IS_FAR] = known > lasts && all[s + AWAY] > (all[s + IS_FAR] === 1 ? NEAR : FAR) * all[s + EXPECTED] ? 1 : 0
   }
 
   private gather (d: number, s: number, said: Said, row: number): void {

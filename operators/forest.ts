@@ -1,9 +1,10 @@
-import { defineOperator, list, Type, type Lists, type Operator } from '#engine'
+import { defineOperator, File, list, Type, type Lists, type Operator, type Shapes } from '#engine'
 import { grow, score, type Forest } from '../models/forest.ts'
 import { numbered } from '../models/fields.ts'
 import { rankOf } from '../models/reservoir.ts'
 import { scored, Scored, SCORED } from '../models/scored.ts'
 import { treeShap } from '../models/tree-shap.ts'
+import { importedOf } from './shared/forest-file.ts'
 import { once } from './shared/once.ts'
 import { needed, read, recordOf, rowOptions, type RowOptions } from './shared/rows.ts'
 import { Alarms } from './shared/alarms.ts'
@@ -22,34 +23,40 @@ const step = defineOperator({
     reservoir: Type.Integer({ description: 'Rows that are kept to grow forests from.', minimum: 64, maximum: 8192, default: 512 }),
     trees: Type.Integer({ description: 'Trees of a forest.', minimum: 10, maximum: 1000, default: 100 }),
     sample: Type.Integer({ description: 'Rows that each tree is grown on.', minimum: 16, maximum: 8192, default: 256 }),
-    seed: Type.Integer({ description: 'Of all that is random in it.', minimum: 0, default: 1 })
+    seed: Type.Integer({ description: 'Of all that is random in it.', minimum: 0, default: 1 }),
+    model: Type.Optional(File({ description: 'File with a forest that was trained by ml-isolation-forest, as JSON: it is what scores, and none is grown. Its numbers are `columns`, in this order.', minLength: 1 }))
   }),
   needs: needed,
   adds: ({ columns }): string[] => [...own, ...columns.map(shapOf)],
   explains: ({ columns }) => ({ p: 'forest_p', signals: Object.fromEntries(columns.map(c => [c, shapOf(c)])) }),
   version: 2,                            // tails are shorter
-  perSeries ({ columns }) {
-    const row = list(...Object.keys(numbered('x', columns.length)))
-    return { state: list(...Object.keys(state)), reservoir: row, sampled: row }
+  perSeries ({ columns, model }): Shapes {
+    const row = list(...Object.keys(numbered('x', columns.length))), own = list(...Object.keys(state))
+    return model === undefined ? { state: own, reservoir: row, sampled: row } : { state: own }
   },
   tuning: ['alarms', 'per', 'samples'],
-  check: ({ sample, reservoir }) => sample > reservoir ? `each tree is grown on ${sample} rows, but only ${reservoir} are kept: sample must be at most reservoir` : undefined,
+  check: options => {
+    const { sample, reservoir } = options
+    return sample > reservoir ? `each tree is grown on ${sample} rows, but only ${reservoir} are kept: sample must be at most reservoir` : importedOf(options).fault
+  },
 
   process (batch, options, held) {
-    const { columns, alarms, per, samples } = options, d = columns.length, memory = held as unknown as Memory
+    const { columns, alarms, per, samples } = options, d = columns.length, memory = held as unknown as Memory, { imported } = importedOf(options)
     const sources = columns.map(c => batch.column(c))
     const column = () => new Float64Array(batch.length).fill(NaN)
     const judged = new Alarms(batch.length), scores = column(), learned = column(), shap = columns.map(column)
     const x = new Float64Array(d), phi = new Float64Array(d), model = new Scored()
     for (let i = 0; i < batch.length; i++) {
-      const s = batch.series[i], node = recordOf(memory.state, s, first), m = memory.state.page(node), at = memory.state.offset(node) + 1, n = m[at + LEARNED]
+      const s = batch.series[i], node = recordOf(memory.state, s, first), m = memory.state.page(node), at = memory.state.offset(node) + 1
+      if (imported !== undefined && m[at + DIGEST] !== imported.digest) begin(m, at, imported.digest)
+      const n = m[at + LEARNED]
       learned[i] = n < samples ? n : samples
       if (!read(sources, i, x)) continue
-      if (m[at + GROWN] > 0) {
-        const forest = forestOf(memory, s, m[at + GROWN], m[at + DIGEST], d, options), strange = score(forest, x)
+      if (imported !== undefined || m[at + GROWN] > 0) {
+        const forest = imported?.forest ?? forestOf(memory, s, m[at + GROWN], m[at + DIGEST], d, options), strange = score(forest, x)
         model.judge(m, at, strange)
+        if (imported !== undefined || n >= samples) scores[i] = strange
         if (n >= samples) {
-          scores[i] = strange
           if (judged.say(i, model.fusion, m, at, alarms, per)) {
             treeShap(forest, x, 0, phi)
             for (let j = 0; j < d; j++) shap[j][i] = -phi[j]
@@ -57,7 +64,8 @@ const step = defineOperator({
         }
         model.learn(m, at, batch.time[i])
       }
-      learn(memory, s, m, at, x, options)
+      if (imported === undefined) learn(memory, s, m, at, x, options)
+      else m[at + LEARNED]++
     }
     return batch.with({ forest: judged.evidence, forest_p: judged.p, forest_score: scores, forest_learned: learned, forest_alarm: judged.alarm, ...Object.fromEntries(columns.map((c, j) => [shapOf(c), shap[j]])) })
   }
@@ -65,6 +73,12 @@ const step = defineOperator({
 
 interface Memory { readonly state: Lists<any>, readonly reservoir: Lists<any>, readonly sampled: Lists<any> }
 interface Growth { readonly memory: number, readonly reservoir: number, readonly trees: number, readonly sample: number, readonly seed: number }
+
+/** Another forest scores: what its scores were tells nothing of those of this one. */
+function begin (m: Float64Array, at: number, digest: number): void {
+  m.set(first, at)
+  m[at + DIGEST] = digest
+}
 
 /** Keeps the row if it ranks among the lowest, and lets a new forest be grown when it is time. */
 function learn ({ reservoir, sampled }: Memory, s: number, m: Float64Array, at: number, x: Float64Array, { memory, reservoir: most, seed }: Growth): void {
@@ -112,6 +126,7 @@ export interface ForestOptions<C extends string> extends RowOptions<C> {
   readonly trees?: number
   readonly sample?: number
   readonly seed?: number
+  readonly model?: string
 }
 
 /**
@@ -127,7 +142,10 @@ export interface ForestOptions<C extends string> extends RowOptions<C> {
  *   forest_*_shap     on an alarm, else without a value: by how many splits this column makes the row easier to isolate than the average
  *                     row. Exact Shapley values (models/tree-shap.ts): they sum to the mean path of the forest less that of the row
  *
- * Until `samples` rows are learned all but forest_learned have no value. 16 (d + 1) bytes per series and row of the
+ * With `model` a forest that was trained elsewhere scores, from the first row on, and stays as it is: what is learned is how high
+ * its scores are. Where the file holds another one than before, that is learned anew.
+ *
+ * Until `samples` rows are learned all but forest_learned have no value, nor has forest_score without `model`. 16 (d + 1) bytes per series and row of the
  * reservoir, and about 3 KB per tree for the forest, which is not part of a snapshot.
  */
 export const forest = Object.assign(

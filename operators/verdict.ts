@@ -29,7 +29,7 @@ export const verdict = defineOperator({
   needs: ['hygiene', ...checks.map(check => `hygiene_${check}` as const), 'anomaly', 'anomaly_alarm', 'anomaly_signal', 'anomaly_usual', 'peers', 'peers_rest', 'peers_alarm', 'peers_learned'],
   adds: ['verdict', 'verdict_evidence', 'verdict_doubt', 'verdict_metrics', 'verdict_learned'],
   explains: () => ({ verdict: { column: 'verdict', names: ['device', 'model', 'sensor'] } }),
-  version: 2,                            // what recurs is remembered
+  version: 3,                            // a week is remembered
   perSeries: { own: series },
   perDevice: { others: device },
   tuning: ['lasts'],
@@ -41,7 +41,7 @@ export const verdict = defineOperator({
     const verdict = column(), evidence = column(), doubt = column(), metrics = column(), learned = new Float64Array(batch.length)
     const strengths = checks.map(check => c[`hygiene_${check}`]), places: number[] = []
     let device = -1
-    const said: Said = { sure: 0, odd: 0, moved: NaN, alarm: false, noisy: false, away: NaN, peers: NaN, rest: NaN, parted: false }
+    const said: Said = { sure: 0, odd: 0, moved: NaN, alarm: false, noisy: false, value: NaN, usual: NaN, peers: NaN, rest: NaN, parted: false }
     for (let i = 0; i < batch.length; i++) {
       const s = batch.series[i], code = c.hygiene[i], strength = strengths[code - 1]?.[i] ?? 0
       said.sure = SURE.includes(code) ? strength : 0
@@ -49,7 +49,8 @@ export const verdict = defineOperator({
       said.moved = Math.max(c.anomaly[i] > 0 ? c.anomaly[i] : 0, said.odd)
       said.alarm = c.anomaly_alarm[i] === 1
       said.noisy = c.anomaly_signal[i] === NOISE
-      said.away = Math.abs(batch.value[i] - c.anomaly_usual[i])
+      said.value = batch.value[i]
+      said.usual = c.anomaly_usual[i]
       said.peers = c.peers[i]
       said.rest = c.peers_rest[i]
       said.parted = c.peers_alarm[i] === 1

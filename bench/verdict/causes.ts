@@ -1,4 +1,5 @@
 import { key, normal, Random } from '../../models/random.ts'
+import { runs, type Plant } from './plants.ts'
 import { conditions, DAY, EVERY, HOUR, names, Pump, START, type Condition, type Regime } from './world.ts'
 
 export const verdicts = ['device', 'model', 'sensor'] as const
@@ -22,20 +23,27 @@ export interface Cause {
 }
 
 const TEMPERATURE = names.indexOf('temperature')
-const LEARN = 3 * DAY
+const LEARN = 3 * DAY, LATER = 24 * HOUR      // causes begin within so long behind what is learned
 export const END = START + 5 * DAY
 
-/** A cause of a kind, for the device with this seed. */
-export function causeOf (seed: number, verdict: Verdict, kind: string): Cause {
-  const random = new Random(key(seed, 8)), pump = new Pump(seed), { usual } = pump
-  const from = START + LEARN + Math.round(random.between(1, 24) * HOUR / EVERY) * EVERY, sign = random.next() < 0.5 ? -1 : 1
+/** Where causes come: in a plant, when so much has been learned of it (ms, whole days), and `n` is told from others of the same device. The run ends two days later, at midnight. */
+export interface Place { readonly plant: Plant, readonly learn: number, readonly n: number }
+const PUMP: Place = { plant: 'always', learn: LEARN, n: 0 }
+
+/** A cause of a kind, for the device with this seed; it begins while the plant runs. */
+export function causeOf (seed: number, verdict: Verdict, kind: string, { plant, learn, n }: Place = PUMP): Cause {
+  const random = new Random(n === 0 ? key(seed, 8) : key(seed, 8, n)), pump = new Pump(seed), { usual } = pump, end = START + learn + 2 * DAY
+  let from
+  do from = START + learn + Math.round(random.between(1, LATER / HOUR) * HOUR / EVERY) * EVERY
+  while (!runs(plant, seed, from))
+  const sign = random.next() < 0.5 ? -1 : 1
   const lasting = (least: number, most: number) => from + Math.round(random.between(least, most) * HOUR / EVERY) * EVERY
   const base = { verdict, kind, from, metric: -1, size: 0, ramp: 0, regime: usual }
   if (verdict === 'device') {
     const ramp = random.next() < 0.5 ? 0 : random.between(1, 5) * HOUR
     return { ...base, to: lasting(8, 20), ramp, size: visible(seed, pump, kind as Condition) * random.between(1, 3) }
   }
-  if (verdict === 'model') return { ...base, to: END, regime: other(usual, kind, sign, random) }
+  if (verdict === 'model') return { ...base, to: end, regime: other(usual, kind, sign, random) }
   const metric = random.below(names.length), spread = spreadOf(seed, metric)
   const of = (to: number, size: number, ramp = 0): Cause => ({ ...base, metric, to, size, ramp })
   switch (kind) {
@@ -46,7 +54,7 @@ export function causeOf (seed: number, verdict: Verdict, kind: string): Cause {
     case 'spikes': return of(lasting(1, 4), random.between(3, 8) * spread)
     case 'clip': {
       const to = lasting(6, 15)
-      return of(to, clipAt(seed, metric, from, to))
+      return of(to, clipAt(seed, metric, from, to, plant))
     }
     case 'unit': return of(lasting(1, 6), metric === TEMPERATURE ? 1.8 : [10, 100, 1000][random.below(3)])
     default: return of(lasting(0.5, 4), 0)
@@ -81,9 +89,9 @@ function spreadOf (seed: number, metric: number): number {
   return Math.sqrt(all.reduce((sum, x) => sum + (x - mean) ** 2, 0) / all.length)
 }
 
-/** The 90th percentile of what the sensor would have given in this time. */
-function clipAt (seed: number, metric: number, from: number, to: number): number {
-  const all = healthy(seed, metric, to).subarray((from - START) / EVERY).sort()
+/** The 90th percentile of what the sensor would have given in this time, while the plant runs. */
+function clipAt (seed: number, metric: number, from: number, to: number, plant: Plant): number {
+  const all = healthy(seed, metric, to).subarray((from - START) / EVERY).filter((_, i) => runs(plant, seed, from + i * EVERY)).sort()
   return all[Math.floor(0.9 * all.length)]
 }
 

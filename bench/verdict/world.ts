@@ -13,7 +13,7 @@ import { key, normal, Random } from '../../models/random.ts'
  *
  * so friction shows in current, vibration and temperature; a leak in pressure, current and temperature; a blocked filter in all; a
  * failed fan in temperature and, through the resistance of the winding, a little in current. Sensors add normal noise. Constants differ
- * by 8 % from device to device.
+ * by 8 % from device to device. Where the plant stands still there is no power, flow, pressure nor vibration, and it cools down.
  */
 export const names = ['current', 'pressure', 'temperature', 'vibration'] as const
 export const sensors = [0.12, 0.04, 0.3, 0.08] as const      // standard deviations of their noise
@@ -46,8 +46,16 @@ export class Pump {
     this.factor = Float64Array.from({ length: 8 }, (_, i) => 1 + 0.08 * normal(key(seed, 2), i))
   }
 
-  /** True values, then sensors' noise, at instant t in a regime and in a condition. */
-  at (t: number, regime: Regime, condition: Conditions): Float64Array {
+  /** The same device at the same instant, to be taken on by itself. */
+  copy (): Pump {
+    const other = new Pump(this.seed)
+    other.values.set(this.values)
+    Object.assign(other, { tick: this.tick, wander: this.wander, ambient: this.ambient, temperature: this.temperature })
+    return other
+  }
+
+  /** True values, then sensors' noise, at instant t in a regime and in a condition, while it runs or stands still. */
+  at (t: number, regime: Regime, condition: Conditions, runs = true): Float64Array {
     const { values, seed } = this, n = this.tick++
     const keep = Math.exp(-EVERY / MEMORY), slow = Math.exp(-EVERY / (6 * HOUR)), fresh = Math.sqrt(1 - keep * keep)
     this.wander = keep * this.wander + fresh * normal(key(seed, 3), n)
@@ -57,7 +65,7 @@ export class Pump {
     const load = Math.max(0.05, regime.mean + programme + regime.noise * this.wander)
     const ambient = 22 + 4 * Math.sin(TURN * (t / DAY - 0.4)) + 1.5 * this.ambient
     const follow = Number.isNaN(this.temperature) ? 1 : 1 - Math.exp(-EVERY / LAG)
-    this.temperature = this.physics(load, ambient, this.temperature, follow, condition)
+    this.temperature = runs ? this.physics(load, ambient, this.temperature, follow, condition) : this.rest(ambient, follow)
     for (let m = 0; m < names.length; m++) values[m] += sensors[m] * normal(key(seed, 5, m), n)
     return values
   }
@@ -67,6 +75,13 @@ export class Pump {
     let temperature = NaN
     for (let round = 0; round < 50; round++) temperature = this.physics(load, 22, temperature, 1, condition)
     return this.values.slice()
+  }
+
+  /** True values while it stands still; returns the temperature. */
+  private rest (ambient: number, follow: number): number {
+    const temperature = Number.isNaN(this.temperature) ? ambient : this.temperature + follow * (ambient - this.temperature)
+    this.values.fill(0)
+    return this.values[names.indexOf('temperature')] = temperature
   }
 
   /** Works out the true values; returns the temperature. */

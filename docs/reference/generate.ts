@@ -1,7 +1,7 @@
 /**
  * Writes the pages of docs/reference from the declarations: `node --import tsx docs/reference/generate.ts`. What people
  * write themselves stands in notes/<component>.md (of a source and a sink of one name, the sink's in notes/sinks/), and an
- * example of an operator at its end:
+ * example of an operator, or several with words between them, at its end:
  *
  *   ```example
  *   - ewma: { alpha: 0.5 }            the steps
@@ -63,9 +63,13 @@ export function pages (): Map<string, string> {
 function notesOf (kind: Kind, name: string): { notes?: string, example?: string } {
   const file = [join(folders[kind], `${name}.md`), `${name}.md`].map(path => join(here, 'notes', path)).find(existsSync)
   const text = file === undefined ? '' : readFileSync(file, 'utf8')
-  const [notes, rest] = text.split('```example\n')
-  const [steps, given] = rest?.split('\n```')[0].split('\n---\n') ?? (kind === 'operator' && runsAlone(name) ? [`- ${name}`, usual] : [])
-  return { ...notes.trim() === '' ? {} : { notes }, ...steps === undefined ? {} : { example: executed(name, steps, given) } }
+  const [notes, ...blocks] = text.split('```example\n')
+  const examples = blocks.map(block => {
+    const end = block.indexOf('\n```'), [steps, given] = block.slice(0, end).split('\n---\n')
+    return [executed(name, steps, given), block.slice(end + 4).trim()].filter(part => part !== '').join('\n\n')
+  })
+  if (examples.length === 0 && kind === 'operator' && runsAlone(name)) examples.push(executed(name, `- ${name}`, usual))
+  return { ...notes.trim() === '' ? {} : { notes }, ...examples.length === 0 ? {} : { example: examples.join('\n\n') } }
 }
 const usual = ['80', '82', '-', '81', '95', '80'].map((value, s) => `00:00:0${s} pump-1/temp ${value}`).join('\n')
 const runsAlone = (name: string): boolean => { try { return operators[name as keyof typeof operators] !== undefined && (operators as Record<string, (given?: any) => unknown>)[name]() !== undefined } catch { return false } }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { sent, yamlOf } from '../definition.ts'
+import { yamlOf } from '../definition.ts'
+import { sent } from '../environment.ts'
 import { MillraceError } from '../errors.ts'
 import { Type } from '../options.ts'
 import { plainOf } from '../pipeline-file.ts'

@@ -27,7 +27,7 @@ export const samples: Partial<Record<keyof typeof operators, (() => Operator)[]>
   tumbling: [() => tumbling({ every: '10s' }), () => tumbling({ every: '7s', ...everything, offset: '2s' }), () => tumbling({ every: '40s', features: ['spectral_entropy', 'autocorrelation', 'mad'] }), () => tumbling({ every: '1m', features: ['last'], zone: 'Asia/Kolkata' })],
   hopping: [() => hopping({ size: '10s', every: '4s' }), () => hopping({ size: '9s', every: '3s', ...everything, offset: '1s' }), () => hopping({ size: '1m', every: '20s', zone: 'America/St_Johns', features: ['slope', 'mean_linear', 'p90'] })],
   hotelling: [() => hotelling({ columns: ['value', 'given'] }), () => hotelling({ columns: ['given', 'value', 'flow'], samples: 76, hold: '4s', memory: 100 })],
-  forest: [() => forest({ columns: ['value'] }), () => forest({ columns: ['given', 'value', 'flow'], reservoir: 64, trees: 10, sample: 16, seed: 7 })],
+  forest: [() => forest({ columns: ['value'] }), () => forest({ columns: ['given', 'value', 'flow'], reservoir: 64, trees: 10, sample: 16, seed: 7 }), () => forest({ columns: ['given', 'value', 'flow'], samples: 128, model: 'test/oracles/forest-of-windows.json' })],
   loda: [() => loda({ columns: ['value'], lines: 10 }), () => loda({ columns: ['given', 'value', 'flow'], lines: 12, memory: 100, seed: 7 })],
   forecast: [() => forecast({ every: '1s', seasons: ['4s'], horizons: [1, 3] }), () => forecast({ every: '2s', seasons: [], level: 0.5 }), () => forecast({ every: '1s', seasons: ['2s', '6s'], horizons: [5], level: 0.8 })],
   rul: [() => rul({ above: 30, samples: 10 }), () => rul({ below: -5, over: '10s', samples: 10 })],
