@@ -247,6 +247,12 @@ export class Journal implements ListenerHost {
     void this.tidy()
   }
 
+  /** The same; resolves when that is on the disk. */
+  async stay (pipeline: string, position: Position): Promise<void> {
+    this.places.move(pipeline, position)
+    await this.places.saved
+  }
+
   /** Hears nothing more; resolves when all that was heard is durable and acknowledged. */
   async stop (): Promise<void> {
     if (this.stopping.signal.aborted) return
