@@ -9,7 +9,9 @@ export const scopes = {
   'query:read': 'series, newest values, rows; questions on demand',
   'alerts:read': 'alerts, their deliveries, what people say of them, silences',
   'alerts:write': 'acknowledging and judging alerts, comments, silences and maintenance windows, replaying deliveries, enabling endpoints',
-  'ingest:write': 'sending readings'
+  'ingest:write': 'sending readings',
+  'jobs:read': 'jobs, how far they are, what they have made',
+  'jobs:write': 'starting and cancelling jobs: backfills, exports'
 } as const
 export type Scope = keyof typeof scopes
 export const isScope = (text: string): text is Scope => Object.hasOwn(scopes, text)

@@ -71,11 +71,11 @@ export class History {
     return text === undefined ? undefined : new History(folder, JSON.parse(text) as Past)
   }
 
-  /** Removes what this pipeline is done with: it does not stand in any. */
+  /** Removes all that this pipeline has had: it stands in none of them. */
   static async sweep (data: string, pipeline: string): Promise<void> {
     for (const id of await readdir(join(data, 'history')).catch(() => [])) {
       const history = await History.find(data, id)
-      if (history?.past.over === true && history.past.pipeline === pipeline) await history.remove()
+      if (history?.past.pipeline === pipeline) await history.remove()
     }
   }
 
@@ -87,6 +87,8 @@ export class History {
   /** Nothing more of it is read: the pipeline joins its own source where it is. */
   async cut (): Promise<void> { await this.change({ end: 0 }) }
   async finish (): Promise<void> { await this.change({ over: true }) }
+  /** The pipeline stands in its own source now, and will not read any of it again. What it was is still known. */
+  async drop (): Promise<void> { await rm(join(this.folder, RECORDS), { force: true }) }
   async remove (): Promise<void> { await rm(this.folder, { recursive: true, force: true }) }
 
   /** The records after the first `from`. */

@@ -326,7 +326,7 @@ export class Run {
     }
     const outcomes = await this.insist('store', signal, () => this.store!.commit(commit))
     this.version++
-    await this.joined?.remove().catch(error => { this.log.warn({ err: error }, 'what was read of the past could not be removed') })
+    await this.joined?.drop().catch(error => { this.log.warn({ err: error }, 'what was read of the past could not be removed') })
     this.joined = undefined
     settle(this.counts, outputs.counts(outcomes))
     const done = this.checkpoints!.committed(snapshot, marks.length)

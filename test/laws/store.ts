@@ -288,7 +288,7 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     t.equal(new Set(letters.map(l => `${l.origin} ${l.part}`)).size, 8)
     t.strictSame(['a', 'b', 'e', 'h'].map(text => letters[texts.indexOf(text)].part), [2, 0, 1000, 0], 'those that come first keep theirs')
     await one.store.requeued(letters.filter((_, i) => texts[i] === 'c'), 'test')
-    t.strictSame((await one.store.letters({ limit: 100 }), 'test').map(l => Buffer.from(l.payload).toString()).toSorted(), [...'abdefgh'])
+    t.strictSame((await one.store.letters({ limit: 100 })).map(l => Buffer.from(l.payload).toString()).toSorted(), [...'abdefgh'])
   })
 
   law('an alert that was kept back and comes again to be told is sent, as of then, also within one commit', async (t, bench) => {
