@@ -69,11 +69,11 @@ export class Jobs {
   /** Takes up what the last process of this instance has left, once that is known. */
   open (): void { this.opening = this.takeUp().catch(error => { if (!this.closing.signal.aborted) this.options.log.error({ err: (error as Error).message }, 'jobs that were under way could not be taken up') }) }
 
-  /** @throws api/busy when as many are under way as may be */
+  /** @throws api/too-many when as many are under way as may be */
   async start (kind: string, { id = clock.id(), target, asked, tenant, author }: Pick<NewJob, 'target' | 'asked' | 'tenant' | 'author'> & { readonly id?: string }): Promise<Job> {
     const { store, instance } = this.options, owner = instance(), of = [...this.running.values()].filter(r => r.tenant === tenant).length
     if (this.closing.signal.aborted) throw new MillraceError('api/busy', 'the process is stopping')
-    if (this.running.size + this.taken >= MOST || of + this.taken >= OF_A_TENANT) throw new MillraceError('api/busy', of >= OF_A_TENANT ? `${of} jobs of this tenant are under way, and no more may be` : `${this.running.size + this.taken} jobs are under way`, { help: 'wait for one of them, or cancel it' })
+    if (this.running.size + this.taken >= MOST || of + this.taken >= OF_A_TENANT) throw new MillraceError('api/too-many', of >= OF_A_TENANT ? `${of} jobs of this tenant are under way, and no more may be` : `${this.running.size + this.taken} jobs are under way`, { help: 'wait for one of them, or cancel it' })
     this.taken++
     try {
       const job = await store.add({ id, kind, tenant, target, asked, author, instance: owner })

@@ -119,6 +119,7 @@ export class Journal implements ListenerHost {
 
   readonly now: () => number
   get wal (): Wal { return this.file.wal }
+  get folder (): string { return this.options.folder }
   get heard (): boolean { return this.wal.durable > 1 }
   get open (): boolean { return this.refused === 0 && this.file.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.usable }
   get durableUpTo (): Position { return this.wal.durable }

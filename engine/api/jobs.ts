@@ -69,7 +69,7 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
         kind: Type.Union([Type.Literal('backfill'), Type.Literal('export')]), pipeline: name('Of a backfill.'), ...past, tenant: name('Of an export: only of this tenant.'), device: name('Of an export: only of this device.'), metric: name('Of an export: only of this metric.'),
         columns: Text('Of an export: columns, with commas between.'), format: Type.Optional(Type.Union([Type.Literal('csv'), Type.Literal('ndjson')], { description: 'Of an export.' }))
       }, { additionalProperties: false }),
-      response: { ...started, ...failures(404, 409, 410, 413, 415, 504) }
+      response: { ...started, ...failures(404, 409, 413, 415, 504) }
     }
   }, async (request, reply) => {
     const { body: { kind, pipeline, table, device, metric, columns, format = 'csv', ...given }, actor } = request, { tenant, id: author } = actor!
@@ -93,7 +93,7 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
       summary: 'Start a backfill from a CSV, which is the body, and from a table.', tags, consumes: ['text/csv'], body: { description: `A CSV of up to ${UPLOAD / 2 ** 20} MiB, in the order of time.` },
       description: 'The CSV and the table that the pipeline writes, or the one that is named, are read side by side, in the order of arrival.',
       querystring: Type.Object({ pipeline: Type.String({ minLength: 1, maxLength: 200 }), ...past, options: Type.Optional(Type.String({ description: 'How the CSV is to be read: options of the source replay, as JSON, such as {"dates":"dmy"}.', maxLength: 4000 })) }),
-      response: { ...started, ...failures(404, 409, 410, 413, 415, 504) }
+      response: { ...started, ...failures(404, 409, 413, 415, 504) }
     }
   }, async (request, reply) => {
     const { query: { pipeline, table, options, ...given }, actor } = request, id = clock.id(), { folder } = plane.jobs ?? { folder: '' }

@@ -81,11 +81,12 @@ t.test('a CSV and what the pipeline has had since are one past; what cannot be r
 
 t.test('from the table of another pipeline on the same log: they meet at a position, so nothing is missing and nothing counts twice', async t => {
   const { url, port, process } = await begin(t)
-  const raw = (name: string) => `name: ${name}\nfrom: { broker: { port: ${port}, topics: "{tenant}/{device}/{metric}" } }\ntime: { lateness: 0s }\n`
+  const raw = (name: string) => `name: ${name}\nfrom: { broker: { port: ${port}, topics: "{tenant}/{device}/{metric}" } }\ntime: { lateness: 0s }\ndedupe: false\n`       // what comes twice is seen
   await process.ask('PUT', '/store', `${raw('store')}to: [ postgres: { table: readings } ]\n`)
   const d = await device(t, port)
   let going = true
-  const sending = (async () => { while (going) await d.send(1) })()
+  const others = await Promise.all(['e', 'f', 'g'].map(name => device(t, port, name)))
+  const sending = Promise.all([d, ...others].map(async one => { while (going) await one.send(1) }))
   await until('there is a past', () => d.sent > 100)
   const body = (name: string) => `${raw(name)}pipe: [ ewma ]\nto: [ postgres: { table: ${name} } ]\nbranches: { sums: { pipe: [ tumbling: { every: 1s, features: [ count, mean ] } ], to: [ postgres: { table: ${name}_sums } ] } }\n`
   for (const name of ['late', 'never']) t.equal((await process.ask('PUT', `/${name}`, body(name))).status, 201)
@@ -97,7 +98,10 @@ t.test('from the table of another pipeline on the same log: they meet at a posit
   await sending
   for (const table of ['readings', 'late', 'never']) await stored(url, d.sent, table)
   // both have read the log from its beginning, one of them through a backfill in between
-  t.strictSame(await rows(url, 'value, ewma', 'late'), await rows(url, 'value, ewma', 'never'))
+  for (const { sent, name } of [{ ...d, name: 'd' }, ...others.map((one, k) => ({ ...one, name: 'efg'[k] }))]) {
+    await until(`all of ${name}`, async () => (await rows(url, 'value', 'never', name)).length === sent && (await rows(url, 'value', 'late', name)).length === sent)
+    t.strictSame(await rows(url, 'value, ewma', 'late', name), await rows(url, 'value, ewma', 'never', name))
+  }
   const upTo = Date.now() - 60_000 + 100 * (d.sent - 20)
   const sums = await closed(url, 'late_sums', upTo)
   t.ok(sums.length > 5)
@@ -167,7 +171,7 @@ t.test('cancelled: it goes on with its own source at once, with all that came me
   t.equal(made.status, 202, made.text)
   await until('it works', async () => ((await process.call('GET', `/jobs/${made.json.id}`)).json.done) > 0, 60_000)
   t.match((await process.call('POST', '/jobs', { kind: 'backfill', pipeline: 'p' })).status, 202)
-  t.match((await process.call('POST', '/jobs', { kind: 'export', table: 'readings' })).json, { code: 'api/busy', detail: /2 jobs/ })
+  t.match((await process.call('POST', '/jobs', { kind: 'export', table: 'readings' })).json, { code: 'api/too-many', detail: /2 jobs/ })
   await d.send(10)
   const job = (await process.call('POST', `/jobs/${made.json.id}/cancel`)).json
   t.match(job, { state: 'cancelled' })
