@@ -5,7 +5,7 @@ import { ALPHABET, randomText } from './random-text.ts'
 /** What a key may be used for. A route names one of them, and none is here that no route names. */
 export const scopes = {
   'pipelines:read': 'pipelines, how they stand, what they are, their dead letters',
-  'pipelines:write': 'checking and trying pipelines, putting, pausing and deleting them',
+  'pipelines:write': 'checking and trying pipelines, putting, pausing and deleting them, giving back their dead letters',
   'query:read': 'series, newest values, rows; questions on demand',
   'alerts:read': 'alerts, their deliveries, what people say of them, silences',
   'alerts:write': 'acknowledging and judging alerts, comments, silences and maintenance windows, replaying deliveries, enabling endpoints',
