@@ -5,11 +5,13 @@ import { ALPHABET, randomText } from './random-text.ts'
 /** What a key may be used for. A route names one of them, and none is here that no route names. */
 export const scopes = {
   'pipelines:read': 'pipelines, how they stand, what they are, their dead letters',
-  'pipelines:write': 'checking and trying pipelines, putting, pausing and deleting them',
+  'pipelines:write': 'checking and trying pipelines, putting, pausing and deleting them, giving back their dead letters',
   'query:read': 'series, newest values, rows; questions on demand',
   'alerts:read': 'alerts, their deliveries, what people say of them, silences',
   'alerts:write': 'acknowledging and judging alerts, comments, silences and maintenance windows, replaying deliveries, enabling endpoints',
-  'ingest:write': 'sending readings'
+  'ingest:write': 'sending readings',
+  'jobs:read': 'jobs, how far they are, what they have made',
+  'jobs:write': 'starting and cancelling jobs: backfills, exports'
 } as const
 export type Scope = keyof typeof scopes
 export const isScope = (text: string): text is Scope => Object.hasOwn(scopes, text)

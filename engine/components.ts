@@ -1,4 +1,5 @@
 import type { AlertActions } from './alert-actions.ts'
+import type { JobStore } from './jobs.ts'
 import type { Keys } from './keys.ts'
 import type { Logger } from './log.ts'
 import type { Label } from './evaluate/label.ts'
@@ -26,6 +27,7 @@ export interface Parts extends Components {
   readonly migrationStatus: (url: string) => Promise<readonly { readonly version: number, readonly name: string, readonly applied: Date | undefined, readonly changed: boolean }[]>
   readonly openKeys: (url: string) => Keys
   readonly openRegistry: (url: string) => Registry
+  readonly openJobs: (url: string) => JobStore
   readonly openQuery: (url: string) => Query
   readonly openActions: (url: string) => AlertActions
   readonly openDatabase: (folder: string, log: Logger) => Promise<{ readonly url: string, readonly folder: string, readonly takenOver: boolean, stop (): Promise<void> }>

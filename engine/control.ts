@@ -50,6 +50,12 @@ export class Control {
   fileOf (name: string): string | undefined { return this.options.files.get(name) }
   /** Pipelines are being brought back or changed: what is not there may be there soon. */
   get isChanging (): boolean { return this.restoring || this.options.pipelines.isChanging }
+  /** Whose pipelines these are. @throws why that is not known, or not ours */
+  get owner (): string {
+    if (this.obstacle !== undefined) throw this.obstacle
+    return this.instance!.id
+  }
+
   /** Newest first; also of one that was deleted. */
   async versions (name: string): Promise<readonly Version[]> { return await this.options.registry.versions(name) }
   async definition (name: string, version: number): Promise<Pipeline | undefined> {

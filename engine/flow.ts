@@ -33,6 +33,7 @@ export class Flow {
   position: number
   watermark = -Infinity              // of the last batch
   readonly snapshots: Snapshots      // of all it remembers; begun between two deliveries
+  past: number | undefined           // all of it is a backlog that came then, ms: nobody is told of what happens now
   private readonly series: SeriesTable
   private readonly time: Watermarks
   private readonly trunk: OpenRoute
@@ -53,7 +54,7 @@ export class Flow {
   /** `rows`: all those of its records, when these are some of them. */
   process (delivery: Delivery, spared?: Spared, rows = delivery.rows): Outputs {
     this.position = delivery.upTo
-    const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead, rows, spared)
+    const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead, rows, spared, this.past)
     this.snapshots.touchRows(delivery.rows.series)
     this.pass(this.time.arrive(delivery.rows), outputs)
     return outputs
@@ -71,14 +72,14 @@ export class Flow {
     for (const devices of [gone.silent, gone.forgotten, gone.quiet]) this.snapshots.touch(devices)
     const batch = this.time.tick(gone, this.position)
     if (batch === undefined) return undefined
-    const outputs = new Gathered(this.position, ingest, 0, [], undefined, spared)
+    const outputs = new Gathered(this.position, ingest, 0, [], undefined, spared, this.past)
     this.pass(batch, outputs)
     return outputs
   }
 
   /** The source has come to its end: every window closes. */
   end (ingest: number, spared?: Spared): Outputs {
-    const outputs = new Gathered(this.position, ingest, 0, [], undefined, spared)
+    const outputs = new Gathered(this.position, ingest, 0, [], undefined, spared, this.past)
     this.snapshots.touchAll()
     this.pass(this.time.end(this.position), outputs)
     return outputs
@@ -122,11 +123,13 @@ class Gathered implements Outputs {
   readonly ingest: number
   readonly received: number
   private readonly rows: Delivery['rows'] | undefined
+  private readonly past: number | undefined
   private readonly tallies: Record<string, Counts> = {}
   private readonly counted: ((outcome: Outcome, counts: Record<string, Counts>) => void)[] = []     // beside writes
 
-  constructor (position: number, ingest: number, received: number, dead: Outputs['deadLetters'], rows?: Delivery['rows'], spared?: Spared) {
+  constructor (position: number, ingest: number, received: number, dead: Outputs['deadLetters'], rows?: Delivery['rows'], spared?: Spared, past?: number) {
     this.spared = spared
+    this.past = past
     this.position = position
     this.rows = rows
     this.ingest = ingest
@@ -139,7 +142,7 @@ class Gathered implements Outputs {
 
   tally (branch: string): Counts { return this.tallies[branch] ??= noCounts() }
 
-  readonly arrival = (time: number, position: number) => arrivalOf(time, position, this.rows, this.ingest)
+  readonly arrival = (time: number, position: number) => this.past === undefined ? arrivalOf(time, position, this.rows, this.ingest) : { at: this.past, stale: true }
 
   /** `as`: how the rows count in their branch; undefined when another sink of the branch counts them. */
   write (write: Write, as: 'written' | 'rows' | undefined): void {

@@ -119,6 +119,7 @@ export class Journal implements ListenerHost {
 
   readonly now: () => number
   get wal (): Wal { return this.file.wal }
+  get folder (): string { return this.options.folder }
   get heard (): boolean { return this.wal.durable > 1 }
   get open (): boolean { return this.refused === 0 && this.file.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.usable }
   get durableUpTo (): Position { return this.wal.durable }
@@ -245,6 +246,12 @@ export class Journal implements ListenerHost {
   move (pipeline: string, position: Position): void {
     this.places.move(pipeline, position)
     void this.tidy()
+  }
+
+  /** The same; resolves when that is on the disk. */
+  async stay (pipeline: string, position: Position): Promise<void> {
+    this.places.move(pipeline, position)
+    await this.places.saved
   }
 
   /** Hears nothing more; resolves when all that was heard is durable and acknowledged. */

@@ -9,6 +9,7 @@ import { openEmbedded } from '../sinks/embedded.ts'
 import { fileStore } from '../sinks/file.ts'
 import * as sinks from '../sinks/index.ts'
 import { PostgresActions } from '../sinks/postgres-actions.ts'
+import { PostgresJobs } from '../sinks/postgres-jobs.ts'
 import { PostgresKeys } from '../sinks/postgres-keys.ts'
 import { PostgresQuery } from '../sinks/postgres-query.ts'
 import { PostgresRegistry } from '../sinks/postgres-registry.ts'
@@ -17,7 +18,7 @@ import { commands } from './cli/index.ts'
 import { main } from './cli/program.ts'
 import type { Parts } from './components.ts'
 
-export const parts: Parts = { sources, operators, sinks, fileStore, publishFleet, readLabels, labelsInColumn, openDatabase: openEmbedded, openKeys: url => new PostgresKeys(url), openRegistry: url => new PostgresRegistry(url), openQuery: url => new PostgresQuery(url), openActions: url => new PostgresActions(url), migrate: migrateDatabase, migrationStatus }
+export const parts: Parts = { sources, operators, sinks, fileStore, publishFleet, readLabels, labelsInColumn, openDatabase: openEmbedded, openKeys: url => new PostgresKeys(url), openRegistry: url => new PostgresRegistry(url), openJobs: url => new PostgresJobs(url), openQuery: url => new PostgresQuery(url), openActions: url => new PostgresActions(url), migrate: migrateDatabase, migrationStatus }
 
 // a reader that has seen enough, such as head, ends the program without complaint
 process.stdout.on('error', error => { process.exit((error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1) })

@@ -20,6 +20,7 @@ export interface Definition<P extends TProperties, N extends string, A extends s
   readonly perDevice?: D | ((options: Values<P>) => D)                     // memory for each device
   readonly drops?: Drop              // rows that it does not return ended here; without this it may drop none
   readonly derives?: true            // it may return rows of its own making, besides those it was given
+  readonly changes?: true            // readings come out with other values than they went in with
   readonly windows?: true            // it takes readings in and returns rows of windows
   readonly crosses?: true            // a series sees others of its device: such an operator must say so
   readonly version?: number          // raised when the meaning of its memory changes; 1 when absent

@@ -141,6 +141,26 @@ export class Pipelines {
     }
   }
 
+  /**
+   * It stands still while `act` changes what it goes on from; then it works again, whatever became of that. Its log stays open.
+   * @throws api/conflict when it does not work
+   */
+  async still (name: string, act: (pipeline: Pipeline) => Promise<void>): Promise<void> {
+    const entry = this.entries.get(name)
+    if (entry?.stop === undefined || entry.paused) throw new MillraceError('api/conflict', `the pipeline "${name}" does not work`, { help: 'resume it first' })
+    await this.halt(entry)
+    try {
+      if (entry.failure !== undefined) throw entry.failure
+      await act(entry.pipeline)
+    } finally {
+      if (entry.failure === undefined) {
+        await this.claim(entry.pipeline)
+        entry.run = this.make(entry.pipeline, false, false)
+        await this.launch(entry, { same: true, patient: true })
+      }
+    }
+  }
+
   /** Nothing of it is left here, and its log is not kept for it. */
   async remove (name: string): Promise<void> {
     const entry = this.entries.get(name)
@@ -200,6 +220,9 @@ export class Pipelines {
   private async drive (entry: Entry, signal: AbortSignal): Promise<void> {
     try {
       await entry.run.run(signal)
+      if (!entry.run.isPast || signal.aborted) return
+      entry.run = this.make(entry.pipeline, false, entry.accept)
+      await this.drive(entry, signal)
     } catch (error) {
       if (!(error instanceof MillraceError) || error.code !== 'engine/operator' || entry.run.isCareful || signal.aborted) throw error
       this.options.log.error({ pipeline: entry.pipeline.name, err: error.message }, 'an operator threw: going back to the last commit, to find the readings on which it does')

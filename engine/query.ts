@@ -1,3 +1,5 @@
+import type { PastRecord } from './history.ts'
+
 /** What the query plane asks of a database. `tenant` undefined: every tenant; times are ms since 1970. Answers come in the order said, at most `limit` rows, with where to go on. */
 export interface Page { readonly limit: number, readonly after?: string | undefined }
 export interface Found<T> { readonly rows: readonly T[], readonly next: string | undefined }
@@ -29,6 +31,11 @@ export interface ExportAsked { readonly table: TableColumns, readonly series: Se
 /** `place` stands for all rows that were committed when it began; `pages`: those, by series and time, a few at a time. Whoever does not read to the end closes it. */
 export interface Exported { readonly place: string, readonly pages: AsyncIterable<readonly Row[]>, readonly close: () => Promise<void> }
 
+/** Readings of a table from this event time on, ms, in the order in which they arrived; `writer`: the pipeline that writes it. */
+export interface PastAsked { readonly table: string, readonly writer: string, readonly from?: number | undefined }
+/** `place`: how far the writer had come when these were all its rows. Whoever does not read to the end closes it. */
+export interface PastFound { readonly place: { readonly origin: string | undefined, readonly position: number | undefined }, readonly records: AsyncIterable<PastRecord>, readonly close: () => Promise<void> }
+
 /** Reads what pipelines have written. Never sees what is not committed. */
 export interface Query {
   /** By id: the order in which they appeared. */
@@ -43,5 +50,6 @@ export interface Query {
   export (asked: ExportAsked): Promise<Exported>
   /** Transitions by event time, the newest first. */
   alerts (filter: AlertFilter, range: Range, page: Page): Promise<Found<AlertRow>>
+  past (asked: PastAsked): Promise<PastFound>
   close (): Promise<void>
 }

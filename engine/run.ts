@@ -4,6 +4,8 @@ import { clock as real, ingestClock, type Clock } from './clock.ts'
 import { Credits } from './credits.ts'
 import { Dispatcher } from './dispatch.ts'
 import { Flow, settle, type Outputs } from './flow.ts'
+import { History, pastOutputs } from './history.ts'
+import { historySource } from './history-source.ts'
 import { insist } from './insist.ts'
 import type { Journal } from './journal.ts'
 import type { Live } from './live.ts'
@@ -15,6 +17,7 @@ import { checkPolicies, policiesOf, receiversOf } from './policy.ts'
 import { apply, feed, Recovery } from './recovery.ts'
 import { checkChanged, checkMoved } from './resume.ts'
 import { SeriesTable } from './series.ts'
+import type { SnapshotHeader } from './snapshot.ts'
 import type { Receiver, Sink, SinkHost, SinkSpec } from './sink.ts'
 import type { Delivery, Mark, Source, SourceHost, SourceSpec } from './source.ts'
 import type { Commit, Outcome, Recovered, Store, StorePlan } from './store.ts'
@@ -60,6 +63,8 @@ export class Run {
   store: Store | undefined
   flow: Flow | undefined
   dispatcher: Dispatcher | undefined
+  history: History | undefined               // what it works through before its own source
+  private joined: History | undefined        // that it has worked through, until a commit says so
   private readonly options: RunOptions
   private readonly log: Logger
   private readonly now: () => number
@@ -109,8 +114,9 @@ export class Run {
         delivery: delivery => this.deliver(delivery, signal),
         tick: () => this.tick(signal)
       })
-      if (ended) await this.settle(this.poison?.end(this.flow!, this.ingest(), this.series) ?? this.flow!.end(this.ingest()), signal)
+      if (ended && this.history === undefined) await this.settle(this.poison?.end(this.flow!, this.ingest(), this.series) ?? this.flow!.end(this.ingest()), signal)
       if (this.recovery === undefined) await this.leave(signal)      // after an end too: started again, it must not close the same windows once more
+      if (ended) await this.history?.finish()
     } catch (error) {
       this.failure = error
       this.failed.abort()
@@ -133,18 +139,21 @@ export class Run {
     settle(this.counts, recovered.counts)
     this.received = this.counts[''].received
     const { journal } = this.options
-    const sourceHost: SourceHost = { pipeline: pipeline.name, series: host.series, ahead: pipeline.time.ahead, log, now: this.now, origin: recovered.origin, committed: recovered.position, committedAt: recovered.ingest }
-    const spec = this.options.source ?? pipeline.source!
-    const source = this.source = journal === undefined ? spec.definition.open!(spec.options, sourceHost) : journal.source(sourceHost)
     const found = await intactOf(recovered, log)
+    const join = await this.pastOf(recovered, found?.header)
+    const sourceHost: SourceHost = { pipeline: pipeline.name, series: host.series, ahead: pipeline.time.ahead, log, now: this.now, origin: recovered.origin, committed: recovered.position, committedAt: recovered.ingest, ...join }
+    const spec = this.options.source ?? pipeline.source!
+    const source = this.source = this.history !== undefined ? historySource(this.history, sourceHost) : journal === undefined ? spec.definition.open!(spec.options, sourceHost) : journal.source(sourceHost)
     const now = source.origin?.()            // a stream goes by the one that it had before, until it has connected
     const moved = recovered.position !== undefined && recovered.origin !== now
     const resume = { ...this.options, pipeline: pipeline.name, log }
-    if (moved) await checkMoved(resume, recovered, found?.header, now ?? spec.name)
+    if (join !== undefined) { if (join.origin !== now) await checkMoved(resume, { ...recovered, ...join, position: join.committed }, { ...found!.header, ...join, position: join.committed ?? 0 }, now ?? spec.name) }
+    else if (moved) await checkMoved(resume, recovered, found?.header, now ?? spec.name)
     const sameLog = found !== undefined && !moved && found.header.origin === recovered.origin
-    if (recovered.position === undefined) journal?.begin(pipeline.name)
-    const from = sameLog ? found.header.position : found !== undefined || moved ? journal?.placeOf(pipeline.name) : undefined     // it may have read some of this log before, and remembers that
+    if (recovered.position === undefined || join !== undefined && join.committed === undefined) journal?.begin(pipeline.name)
+    const from = sameLog ? found.header.position : join !== undefined && join.origin === now && join.committed !== undefined ? join.committed : found !== undefined || moved ? journal?.placeOf(pipeline.name) : undefined     // it may have read some of this log before, and remembers that
     const flow = this.flow = new Flow(pipeline, this.series, from ?? 0)
+    flow.past = this.history?.past.asked
     if (found !== undefined) {
       for (const page of found.content) flow.snapshots.load(page, found.header.layout)
       const { fresh, tuned, changed } = flow.snapshots.loaded(found.header.layout)
@@ -160,6 +169,31 @@ export class Run {
     if (this.recovery.caughtUp(flow)) this.recovery = undefined
     return from
   }
+
+  /**
+   * Is it in the middle of its past? Then that is what it reads, and its own source keeps what comes. When it has come to the end
+   * of it, and remembers all of it, where in its own source it goes on.
+   */
+  private async pastOf (recovered: Recovered, header: SnapshotHeader | undefined): Promise<Pick<SourceHost, 'origin' | 'committed' | 'committedAt'> | undefined> {
+    const { pipeline: { name }, log, options: { folder, journal, acceptLoss } } = this
+    const history = await History.of(folder, recovered.origin).catch(error => {
+      if (acceptLoss !== true) throw error
+      log.error({ err: (error as Error).message }, 'the rest of a backfill is given up')
+    })
+    if (history === undefined) return undefined
+    const { join, over } = history.past
+    if (over === true && header?.origin === recovered.origin && header?.position === recovered.position) {
+      this.joined = history
+      return { origin: join.origin, committed: join.position, committedAt: undefined }
+    }
+    this.history = history
+    if (journal !== undefined && journal.origin === join.origin && join.position !== undefined) await journal.stay(name, join.position)
+    log.info({ id: history.past.id, done: recovered.position, records: history.end }, 'works through its past before it goes on')
+    return undefined
+  }
+
+  /** Its past is over, and it is to go on with its own source. */
+  get isPast (): boolean { return this.history?.past.over === true }
 
   /** Is it looking for the readings that an operator throws on? What still throws then does so on none of them. */
   get isCareful (): boolean { return this.poison !== undefined }
@@ -258,7 +292,8 @@ export class Run {
   }
 
   /** Followers first, then the commit; both tried until they work. Then the counts are true. */
-  private async settle (outputs: Outputs, signal: AbortSignal, marks: readonly Mark[] = [], last = false): Promise<void> {
+  private async settle (given: Outputs, signal: AbortSignal, marks: readonly Mark[] = [], last = false): Promise<void> {
+    const { history } = this, outputs = history === undefined ? given : pastOutputs(given, history.past)
     for (const { branch, sink, batch } of outputs.follow) {
       const route = branch === '' ? this.pipeline : this.pipeline.branches[branch]
       await this.insist(`sink ${route.sinks[sink].name}`, signal, () => this.followers.get(route.sinks[sink])!.write(batch))
@@ -266,7 +301,7 @@ export class Run {
     await this.commit(outputs, marks, signal, last)
     this.inFlight -= outputs.received
     this.position = outputs.position
-    this.options.live?.commit(this.pipeline.name, this.series, outputs)
+    if (history === undefined) this.options.live?.commit(this.pipeline.name, this.series, outputs)
     if (outputs.alerts.length > 0) this.dispatcher?.wake()
   }
 
@@ -287,10 +322,12 @@ export class Run {
     const snapshot = this.checkpoints!.part(last)
     const commit: Commit = {
       ...content, marks, partitions: this.flow!.snapshots.partitions(), origin: this.source!.origin?.(), counts: total, epoch: this.epoch, version: this.version,
-      ...snapshot === undefined ? {} : { snapshot }
+      ...snapshot === undefined ? {} : { snapshot }, ...this.history === undefined ? {} : { replace: this.history.past }
     }
     const outcomes = await this.insist('store', signal, () => this.store!.commit(commit))
     this.version++
+    await this.joined?.drop().catch(error => { this.log.warn({ err: error }, 'what was read of the past could not be removed') })
+    this.joined = undefined
     settle(this.counts, outputs.counts(outcomes))
     const done = this.checkpoints!.committed(snapshot, marks.length)
     if (done !== undefined) this.source!.done?.(done)

@@ -2,6 +2,7 @@ import type { AlertEvent } from './alert.ts'
 import type { Batch } from './batch.ts'
 import type { DeadLetter } from './intake.ts'
 import type { Reason } from './errors.ts'
+import type { Span } from './history.ts'
 import type { Policy } from './policy.ts'
 import type { Notice } from './sink.ts'
 import type { SnapshotHeader, SnapshotPage } from './snapshot.ts'
@@ -44,6 +45,8 @@ export interface Commit {
   readonly snapshot?: { readonly generation: number, readonly pages: readonly SnapshotPage[], readonly complete?: SnapshotHeader & { readonly version: number } }
   readonly epoch: number
   readonly version: number                   // how many commits came before this one
+  /** Rows in this span of event time take the place of those with their key; others are there already, whatever they say. */
+  readonly replace?: Span
 }
 export interface Recovered {
   readonly position: Position | undefined
@@ -101,10 +104,12 @@ export interface Store {
   readonly endpoints?: { disabled (): Promise<readonly string[]>, disable (endpoint: Disabled): Promise<void> }
   /** What could not become a row, or came too late, newest first. Needs no open(). */
   letters (query: LetterQuery): Promise<readonly Letter[]>
-  /** These have been given to the source once more. Needs no open(). */
-  requeued (letters: readonly Letter[]): Promise<void>
+  /** These have been given to the source once more, `by` whom. Needs no open(). */
+  requeued (letters: readonly Letter[], by: string): Promise<void>
   /** Gives up what the pipeline remembers and how far it has come; rows, alerts, dead letters stay. Needs no open(), and nobody may have it open. */
   forget (): Promise<void>
+  /** Open, it gives up what the pipeline remembers: it stands at the beginning of `origin` now. Of a store that can replace rows. */
+  restart? (origin: string): Promise<void>
   close (): Promise<void>
   trouble (): string | undefined
 }

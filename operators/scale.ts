@@ -12,6 +12,7 @@ export const scale = defineOperator({
     metric: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 })], { description: 'Only these metrics; * stands for any characters. All when absent.' }))
   }),
   perSeries: { role: note },
+  changes: true,
 
   process (batch, { factor, offset, metric }, { role }, { series: table }) {
     const value = new Float64Array(batch.length)

@@ -1,4 +1,4 @@
-import { MillraceError, noCounts, Transient, type Batch, type Commit, type Counts, type DeadLetter, type LateRows, type Outcome } from '#engine'
+import { Batch, MillraceError, noCounts, Transient, type Commit, type Counts, type DeadLetter, type LateRows, type Outcome } from '#engine'
 import type { Refusals } from './postgres-admit.ts'
 import type { CopyEncoder } from './postgres-copy.ts'
 import { postAlerts } from './postgres-outbox.ts'
@@ -33,10 +33,11 @@ export async function commitOnce (session: Session, { pipeline, encoder, series,
     if (advanced.rowCount !== movedBy(commit.partitions).length) throw fenced(pipeline)
     const batches = [...writes.flatMap(({ batch }) => batch.provisional === undefined ? [batch] : [batch, batch.provisional]), ...late.map(l => l.batch)]
     named = await series.name(session, batches, position, ingest)
-    const writer = { session, encoder, ids: series.ids, ingest, careful }
+    const writer = { session, encoder, ids: series.ids, ingest, careful, replace: commit.replace !== undefined }
     for (const { table, batch, refused } of writes) {
-      const outcome = await writeRows(writer, table, batch, (row, why) => refusals.add(table.name, row, 0, 'rejected_by_store', why, position))
-      outcomes.push({ ...outcome, refused: outcome.refused + refused })
+      const asked = commit.replace === undefined ? batch : within(batch, commit.replace)
+      const outcome = await writeRows(writer, table, asked, (row, why) => refusals.add(table.name, row, 0, 'rejected_by_store', why, position))
+      outcomes.push({ ...outcome, duplicates: outcome.duplicates + batch.length - asked.length, refused: outcome.refused + refused })
     }
     await postAlerts(session, pipeline, commit.alerts, ingest)
     await putLate(session, pipeline, commit.origin ?? '', late, series.ids, ingest)
@@ -61,6 +62,11 @@ export async function commitOnce (session: Session, { pipeline, encoder, series,
     await session.rollback()
     throw error
   }
+}
+
+const within = (batch: Batch<any>, { from = -Infinity, to = Infinity }: NonNullable<Commit['replace']>): Batch<any> => {
+  const { provisional } = batch, part = (rows: Batch<any>) => rows.filter(i => rows.time[i] >= from && rows.time[i] < to)
+  return provisional === undefined ? part(batch) : new Batch<any>({ ...part(batch), provisional: part(provisional) })
 }
 
 export const fenced = (pipeline: string): MillraceError => new MillraceError('store/fenced', `another process has taken over the pipeline "${pipeline}"`, { help: 'stop one of them' })

@@ -9,12 +9,17 @@ export async function lettersOf (session: Session, pipeline: string, { late = fa
   return rows
 }
 
-export async function markRequeued (session: Session, pipeline: string, letters: readonly Letter[]): Promise<void> {
+/** In a transaction, with its line of the audit log. */
+export async function markRequeued (session: Session, pipeline: string, letters: readonly Letter[], by: string): Promise<void> {
+  if (letters.length === 0) return
   for (const late of [true, false]) {
     const these = letters.filter(({ reason }) => (reason === 'late') === late)
     if (these.length > 0) await session.query(late ? MARK_LATE : MARK_DEAD, [pipeline, these.map(l => l.origin), these.map(l => l.position), these.map(l => l.part)])
   }
+  await session.query("INSERT INTO audit (actor, action, target, change) VALUES ($1, 'letters.requeue', $2, $3)", [by, pipeline, JSON.stringify({ letters: letters.length, positions: [...new Set(letters.map(l => l.position))].slice(0, NAMED) })])
 }
+
+const NAMED = 100                    // positions that the audit log has of one requeue
 
 /** Of late rows, which have no number of their own: what tells those of one message apart, since all of them come with one commit. */
 const PART = '(row_number() OVER (PARTITION BY l.pipeline, l.origin, l.position ORDER BY l.series, l.time, l.branch, l.step, l.value))::int - 1'

@@ -1,5 +1,6 @@
-import { MillraceError, type AlertFilter, type AlertRow, type Bucket, type ExportAsked, type Exported, type Found, type OneSeries, type Page, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
+import { MillraceError, type AlertFilter, type AlertRow, type Bucket, type ExportAsked, type Exported, type Found, type OneSeries, type Page, type PastAsked, type PastFound, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
 import { openExport } from './postgres-export.ts'
+import { openPast } from './postgres-past.ts'
 import { isMissing, Pool } from './postgres-pool.ts'
 import { identifier } from './postgres-session.ts'
 import { moment } from './postgres-time.ts'
@@ -81,6 +82,8 @@ export class PostgresQuery implements Query {
       throw error
     }
   }
+
+  async past (asked: PastAsked): Promise<PastFound> { return await openPast(this.url, asked) }
 
   async close (): Promise<void> { await this.pool.close() }
 

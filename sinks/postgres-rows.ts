@@ -10,6 +10,8 @@ export interface RowWriter {
   readonly ingest: number
   /** Rows may be there already or be refused: found out piece by piece. Otherwise the first such row fails the transaction. */
   readonly careful: boolean
+  /** Rows take the place of what is there; provisional ones only that of provisional ones. */
+  readonly replace: boolean
 }
 
 /**
@@ -25,7 +27,7 @@ export async function writeRows (writer: RowWriter, target: Target, batch: Batch
   const put = (rows: Batch<any> | undefined, replace: boolean, provisional = false) => {
     if (rows === undefined || rows.length === 0) return 0
     if (writer.careful) return piecewise(writer.session, rows, piece => merge(writer, target, piece, provisional), (row, why) => { if (!provisional) { refused++; refuse(row, why) } })
-    return replace ? merge(writer, target, rows, provisional) : append(writer, target, rows)
+    return replace || writer.replace ? merge(writer, target, rows, provisional) : append(writer, target, rows)
   }
   await put(batch.provisional, true, true)
   const written = await put(first, false) + await put(later, true)
@@ -41,15 +43,17 @@ async function append ({ session, encoder, ids, ingest }: RowWriter, target: Tar
  * Through a temporary table. Readings that are there stay. A window is replaced by a later revision, a provisional one by its
  * equal too; a final one stays, also when memory that began anew after a crash gives it again, from fewer readings.
  */
-async function merge ({ session, encoder, ids, ingest }: RowWriter, target: Target, batch: Batch<any>, provisional: boolean): Promise<number> {
+async function merge ({ session, encoder, ids, ingest, replace }: RowWriter, target: Target, batch: Batch<any>, provisional: boolean): Promise<number> {
   const table = identifier(target.name), stage = identifier(`stage_${target.name}`), columns = columnList(target, batch)
   await session.query(`CREATE TEMPORARY TABLE IF NOT EXISTS ${stage} (LIKE ${table}) ON COMMIT DELETE ROWS; TRUNCATE pg_temp.${stage}`)
   await session.copy(`COPY pg_temp.${stage} (${columns}) FROM STDIN (FORMAT binary)`, encoder.encode(target, batch, ids, ingest, provisional))
+  const given = [...fixedColumns[target.kind], ...brought(target, batch)].filter(c => !['time', 'series', 'seq'].includes(c)).map(identifier).map(c => `${c} = excluded.${c}`).join(', ')
   const insert = target.kind === 'readings'
-    ? `INSERT INTO ${table} (${columns}) SELECT ${columns} FROM pg_temp.${stage} ON CONFLICT DO NOTHING`
+    ? replace ? `INSERT INTO ${table} (${columns}) SELECT DISTINCT ON (series, time, seq) ${columns} FROM pg_temp.${stage} ORDER BY series, time, seq, position ON CONFLICT (series, time, seq) DO UPDATE SET ${given}`
+      : `INSERT INTO ${table} (${columns}) SELECT ${columns} FROM pg_temp.${stage} ON CONFLICT DO NOTHING`
     : `INSERT INTO ${table} AS old (${columns}) SELECT DISTINCT ON (series, time) ${columns} FROM pg_temp.${stage} ORDER BY series, time, revision DESC
-       ON CONFLICT (series, time) DO UPDATE SET ${[...fixedColumns.windows.slice(2), ...brought(target, batch)].map(identifier).map(c => `${c} = excluded.${c}`).join(', ')}
-       WHERE excluded.revision > old.revision OR excluded.revision = old.revision AND old.provisional`
+       ON CONFLICT (series, time) DO UPDATE SET ${given}
+       WHERE ${!replace ? 'excluded.revision > old.revision OR excluded.revision = old.revision AND old.provisional' : provisional ? 'old.provisional' : 'true'}`
   const { rowCount } = await session.query(insert)
   return rowCount ?? 0
 }

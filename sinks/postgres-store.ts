@@ -115,8 +115,17 @@ export class PostgresStore implements Store {
     return await this.aside(session => lettersOf(session, this.pipeline, query))
   }
 
-  async requeued (letters: readonly Letter[]): Promise<void> {
-    await this.aside(session => markRequeued(session, this.pipeline, letters))
+  async requeued (letters: readonly Letter[], by: string): Promise<void> {
+    await this.aside(session => session.transaction(() => markRequeued(session, this.pipeline, letters, by)))
+  }
+
+  async restart (origin: string): Promise<void> {
+    const session = await this.connected()
+    await session.transaction(async () => {
+      const { rowCount } = await session.query('UPDATE checkpoint SET position = 0, origin = $2 WHERE pipeline = $1 AND epoch = (SELECT max(epoch) FROM checkpoint WHERE pipeline = $1)', [this.pipeline, origin])
+      if (rowCount !== PARTITIONS) throw fenced(this.pipeline)
+      for (const table of ['snapshots', 'snapshot_pages', 'marks']) await session.query(`DELETE FROM ${table} WHERE pipeline = $1`, [this.pipeline])
+    })
   }
 
   async forget (): Promise<void> {

@@ -167,6 +167,26 @@ CREATE INDEX features_1m_time ON features_1m USING brin ("time");
 COMMENT ON COLUMN features_1m.time IS 'start of the window';
 COMMENT ON COLUMN features_1m.series IS 'series.id; no foreign key, which would cost a lookup per row: the id is given in the same transaction';
 
+CREATE TABLE jobs (
+  id text NOT NULL,
+  kind text NOT NULL,
+  tenant text,
+  instance text NOT NULL,
+  target text NOT NULL,
+  asked jsonb NOT NULL,
+  state text NOT NULL DEFAULT 'running'::text,
+  done bigint NOT NULL DEFAULT 0,
+  total bigint,
+  detail text,
+  author text NOT NULL,
+  created_at timestamp with time zone NOT NULL DEFAULT now(),
+  ended_at timestamp with time zone,
+  PRIMARY KEY (id),
+  CHECK ((state = ANY (ARRAY['running'::text, 'done'::text, 'failed'::text, 'cancelled'::text, 'interrupted'::text])))
+);
+CREATE INDEX jobs_running ON jobs USING btree (instance) WHERE (state = 'running'::text);
+COMMENT ON TABLE jobs IS 'Work that somebody asked for and that takes longer than a request. instance: whose it is, the id in instance.json of the folder. interrupted: its process has ended, and it did not go on.';
+
 CREATE TABLE late_readings (
   pipeline text NOT NULL,
   branch text NOT NULL,

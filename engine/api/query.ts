@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { csvCell } from '../csv.ts'
+import { csvLine, linesOf } from '../csv.ts'
 import { MillraceError } from '../errors.ts'
 import { suggest, Type } from '../options.ts'
 import { planTables } from '../plan.ts'
@@ -10,13 +10,13 @@ import { failures } from './problem.ts'
 import type { Plane } from './server.ts'
 
 const HOUR = 36e5
-const Text = (description: string) => Type.Optional(Type.String({ description, minLength: 1, maxLength: 200 }))
+export const Text = (description: string) => Type.Optional(Type.String({ description, minLength: 1, maxLength: 200 }))
 export const limit = Type.Optional(Type.Integer({ description: 'Rows at the most.', minimum: 1, maximum: 10_000, default: 1000 }))
 export const cursor = Type.Optional(Type.String({ description: '`next` of the answer before: goes on behind it.', maxLength: 200 }))
-const Moment = (description: string) => Type.Optional(Type.String({ description, format: 'date-time' }))
+export const Moment = (description: string) => Type.Optional(Type.String({ description, format: 'date-time' }))
 export const filterText = Text('Equal name.')
 export const tenantText = { tenant: Text(`The tenant; a key of one tenant has no other. Without it, of keys for every tenant: all where series are listed, \`${DEFAULT_TENANT}\` where one is named.`) }
-const filter = { ...tenantText, device: filterText, metric: filterText }
+export const filter = { ...tenantText, device: filterText, metric: filterText }
 const one = { ...tenantText, device: Type.String({ minLength: 1, maxLength: 200 }), metric: Type.String({ minLength: 1, maxLength: 200 }) }
 export const range = { from: Moment('From this event time on; without it an hour before `to`.'), to: Moment('Before this event time; without it now.') }
 const Value = Type.Union([Type.Number(), Type.Null()])
@@ -28,24 +28,7 @@ type Asked = FastifyRequest<{ Params: { table: string }, Querystring: Given }>
 
 /** What pipelines have written: series, newest values, rows by range, and ranges thinned out by the database. */
 export async function query (app: FastifyInstance, plane: Plane): Promise<void> {
-  const pipelines = plane.pipelines ?? (() => plane.runs().map(run => run.pipeline))
-  /** Several pipelines may write one table: it has the columns of all. */
-  const tables = (): readonly TableColumns[] => {
-    const all = new Map<string, TableColumns>()
-    for (const { name, kind, columns } of pipelines().flatMap(pipeline => planTables(pipeline).tables)) {
-      all.set(name, { table: name, kind, columns: [...new Set([...all.get(name)?.columns ?? (kind === 'readings' ? ['value'] : []), ...columns])] })
-    }
-    return [...all.values()]
-  }
-  /** A table of a pipeline that runs here, with the columns that are asked for, or all. */
-  const table = (name: string, asked?: string): TableColumns => {
-    const found = tables().find(t => t.table === name)
-    if (found === undefined) throw new MillraceError('api/not-found', `there is no table "${name}"`, { help: suggest(name, tables().map(t => t.table)) })
-    const columns = asked === undefined ? found.columns : asked.split(',')
-    const odd = columns.find(c => !found.columns.includes(c))
-    if (odd !== undefined) throw new MillraceError('api/invalid', `the table "${name}" has no column "${odd}"`, { help: suggest(odd, found.columns) })
-    return { ...found, columns }
-  }
+  const tables = () => tablesOf(plane), table = (name: string, asked?: string) => tableOf(plane, name, asked)
   const read = { config: { scope: 'query:read' as const } }, tags = ['query'], Params = Type.Object({ table: Type.String({ description: 'A table of a pipeline that runs here.', maxLength: 200 }) })
 
   app.get('/api/v1/tables', { ...read, schema: { summary: 'Tables of the pipelines that run here, and their columns.', tags, response: { 200: Type.Object({ tables: Type.Array(Type.Object({ table: Type.String(), kind: Type.String(), columns: Type.Array(Type.String()) })) }), ...failures() } } },
@@ -116,6 +99,25 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
   })
 }
 
+/** Tables of the pipelines that run here. Several pipelines may write one table: it has the columns of all. */
+function tablesOf ({ pipelines, runs }: Plane): readonly TableColumns[] {
+  const all = new Map<string, TableColumns>()
+  for (const { name, kind, columns } of (pipelines?.() ?? runs().map(run => run.pipeline)).flatMap(pipeline => planTables(pipeline).tables)) {
+    all.set(name, { table: name, kind, columns: [...new Set([...all.get(name)?.columns ?? (kind === 'readings' ? ['value'] : []), ...columns])] })
+  }
+  return [...all.values()]
+}
+
+/** One of them, with the columns that are asked for, or all. */
+export function tableOf (plane: Plane, name: string, asked?: string): TableColumns {
+  const tables = tablesOf(plane), found = tables.find(t => t.table === name)
+  if (found === undefined) throw new MillraceError('api/not-found', `there is no table "${name}"`, { help: suggest(name, tables.map(t => t.table)) })
+  const columns = asked === undefined ? found.columns : asked.split(',')
+  const odd = columns.find(c => !found.columns.includes(c))
+  if (odd !== undefined) throw new MillraceError('api/invalid', `the table "${name}" has no column "${odd}"`, { help: suggest(odd, found.columns) })
+  return { ...found, columns }
+}
+
 export function databaseOf ({ query }: Plane): Query {
   if (query === undefined) throw new MillraceError('api/not-found', 'there is no database to ask', { help: 'start with --database, or set MILLRACE_DATABASE' })
   return query
@@ -147,14 +149,7 @@ export function placeOf (cursor: string | undefined, form: RegExp): string | und
 function text (reply: FastifyReply, format: 'ndjson' | 'csv', columns: readonly string[], rows: readonly Row[], next: string | undefined): string {
   void reply.type(format === 'csv' ? CSV : NDJSON)
   if (next !== undefined) void reply.header('x-next-cursor', next)
-  return format === 'ndjson' ? rows.map(row => `${JSON.stringify(row)}\n`).join('') : [columns, ...rows.map(row => columns.map(c => row[c]))].map(csv).join('')
+  return format === 'ndjson' ? rows.map(row => `${JSON.stringify(row)}\n`).join('') : [columns, ...rows.map(row => columns.map(c => row[c]))].map(csvLine).join('')
 }
 
 const CSV = 'text/csv; charset=utf-8', NDJSON = 'application/x-ndjson'
-const csv = (line: readonly (string | number | null)[]) => `${line.map(csvCell).join(',')}\r\n`
-
-/** The text of pages, one after the other. */
-async function* linesOf (format: 'csv' | 'ndjson', columns: readonly string[], pages: AsyncIterable<readonly Row[]>): AsyncGenerator<string> {
-  if (format === 'csv') yield csv(columns)
-  for await (const rows of pages) yield rows.map(row => format === 'csv' ? csv(columns.map(c => row[c])) : `${JSON.stringify(row)}\n`).join('')
-}

@@ -3,9 +3,11 @@ import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
 import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { AlertActions } from '../alert-actions.ts'
+import type { Backfill } from '../backfill.ts'
 import type { Components } from '../components.ts'
 import type { Control } from '../control.ts'
 import { MillraceError } from '../errors.ts'
+import type { Jobs } from '../jobs.ts'
 import type { Keys } from '../keys.ts'
 import type { Inlet } from '../listener.ts'
 import type { Live } from '../live.ts'
@@ -26,6 +28,7 @@ import { changes } from './changes.ts'
 import { deadLetters } from './dead-letters.ts'
 import { health } from './health.ts'
 import { ingest } from './ingest.ts'
+import { jobs } from './jobs.ts'
 import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
 import { pipelines } from './pipelines.ts'
@@ -35,8 +38,8 @@ import { status } from './status.ts'
 import { stream } from './stream.ts'
 import { trials } from './try.ts'
 
-/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted; `pipelines`: none is paused. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet>, readonly pipelines?: () => readonly Pipeline[] }
+/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted; `pipelines`: none is paused; `jobs`: there are none. */
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet>, readonly pipelines?: () => readonly Pipeline[], readonly jobs?: { readonly all: Jobs, readonly backfill: Backfill, readonly folder: string } | undefined }
 
 /** Where the plane listens. Port 0: any free one. */
 export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
@@ -94,6 +97,7 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
   await app.register(analyse, plane)
   await app.register(ingest, plane)
   await app.register(stream, plane)
+  await app.register(jobs, plane)
   await app.ready()
   return app
 }

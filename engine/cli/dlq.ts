@@ -53,7 +53,7 @@ export function dlq (program: Command, parts: Parts): void {
       const { letters, store, log } = await find(file, options, parts, undefined, positions.map(p => countOf('position', p)))
       if (log === undefined) throw new MillraceError('usage/command', 'dlq requeue: the source of this pipeline has no log of its own', { help: 'publish them again to what it reads' })
       const refused = await leaveRequests(log, letters)
-      await store.requeued(letters.filter(letter => !refused.has(letter)))
+      await store.requeued(letters.filter(letter => !refused.has(letter)), 'command line')
       await store.close()
       const { out, err } = streams(program)
       for (const [{ position, part, reason }, why] of refused) err(`${position}/${part} (${reason}) cannot be read again: ${why}\n`)

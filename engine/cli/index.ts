@@ -1,5 +1,6 @@
 /** Every command there is, in the order of the help. A new one is one more name here. */
 import { alerts } from './alerts.ts'
+import { backfill } from './backfill.ts'
 import { bench } from './bench.ts'
 import { demo } from './demo.ts'
 import { devices } from './devices.ts'
@@ -19,4 +20,4 @@ import { test } from './test.ts'
 import { top } from './top.ts'
 import type { AddCommand } from './program.ts'
 
-export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, evaluate, simulate, show, dlq, alerts, tap, top, exportRows, keys, devices, migrate, bench]
+export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, backfill, evaluate, simulate, show, dlq, alerts, tap, top, exportRows, keys, devices, migrate, bench]

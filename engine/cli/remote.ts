@@ -9,17 +9,17 @@ export const remote = (command: Command): Command => command
   .option('--url <url>', 'where the process listens', 'http://127.0.0.1:8080')
   .option('--key <key>', 'a key of it (or MILLRACE_KEY, which no list of processes shows)')
 
-export interface Ask { readonly path: string, readonly query?: Readonly<Record<string, string | undefined>>, readonly headers?: Readonly<Record<string, string>>, readonly signal?: AbortSignal }
+export interface Ask { readonly method?: string, readonly body?: string | Blob, readonly path: string, readonly query?: Readonly<Record<string, string | undefined>>, readonly headers?: Readonly<Record<string, string>>, readonly signal?: AbortSignal }
 
 /** Asks; throws what the API says is wrong with its code, source/unreachable when nobody answers. */
-export async function ask ({ url, key = process.env.MILLRACE_KEY }: RemoteOptions, { path, query = {}, headers = {}, signal }: Ask): Promise<Response> {
+export async function ask ({ url, key = process.env.MILLRACE_KEY }: RemoteOptions, { method = 'GET', body, path, query = {}, headers = {}, signal }: Ask): Promise<Response> {
   if (key === undefined) throw new MillraceError('usage/command', 'no key', { help: 'set MILLRACE_KEY, or give --key; millrace keys create makes one' })
   if (!URL.canParse(url) || !/^https?:/.test(url)) throw new MillraceError('usage/command', `--url "${url}" is no URL`, { help: 'such as http://127.0.0.1:8080' })
   const to = new URL(path, url)
   for (const [name, value] of Object.entries(query)) if (value !== undefined) to.searchParams.set(name, value)
   let reply: Response
   try {
-    reply = await fetch(to, { headers: { ...headers, authorization: `Bearer ${key}` }, redirect: 'error', ...signal === undefined ? {} : { signal } })
+    reply = await fetch(to, { method, ...body === undefined ? {} : { body }, headers: { ...headers, authorization: `Bearer ${key}` }, redirect: 'error', ...signal === undefined ? {} : { signal } })
   } catch (cause) {
     if (signal?.aborted) throw cause
     throw new MillraceError('source/unreachable', `nobody answers at ${to.origin}: ${((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message}`, { help: 'is it running there? --url', cause })

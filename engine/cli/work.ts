@@ -1,8 +1,11 @@
 import { mkdirSync } from 'node:fs'
 import { serve, type Address } from '../api/server.ts'
+import { Backfill } from '../backfill.ts'
 import type { Parts } from '../components.ts'
 import { Control } from '../control.ts'
 import { MillraceError } from '../errors.ts'
+import { ExportRows } from '../export-job.ts'
+import { Jobs } from '../jobs.ts'
 import { Live } from '../live.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
@@ -55,15 +58,18 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     pipelines, registry: parts.openRegistry(database), components: parts, log, folder, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
     forget: pipeline => forget(pipeline, { log, folder, database }, parts.fileStore)
   })
+  const backfill = control === undefined || query === undefined ? undefined : new Backfill({ pipelines, query, log, folder, database, fallback: parts.fileStore, maxSeries, replay: options => parts.sources.replay(options) })
+  const jobs = backfill === undefined ? undefined : { backfill, folder, all: new Jobs({ store: parts.openJobs(database!), kinds: { backfill, export: new ExportRows(folder, query!) }, instance: () => control!.owner, log }) }
   let plane: Awaited<ReturnType<typeof serve>> | undefined
   try {
     const runs = await pipelines.open(given, signal)
-    plane = http === undefined ? undefined : await serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions, control, live, inlets: () => pipelines.inlets, pipelines: () => pipelines.all }, { ...http, log })
+    plane = http === undefined ? undefined : await serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions, control, live, inlets: () => pipelines.inlets, pipelines: () => pipelines.all, jobs }, { ...http, log })
     started?.(runs, plane?.url)
     if (stop.signal.aborted) return runs
     stop.signal.addEventListener('abort', () => { void pipelines.stop() }, { once: true })
     pipelines.begin()
     control?.open()
+    jobs?.all.open()
     if (given.length === 0) await new Promise(resolve => { stop.signal.addEventListener('abort', resolve, { once: true }) })
     await pipelines.idle()
     if (failure !== undefined) throw failure
@@ -72,6 +78,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   } finally {
     signal.removeEventListener('abort', forward)
     stop.abort()                     // the plane says so too, until it is closed: requests are answered as long as logs are
+    await jobs?.all.close()
     await pipelines.stop()
     await control?.close()
     await pipelines.close()

@@ -12,7 +12,7 @@ import { start, temporary } from '../support/program.ts'
 const file = 'name: p\nfrom: { simulator: { devices: 2 } }\npipe: [ anomaly ]\nalerts: { any: { when: { value: { above: -1e9 } }, to: [ stdout ] } }\nto: [ postgres: { table: readings } ]\n'
 const other = 'name: q\nfrom: { http: { path: fuzz } }\npipe: [ ewma ]\nto: [ postgres: { table: posted } ]\n'
 const posted = 'name: r\nfrom: { http: {} }\nto: [ postgres: { table: readings } ]\n'
-const UNREACHED = ['/api/v1/endpoints/{endpoint}/enable']     // needs an endpoint that has said it is gone
+const UNREACHED = ['/api/v1/endpoints/{endpoint}/enable', '/api/v1/pipelines/{name}/dead-letters/{position}']     // needs an endpoint that has said it is gone; a dead letter of a pipeline of the right name
 const EACH = Number(process.env.MILLRACE_FUZZ ?? 40), seed = Number(process.env.MILLRACE_FUZZ_SEED ?? 1)
 
 /** MILLRACE_FUZZ: requests of each route and key, at most 600; MILLRACE_FUZZ_SEED: others. */
@@ -45,14 +45,20 @@ t.test('whatever is asked, no route fails for a reason of its own or answers wha
   t.match(silence.statusCode, /^20/, silence.body)
   const maintenance = await call('POST', 'maintenance', { tenant: 'default', device, reason: 'fuzz', to: new Date(Date.now() + 3_600_000).toISOString() })
   t.match(maintenance.statusCode, /^20/, maintenance.body)
+  await call('POST', 'ingest', { odd: [] })
+  await program.until(async () => JSON.parse((await call('GET', 'pipelines/r/dead-letters')).body).rows.length > 0)
+  const [{ position }] = JSON.parse((await call('GET', 'pipelines/r/dead-letters')).body).rows
+  const job = await call('POST', 'jobs', { kind: 'export', table: 'readings' })
+  t.equal(job.statusCode, 202, job.body)
+  await program.until(async () => JSON.parse((await call('GET', `jobs/${JSON.parse(job.body).id}`)).body).state === 'done')
   /** The other pipeline is there and works, or is paused for what resumes it. */
   const prepare = async (path: string): Promise<void> => {
-    if (!path.startsWith('/api/v1/pipelines') && !path.startsWith('/api/v1/ingest')) return
+    if (!path.startsWith('/api/v1/pipelines') && !path.startsWith('/api/v1/ingest') && !path.startsWith('/api/v1/jobs')) return
     if ((await call('PUT', 'pipelines/q', other)).statusCode !== 201) await call('PUT', 'pipelines/q', other, { 'if-match': '*' })
     await call('POST', `pipelines/q/${path.endsWith('/resume') ? 'pause' : 'resume'}`)
   }
-  const values = { name: ['p', 'q'], table: ['readings'], device: [device], metric: [metric], columns: ['value', 'value,anomaly'], column: ['value', 'anomaly'], pipeline: ['p'], incident: [alert.incident], id: [maintenance, silence].map(({ body }) => String(JSON.parse(body).id)), 'if-match': ['*'], 'if-none-match': ['no'], version: ['1'], source: ['fuzz'], tenant: ['default'], from: [new Date(Date.now() - 60_000).toISOString()], to: [new Date(Date.now() + 60_000).toISOString()] }
-  const data = { value: Array.from({ length: 30 }, (_, i) => i % 7) }, bodies = { '/api/v1/predict': [{ data, options: { every: '1s', seasons: ['7s'] } }], '/api/v1/detect_anomaly': [{ data }], '/api/v1/check_drift': [{ data, last: 5 }], '/api/v1/pipelines/validate': [file], '/api/v1/pipelines/{name}': [other], '/api/v1/pipelines/{name}/rollback': [{ version: 1 }], '/api/v1/pipelines/try': [{ pipeline: file, given: '00:00:00 a/b 1' }], '/api/v1/deliveries/replay': [{ event: alert.id, receiver: alert.deliveries[0].receiver }] }
+  const values = { position: [position], name: ['p', 'q'], table: ['readings'], device: [device], metric: [metric], columns: ['value', 'value,anomaly'], column: ['value', 'anomaly'], pipeline: ['p', 'q'], incident: [alert.incident], id: [maintenance, silence, job].map(({ body }) => String(JSON.parse(body).id)), 'if-match': ['*'], 'if-none-match': ['no'], version: ['1'], source: ['fuzz'], tenant: ['default'], from: [new Date(Date.now() - 60_000).toISOString()], to: [new Date(Date.now() + 60_000).toISOString()] }
+  const data = { value: Array.from({ length: 30 }, (_, i) => i % 7) }, bodies = { '/api/v1/jobs': [{ kind: 'export', table: 'readings' }, { kind: 'backfill', pipeline: 'q' }], '/api/v1/jobs/backfill': ['time,device,metric,value\n2026-01-01,d,m,1\n'], '/api/v1/pipelines/{name}/dead-letters/requeue': [{ every: true }], '/api/v1/predict': [{ data, options: { every: '1s', seasons: ['7s'] } }], '/api/v1/detect_anomaly': [{ data }], '/api/v1/check_drift': [{ data, last: 5 }], '/api/v1/pipelines/validate': [file], '/api/v1/pipelines/{name}': [other], '/api/v1/pipelines/{name}/rollback': [{ version: 1 }], '/api/v1/pipelines/try': [{ pipeline: file, given: '00:00:00 a/b 1' }], '/api/v1/deliveries/replay': [{ event: alert.id, receiver: alert.deliveries[0].receiver }] }
   for (const operation of operationsOf(JSON.parse((await ask({ url: '/openapi.json', method: 'GET', headers: {} })).body))) {
     await prepare(operation.path)
     const statuses: Record<number, number> = {}

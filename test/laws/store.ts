@@ -267,14 +267,14 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     const all = await listed()
     t.equal(new Set(all).size, 6)
     const some = await one.store.letters({ late: true, limit: 4 })
-    await one.store.requeued(some)
+    await one.store.requeued(some, 'test')
     t.strictSame(await listed(), all.filter(l => !some.map(shown).includes(l)))
     t.strictSame(await listed(true), all, 'and keeps its number')
     await one.commit([1], { late: late(one), origin: 'log:b', ingest: TIME + 2 * 864e5 })
     t.equal((await listed()).length, 2 + 6, 'of another log')
-    await one.store.requeued(await one.store.letters({ late: true, limit: 100 }))
+    await one.store.requeued(await one.store.letters({ late: true, limit: 100 }), 'test')
     t.strictSame(await listed(), [])
-    t.equal((await two.store.letters({ late: true, limit: 100 })).length, 6)
+    t.equal((await two.store.letters({ late: true, limit: 100 }), 'test').length, 6)
   })
 
   law('dead letters of several commits at one position are all there, each under a part of its own', async (t, bench) => {
@@ -287,7 +287,7 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     t.strictSame(texts.toSorted(), [...'abcdefgh'])
     t.equal(new Set(letters.map(l => `${l.origin} ${l.part}`)).size, 8)
     t.strictSame(['a', 'b', 'e', 'h'].map(text => letters[texts.indexOf(text)].part), [2, 0, 1000, 0], 'those that come first keep theirs')
-    await one.store.requeued(letters.filter((_, i) => texts[i] === 'c'))
+    await one.store.requeued(letters.filter((_, i) => texts[i] === 'c'), 'test')
     t.strictSame((await one.store.letters({ limit: 100 })).map(l => Buffer.from(l.payload).toString()).toSorted(), [...'abdefgh'])
   })
 

@@ -2,8 +2,11 @@
 import { connectAsync, type MqttClient } from 'mqtt'
 import { plan } from '../../engine/api/server.ts'
 import { newKey, scopes, type Scope } from '../../engine/api-key.ts'
+import { Backfill } from '../../engine/backfill.ts'
 import type { Components } from '../../engine/components.ts'
 import { Control } from '../../engine/control.ts'
+import { ExportRows } from '../../engine/export-job.ts'
+import { Jobs } from '../../engine/jobs.ts'
 import { normalise } from '../../engine/lint.ts'
 import { Pipelines } from '../../engine/pipelines.ts'
 import { forget } from '../../engine/plan.ts'
@@ -12,8 +15,10 @@ import * as sources from '../../connectors/index.ts'
 import * as operators from '../../operators/index.ts'
 import { fileStore } from '../../sinks/file.ts'
 import * as sinks from '../../sinks/index.ts'
+import { PostgresJobs } from '../../sinks/postgres-jobs.ts'
 import { PostgresKeys } from '../../sinks/postgres-keys.ts'
 import { migrate } from '../../sinks/postgres-migrate.ts'
+import { PostgresQuery } from '../../sinks/postgres-query.ts'
 import { PostgresRegistry } from '../../sinks/postgres-registry.ts'
 import { quiet, rowsOf } from './postgres.ts'
 
@@ -33,6 +38,8 @@ export interface Process {
   readonly failures: unknown[]
   /** A request with a key for everything; the body of a PUT is YAML. */
   ask (method: string, path: string, body?: string | object, headers?: Record<string, string>): Promise<{ status: number, json: any, text: string, etag: string | undefined }>
+  /** The same, from /api/v1 on. */
+  call (method: string, path: string, body?: string | object, headers?: Record<string, string>): Promise<{ status: number, json: any, text: string, etag: string | undefined }>
   /** Status of a reading that is posted. */
   post (): Promise<number>
   key (scopes: readonly Scope[], tenant?: string): Promise<string>
@@ -48,9 +55,12 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
     forget: pipeline => forget(pipeline, { log: quiet, folder, database: url }, fileStore)
   })
   await pipelines.open(files.map(text => normalise(readYaml(text, components, { file: 'plant.yaml' }).pipeline!, components)), new AbortController().signal)
-  const app = await plan({ runs: () => pipelines.runs, stopping: () => false, components, keys, query: undefined, control, inlets: () => pipelines.inlets }, quiet)
+  const query = new PostgresQuery(url), backfill = new Backfill({ pipelines, query, log: quiet, folder, database: url, fallback: fileStore, maxSeries: 1000, replay: options => sources.replay(options as { files: string }) })
+  const jobs = { backfill, folder, all: new Jobs({ store: new PostgresJobs(url), kinds: { backfill, export: new ExportRows(folder, query) }, instance: () => control.owner, log: quiet }) }
+  const app = await plan({ runs: () => pipelines.runs, pipelines: () => pipelines.all, stopping: () => false, components, keys, query, control, jobs, inlets: () => pipelines.inlets }, quiet)
   pipelines.begin()
   control.open()
+  jobs.all.open()
   const key = async (given: readonly Scope[], tenant: string | null = null) => {
     const { key, id, digest } = newKey()
     await keys.add({ id, digest, name: 'test', tenant, scopes: given, expires: null }, 'test')
@@ -61,22 +71,25 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
   const end = async () => {
     if (ended) return
     ended = true
+    await jobs.all.close()
     await pipelines.stop()
     await control.close()
     await pipelines.close()
     await app.close()
     await keys.close()
+    await query.close()
   }
   t.teardown(end)
-  const ask: Process['ask'] = async (method, path, body, headers = {}) => {
-    const reply = await app.inject({ method: method as 'GET', url: `/api/v1/pipelines${path}`, headers: { authorization: `Bearer ${all}`, ...typeof body === 'string' ? { 'content-type': 'application/yaml' } : {}, ...headers }, ...body === undefined ? {} : { payload: body } })
+  const ask: Process['ask'] = async (method, path, body, headers = {}) => await call(method, `/pipelines${path}`, body, headers)
+  const call: Process['call'] = async (method, path, body, headers = {}) => {
+    const reply = await app.inject({ method: method as 'GET', url: `/api/v1${path}`, headers: { authorization: `Bearer ${all}`, ...typeof body === 'string' ? { 'content-type': 'application/yaml' } : {}, ...headers }, ...body === undefined ? {} : { payload: body } })
     let json: any
     try { json = reply.json() } catch { json = undefined }
     return { status: reply.statusCode, json, text: reply.body, etag: reply.headers.etag as string | undefined }
   }
   const post = async () => (await app.inject({ method: 'POST', url: '/api/v1/ingest', payload: '{"device":"d","metric":"m","value":1}', headers: { authorization: `Bearer ${all}`, 'content-type': 'application/json' } })).statusCode
   await until('what is kept has been read', () => control.trouble() === undefined)
-  return { control, pipelines, failures, ask, post, key, end }
+  return { control, pipelines, failures, ask, call, post, key, end }
 }
 
 /** A device that publishes 0, 1, 2, ...: each acknowledged before it counts. Its connection must live to the end. */

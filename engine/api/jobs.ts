@@ -1,0 +1,155 @@
+import { createReadStream, createWriteStream } from 'node:fs'
+import { mkdir, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Readable } from 'node:stream'
+import { pipeline as pump } from 'node:stream/promises'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { uploadOf, type BackfillAsked } from '../backfill.ts'
+import { clock } from '../clock.ts'
+import { MillraceError } from '../errors.ts'
+import { exportFile } from '../export-job.ts'
+import { jobStates, type Job, type Jobs, type JobState } from '../jobs.ts'
+import { Type } from '../options.ts'
+import { failures } from './problem.ts'
+import { filterText, Moment, rangeOf, tableOf, tenantOf, Text } from './query.ts'
+import type { Plane } from './server.ts'
+
+const UPLOAD = 256 * 2 ** 20         // bytes of a CSV
+const Count = Type.Number({ minimum: 0 }), Null = Type.Null()
+const Shown = Type.Object({
+  id: Type.String(), kind: Type.String(), target: Type.String({ description: 'The pipeline or table that it is about.' }), tenant: Type.Union([Type.String(), Null]),
+  state: Type.Union(jobStates.map(state => Type.Literal(state)), { description: 'interrupted: its process has ended, and it did not go on.' }),
+  done: Type.Number({ minimum: 0, description: 'Records or rows.' }), total: Type.Union([Count, Null]), detail: Type.Union([Type.String(), Null]),
+  asked: { type: 'object', additionalProperties: true } as never, author: Type.String(), created: Type.String({ format: 'date-time' }), ended: Type.Union([Type.String({ format: 'date-time' }), Null])
+})
+const started = { 202: { description: 'It has begun.', headers: { location: { schema: { type: 'string' }, description: 'Where it is shown.' } }, ...Shown } }
+const name = (description: string) => Type.Optional(Type.String({ description, minLength: 1, maxLength: 200 }))
+const span = { from: Moment('Only from this event time on.'), to: Moment('Only before this event time.') }
+const past = { ...span, table: name('A table of readings; without it the one that the pipeline writes.') }
+
+type Given = { readonly kind: string, readonly pipeline?: string, readonly table?: string, readonly from?: string, readonly to?: string, readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly columns?: string, readonly format?: 'csv' | 'ndjson' }
+
+/** Work that takes longer than a request: started, followed, cancelled, and what it has made. */
+export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
+  const read = { config: { scope: 'jobs:read' as const } }, write = { config: { scope: 'jobs:write' as const } }, tags = ['jobs'], Id = Type.Object({ id: Type.String({ maxLength: 100 }) })
+  const those = (): Jobs => {
+    if (plane.jobs === undefined) throw new MillraceError('api/conflict', 'there are no jobs here: there is no database in which they would be kept', { help: 'millrace run --database' })
+    return plane.jobs.all
+  }
+  const own = ({ actor }: FastifyRequest): string | undefined => actor!.tenant ?? undefined
+  const find = async (request: FastifyRequest<{ Params: { id: string } }>): Promise<Job> => {
+    const job = await those().store.find(request.params.id, own(request))
+    if (job === undefined) throw new MillraceError('api/not-found', `there is no job "${request.params.id}"`)
+    return job
+  }
+  const begun = (reply: FastifyReply, job: Job) => reply.code(202).header('location', `/api/v1/jobs/${job.id}`).send(job)
+  /** @throws api/forbidden for a key of one tenant: a pipeline may be about any */
+  const backfill = (request: FastifyRequest, asked: BackfillAsked): BackfillAsked => {
+    const { actor } = request, all = those()
+    if (actor!.tenant !== null) throw new MillraceError('api/forbidden', `the key ${actor!.id} is of the tenant "${actor!.tenant}", and a pipeline may be about any`, { help: 'a key that was made without --tenant' })
+    if (all !== undefined) plane.jobs!.backfill.check(asked)
+    return asked
+  }
+  const timesOf = ({ from, to }: Pick<Given, 'from' | 'to'>) => ({ ...from === undefined ? {} : { from: Date.parse(from) }, ...to === undefined ? {} : { to: Date.parse(to) } })
+
+  app.get<{ Querystring: { kind?: string, state?: JobState, limit: number } }>('/api/v1/jobs', {
+    ...read,
+    schema: {
+      summary: 'Jobs, the newest first.', tags, response: { 200: Type.Object({ rows: Type.Array(Shown) }), ...failures(409, 504) },
+      querystring: Type.Object({ kind: filterText, state: Type.Optional(Type.Union(jobStates.map(state => Type.Literal(state)))), limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })) })
+    }
+  }, async request => ({ rows: await those().store.list({ tenant: own(request), kind: request.query.kind, state: request.query.state }, request.query.limit) }))
+
+  app.post<{ Body: Given }>('/api/v1/jobs', {
+    ...write,
+    schema: {
+      summary: 'Start a job: a backfill of a pipeline from a table, or an export of a table into a file.', tags, consumes: ['application/json'],
+      description: 'backfill: the pipeline stands still, works through readings from before, and goes on with its own source without a gap or an overlap; nobody is told of alerts of that time. At most two jobs of a tenant, and four in all, are under way.',
+      body: Type.Object({
+        kind: Type.Union([Type.Literal('backfill'), Type.Literal('export')]), pipeline: name('Of a backfill.'), ...past, tenant: name('Of an export: only of this tenant.'), device: name('Of an export: only of this device.'), metric: name('Of an export: only of this metric.'),
+        columns: Text('Of an export: columns, with commas between.'), format: Type.Optional(Type.Union([Type.Literal('csv'), Type.Literal('ndjson')], { description: 'Of an export.' }))
+      }, { additionalProperties: false }),
+      response: { ...started, ...failures(404, 409, 413, 415, 504) }
+    }
+  }, async (request, reply) => {
+    const { body: { kind, pipeline, table, device, metric, columns, format = 'csv', ...given }, actor } = request, { tenant, id: author } = actor!
+    if (kind === 'backfill') {
+      if (pipeline === undefined) throw new MillraceError('api/invalid', 'a backfill is of a pipeline: pipeline is not there')
+      if (device !== undefined || metric !== undefined || columns !== undefined || given.tenant !== undefined) throw new MillraceError('api/invalid', 'device, metric, columns and tenant are of an export: a backfill is of all that a pipeline reads')
+      const asked = backfill(request, { pipeline, ...table === undefined ? {} : { table }, ...timesOf(given) })
+      return await begun(reply, await those().start('backfill', { target: pipeline, tenant, author, asked: { ...asked } }))
+    }
+    if (table === undefined) throw new MillraceError('api/invalid', 'an export is of a table: table is not there')
+    if (pipeline !== undefined) throw new MillraceError('api/invalid', 'pipeline is of a backfill')
+    const columnsOf = tableOf(plane, table, columns), of = tenantOf({ actor, query: given.tenant === undefined ? {} : { tenant: given.tenant } } as never)
+    const range = rangeOf({ from: given.from ?? new Date(0).toISOString(), to: given.to ?? '9999-12-31T23:59:59.999Z' })
+    return await begun(reply, await those().start('export', { target: table, tenant, author, asked: { table: columnsOf, series: { ...of === undefined ? {} : { tenant: of }, ...device === undefined ? {} : { device }, ...metric === undefined ? {} : { metric } }, range, format } }))
+  })
+
+  app.addContentTypeParser('text/csv', (_, __, done) => { done(null, undefined) })       // read below, as it comes
+  app.post<{ Querystring: { pipeline: string, table?: string, from?: string, to?: string, options?: string } }>('/api/v1/jobs/backfill', {
+    ...write,
+    schema: {
+      summary: 'Start a backfill from a CSV, which is the body, and from a table.', tags, consumes: ['text/csv'], body: { description: `A CSV of up to ${UPLOAD / 2 ** 20} MiB, in the order of time.` },
+      description: 'The CSV and the table that the pipeline writes, or the one that is named, are read side by side, in the order of arrival.',
+      querystring: Type.Object({ pipeline: Type.String({ minLength: 1, maxLength: 200 }), ...past, options: Type.Optional(Type.String({ description: 'How the CSV is to be read: options of the source replay, as JSON, such as {"dates":"dmy"}.', maxLength: 4000 })) }),
+      response: { ...started, ...failures(404, 409, 413, 415, 504) }
+    }
+  }, async (request, reply) => {
+    const { query: { pipeline, table, options, ...given }, actor } = request, id = clock.id(), { folder } = plane.jobs ?? { folder: '' }
+    const asked = backfill(request, { pipeline, ...table === undefined ? {} : { table }, ...timesOf(given), csv: true, ...options === undefined ? {} : { options: optionsOf(options) } })
+    const file = uploadOf(folder, id)
+    try {
+      await store(request.raw, file)
+      return await begun(reply, await those().start('backfill', { id, target: pipeline, tenant: null, author: actor!.id, asked: { ...asked } }))
+    } catch (error) {
+      await rm(file, { force: true })
+      throw error
+    }
+  })
+
+  app.get<{ Params: { id: string } }>('/api/v1/jobs/:id', { ...read, schema: { summary: 'One job, and how far it is.', tags, params: Id, response: { 200: Shown, ...failures(404, 409, 504) } } }, async request => await find(request))
+
+  app.post<{ Params: { id: string } }>('/api/v1/jobs/:id/cancel', {
+    ...write,
+    schema: { summary: 'End a job; one that has ended stays what it is.', description: 'A pipeline whose backfill is cancelled goes on with its own source, and remembers what it has read so far.', tags, params: Id, response: { 200: Shown, ...failures(404, 409, 504) } }
+  }, async request => {
+    const { actor, params: { id } } = request, job = await find(request)
+    if (job.kind === 'backfill' && actor!.tenant !== null) throw new MillraceError('api/not-found', `there is no job "${id}"`)
+    return await those().cancel(id, { tenant: own(request), id: actor!.id }) ?? job
+  })
+
+  app.get<{ Params: { id: string } }>('/api/v1/jobs/:id/result', {
+    ...read,
+    schema: { summary: 'The file that an export has made.', tags, params: Id, response: { 200: { description: 'Rows.', content: { 'text/csv': { schema: { type: 'string' } }, 'application/x-ndjson': { schema: { type: 'string' } } } }, ...failures(404, 409, 504) } }
+  }, async (request, reply) => {
+    const job = await find(request), { format = 'csv' } = job.asked as { format?: string }, file = exportFile(plane.jobs!.folder, job.id, format)
+    if (job.kind !== 'export' || job.state !== 'done') throw new MillraceError('api/conflict', `the job ${job.id} ${job.kind === 'export' ? `is ${job.state}` : 'makes no file'}`, { help: 'the result of an export is there when it is done' })
+    const size = await stat(file).then(s => s.size, () => undefined)
+    if (size === undefined) throw new MillraceError('api/not-found', 'its file is not there any more')
+    return await reply.type(format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson').header('content-length', size).send(createReadStream(file))
+  })
+}
+
+function optionsOf (text: string): Record<string, unknown> {
+  let given: unknown
+  try { given = JSON.parse(text) } catch { given = undefined }
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw new MillraceError('api/invalid', 'options is no JSON object', { help: 'such as {"dates":"dmy"}' })
+  const { files, speed, ...rest } = given as Record<string, unknown>
+  if (files !== undefined || speed !== undefined) throw new MillraceError('api/invalid', `options: ${files === undefined ? 'speed' : 'files'} is not for a CSV that is sent`)
+  return rest
+}
+
+/** As much as comes, durable; nothing of it stays when it is too much or breaks off. */
+async function store (body: Readable, file: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  let bytes = 0
+  await pump(body, async function* (source: AsyncIterable<Buffer>) {
+    for await (const chunk of source) {
+      bytes += chunk.length
+      if (bytes > UPLOAD) throw new MillraceError('api/too-large', `the CSV has more than the ${UPLOAD} bytes that are taken`, { help: 'several backfills are not one: put it on the machine, and millrace replay it into a table first' })
+      yield chunk
+    }
+  }, createWriteStream(file, { mode: 0o600, flush: true }))
+  if (bytes === 0) throw new MillraceError('api/invalid', 'the request has no body', { help: 'a CSV' })
+}

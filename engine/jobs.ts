@@ -1,0 +1,162 @@
+import { backoff, clock, sleep } from './clock.ts'
+import { MillraceError } from './errors.ts'
+import type { Logger } from './log.ts'
+
+export const jobStates = ['running', 'done', 'failed', 'cancelled', 'interrupted'] as const
+export type JobState = typeof jobStates[number]
+export type Asked = Readonly<Record<string, unknown>>
+/** `target`: the pipeline or table that it is about; `done` of `total`: rows or records. Times are ISO 8601. */
+export interface Job {
+  readonly id: string, readonly kind: string, readonly tenant: string | null, readonly target: string, readonly asked: Asked, readonly state: JobState
+  readonly done: number, readonly total: number | null, readonly detail: string | null, readonly author: string, readonly created: string, readonly ended: string | null
+}
+export interface NewJob extends Pick<Job, 'id' | 'kind' | 'tenant' | 'target' | 'asked' | 'author'> { readonly instance: string }
+export interface Progress { readonly done: number, readonly total?: number | undefined, readonly detail?: string | undefined }
+export interface JobFilter { readonly tenant: string | undefined, readonly kind?: string | undefined, readonly state?: JobState | undefined }
+
+/** Where jobs are kept. What somebody does is one statement with its line of the audit log. `tenant` undefined: of every tenant. */
+export interface JobStore {
+  /** Creates what is missing in the database. */
+  open (): Promise<void>
+  add (job: NewJob): Promise<Job>
+  /** Newest first. */
+  list (filter: JobFilter, limit: number): Promise<readonly Job[]>
+  find (id: string, tenant: string | undefined): Promise<Job | undefined>
+  /** Of this instance, as its last process left them. */
+  left (instance: string): Promise<readonly Job[]>
+  progress (id: string, progress: Progress): Promise<void>
+  end (id: string, state: Exclude<JobState, 'running'>, progress: Partial<Progress>): Promise<void>
+  /** Somebody has asked for its end. */
+  cancel (id: string, actor: string): Promise<void>
+  close (): Promise<void>
+}
+
+export interface JobHost {
+  /** Aborted with CANCEL when somebody does not want it any more, without it when the process ends. */
+  readonly signal: AbortSignal
+  readonly progress: (progress: Progress) => void
+}
+/** A kind of work. Resolves with a sentence about what has come of it. `resume`: goes on after a restart, or says (undefined) that there is nothing to go on with; absent: a restart is its end. */
+export interface JobKind {
+  run (job: Pick<Job, 'id' | 'tenant' | 'asked'>, host: JobHost): Promise<string>
+  resume? (job: Pick<Job, 'id' | 'tenant' | 'asked'>, host: JobHost): Promise<string | undefined>
+  /** It has ended: what it leaves that nobody needs goes. */
+  clear? (job: Pick<Job, 'id'>, state: JobState): Promise<void>
+}
+
+export const CANCEL = 'cancel'
+/** Thrown by work that was cancelled, or whose process ends. */
+export class Stopped extends Error {}
+
+const MOST = 4, OF_A_TENANT = 2      // at once
+const SAY = 500                      // ms between two words about progress
+
+/**
+ * Work that takes longer than a request: bounded in number, kept in the database before it begins. What a process leaves behind goes
+ * on in the next one where its kind can, and is interrupted otherwise: nothing is running that nobody works on.
+ */
+export class Jobs {
+  private readonly options: { readonly store: JobStore, readonly kinds: Readonly<Record<string, JobKind>>, readonly instance: () => string, readonly log: Logger }
+  private readonly running = new Map<string, { readonly tenant: string | null, readonly stop: AbortController, readonly ended: Promise<void> }>()
+  private readonly closing = new AbortController()
+  private taken = 0                  // being added
+  private opening: Promise<void> = Promise.resolve()
+
+  constructor (options: Jobs['options']) { this.options = options }
+
+  get store (): Pick<JobStore, 'list' | 'find'> { return this.options.store }
+
+  /** Takes up what the last process of this instance has left, once that is known. */
+  open (): void { this.opening = this.takeUp().catch(error => { if (!this.closing.signal.aborted) this.options.log.error({ err: (error as Error).message }, 'jobs that were under way could not be taken up') }) }
+
+  /** @throws api/too-many when as many are under way as may be */
+  async start (kind: string, { id = clock.id(), target, asked, tenant, author }: Pick<NewJob, 'target' | 'asked' | 'tenant' | 'author'> & { readonly id?: string }): Promise<Job> {
+    const { store, instance } = this.options, owner = instance(), of = [...this.running.values()].filter(r => r.tenant === tenant).length
+    if (this.closing.signal.aborted) throw new MillraceError('api/busy', 'the process is stopping')
+    if (this.running.size + this.taken >= MOST || of + this.taken >= OF_A_TENANT) throw new MillraceError('api/too-many', of >= OF_A_TENANT ? `${of} jobs of this tenant are under way, and no more may be` : `${this.running.size + this.taken} jobs are under way`, { help: 'wait for one of them, or cancel it' })
+    this.taken++
+    try {
+      const job = await store.add({ id, kind, tenant, target, asked, author, instance: owner })
+      this.work(job, host => this.options.kinds[kind].run(job, host))
+      return job
+    } finally { this.taken-- }
+  }
+
+  /** Undefined: there is no such job. One that has ended stays what it is. */
+  async cancel (id: string, { tenant, id: actor }: { readonly tenant: string | undefined, readonly id: string }): Promise<Job | undefined> {
+    const { store } = this.options, job = await store.find(id, tenant), work = this.running.get(id)
+    if (job === undefined || job.state !== 'running') return job
+    if (work === undefined) throw new MillraceError('api/conflict', `the job ${id} is another process's`, { help: 'ask that one' })
+    await store.cancel(id, actor)
+    work.stop.abort(CANCEL)
+    await work.ended
+    return await store.find(id, tenant)
+  }
+
+  async close (): Promise<void> {
+    this.closing.abort()
+    for (const { stop } of this.running.values()) stop.abort()
+    await Promise.race([Promise.all([this.opening, ...Array.from(this.running.values(), r => r.ended)]), sleep(1000)])
+    await this.options.store.close()
+  }
+
+  private async takeUp (): Promise<void> {
+    const { store, kinds, log } = this.options
+    let owner: string | undefined
+    for (const wait of backoff(200, 5000)) {
+      if (this.closing.signal.aborted) return
+      try {
+        owner = this.options.instance()
+        await store.open()
+        break
+      } catch (error) {
+        if (error instanceof MillraceError && error.code !== 'store/unreachable') throw error
+        await sleep(wait, this.closing.signal)
+      }
+    }
+    for (const job of await store.left(owner!)) {
+      if (this.running.has(job.id)) continue
+      log.info({ id: job.id, kind: job.kind, target: job.target }, 'a job was under way when the last process ended')
+      this.work(job, async host => await kinds[job.kind]?.resume?.(job, host))
+    }
+  }
+
+  private work (job: Job, act: (host: JobHost) => Promise<string | undefined>): void {
+    const { store, kinds, log } = this.options, stop = new AbortController()
+    let last: Progress | undefined, said = -Infinity, saying = Promise.resolve()
+    const progress = (now: Progress) => {
+      last = now
+      if (performance.now() - said < SAY) return
+      said = performance.now()
+      saying = saying.then(() => store.progress(job.id, now)).catch(() => {})      // the next one may get through
+    }
+    const end = async (state: Exclude<JobState, 'running'>, detail: string) => {
+      await saying
+      for (const wait of backoff()) {
+        try { return await store.end(job.id, state, { ...last, detail }) } catch (error) {
+          if (!(error instanceof MillraceError) || error.code !== 'store/unreachable' || this.closing.signal.aborted) throw error
+          await sleep(wait, this.closing.signal)
+        }
+      }
+    }
+    const worked = async () => {
+      let state: Exclude<JobState, 'running'> = 'done', detail: string
+      try {
+        const said = await act({ signal: stop.signal, progress })
+        if (said === undefined) state = 'interrupted'
+        detail = said ?? 'the process ended before it was done, and nothing was begun that had to go on'
+        if (stop.signal.aborted && stop.signal.reason === CANCEL) state = 'cancelled'
+      } catch (error) {
+        if (stop.signal.aborted && stop.signal.reason !== CANCEL) return       // the next process goes on
+        state = stop.signal.aborted && error instanceof Stopped ? 'cancelled' : 'failed'
+        detail = (error as Error).message
+        if (state === 'failed') log.error({ id: job.id, kind: job.kind, err: detail }, 'a job has failed')
+      }
+      await end(state, detail)
+      await kinds[job.kind]?.clear?.(job, state)
+    }
+    const ended = worked().catch(error => { log.error({ id: job.id, err: (error as Error).message }, 'what has become of a job could not be recorded') }).finally(() => { this.running.delete(job.id) })
+    this.running.set(job.id, { tenant: job.tenant, stop, ended })
+    if (this.closing.signal.aborted) stop.abort()
+  }
+}
