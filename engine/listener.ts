@@ -12,11 +12,14 @@ export interface Message {
   readonly sender?: Sender | undefined
   /** An Idempotency-Key, with whose it is: what comes again under it within 24 h is found by keyed(). */
   readonly key?: string | undefined
+  /** The request that brought it, and the API key that the request had. */
+  readonly request?: Requested | undefined
   /** It is one reading, whatever topic and payload say: a dead letter or a late row that is read once more. NaN: no value. */
   readonly reading?: SeriesName & { readonly time: number, readonly value: number } | undefined
   /** It could not be taken as it is: it becomes a dead letter. */
   readonly rejected?: { readonly reason: Reason, readonly detail: string } | undefined
 }
+export interface Requested { readonly id: string, readonly key: string }
 export interface Sender { readonly client: string, readonly packet: number, readonly again: boolean }
 
 /**

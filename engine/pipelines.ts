@@ -11,6 +11,7 @@ import { LEAVE } from './source.ts'
 export interface PipelinesOptions extends Pick<RunOptions, 'log' | 'folder' | 'database' | 'fallback' | 'maxSeries' | 'maxPoison' | 'acceptLoss' | 'source' | 'snapshots' | 'live' | 'egress' | 'links'>, Pick<JournalsOptions, 'failed'> {
   readonly logBudget?: number | undefined    // bytes of each write-ahead log
   readonly retain?: number | undefined       // ms, see Journal
+  readonly logKeep?: number | undefined      // bytes, see Wal
   readonly within?: number                   // ms in which a pipeline that is changed must have started
 }
 interface Entry {
@@ -38,8 +39,8 @@ export class Pipelines {
 
   constructor (options: PipelinesOptions) {
     this.options = options
-    const { folder, log, logBudget: budget, retain, failed } = options
-    this.journals = new Journals({ folder, log, budget, retain, failed })
+    const { folder, log, logBudget: budget, logKeep: keep, retain, failed } = options
+    this.journals = new Journals({ folder, log, budget, keep, retain, failed })
   }
 
   /** Of all but those that are paused. */

@@ -7,6 +7,8 @@ export interface SeriesFilter { readonly tenant: string | undefined, readonly de
 export interface SeriesRow { readonly tenant: string, readonly device: string, readonly metric: string, readonly unit: string | null, readonly type: string | null, readonly site: string | null, readonly tags: Readonly<Record<string, string>> }
 /** One series by its whole name. */
 export interface OneSeries { readonly tenant: string, readonly device: string, readonly metric: string }
+/** The column that every table has: which message made the row, as a number in its log. */
+export const POSITION = 'position'
 /** A table of a running pipeline and the columns that are asked of it: neither comes from outside unchecked. */
 export interface TableColumns { readonly table: string, readonly kind: 'readings' | 'windows', readonly columns: readonly string[] }
 export interface Range { readonly from: number, readonly to: number }      // [from, to)
@@ -20,7 +22,7 @@ export interface AlertFilter { readonly tenant: string | undefined, readonly pip
 /** A transition of an incident, and what has become of it with each receiver. Times are ISO 8601. */
 export interface AlertRow {
   readonly id: string, readonly incident: string, readonly state: string, readonly tenant: string, readonly pipeline: string, readonly alert: string, readonly severity: string, readonly device: string, readonly metric: string
-  readonly since: string, readonly time: string, readonly value: number | null, readonly evidence: Readonly<Record<string, unknown>>, readonly message: string, readonly details: Readonly<Record<string, unknown>>, readonly stale: boolean
+  readonly since: string, readonly time: string, readonly value: number | null, readonly evidence: Readonly<Record<string, unknown>>, readonly message: string, readonly details: Readonly<Record<string, unknown>>, readonly stale: boolean, readonly position: number, readonly origin: string
   readonly deliveries: readonly { readonly receiver: string, readonly state: string, readonly attempts: number, readonly error: string | null }[]
 }
 

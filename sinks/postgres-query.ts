@@ -1,4 +1,4 @@
-import { MillraceError, type AlertFilter, type AlertRow, type Bucket, type ExportAsked, type Exported, type Found, type OneSeries, type Page, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
+import { MillraceError, POSITION, type AlertFilter, type AlertRow, type Bucket, type ExportAsked, type Exported, type Found, type OneSeries, type Page, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
 import { openExport } from './postgres-export.ts'
 import { isMissing, Pool } from './postgres-pool.ts'
 import { identifier } from './postgres-session.ts'
@@ -10,7 +10,7 @@ export const MOMENT = (n: number): string => `to_timestamp($${n}::float8 / 1000)
 const EXPORTS = 2                    // at once
 
 /** An alert, and what became of it with each receiver; of the table alerts as a. */
-export const ALERT = `a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${ISO('a.since', 'since')}, ${ISO('a.time')}, a.value, a.evidence, a.message, a.details, a.stale,
+export const ALERT = `a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${ISO('a.since', 'since')}, ${ISO('a.time')}, a.value, a.evidence, a.message, a.details, a.stale, a.position::float8 AS position, a.origin,
   (SELECT coalesce(json_agg(json_build_object('receiver', o.receiver, 'state', o.state, 'attempts', o.attempts, 'error', o.error) ORDER BY o.receiver), '[]') FROM alert_outbox o WHERE o.event = a.id) AS deliveries`
 
 /** Reads what pipelines have written to PostgreSQL, on a few connections that can only read. */
@@ -50,7 +50,7 @@ export class PostgresQuery implements Query {
   async buckets ({ table, columns: [column] }: TableColumns, series: OneSeries, { from, to }: Range, count: number): Promise<readonly Bucket[] | undefined> {
     const id = await this.idOf(series)
     if (id === undefined) return undefined
-    const width = (to - from) / count, c = identifier(column)
+    const width = (to - from) / count, c = column === POSITION ? 'position::float8' : identifier(column)
     return await this.ask<Bucket>(`
       SELECT ${ISO('to_timestamp(($2::float8 + part * $4::float8) / 1000)')}, count, min, max, mean FROM (
         SELECT floor((extract(epoch FROM time)::float8 * 1000 - $2::float8) / $4::float8) AS part, count(${c})::int AS count, min(${c}) AS min, max(${c}) AS max, sum(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290) / nullif(count(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290), 0) AS mean
@@ -99,7 +99,7 @@ export function matching (filter: SeriesFilter | AlertFilter, values: readonly u
   return { where: given.map(([name], k) => ` AND ${of}.${identifier(name)} = $${values.length + k + 1}`).join(''), values: [...values, ...given.map(([, value]) => value)] }
 }
 
-export const listed = (columns: readonly string[], of?: string): string => columns.map(c => `, ${of === undefined ? '' : `${of}.`}${identifier(c)}`).join('')
+export const listed = (columns: readonly string[], of?: string): string => columns.map(c => c === POSITION ? `, ${of === undefined ? '' : `${of}.`}position::float8 AS position` : `, ${of === undefined ? '' : `${of}.`}${identifier(c)}`).join('')
 
 /** A row with its place in the order. */
 export type Placed<T> = T & { place?: string | number }

@@ -54,7 +54,7 @@ function messageOf (request: Asked, inlet: Inlet): Message {
   const lines = LINES.includes((headers as Record<string, string | undefined>)['content-type']?.split(';')[0].trim().toLowerCase() ?? '')
   const topic = `${lines ? '@ndjson/' : ''}${[tenant, device, metric].filter(name => name !== undefined).map(name => encodeURIComponent(name)).join('/')}`
   const key = headers['idempotency-key']
-  return { topic, payload: body, key: key === undefined ? undefined : `${tenant}\n${key}` }
+  return { topic, payload: body, key: key === undefined ? undefined : `${tenant}\n${key}`, request: { id: request.id, key: request.actor!.id } }
 }
 
 /** A body without its encoding. Throws api/too-large as soon as it is, whatever it would come to. */

@@ -4,7 +4,7 @@ import { csvCell } from '../csv.ts'
 import { MillraceError } from '../errors.ts'
 import { suggest, Type } from '../options.ts'
 import { planTables } from '../plan.ts'
-import type { OneSeries, Query, Range, Row, TableColumns } from '../query.ts'
+import { POSITION, type OneSeries, type Query, type Range, type Row, type TableColumns } from '../query.ts'
 import { DEFAULT_TENANT } from '../trial/given.ts'
 import { failures } from './problem.ts'
 import type { Plane } from './server.ts'
@@ -42,7 +42,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     const found = tables().find(t => t.table === name)
     if (found === undefined) throw new MillraceError('api/not-found', `there is no table "${name}"`, { help: suggest(name, tables().map(t => t.table)) })
     const columns = asked === undefined ? found.columns : asked.split(',')
-    const odd = columns.find(c => !found.columns.includes(c))
+    const odd = columns.find(c => c !== POSITION && !found.columns.includes(c))
     if (odd !== undefined) throw new MillraceError('api/invalid', `the table "${name}" has no column "${odd}"`, { help: suggest(odd, found.columns) })
     return { ...found, columns }
   }
@@ -64,7 +64,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
 
   app.get('/api/v1/tables/:table/latest', {
     ...read,
-    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, columns: Text('Columns, with commas between; without it all.'), limit, cursor }), response: { 200: Rows(AnyRow), ...failures(404, 504) } }
+    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), limit, cursor }), response: { 200: Rows(AnyRow), ...failures(404, 504) } }
   }, async (request: Asked) => {
     const { device, metric, columns, limit, cursor } = request.query
     return await databaseOf(plane).latest(table(request.params.table, columns), { tenant: tenantOf(request), device, metric }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
@@ -74,7 +74,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     ...read,
     schema: {
       summary: 'Rows of one series by event time.', tags, params: Params,
-      querystring: Type.Object({ ...one, ...range, columns: Text('Columns, with commas between; without it all.'), limit, cursor, format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('ndjson'), Type.Literal('csv')], { default: 'json', description: 'ndjson and csv have the cursor in the header x-next-cursor.' })) }),
+      querystring: Type.Object({ ...one, ...range, columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), limit, cursor, format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('ndjson'), Type.Literal('csv')], { default: 'json', description: 'ndjson and csv have the cursor in the header x-next-cursor.' })) }),
       response: { 200: { description: 'Rows.', content: { 'application/json': { schema: Rows(AnyRow) }, 'application/x-ndjson': { schema: { type: 'string' } }, 'text/csv': { schema: { type: 'string' } } } }, ...failures(404, 504) }
     }
   }, async (request: Asked, reply) => {
@@ -89,7 +89,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     schema: {
       summary: 'All rows of a table, or those that were committed since another export, as they come from the database.', tags, params: Params,
       description: 'In one snapshot, by series and time, without end of its own: a connection that breaks off has not brought all. The header `x-export-place` is `since` of the next export: together they have each row once. Windows that are still open are not among them.',
-      querystring: Type.Object({ ...filter, from: Moment('From this event time on; without it all.'), to: Moment('Before this event time; without it all.'), columns: Text('Columns, with commas between; without it all.'), format: Type.Optional(Type.Union([Type.Literal('csv'), Type.Literal('ndjson')], { default: 'csv' })), since: Type.Optional(Type.String({ description: '`x-export-place` of the export before.', maxLength: 5000 })) }),
+      querystring: Type.Object({ ...filter, from: Moment('From this event time on; without it all.'), to: Moment('Before this event time; without it all.'), columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), format: Type.Optional(Type.Union([Type.Literal('csv'), Type.Literal('ndjson')], { default: 'csv' })), since: Type.Optional(Type.String({ description: '`x-export-place` of the export before.', maxLength: 5000 })) }),
       response: { 200: { description: 'Rows.', headers: { 'x-export-place': { schema: { type: 'string' }, description: '`since` of the next export.' } }, content: { 'text/csv': { schema: { type: 'string' } }, 'application/x-ndjson': { schema: { type: 'string' } } } }, ...failures(404, 504) }
     }
   }, async (request: Asked, reply) => {

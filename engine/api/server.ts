@@ -28,10 +28,12 @@ import { health } from './health.ts'
 import { ingest } from './ingest.ts'
 import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
+import { origin } from './origin.ts'
 import { pipelines } from './pipelines.ts'
 import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
 import { status } from './status.ts'
+import { requestId, requestIds } from './request-id.ts'
 import { stream } from './stream.ts'
 import { trials } from './try.ts'
 
@@ -62,10 +64,11 @@ const exact = ajv(false), lenient = ajv(true)
 export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<FastifyInstance> {
   const app = fastify({
     ...tls === undefined ? {} : { https: keyPair(tls) as never },
-    loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: 15_000, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never
+    loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: 15_000, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never, genReqId: requestId
   }) as unknown as FastifyInstance
   app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : lenient).compile(schema as object))
+  requestIds(app)
   problems(app)
   authorise(app, plane.keys)
   await app.register(rateLimit, {
@@ -80,6 +83,7 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
   await app.register(changes, plane)
   await app.register(trials, plane)
   await app.register(deadLetters, plane)
+  await app.register(origin, plane)
   await app.register(query, plane)
   await app.register(alerts, plane)
   await app.register(incidents, plane)

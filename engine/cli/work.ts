@@ -22,6 +22,7 @@ export interface WorkOptions {
   readonly links?: string | undefined        // where people reach the API
   readonly logBudget?: number | undefined    // bytes of each write-ahead log
   readonly retain?: number | undefined       // ms, see Journal
+  readonly logKeep?: number | undefined      // bytes, see Wal
   readonly acceptLoss?: boolean | undefined
   readonly maxPoison?: number | undefined
   readonly source?: SourceSpec
@@ -35,7 +36,7 @@ export interface WorkOptions {
  * it waits for those that are put. One that fails does not stop the others; the first failure is thrown when all have ended. A log
  * that fails, and that was there from the start, stops all. Returns the runs of the pipelines that were given.
  */
-export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, egress, links, logBudget, retain, maxSeries, maxPoison, acceptLoss = false, source, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
+export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, egress, links, logBudget, logKeep, retain, maxSeries, maxPoison, acceptLoss = false, source, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
   mkdirSync(folder, { recursive: true })
   const stop = new AbortController()
   const forward = () => stop.abort()
@@ -45,7 +46,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   if (unserved !== undefined) throw new MillraceError('usage/command', `the pipeline "${unserved.name}" reads what is posted over HTTP, and there is no HTTP here`, { help: 'without --http off' })
   let failure: unknown
   const live = http === undefined ? undefined : new Live(), pipelines = new Pipelines({
-    log, folder, database, egress, links, fallback: parts.fileStore, acceptLoss, logBudget, retain, failed: error => { failure ??= error; stop.abort() }, live,
+    log, folder, database, egress, links, fallback: parts.fileStore, acceptLoss, logBudget, logKeep, retain, failed: error => { failure ??= error; stop.abort() }, live,
     ...maxSeries === undefined ? {} : { maxSeries }, ...maxPoison === undefined ? {} : { maxPoison }, ...source === undefined ? {} : { source }
   })
   const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)
