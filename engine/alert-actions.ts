@@ -1,7 +1,7 @@
-import type { AlertRow, Found, Page } from './query.ts'
+import type { AlertRow, Asker, Found, Page } from './query.ts'
 
 /** Who does it, and for which tenant: undefined is every tenant. Of another tenant nothing exists. */
-export interface Actor { readonly id: string, readonly tenant: string | undefined }
+export interface Actor extends Asker { readonly id: string }
 
 export interface Comment { readonly time: string, readonly author: string, readonly text: string }
 export type Judgement = 'real' | 'false alarm'
@@ -42,7 +42,7 @@ export interface AlertActions {
   /** Ends it now; one that has not begun never does. */
   endSilence (id: string, kind: Silence['kind'], actor: Actor): Promise<Silence | undefined>
   /** The newest first. */
-  deliveries (filter: DeliveryFilter, page: Page): Promise<Found<Delivery>>
+  deliveries (filter: DeliveryFilter, page: Page, actor: Actor): Promise<Found<Delivery>>
   /** Sends it again under the same id, with all that went along, whatever became of it. What is still to be sent stays as it is: it is undefined then too. */
   replay (event: string, receiver: string, actor: Actor): Promise<Delivery | undefined>
   disabled (): Promise<readonly DisabledEndpoint[]>

@@ -1,3 +1,6 @@
+/** For whom it is asked: for one tenant nothing of another one can come or change, whatever a statement says; undefined: every tenant. `request`: its id. */
+export interface Asker { readonly tenant: string | undefined, readonly request?: string | undefined }
+
 /** What the query plane asks of a database. `tenant` undefined: every tenant; times are ms since 1970. Answers come in the order said, at most `limit` rows, with where to go on. */
 export interface Page { readonly limit: number, readonly after?: string | undefined }
 export interface Found<T> { readonly rows: readonly T[], readonly next: string | undefined }
@@ -33,6 +36,8 @@ export interface Exported { readonly place: string, readonly pages: AsyncIterabl
 
 /** Reads what pipelines have written. Never sees what is not committed. */
 export interface Query {
+  /** The same, asked for somebody. */
+  as (asker: Asker): Query
   /** By id: the order in which they appeared. */
   series (filter: SeriesFilter, page: Page): Promise<Found<SeriesRow>>
   /** The newest row of each series that has one, by id. */

@@ -50,7 +50,7 @@ export async function lease (session: Session, pipeline: string, limit: number, 
   }
   return [...notices.values()].map(parts => {
     const [{ leader, receiver, attempts, tried }] = parts
-    const [first, ...others] = parts.map(({ leader: _leader, receiver: _receiver, attempts: _attempts, tried: _tried, details, ...event }): AlertEvent => details === undefined || Object.keys(details).length === 0 ? event : { ...event, details })
+    const [first, ...others] = parts.map(({ leader: _leader, receiver: _receiver, attempts: _attempts, tried: _tried, details, origin, ...event }): AlertEvent => ({ ...event, ...details === undefined || Object.keys(details).length === 0 ? {} : { details }, ...origin === '' || origin === undefined ? {} : { origin } }))
     return { id: others.length === 0 ? leader : groupId(leader), events: [first, ...others], receiver, attempts, ...tried === null ? {} : { tried } }
   })
 }

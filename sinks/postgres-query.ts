@@ -1,4 +1,4 @@
-import { MillraceError, POSITION, type AlertFilter, type AlertRow, type Bucket, type ExportAsked, type Exported, type Found, type OneSeries, type Page, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
+import { MillraceError, POSITION, type AlertFilter, type AlertRow, type Asker, type Bucket, type ExportAsked, type Exported, type Found, type OneSeries, type Page, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
 import { openExport } from './postgres-export.ts'
 import { isMissing, Pool } from './postgres-pool.ts'
 import { identifier } from './postgres-session.ts'
@@ -8,6 +8,9 @@ export const ISO = (column: string, as = 'time'): string => `to_char(${column} A
 export const MOMENT = (n: number): string => `to_timestamp($${n}::float8 / 1000)`
 
 const EXPORTS = 2                    // at once
+const EVERYBODY: Asker = { tenant: undefined }
+/** What the view series_named has, without the view: that is read with the rights of its owner. */
+export const NAMED = '(SELECT s.id AS series, d.tenant, d.name AS device, s.metric, s.unit, d.type, d.site, d.tags FROM series s JOIN devices d ON d.id = s.device)'
 
 /** An alert, and what became of it with each receiver; of the table alerts as a. */
 export const ALERT = `a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${ISO('a.since', 'since')}, ${ISO('a.time')}, a.value, a.evidence, a.message, a.details, a.stale, a.position::float8 AS position, a.origin,
@@ -17,12 +20,21 @@ export const ALERT = `a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, 
 export class PostgresQuery implements Query {
   private readonly url: string
   private readonly pool: Pool
-  private exports = 0
-  constructor (url: string) { this.url = url; this.pool = new Pool(url, { readOnly: true }) }
+  private readonly asker: Asker
+  private readonly exports: { count: number }
+  constructor (url: string, { pool = new Pool(url, { readOnly: true }), asker = EVERYBODY, exports = { count: 0 } }: { readonly pool?: Pool, readonly asker?: Asker, readonly exports?: { count: number } } = {}) {
+    this.url = url
+    this.pool = pool
+    this.asker = asker
+    this.exports = exports
+  }
+
+  /** With the same connections. */
+  as (asker: Asker): PostgresQuery { return new PostgresQuery(this.url, { pool: this.pool, asker, exports: this.exports }) }
 
   async series (filter: SeriesFilter, { limit, after = '0' }: Page): Promise<Found<SeriesRow>> {
     const { where, values } = matching(filter, [Number(after)])
-    const rows = await this.ask<Placed<SeriesRow>>(`SELECT n.series AS place, n.tenant, n.device, n.metric, n.unit, n.type, n.site, n.tags FROM series_named n WHERE n.series > $1::bigint${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
+    const rows = await this.ask<Placed<SeriesRow>>(`SELECT n.series AS place, n.tenant, n.device, n.metric, n.unit, n.type, n.site, n.tags FROM ${NAMED} n WHERE n.series > $1::bigint${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
     return paged(rows, limit)
   }
 
@@ -30,7 +42,7 @@ export class PostgresQuery implements Query {
     const { where, values } = matching(filter, [Number(after)])
     const newest = kind === 'readings' ? 'time DESC, seq DESC' : 'time DESC'
     const rows = await this.ask<Placed<Row>>(`
-      SELECT n.series AS place, n.tenant, n.device, n.metric, ${ISO('r.time')}${listed(columns, 'r')} FROM series_named n
+      SELECT n.series AS place, n.tenant, n.device, n.metric, ${ISO('r.time')}${listed(columns, 'r')} FROM ${NAMED} n
       CROSS JOIN LATERAL (SELECT time${listed(columns)} FROM ${identifier(table)} WHERE series = n.series ORDER BY ${newest} LIMIT 1) r
       WHERE n.series > $1::bigint${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
     return paged(rows, limit)
@@ -68,12 +80,12 @@ export class PostgresQuery implements Query {
 
   /** Each on a connection of its own. */
   async export (asked: ExportAsked): Promise<Exported> {
-    if (this.exports >= EXPORTS) throw new MillraceError('api/busy', `${EXPORTS} exports are under way`)
-    this.exports++
+    if (this.exports.count >= EXPORTS) throw new MillraceError('api/busy', `${EXPORTS} exports are under way`)
+    this.exports.count++
     let over = false
-    const leave = () => { if (!over) this.exports--; over = true }
+    const leave = () => { if (!over) this.exports.count--; over = true }
     try {
-      const { place, pages, close } = await openExport(this.url, asked)
+      const { place, pages, close } = await openExport(this.url, asked, { asker: this.asker })
       const counted = async function* () { try { yield* pages } finally { leave() } }
       return { place, pages: counted(), close: async () => { leave(); await close() } }
     } catch (error) {
@@ -89,7 +101,7 @@ export class PostgresQuery implements Query {
   }
 
   private async ask<R extends object> (sql: string, values: readonly unknown[]): Promise<R[]> {
-    return await this.pool.ask<R>(sql, values).catch((error: unknown) => { throw isMissing(error) ? new MillraceError('api/not-found', 'the pipeline has not made this table yet') : error })
+    return await this.pool.as(this.asker).ask<R>(sql, values).catch((error: unknown) => { throw isMissing(error) ? new MillraceError('api/not-found', 'the pipeline has not made this table yet') : error })
   }
 }
 

@@ -30,6 +30,6 @@ export async function alerts (app: FastifyInstance, plane: Plane): Promise<void>
     }
   }, async (request: FastifyRequest<{ Querystring: Given }>) => {
     const { pipeline, alert, device, state, severity, limit, cursor } = request.query
-    return await databaseOf(plane).alerts({ tenant: tenantOf(request), pipeline, alert, device, state, severity }, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_[\w.:-]{1,200}$/) })
+    return await databaseOf(plane, request).alerts({ tenant: tenantOf(request), pipeline, alert, device, state, severity }, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_[\w.:-]{1,200}$/) })
   })
 }

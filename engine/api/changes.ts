@@ -37,7 +37,7 @@ export async function changes (app: FastifyInstance, plane: Plane): Promise<void
     if (request.method === 'PUT' && request.headers['if-none-match'] === '*' && control().find(name) !== undefined) throw new MillraceError('api/outdated', `there is a pipeline "${name}"`)
     const expected = match === undefined ? undefined : match === '*' ? control().find(name)?.version : Number(match.slice(1, -1))
     if (match === '*' && expected === undefined) throw new MillraceError('api/outdated', `there is no pipeline "${name}"`)
-    return { actor: id, expected, ...more }
+    return { actor: id, request: request.id, expected, ...more }
   }
   const answer = (reply: FastifyReply, { created, ...changed }: Changed) => {
     if (changed.version > 0) void reply.header('etag', `"${changed.version}"`)

@@ -59,7 +59,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     }
   }, async (request: Asked) => {
     const { device, metric, site, type, limit, cursor } = request.query
-    return await databaseOf(plane).series({ tenant: tenantOf(request), device, metric, site, type }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
+    return await databaseOf(plane, request).series({ tenant: tenantOf(request), device, metric, site, type }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
   })
 
   app.get('/api/v1/tables/:table/latest', {
@@ -67,7 +67,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), limit, cursor }), response: { 200: Rows(AnyRow), ...failures(404, 504) } }
   }, async (request: Asked) => {
     const { device, metric, columns, limit, cursor } = request.query
-    return await databaseOf(plane).latest(table(request.params.table, columns), { tenant: tenantOf(request), device, metric }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
+    return await databaseOf(plane, request).latest(table(request.params.table, columns), { tenant: tenantOf(request), device, metric }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
   })
 
   app.get('/api/v1/tables/:table/rows', {
@@ -79,7 +79,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     }
   }, async (request: Asked, reply) => {
     const { columns, limit, cursor, format } = request.query, asked = table(request.params.table, columns), series = oneOf(request)
-    const found = await databaseOf(plane).rows(asked, series, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_\d{1,5}$/) })
+    const found = await databaseOf(plane, request).rows(asked, series, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_\d{1,5}$/) })
     if (found === undefined) throw nothing(series)
     return format === 'json' ? found : text(reply, format, ['time', ...asked.columns], found.rows, found.next)
   })
@@ -95,7 +95,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
   }, async (request: Asked, reply) => {
     const { device, metric, columns, format, since, from, to } = request.query, asked = table(request.params.table, columns)
     const range = rangeOf({ from: from ?? new Date(0).toISOString(), to: to ?? '9999-12-31T23:59:59.999Z' })
-    const { place, pages, close } = await databaseOf(plane).export({ table: asked, series: { tenant: tenantOf(request), device, metric }, range, since })
+    const { place, pages, close } = await databaseOf(plane, request).export({ table: asked, series: { tenant: tenantOf(request), device, metric }, range, since })
     const names = ['time', 'tenant', 'device', 'metric', ...asked.columns]
     void reply.header('x-export-place', place).type(format === 'csv' ? CSV : NDJSON)
     return await reply.send(Readable.from(linesOf(format as 'csv' | 'ndjson', names, pages)).on('close', () => { void close() }))       // a generator that was never begun ends nothing
@@ -110,15 +110,16 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     }
   }, async (request: Asked) => {
     const { column, buckets } = request.query, all = table(request.params.table), series = oneOf(request)
-    const rows = await databaseOf(plane).buckets(table(request.params.table, column ?? all.columns[0]), series, rangeOf(request.query), buckets)
+    const rows = await databaseOf(plane, request).buckets(table(request.params.table, column ?? all.columns[0]), series, rangeOf(request.query), buckets)
     if (rows === undefined) throw nothing(series)
     return { rows }
   })
 }
 
-export function databaseOf ({ query }: Plane): Query {
+/** The database, asked for whoever has sent the request. */
+export function databaseOf ({ query }: Plane, { actor, id: request }: FastifyRequest<any>): Query {
   if (query === undefined) throw new MillraceError('api/not-found', 'there is no database to ask', { help: 'start with --database, or set MILLRACE_DATABASE' })
-  return query
+  return query.as({ tenant: actor!.tenant ?? undefined, request })
 }
 
 /** Of a key of one tenant nothing else exists, whatever is asked for. */

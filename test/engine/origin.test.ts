@@ -23,10 +23,7 @@ t.test('an id is taken when it has the form of one, and made otherwise', async t
 t.test('what is kept of a log that nobody needs is as much as was asked for, and at most half of it', async t => {
   for (const [keep, least, most] of [[0, 0, 700], [2000, 2000, 2700], [9000, 4000, 4700]]) {
     const wal = await openWal(temporary(t), { budget: 8000, segment: 500, keep })
-    for (let n = 1, at: number | undefined = 0; at !== undefined; n++) {
-      at = append(wal, n)
-      await wal.flush()
-    }
+    for (let n = 1; append(wal, n) !== undefined; n++) await wal.flush()
     const { first, durable } = wal
     await wal.drop(durable)
     t.ok(wal.first > first && wal.bytes >= least && wal.bytes <= most, `${keep}: ${wal.bytes}`)
@@ -73,6 +70,8 @@ t.test('a row and an alert say their position, and that says the request', { tim
   t.match(program.out, new RegExp(`"position":${sent.json.position},"origin":"${firing.origin}"`), 'receivers are told too')
   t.match(await ask('pipelines/p/origin/999999'), { status: 404 })
   t.match(await ask(`pipelines/p/origin/${second.position}`, { as: acme.key }), { status: 403 })
+  t.match(await ask('silences', { as: acme.key, headers: { 'x-request-id': 'hush' }, body: { to: new Date(Date.now() + 60_000).toISOString(), reason: 'work' } }), { status: 201, id: 'hush' })
+  t.match(await rowsOf(database, "SELECT actor, action, request FROM audit WHERE action = 'silence.create'"), [{ actor: acme.id, request: 'hush' }])
   const refused = await ask('pipelines/none', { headers: { 'x-request-id': 'mine' } })
   t.match(refused, { status: 404, id: 'mine', json: { instance: 'mine' } })
   t.match(await ask('series', { as: 'nobody', headers: { 'x-request-id': 'a b' } }), { status: 401, id: /^\w{16}$/ })

@@ -238,7 +238,7 @@ t.test('a replay goes again under the same id, with all of its group, and stands
   t.match(await actions.replay('b.firing', 'hot/hook', { id: 'key', tenant: 'acme' }), { event: 'b.firing', notification: 'a.firing.group', state: 'due', attempts: 0 })
   t.equal(await actions.replay('b.firing', 'hot/hook', all), undefined, 'it is under way')
   t.strictSame(await sent(2000), ['a.firing.group'])
-  const { rows } = await actions.deliveries({ tenant: 'acme', receiver: 'hot/hook' }, { limit: 10 })
+  const { rows } = await actions.deliveries({ tenant: 'acme', receiver: 'hot/hook' }, { limit: 10 }, all)
   t.strictSame(rows.toSorted((a, b) => a.event < b.event ? -1 : 1).map(r => [r.event, r.tries.map(d => d.outcome)]), [['a.firing', ['delivered', 'replay', 'delivered']], ['b.firing', ['delivered', 'replay', 'delivered']]])
   t.strictSame((await rowsOf(url, 'SELECT actor, tenant, action, target FROM audit ORDER BY target')), ['a', 'b'].map(name => ({ actor: 'key', tenant: 'acme', action: 'delivery.replay', target: `${name}.firing` })))
 })
