@@ -38,7 +38,8 @@ export interface AlertActions {
   judge (incident: string, verdict: Judgement, comment: string | undefined, actor: Actor): Promise<Incident | undefined>
   /** Those that are not over, or all; the newest first. */
   silences (kind: Silence['kind'], all: boolean, page: Page, actor: Actor): Promise<Found<Silence>>
-  silence (silence: NewSilence, actor: Actor): Promise<Silence>
+  /** undefined: `most` of its tenant are not over yet (about: two that come at the same time may both get in). */
+  silence (silence: NewSilence, most: number, actor: Actor): Promise<Silence | undefined>
   /** Ends it now; one that has not begun never does. */
   endSilence (id: string, kind: Silence['kind'], actor: Actor): Promise<Silence | undefined>
   /** The newest first. */

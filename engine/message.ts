@@ -7,7 +7,7 @@ const STAMP = 1, SENDER = 2, REJECTED = 4, READING = 8, KEY = 16, REQUEST = 32
  * A message as the body of a log record, all little endian: topic (u16 length, UTF-8), flags (u8), then as they say: 1 stamp (u16
  * length, UTF-8); 2 sender: client (u16 length, UTF-8), packet id (u16), hash (8 bytes); 4 rejected: reason, detail (u16 length,
  * UTF-8, each); 8 reading: tenant, device, metric (u16 length, UTF-8, each), time and value (f64); 16 key (u16 length, UTF-8); 32
- * request: its id, its API key (u16 length, UTF-8, each); then the payload, to the end. Returns what stands before the payload: valid until the next call.
+ * request: its id, its API key, the tenant (u16 length, UTF-8, each); then the payload, to the end. Returns what stands before the payload: valid until the next call.
  */
 export class MessageHead {
   private bytes = Buffer.allocUnsafeSlow(1024)
@@ -25,7 +25,7 @@ export class MessageHead {
     if (rejected !== undefined) at = this.text(rejected.detail, this.text(rejected.reason, at))
     if (reading !== undefined) at = this.bytes.writeDoubleLE(reading.value, this.bytes.writeDoubleLE(reading.time, this.text(reading.metric, this.text(reading.device, this.text(reading.tenant, at)))))
     if (key !== undefined) at = this.text(key, at)
-    if (request !== undefined) at = this.text(request.key, this.text(request.id, at))
+    if (request !== undefined) at = this.text(request.tenant, this.text(request.key, this.text(request.id, at)))
     return this.bytes.subarray(0, at)
   }
 
@@ -67,7 +67,7 @@ export function readMessage (bytes: Buffer, start: number): Read {
   read.reading = (flags & READING) === 0 ? undefined : { tenant: text(), device: text(), metric: text(), time: bytes.readDoubleLE(at), value: bytes.readDoubleLE(at + 8) }
   if (read.reading !== undefined) at += 16
   read.key = (flags & KEY) === 0 ? undefined : text()
-  read.request = (flags & REQUEST) === 0 ? undefined : { id: text(), key: text() }
+  read.request = (flags & REQUEST) === 0 ? undefined : { id: text(), key: text(), tenant: text() }
   read.payload = at
   return read
 }

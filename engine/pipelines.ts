@@ -8,7 +8,7 @@ import type { Pipeline } from './pipeline.ts'
 import { Run, type RunOptions } from './run.ts'
 import { LEAVE } from './source.ts'
 
-export interface PipelinesOptions extends Pick<RunOptions, 'log' | 'folder' | 'database' | 'fallback' | 'maxSeries' | 'maxPoison' | 'acceptLoss' | 'source' | 'snapshots' | 'live' | 'egress' | 'links'>, Pick<JournalsOptions, 'failed'> {
+export interface PipelinesOptions extends Pick<RunOptions, 'log' | 'folder' | 'database' | 'fallback' | 'maxSeries' | 'seriesOf' | 'maxPoison' | 'acceptLoss' | 'source' | 'snapshots' | 'live' | 'egress' | 'links'>, Pick<JournalsOptions, 'failed'> {
   readonly logBudget?: number | undefined    // bytes of each write-ahead log
   readonly retain?: number | undefined       // ms, see Journal
   readonly logKeep?: number | undefined      // bytes, see Wal
@@ -180,9 +180,9 @@ export class Pipelines {
   }
 
   private make (pipeline: Pipeline, careful: boolean, accept: boolean): Run {
-    const { log, folder, database, egress, links, fallback, maxSeries, maxPoison, acceptLoss = false, source, snapshots, live } = this.options
+    const { log, folder, database, egress, links, fallback, maxSeries, seriesOf, maxPoison, acceptLoss = false, source, snapshots, live } = this.options
     return new Run(pipeline, {
-      log, folder, database, egress, links, fallback, acceptLoss: acceptLoss || accept, careful, live, journal: this.journals.of(pipeline.name), journals: this.journals,
+      log, folder, database, egress, links, fallback, acceptLoss: acceptLoss || accept, careful, live, seriesOf, journal: this.journals.of(pipeline.name), journals: this.journals,
       ...maxSeries === undefined ? {} : { maxSeries }, ...maxPoison === undefined ? {} : { maxPoison }, ...source === undefined ? {} : { source }, ...snapshots === undefined ? {} : { snapshots }
     })
   }

@@ -50,12 +50,13 @@ export class PostgresActions implements AlertActions {
     return paged(rows, limit)
   }
 
-  async silence ({ kind, tenant, device, pipeline, alert, from, to, reason }: NewSilence, actor: Actor): Promise<Silence> {
+  async silence ({ kind, tenant, device, pipeline, alert, from, to, reason }: NewSilence, most: number, actor: Actor): Promise<Silence | undefined> {
     const { id } = actor
     const [made] = await this.pool.as(actor).ask<Silence>(`
-      WITH made AS (INSERT INTO silences (kind, tenant, device, pipeline, alert, begins_at, ends_at, reason, author) VALUES ($1, $2, $4, $5, $6, ${moment('$7')}, ${moment('$8')}, $9, $3) RETURNING *),
+      WITH made AS (INSERT INTO silences (kind, tenant, device, pipeline, alert, begins_at, ends_at, reason, author) SELECT $1, $2, $4, $5, $6, ${moment('$7')}, ${moment('$8')}, $9, $3
+        WHERE (SELECT count(*) FROM silences WHERE ends_at > now() AND tenant IS NOT DISTINCT FROM $2) < $10 RETURNING *),
       noted AS (${AUDIT} SELECT $3, tenant, kind || '.create', id::text, json_build_object('device', device, 'pipeline', pipeline, 'alert', alert, 'from', begins_at, 'to', ends_at, 'reason', reason) FROM made)
-      SELECT ${SILENCE} FROM made`, [kind, tenant ?? null, id, device ?? null, pipeline ?? null, alert ?? null, micros(from), micros(to), clean(reason)])
+      SELECT ${SILENCE} FROM made`, [kind, tenant ?? null, id, device ?? null, pipeline ?? null, alert ?? null, micros(from), micros(to), clean(reason), most])
     return made
   }
 

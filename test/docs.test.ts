@@ -15,6 +15,7 @@ import { commands } from '../engine/cli/index.ts'
 import { addCommands } from '../engine/cli/program.ts'
 import type { Parts } from '../engine/components.ts'
 import { errors } from '../engine/errors.ts'
+import { Limits } from '../engine/limits.ts'
 import { normalise } from '../engine/lint.ts'
 import { isError } from '../engine/report.ts'
 import { runTests } from '../engine/trial.ts'
@@ -108,6 +109,10 @@ const check: Record<string, Check> = {
 
   async yaml (t, block) {
     const given = parse(block.text) as Record<string, unknown>
+    if (block.words.includes('limits')) {
+      t.doesNotThrow(() => new Limits(given, at(block)), at(block))
+      return undefined
+    }
     const text = given.name === undefined ? stringify({ name: 'example', from: 'simulator', to: ['stdout'], ...given }) : block.text
     const { pipeline, findings } = readYaml(text, components, { file: at(block), environment: { env: {}, unset: 'unset' } })
     const wrong = block.words.includes('wrong') || blocksOf(block.page).some(b => b.lang === 'sh' && b.values.exit === '78' && b.line > block.line && b.line < nextFile(block))

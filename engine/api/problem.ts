@@ -27,7 +27,7 @@ export const failures = (...more: readonly number[]) => Object.fromEntries([400,
 export function answer (error: FastifyError | MillraceError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof MillraceError) {
     if (error.status >= 500 && error.code !== 'api/busy') request.log.warn({ err: error.message, code: error.code }, 'a request failed')
-    if (error.code === 'api/busy') void reply.header('retry-after', LATER)
+    if (error.status === 503) void reply.header('retry-after', LATER)
     return send(reply, error.code, error.message, error.help)
   }
   const status = error.statusCode ?? 500

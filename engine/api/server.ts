@@ -9,6 +9,7 @@ import { MillraceError } from '../errors.ts'
 import type { Keys } from '../keys.ts'
 import type { Inlet } from '../listener.ts'
 import type { Live } from '../live.ts'
+import { Limits } from '../limits.ts'
 import type { Logger } from '../log.ts'
 import { isLoopback } from '../loopback.ts'
 import { openMetrics } from '../metrics.ts'
@@ -32,13 +33,14 @@ import { origin } from './origin.ts'
 import { pipelines } from './pipelines.ts'
 import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
+import { tenantQuota } from './quota.ts'
 import { status } from './status.ts'
 import { requestId, requestIds } from './request-id.ts'
 import { stream } from './stream.ts'
 import { trials } from './try.ts'
 
-/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted; `pipelines`: none is paused. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet>, readonly pipelines?: () => readonly Pipeline[] }
+/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted; `pipelines`: none is paused; `limits`: those by default. */
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet>, readonly pipelines?: () => readonly Pipeline[], readonly limits?: Limits | undefined }
 
 /** Where the plane listens. Port 0: any free one. */
 export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
@@ -50,8 +52,6 @@ export async function serve (plane: Plane, { host, port, tls, log }: Address & {
   const url = await app.listen({ host, port })
   return { url, close: () => app.close() }
 }
-
-const MOST = 600                     // requests of a key in a minute, in all
 
 /** What is sent in a body has the right types already; what stands in a URL is text. */
 const ajv = (coerceTypes: boolean) => {
@@ -71,10 +71,12 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
   requestIds(app)
   problems(app)
   authorise(app, plane.keys)
+  const { limits = new Limits() } = plane
   await app.register(rateLimit, {
-    max: MOST, timeWindow: '1 minute', hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor?.id ?? request.ip,
+    enableDraftSpec: true, max: (request: FastifyRequest) => request.actor === undefined ? Infinity : limits.ofKey(request.actor.id).requests, timeWindow: '1 minute', hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor?.id ?? request.ip,
     allowList: (request: FastifyRequest) => request.routeOptions.config.scope === 'public'
   })
+  tenantQuota(app, limits)
   await openapi(app)
   await app.register(health, plane)
   await app.register(metrics, { metrics: openMetrics(plane.runs) })

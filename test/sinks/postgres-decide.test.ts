@@ -32,7 +32,7 @@ async function open (t: Test, given: Policy = {}, keys: readonly string[] = ['ho
     return entries.map(({ id, receiver }) => keys.length === 1 ? id : `${id} ${receiver}`)
   }
   const states = async () => Object.fromEntries((await rowsOf(url, 'SELECT event, receiver, state, error FROM alert_outbox ORDER BY event, receiver')).map(r => [keys.length === 1 ? r.event : `${r.event} ${r.receiver}`, r.error === null ? r.state : `${r.state}: ${r.error}`]))
-  const silence = async (more: Partial<Parameters<typeof actions.silence>[0]>, from = 0, to = 10 * MINUTE) => (await actions.silence({ kind: 'silence', tenant: undefined, from: start + from, to: start + to, reason: 'work', ...more }, all)).id
+  const silence = async (more: Partial<Parameters<typeof actions.silence>[0]>, from = 0, to = 10 * MINUTE) => (await actions.silence({ kind: 'silence', tenant: undefined, from: start + from, to: start + to, reason: 'work', ...more }, 1000, all))!.id
   return { url, opened, actions, post, sent, leased, settle, states, silence, start }
 }
 const sorted = (ids: Iterable<string>): string[] => [...new Set(ids)].sort((a, b) => a < b ? -1 : 1)

@@ -23,7 +23,7 @@ async function open (t: Test, url?: string, log = quiet) {
   for (const tenant of ['acme', 'umbra']) {
     const actor = { id: `key-${tenant}`, tenant, request: `request-${tenant}` }
     await actions.acknowledge(`of-${tenant}`, 'on it', actor)
-    await actions.silence({ kind: 'silence', tenant, from: Date.now(), to: Date.now() + 1e6, reason: 'work' }, actor)
+    await actions.silence({ kind: 'silence', tenant, from: Date.now(), to: Date.now() + 1e6, reason: 'work' }, 10, actor)
   }
   await rowsOf(url, "INSERT INTO alert_deliveries (event, receiver, outcome) SELECT event, receiver, 'retry' FROM alert_outbox")
   const pool = new Pool(url, { readOnly: false })
