@@ -44,6 +44,8 @@ class HttpListener implements Listener, Inlet {
   private readonly held = new Set<Held>()
   private readonly waiting = new Set<() => void>()       // for room
   private asked = false              // to be told of it
+  private readonly counts = new Map<string, number>()    // tenant -> readings
+  private counted: Position          // up to here
   private stopped = false
 
   constructor ({ path, tenant, maxPayload }: Options, host: ListenerHost) {
@@ -51,12 +53,20 @@ class HttpListener implements Listener, Inlet {
     this.tenant = tenant
     this.most = maxPayload
     this.host = host
+    this.counted = host.durableUpTo
     this.acks = new Acks(host.durableUpTo, held => { this.held.delete(held); held.go() })
     host.listening(true)
   }
 
   get inlet (): Inlet { return this }
   get largest (): number { return Math.min(this.most, this.host.largest) }
+  readingsOf (tenant: string): number { return this.counts.get(tenant) ?? 0 }
+  wasRead (position: Position, tenant: string, readings: number): void {
+    if (position <= this.counted) return
+    this.counted = position
+    this.counts.set(tenant, this.readingsOf(tenant) + readings)
+  }
+
   trouble (): string | undefined { return this.stopped ? 'closed' : undefined }
   durable (upTo: Position): void { this.acks.commit(upTo) }
 

@@ -1,7 +1,7 @@
-import type { AlertRow, Found, Page } from './query.ts'
+import type { AlertRow, Asker, Found, Page } from './query.ts'
 
 /** Who does it, and for which tenant: undefined is every tenant. Of another tenant nothing exists. */
-export interface Actor { readonly id: string, readonly tenant: string | undefined }
+export interface Actor extends Asker { readonly id: string }
 
 export interface Comment { readonly time: string, readonly author: string, readonly text: string }
 export type Judgement = 'real' | 'false alarm'
@@ -38,11 +38,12 @@ export interface AlertActions {
   judge (incident: string, verdict: Judgement, comment: string | undefined, actor: Actor): Promise<Incident | undefined>
   /** Those that are not over, or all; the newest first. */
   silences (kind: Silence['kind'], all: boolean, page: Page, actor: Actor): Promise<Found<Silence>>
-  silence (silence: NewSilence, actor: Actor): Promise<Silence>
+  /** undefined: `most` of its tenant are not over yet (about: two that come at the same time may both get in). */
+  silence (silence: NewSilence, most: number, actor: Actor): Promise<Silence | undefined>
   /** Ends it now; one that has not begun never does. */
   endSilence (id: string, kind: Silence['kind'], actor: Actor): Promise<Silence | undefined>
   /** The newest first. */
-  deliveries (filter: DeliveryFilter, page: Page): Promise<Found<Delivery>>
+  deliveries (filter: DeliveryFilter, page: Page, actor: Actor): Promise<Found<Delivery>>
   /** Sends it again under the same id, with all that went along, whatever became of it. What is still to be sent stays as it is: it is undefined then too. */
   replay (event: string, receiver: string, actor: Actor): Promise<Delivery | undefined>
   disabled (): Promise<readonly DisabledEndpoint[]>

@@ -30,7 +30,8 @@ export interface AlertEvent {
   readonly evidence: Readonly<Record<string, number | null>>   // the columns that the condition reads, at that reading
   readonly message: string           // one sentence for a person: what, where, how much, compared with what
   readonly details?: Details         // why it is one, as far as steps say so
-  readonly position: number
+  readonly position: number          // of the message that made it
+  readonly origin?: string           // what that counts in: a log, or a stream
 }
 
 /** What an alert belongs to: the name and version of its pipeline, and what the steps before it explain. */

@@ -21,7 +21,7 @@ export interface ControlOptions {
   readonly forget: (pipeline: Pipeline) => Promise<void>
 }
 /** `expected`: the version that the sender knows; absent: none is to be there. `accept`: memory that does not fit is given up. */
-export interface Change { readonly actor: string, readonly expected?: number | undefined, readonly accept?: boolean, readonly dry?: boolean }
+export interface Change { readonly actor: string, readonly request?: string | undefined, readonly expected?: number | undefined, readonly accept?: boolean, readonly dry?: boolean }
 /** `memory` and `source`: compared with the version before. */
 export interface Changed { readonly name: string, readonly version: number, readonly state: Wanted['state'], readonly created: boolean, readonly memory?: Compared | undefined, readonly source?: 'same' | 'other' | undefined }
 
@@ -84,7 +84,7 @@ export class Control {
       const memory = before === undefined ? undefined : compareMemory(next, before), source = before === undefined ? undefined : sameSource(before, next) ? 'same' as const : 'other' as const
       if (change.dry === true) return { name, version: now?.version ?? 0, state: now?.state ?? 'running', created: now === undefined, memory, source }
       if (memory !== undefined && memory.changed.length > 0 && change.accept !== true) throw new MillraceError('engine/changed', `${memory.changed.map(step => `"${step}"`).join(', ')}: what is remembered does not fit`, { help: 'give back the former options, or an id of its own to begin without that memory; or say acceptLoss=true' })
-      const kept = await registry.put({ name, instance: instance.id, definition: text, restores }, now?.version, change.actor)
+      const kept = await registry.put({ name, instance: instance.id, definition: text, restores }, now?.version, change.actor, change.request)
       if (kept === undefined) throw outdated(name, change.expected ?? 0, (await registry.find(name))?.version)
       if (kept.state === 'paused') await pipelines.pause(next)
       else await this.effect(kept, change.actor, async () => { await (now === undefined ? pipelines.start(next, { accept: change.accept === true }) : this.swap(next, change.accept === true)) })
@@ -126,7 +126,7 @@ export class Control {
     await this.instance?.release()
   }
 
-  private async turn (name: string, state: Wanted['state'], { expected, actor }: Change, effect: (kept: Wanted, pipeline: Pipeline) => Promise<void>): Promise<Changed> {
+  private async turn (name: string, state: Wanted['state'], { expected, actor, request }: Change, effect: (kept: Wanted, pipeline: Pipeline) => Promise<void>): Promise<Changed> {
     const { registry, components } = this.options
     return await this.alone(name, async () => {
       const now = await this.current(name)
@@ -134,7 +134,7 @@ export class Control {
       if (expected !== undefined && expected !== now.version) throw outdated(name, expected, now.version)
       const kept = { ...now, state, settled: false }
       const moves = now.state !== state || state === 'running' && !this.options.pipelines.isWorking(name)
-      if (moves && !await registry.set(name, state, now.version, actor)) throw outdated(name, now.version, (await registry.find(name))?.version)
+      if (moves && !await registry.set(name, state, now.version, actor, request)) throw outdated(name, now.version, (await registry.find(name))?.version)
       await effect(now.state === state ? now : kept, readDefinition(now.definition, components))
       return { ...await this.settled(kept), created: false }
     })

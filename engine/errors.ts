@@ -59,6 +59,7 @@ export const errors = {
   'api/key-used': { title: 'An Idempotency-Key under which another request came before.', status: 422, exit: 1 },
   'api/busy': { title: 'What cannot be taken now: try again later.', status: 503, exit: 69 },
   'api/too-many': { title: 'More than this key may send, or have under way.', status: 429, exit: 1 },
+  'api/quota': { title: 'More of something than may be there at once.', status: 409, exit: 1 },
   'api/too-long': { title: 'A question that the database did not answer in time.', status: 504, exit: 1 },
   'api/failed': { title: 'A fault of the server.', status: 500, exit: 1 },
   'test/failed': { title: 'Tests of a pipeline did not give what they expect.', status: 422, exit: 1 }

@@ -74,7 +74,7 @@ export class Intake {
 
   /** One reading of the current message. `series` from the SeriesTable (-1: table full), `time` in ms, NaN value: no value. */
   reading (series: number, time: number, value: number): void {
-    if (series < 0) return this.reject('series_limit', `${this.series.capacity} series are known already (maxSeries)`)
+    if (series < 0) return this.reject('series_limit', this.series.size < this.series.capacity && this.series.devices < this.series.capacity ? 'its tenant has as many series as it may have (limits)' : `${this.series.capacity} series are known already (maxSeries)`)
     if (!(time >= 0 && time < MAX_TIME)) return this.reject('bad_time', `the timestamp ${time} ms is outside the years 1970 to 9999`)
     if (time > this.ingest + this.ahead) return this.reject('future', `${new Date(time).toISOString()} is ${((time - this.ingest) / 1000).toFixed(1)} s after its arrival, ${this.ahead / 1000} s are allowed (ahead)`)
     if (value === Infinity || value === -Infinity) return this.reject('not_finite', `the value of ${this.series.metric(series)} is too large for a double`)

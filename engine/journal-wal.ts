@@ -13,6 +13,7 @@ export interface JournalWalOptions extends Required<Pick<WalOptions, 'durable' |
   readonly clock: Clock
   readonly fs: FileSystem
   readonly budget: number | undefined
+  readonly keep: number | undefined
   readonly self: Self | undefined
   readonly stopping: AbortSignal
   /** It is open, with these records; nothing is appended before this has resolved. */
@@ -34,9 +35,9 @@ export class JournalWal {
   constructor (options: JournalWalOptions) { this.options = options }
 
   async open (signal: AbortSignal): Promise<void> {
-    const { folder, log, clock, fs, budget, self, stopping, durable, begun, opened } = this.options
+    const { folder, log, clock, fs, budget, keep, self, stopping, durable, begun, opened } = this.options
     const wal = this.wal = await Wal.open(folder, {
-      log, fs, clock, durable, begun, ...budget === undefined ? {} : { budget }, ...self === undefined ? {} : { self },
+      log, fs, clock, durable, begun, ...budget === undefined ? {} : { budget }, ...keep === undefined ? {} : { keep }, ...self === undefined ? {} : { self },
       failed: error => {
         if (wal !== this.wal || stopping.aborted) return
         if (error.code === 'log/full') void this.reopen(error)

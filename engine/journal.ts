@@ -24,6 +24,7 @@ export interface JournalOptions {
   readonly pipelines: readonly string[]      // that are to read it
   readonly tick: number              // ms between ticks
   readonly budget?: number           // bytes on disk
+  readonly keep?: number             // of them for what nobody needs any more, see Wal
   readonly retain?: number           // ms that the place of a pipeline that is not running is kept
   readonly clock?: Clock
   readonly fs?: FileSystem
@@ -87,7 +88,7 @@ export class Journal implements ListenerHost {
     this.places = new Places(options.folder, { log: options.log, fs, clock: () => clock.now(), ...options.retain === undefined ? {} : { retain: options.retain } })
     this.now = () => this.newest = Math.max(this.newest, this.start + clock.monotonic())
     this.file = new JournalWal({
-      folder: options.folder, log: options.log, clock, fs, budget: options.budget, self: options.self, stopping: this.stopping.signal,
+      folder: options.folder, log: options.log, clock, fs, budget: options.budget, keep: options.keep, self: options.self, stopping: this.stopping.signal,
       durable: upTo => {
         this.listener?.durable(upTo)
         if (this.redeliveries.durable(upTo)) void this.tidy()

@@ -12,11 +12,14 @@ export interface Message {
   readonly sender?: Sender | undefined
   /** An Idempotency-Key, with whose it is: what comes again under it within 24 h is found by keyed(). */
   readonly key?: string | undefined
+  /** The request that brought it, the API key that the request had, and whose the readings are when they do not say. */
+  readonly request?: Requested | undefined
   /** It is one reading, whatever topic and payload say: a dead letter or a late row that is read once more. NaN: no value. */
   readonly reading?: SeriesName & { readonly time: number, readonly value: number } | undefined
   /** It could not be taken as it is: it becomes a dead letter. */
   readonly rejected?: { readonly reason: Reason, readonly detail: string } | undefined
 }
+export interface Requested { readonly id: string, readonly key: string, readonly tenant: string }
 export interface Sender { readonly client: string, readonly packet: number, readonly again: boolean }
 
 /**
@@ -49,6 +52,10 @@ export interface Inlet {
   readonly path: string              // POST /api/v1/ingest/<path>; '': without
   readonly tenant: string            // of readings, when nobody says whose they are
   readonly largest: number           // bytes of a body
+  /** Readings of a tenant that a pipeline has read since it listens. */
+  readingsOf (tenant: string): number
+  /** So many were in the message at this position; said by each pipeline that reads it, and counted once. */
+  wasRead (position: Position, tenant: string, readings: number): void
   /**
    * Resolves when the message is durable in the log: `again` when it had come under its key before, and is not taken twice. Throws
    * api/busy when it cannot be taken now, api/key-used when another one came under its key.

@@ -2,7 +2,7 @@ import type { Credits } from './credits.ts'
 import { MillraceError } from './errors.ts'
 import { Intake } from './intake.ts'
 import type { Journal } from './journal.ts'
-import type { Decode } from './listener.ts'
+import type { Decode, Inlet } from './listener.ts'
 import { readMessage } from './message.ts'
 import type { SeriesTable } from './series.ts'
 import { LEAVE, type Delivery, type Position, type Source, type SourceHost } from './source.ts'
@@ -61,7 +61,7 @@ export class LogSource implements Source {
 
       const each: Each = (position, kind, ingest, bytes, start, end) => {
         this.position = position
-        if (kind === kinds.message) take(series, intake, decode, position, ingest, bytes, start, end)
+        if (kind === kinds.message) take(series, intake, decode, position, ingest, bytes, start, end, journal.inlet)
         const mark = marks[kind]
         if (mark !== undefined) {
           if (intake.waiting > 0) queue.push(intake.take(ingest))
@@ -159,10 +159,15 @@ export class LogSource implements Source {
 
 const marks: { readonly [K in Kind]?: 'tick' | 'listen' } = { [kinds.tick]: 'tick', [kinds.start]: 'listen' }
 
-function take (series: SeriesTable, intake: Intake, decode: Decode, position: Position, ingest: number, bytes: Buffer, start: number, end: number): void {
-  const { topic, stamp, rejected, reading, payload } = readMessage(bytes, start)
+function take (series: SeriesTable, intake: Intake, decode: Decode, position: Position, ingest: number, bytes: Buffer, start: number, end: number, inlet: Inlet | undefined): void {
+  const { topic, stamp, rejected, reading, request, payload } = readMessage(bytes, start)
   const body = bytes.subarray(payload, end)
-  if (rejected === undefined && reading === undefined) return void decode(topic, body, ingest, stamp, position)
+  if (rejected === undefined && reading === undefined) {
+    const before = intake.readings
+    decode(topic, body, ingest, stamp, position)
+    if (request !== undefined) inlet?.wasRead(position, request.tenant, intake.readings - before)
+    return
+  }
   intake.message(topic, body, ingest, position)
   if (rejected !== undefined) intake.reject(rejected.reason, rejected.detail)
   if (reading !== undefined) intake.reading(series.id(reading.tenant, reading.device, reading.metric), reading.time, reading.value)

@@ -1,20 +1,20 @@
 import type { Reason } from './errors.ts'
 import type { Message } from './listener.ts'
 
-const STAMP = 1, SENDER = 2, REJECTED = 4, READING = 8, KEY = 16
+const STAMP = 1, SENDER = 2, REJECTED = 4, READING = 8, KEY = 16, REQUEST = 32
 
 /**
  * A message as the body of a log record, all little endian: topic (u16 length, UTF-8), flags (u8), then as they say: 1 stamp (u16
  * length, UTF-8); 2 sender: client (u16 length, UTF-8), packet id (u16), hash (8 bytes); 4 rejected: reason, detail (u16 length,
- * UTF-8, each); 8 reading: tenant, device, metric (u16 length, UTF-8, each), time and value (f64); 16 key (u16 length, UTF-8); then the
- * payload, to the end. Returns what stands before the payload: valid until the next call.
+ * UTF-8, each); 8 reading: tenant, device, metric (u16 length, UTF-8, each), time and value (f64); 16 key (u16 length, UTF-8); 32
+ * request: its id, its API key, the tenant (u16 length, UTF-8, each); then the payload, to the end. Returns what stands before the payload: valid until the next call.
  */
 export class MessageHead {
   private bytes = Buffer.allocUnsafeSlow(1024)
 
-  write ({ topic, stamp, sender, rejected, reading, key }: Message, hash: Buffer): Buffer {
+  write ({ topic, stamp, sender, rejected, reading, key, request }: Message, hash: Buffer): Buffer {
     let at = this.text(topic, 0)
-    this.bytes[at++] = (stamp === undefined ? 0 : STAMP) | (sender === undefined ? 0 : SENDER) | (rejected === undefined ? 0 : REJECTED) | (reading === undefined ? 0 : READING) | (key === undefined ? 0 : KEY)
+    this.bytes[at++] = (stamp === undefined ? 0 : STAMP) | (sender === undefined ? 0 : SENDER) | (rejected === undefined ? 0 : REJECTED) | (reading === undefined ? 0 : READING) | (key === undefined ? 0 : KEY) | (request === undefined ? 0 : REQUEST)
     if (stamp !== undefined) at = this.text(stamp, at)
     if (sender !== undefined) {
       at = this.text(sender.client, at)
@@ -25,6 +25,7 @@ export class MessageHead {
     if (rejected !== undefined) at = this.text(rejected.detail, this.text(rejected.reason, at))
     if (reading !== undefined) at = this.bytes.writeDoubleLE(reading.value, this.bytes.writeDoubleLE(reading.time, this.text(reading.metric, this.text(reading.device, this.text(reading.tenant, at)))))
     if (key !== undefined) at = this.text(key, at)
+    if (request !== undefined) at = this.text(request.tenant, this.text(request.key, this.text(request.id, at)))
     return this.bytes.subarray(0, at)
   }
 
@@ -42,7 +43,7 @@ export class MessageHead {
   }
 }
 
-export interface Read { topic: string, stamp: string | undefined, rejected: Message['rejected'], reading: Message['reading'], client: string | undefined, packet: number, hash: bigint, key: string | undefined, payload: number }
+export interface Read { topic: string, stamp: string | undefined, rejected: Message['rejected'], reading: Message['reading'], client: string | undefined, packet: number, hash: bigint, key: string | undefined, request: Message['request'], payload: number }
 
 /** The message that stands in bytes from `start` on; `payload` is where its payload begins. The same object at every call. */
 export function readMessage (bytes: Buffer, start: number): Read {
@@ -66,7 +67,8 @@ export function readMessage (bytes: Buffer, start: number): Read {
   read.reading = (flags & READING) === 0 ? undefined : { tenant: text(), device: text(), metric: text(), time: bytes.readDoubleLE(at), value: bytes.readDoubleLE(at + 8) }
   if (read.reading !== undefined) at += 16
   read.key = (flags & KEY) === 0 ? undefined : text()
+  read.request = (flags & REQUEST) === 0 ? undefined : { id: text(), key: text(), tenant: text() }
   read.payload = at
   return read
 }
-const read: Read = { topic: '', stamp: undefined, rejected: undefined, reading: undefined, client: undefined, packet: 0, hash: 0n, key: undefined, payload: 0 }
+const read: Read = { topic: '', stamp: undefined, rejected: undefined, reading: undefined, client: undefined, packet: 0, hash: 0n, key: undefined, request: undefined, payload: 0 }

@@ -21,7 +21,8 @@ export const AlertBody = Type.Object({
   p: Type.Optional(Type.Number({ description: 'The p-value, 0 to 1: the least of those that steps give.' })),
   signals: Type.Optional(Type.Array(Type.Object({ name: Type.String(), by: Type.String({ description: 'The step that says so.' }), weight: Type.Optional(Type.Number()) }), { description: 'What contributes, the most first, by step.' })),
   verdict: Type.Optional(Type.String({ description: 'device, model or sensor: what is to blame.' })),
-  version: Type.Optional(Type.String({ description: 'Of the pipeline, as it was written.' }))
+  version: Type.Optional(Type.String({ description: 'Of the pipeline, as it was written.' })),
+  position: Type.Integer({ description: 'Number of the message that made it, in `origin`.' }), origin: Type.Optional(Type.String({ description: 'What position counts in: a log, or a stream.' }))
 })
 
 /** The body of a webhook: one alert, or several of a group. */
@@ -46,8 +47,8 @@ export function plainNotice ({ id, events, links, test }: Notice): Record<string
   }
 }
 
-export function plainAlert ({ id, incident, state, tenant, pipeline, alert, severity, device, metric, since, time, value, evidence, message, details }: AlertEvent): Record<string, unknown> {
-  return { id, incident, state, tenant, pipeline, alert, severity, device, metric, since: isoMicros(since), time: isoMicros(time), value, evidence, message, ...details }
+export function plainAlert ({ id, incident, state, tenant, pipeline, alert, severity, device, metric, since, time, value, evidence, message, details, position, origin = '' }: AlertEvent): Record<string, unknown> {
+  return { id, incident, state, tenant, pipeline, alert, severity, device, metric, since: isoMicros(since), time: isoMicros(time), value, evidence, message, ...details, position, ...origin === '' ? {} : { origin } }
 }
 
 const shown = (x: number | null | undefined): string => x === null || x === undefined ? '...' : String(Number(x.toPrecision(6)))

@@ -8,9 +8,10 @@ import type { Pipeline } from './pipeline.ts'
 import { Run, type RunOptions } from './run.ts'
 import { LEAVE } from './source.ts'
 
-export interface PipelinesOptions extends Pick<RunOptions, 'log' | 'folder' | 'database' | 'fallback' | 'maxSeries' | 'maxPoison' | 'acceptLoss' | 'source' | 'snapshots' | 'live' | 'egress' | 'links'>, Pick<JournalsOptions, 'failed'> {
+export interface PipelinesOptions extends Pick<RunOptions, 'log' | 'folder' | 'database' | 'fallback' | 'maxSeries' | 'seriesOf' | 'maxPoison' | 'acceptLoss' | 'source' | 'snapshots' | 'live' | 'egress' | 'links'>, Pick<JournalsOptions, 'failed'> {
   readonly logBudget?: number | undefined    // bytes of each write-ahead log
   readonly retain?: number | undefined       // ms, see Journal
+  readonly logKeep?: number | undefined      // bytes, see Wal
   readonly within?: number                   // ms in which a pipeline that is changed must have started
 }
 interface Entry {
@@ -38,8 +39,8 @@ export class Pipelines {
 
   constructor (options: PipelinesOptions) {
     this.options = options
-    const { folder, log, logBudget: budget, retain, failed } = options
-    this.journals = new Journals({ folder, log, budget, retain, failed })
+    const { folder, log, logBudget: budget, logKeep: keep, retain, failed } = options
+    this.journals = new Journals({ folder, log, budget, keep, retain, failed })
   }
 
   /** Of all but those that are paused. */
@@ -199,9 +200,9 @@ export class Pipelines {
   }
 
   private make (pipeline: Pipeline, careful: boolean, accept: boolean): Run {
-    const { log, folder, database, egress, links, fallback, maxSeries, maxPoison, acceptLoss = false, source, snapshots, live } = this.options
+    const { log, folder, database, egress, links, fallback, maxSeries, seriesOf, maxPoison, acceptLoss = false, source, snapshots, live } = this.options
     return new Run(pipeline, {
-      log, folder, database, egress, links, fallback, acceptLoss: acceptLoss || accept, careful, live, journal: this.journals.of(pipeline.name), journals: this.journals,
+      log, folder, database, egress, links, fallback, acceptLoss: acceptLoss || accept, careful, live, seriesOf, journal: this.journals.of(pipeline.name), journals: this.journals,
       ...maxSeries === undefined ? {} : { maxSeries }, ...maxPoison === undefined ? {} : { maxPoison }, ...source === undefined ? {} : { source }, ...snapshots === undefined ? {} : { snapshots }
     })
   }

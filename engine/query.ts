@@ -1,5 +1,8 @@
 import type { PastRecord } from './history.ts'
 
+/** For whom it is asked: for one tenant nothing of another one can come or change, whatever a statement says; undefined: every tenant. `request`: its id. */
+export interface Asker { readonly tenant: string | undefined, readonly request?: string | undefined }
+
 /** What the query plane asks of a database. `tenant` undefined: every tenant; times are ms since 1970. Answers come in the order said, at most `limit` rows, with where to go on. */
 export interface Page { readonly limit: number, readonly after?: string | undefined }
 export interface Found<T> { readonly rows: readonly T[], readonly next: string | undefined }
@@ -9,6 +12,8 @@ export interface SeriesFilter { readonly tenant: string | undefined, readonly de
 export interface SeriesRow { readonly tenant: string, readonly device: string, readonly metric: string, readonly unit: string | null, readonly type: string | null, readonly site: string | null, readonly tags: Readonly<Record<string, string>> }
 /** One series by its whole name. */
 export interface OneSeries { readonly tenant: string, readonly device: string, readonly metric: string }
+/** The column that every table has: which message made the row, as a number in its log. */
+export const POSITION = 'position'
 /** A table of a running pipeline and the columns that are asked of it: neither comes from outside unchecked. */
 export interface TableColumns { readonly table: string, readonly kind: 'readings' | 'windows', readonly columns: readonly string[] }
 export interface Range { readonly from: number, readonly to: number }      // [from, to)
@@ -22,7 +27,7 @@ export interface AlertFilter { readonly tenant: string | undefined, readonly pip
 /** A transition of an incident, and what has become of it with each receiver. Times are ISO 8601. */
 export interface AlertRow {
   readonly id: string, readonly incident: string, readonly state: string, readonly tenant: string, readonly pipeline: string, readonly alert: string, readonly severity: string, readonly device: string, readonly metric: string
-  readonly since: string, readonly time: string, readonly value: number | null, readonly evidence: Readonly<Record<string, unknown>>, readonly message: string, readonly details: Readonly<Record<string, unknown>>, readonly stale: boolean
+  readonly since: string, readonly time: string, readonly value: number | null, readonly evidence: Readonly<Record<string, unknown>>, readonly message: string, readonly details: Readonly<Record<string, unknown>>, readonly stale: boolean, readonly position: number, readonly origin: string
   readonly deliveries: readonly { readonly receiver: string, readonly state: string, readonly attempts: number, readonly error: string | null }[]
 }
 
@@ -38,6 +43,8 @@ export interface PastFound { readonly place: { readonly origin: string | undefin
 
 /** Reads what pipelines have written. Never sees what is not committed. */
 export interface Query {
+  /** The same, asked for somebody. */
+  as (asker: Asker): Query
   /** By id: the order in which they appeared. */
   series (filter: SeriesFilter, page: Page): Promise<Found<SeriesRow>>
   /** The newest row of each series that has one, by id. */

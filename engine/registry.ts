@@ -18,7 +18,7 @@ export interface Version {
 }
 export interface NewVersion { readonly name: string, readonly instance: string, readonly definition: string, readonly restores?: number | null }
 
-/** Where pipelines that the API puts are kept, with all their versions. A change that somebody makes is one statement with its line of the audit log. */
+/** Where pipelines that the API puts are kept, with all their versions. A change that somebody makes is one statement with its line of the audit log, which has the id of its `request`. */
 export interface Registry {
   /** Creates what is missing in the database. */
   open (): Promise<void>
@@ -28,9 +28,9 @@ export interface Registry {
   versions (name: string): Promise<readonly Version[]>
   definition (name: string, version: number): Promise<string | undefined>
   /** The next version; of a pipeline that is not there, or was deleted, when `expected` is undefined. Undefined when it is not in that version any more. */
-  put (given: NewVersion, expected: number | undefined, actor: string): Promise<Wanted | undefined>
+  put (given: NewVersion, expected: number | undefined, actor: string, request?: string | undefined): Promise<Wanted | undefined>
   /** False when it is not in that version any more. */
-  set (name: string, state: Wanted['state'], version: number, actor: string): Promise<boolean>
+  set (name: string, state: Wanted['state'], version: number, actor: string, request?: string | undefined): Promise<boolean>
   /** What is wanted is so. */
   settle (name: string, version: number): Promise<void>
   /** A version has not started: what was wanted before is wanted again (nothing, when there was nothing). */

@@ -31,6 +31,7 @@ export interface RunOptions {
   readonly folder: string                    // files of this process, such as the local store
   readonly database?: string | undefined     // where postgres sinks go that do not say
   readonly maxSeries?: number
+  readonly seriesOf?: ((tenant: string) => number) | undefined         // how many a tenant may have
   readonly fallback: (plan: StorePlan, host: SinkHost) => Store       // the store of a pipeline whose sinks bring none
   readonly source?: SourceSpec               // read this instead of the pipeline's own
   readonly journal?: Journal | undefined     // of the source, when it cannot be read again
@@ -165,6 +166,7 @@ export class Run {
     this.checkpoints = new Checkpoints(flow, recovered, { whole: this.store!.whole === true, renew: found?.older === true, ...this.options.snapshots })
     this.origin = moved ? now : recovered.origin
     if (found !== undefined && !sameLog) this.checkpoints.hurry()
+    if (this.options.seriesOf !== undefined) this.series.most = this.options.seriesOf       // what is remembered stays
     this.recovery = new Recovery(moved ? 0 : recovered.position ?? 0, recovered.marks, found?.header.version ?? 0)
     if (this.recovery.caughtUp(flow)) this.recovery = undefined
     return from

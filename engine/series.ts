@@ -21,6 +21,9 @@ export class SeriesTable {
   private readonly metrics: string[] = []
   private readonly deviceNames: { readonly tenant: string, readonly device: string, tags: Tags, readonly series: Map<string, number> }[] = []
   private readonly tenants = new Map<string, Map<string, number>>()
+  private readonly counts = new Map<string, number>()          // tenant -> series
+  /** How many series a tenant may have; those that are there stay. A tenant that has as many gets no device more either, so that it takes nobody's room. */
+  most: (tenant: string) => number = () => Infinity
 
   constructor (capacity = 100_000) {
     this.capacity = capacity
@@ -32,13 +35,16 @@ export class SeriesTable {
     this.next = new Int32Array(capacity)
   }
 
-  /** The id of a device, new or known; -1 when the table is full. */
+  /** Has the tenant as many series as it may have? */
+  isFull (tenant: string): boolean { return (this.counts.get(tenant) ?? 0) >= this.most(tenant) }
+
+  /** The id of a device, new or known; -1 when the table is full, or the tenant's part of it. */
   device (tenant: string, device: string): number {
     let named = this.tenants.get(tenant)
     if (named === undefined) this.tenants.set(tenant, named = new Map())
     let id = named.get(device)
     if (id === undefined) {
-      if (this.devices === this.capacity) return -1
+      if (this.devices === this.capacity || this.isFull(tenant)) return -1
       id = this.devices++
       named.set(device, id)
       this.partitionOf[id] = partitionOf(tenant, device)
@@ -55,10 +61,11 @@ export class SeriesTable {
 
   /** The id of a device's metric, new or known; -1 when the table is full. */
   of (device: number, metric: string): number {
-    const { series } = this.deviceNames[device]
+    const { series, tenant } = this.deviceNames[device]
     let id = series.get(metric)
     if (id === undefined) {
-      if (this.size === this.capacity) return -1
+      if (this.size === this.capacity || this.isFull(tenant)) return -1
+      this.counts.set(tenant, (this.counts.get(tenant) ?? 0) + 1)
       id = this.size++
       series.set(metric, id)
       this.metrics.push(metric)

@@ -15,6 +15,8 @@ export interface WalOptions {
   readonly budget?: number
   /** Bytes after which a new segment begins; at most a quarter of the budget. */
   readonly segment?: number
+  /** Bytes of the newest records that stay although nobody needs them; at most half of the budget, of which they take. */
+  readonly keep?: number
   /** Everything up to here is durable: acknowledge it. Called once per flush. */
   readonly durable?: (upTo: number) => void
   /** A new segment has begun: what is appended now is the first in it, or near to it. */
@@ -51,6 +53,7 @@ export class Wal implements Tail {
   private readonly lock: Lock
   private readonly budget: number
   private readonly limit: number     // bytes of a segment
+  private readonly keep: number
   private readonly most: number      // bytes of a group
   private readonly salt: number
   private readonly readers = new Set<WalReader>()
@@ -66,13 +69,14 @@ export class Wal implements Tail {
   private change: { readonly promise: Promise<void>, readonly tell: () => void } | undefined
 
   private constructor (folder: string, lock: Lock, { segments, next }: Found, options: WalOptions) {
-    const { budget = 1024 * MiB, segment = 16 * MiB, fs = disk, clock = real } = options
+    const { budget = 1024 * MiB, segment = 16 * MiB, keep = 0, fs = disk, clock = real } = options
     this.folder = folder
     this.lock = lock
     this.options = options
     this.fs = fs
     this.budget = budget
     this.limit = Math.min(segment, Math.floor(budget / 4))
+    this.keep = Math.min(keep, Math.floor(budget / 2))
     this.most = Math.min(8 * MiB, Math.floor(budget / 4))
     this.segments = segments
     this.salt = Math.floor(clock.random() * 2 ** 32)
@@ -153,7 +157,7 @@ export class Wal implements Tail {
     return reader
   }
 
-  /** Everything up to here is not needed any more: removes the segments that end before it and that every reader has passed. */
+  /** Everything up to here is not needed any more: removes the segments that end before it and that every reader has passed, but for what is to stay. */
   drop (upTo: number): Promise<void> {
     const dropped = this.dropping.then(() => this.remove(upTo))
     this.dropping = dropped.catch(() => {})
@@ -227,7 +231,7 @@ export class Wal implements Tail {
       const [oldest, { first: next }] = this.segments
       let passed = upTo
       for (const { position } of this.readers) passed = Math.min(passed, position)
-      if (next - 1 > passed) return
+      if (next - 1 > passed || this.used - oldest.bytes < this.keep) return
       this.guard()
       this.segments.shift()
       try {

@@ -17,12 +17,13 @@ export class PostgresActions implements AlertActions {
   private readonly pool: Pool
   constructor (url: string) { this.pool = new Pool(url, { readOnly: false }) }
 
-  async incident (incident: string, { tenant }: Pick<Actor, 'tenant'>): Promise<Incident | undefined> {
-    const alerts = await this.pool.ask<AlertRow>(`SELECT ${ALERT} FROM alerts a WHERE a.incident = $1 AND ${OWN} ORDER BY a.time, a.state`, [incident, tenant ?? null])
+  async incident (incident: string, actor: Actor): Promise<Incident | undefined> {
+    const { tenant } = actor, pool = this.pool.as(actor)
+    const alerts = await pool.ask<AlertRow>(`SELECT ${ALERT} FROM alerts a WHERE a.incident = $1 AND ${OWN} ORDER BY a.time, a.state`, [incident, tenant ?? null])
     if (alerts.length === 0) return undefined
-    const [said] = await this.pool.ask<{ acknowledged: string | null, by: string | null, verdict: Judgement | null, judged: string | null, judge: string | null }>(`
+    const [said] = await pool.ask<{ acknowledged: string | null, by: string | null, verdict: Judgement | null, judged: string | null, judge: string | null }>(`
       SELECT ${ISO('acknowledged_at', 'acknowledged')}, acknowledged_by AS by, verdict, ${ISO('verdict_at', 'judged')}, verdict_by AS judge FROM alert_incidents WHERE incident = $1 AND ${OWN}`, [incident, tenant ?? null])
-    const comments = await this.pool.ask<Incident['comments'][number]>(`SELECT ${ISO('time')}, author, text FROM alert_comments WHERE incident = $1 AND ${OWN} ORDER BY id`, [incident, tenant ?? null])
+    const comments = await pool.ask<Incident['comments'][number]>(`SELECT ${ISO('time')}, author, text FROM alert_comments WHERE incident = $1 AND ${OWN} ORDER BY id`, [incident, tenant ?? null])
     return {
       incident, alerts, comments,
       acknowledged: said?.acknowledged ? { at: said.acknowledged, by: said.by! } : null, judgement: said?.verdict ? { verdict: said.verdict, at: said.judged!, by: said.judge! } : null
@@ -43,29 +44,33 @@ export class PostgresActions implements AlertActions {
       ON CONFLICT (incident) DO UPDATE SET (verdict, verdict_at, verdict_by) = (excluded.verdict, excluded.verdict_at, excluded.verdict_by)`)
   }
 
-  async silences (kind: string, all: boolean, { limit, after }: Page, { tenant }: Actor): Promise<Found<Silence>> {
-    const rows = await this.pool.ask<Placed<Silence>>(`SELECT ${SILENCE}, id AS place FROM silences WHERE kind = $1 AND ${OWN} AND ($3 OR ends_at > now()) AND ($4::bigint IS NULL OR id < $4::bigint) ORDER BY id DESC LIMIT ${limit + 1}`, [kind, tenant ?? null, all, after ?? null])
+  async silences (kind: string, all: boolean, { limit, after }: Page, actor: Actor): Promise<Found<Silence>> {
+    const { tenant } = actor
+    const rows = await this.pool.as(actor).ask<Placed<Silence>>(`SELECT ${SILENCE}, id AS place FROM silences WHERE kind = $1 AND ${OWN} AND ($3 OR ends_at > now()) AND ($4::bigint IS NULL OR id < $4::bigint) ORDER BY id DESC LIMIT ${limit + 1}`, [kind, tenant ?? null, all, after ?? null])
     return paged(rows, limit)
   }
 
-  async silence ({ kind, tenant, device, pipeline, alert, from, to, reason }: NewSilence, { id }: Actor): Promise<Silence> {
-    const [made] = await this.pool.ask<Silence>(`
-      WITH made AS (INSERT INTO silences (kind, tenant, device, pipeline, alert, begins_at, ends_at, reason, author) VALUES ($1, $2, $4, $5, $6, ${moment('$7')}, ${moment('$8')}, $9, $3) RETURNING *),
+  async silence ({ kind, tenant, device, pipeline, alert, from, to, reason }: NewSilence, most: number, actor: Actor): Promise<Silence | undefined> {
+    const { id } = actor
+    const [made] = await this.pool.as(actor).ask<Silence>(`
+      WITH made AS (INSERT INTO silences (kind, tenant, device, pipeline, alert, begins_at, ends_at, reason, author) SELECT $1, $2, $4, $5, $6, ${moment('$7')}, ${moment('$8')}, $9, $3
+        WHERE (SELECT count(*) FROM silences WHERE ends_at > now() AND tenant IS NOT DISTINCT FROM $2) < $10 RETURNING *),
       noted AS (${AUDIT} SELECT $3, tenant, kind || '.create', id::text, json_build_object('device', device, 'pipeline', pipeline, 'alert', alert, 'from', begins_at, 'to', ends_at, 'reason', reason) FROM made)
-      SELECT ${SILENCE} FROM made`, [kind, tenant ?? null, id, device ?? null, pipeline ?? null, alert ?? null, micros(from), micros(to), clean(reason)])
+      SELECT ${SILENCE} FROM made`, [kind, tenant ?? null, id, device ?? null, pipeline ?? null, alert ?? null, micros(from), micros(to), clean(reason), most])
     return made
   }
 
-  async endSilence (silence: string, kind: string, { id, tenant }: Actor): Promise<Silence | undefined> {
-    return (await this.pool.ask<Silence>(`
+  async endSilence (silence: string, kind: string, actor: Actor): Promise<Silence | undefined> {
+    const { id, tenant } = actor
+    return (await this.pool.as(actor).ask<Silence>(`
       WITH ended AS (UPDATE silences SET begins_at = least(begins_at, now() - interval '1 microsecond'), ends_at = now() WHERE id = $1::bigint AND ${OWN} AND kind = $4 AND ends_at > now() RETURNING *),
       noted AS (${AUDIT} SELECT $3, tenant, kind || '.end', id::text, '{}' FROM ended)
       SELECT ${SILENCE} FROM ended`, [silence, tenant ?? null, id, kind]))[0]
   }
 
-  async deliveries ({ tenant, pipeline, receiver, state, incident }: DeliveryFilter, { limit, after }: Page): Promise<Found<Delivery>> {
+  async deliveries ({ tenant, pipeline, receiver, state, incident }: DeliveryFilter, { limit, after }: Page, actor: Actor): Promise<Found<Delivery>> {
     const [us, ...rest] = after?.split('_') ?? [], behind = rest.join('_')
-    const rows = await this.pool.ask<Placed<Delivery>>(`
+    const rows = await this.pool.as(actor).ask<Placed<Delivery>>(`
       SELECT ${DELIVERY}, (extract(epoch FROM o.posted_at) * 1000000)::bigint || '_' || o.event || '/' || o.receiver AS place FROM alert_outbox o JOIN alerts a ON a.id = o.event
       WHERE ($1::text IS NULL OR a.tenant = $1) AND ($2::text IS NULL OR o.pipeline = $2) AND ($3::text IS NULL OR o.receiver = $3) AND ($4::text IS NULL OR o.state = $4) AND ($5::text IS NULL OR a.incident = $5)
         AND ($6::bigint IS NULL OR (o.posted_at, o.event || '/' || o.receiver) < (${moment('$6')}, $7))
@@ -73,8 +78,9 @@ export class PostgresActions implements AlertActions {
     return paged(rows, limit)
   }
 
-  async replay (event: string, receiver: string, { id, tenant }: Actor): Promise<Delivery | undefined> {
-    const again = await this.pool.ask(`
+  async replay (event: string, receiver: string, actor: Actor): Promise<Delivery | undefined> {
+    const { id, tenant } = actor, pool = this.pool.as(actor)
+    const again = await pool.ask(`
       WITH found AS (SELECT coalesce(o.leader, o.event) AS leader, a.tenant FROM alert_outbox o JOIN alerts a ON a.id = o.event WHERE o.event = $1 AND ($2::text IS NULL OR a.tenant = $2) AND o.receiver = $4 AND o.state <> 'due'),
       again AS (UPDATE alert_outbox o SET state = 'due', due = timestamptz 'epoch', attempts = 0, ready_at = coalesce(ready_at, now()), posted_at = now(), settled_at = NULL, error = NULL
         FROM found f WHERE o.receiver = $4 AND (o.event = f.leader OR o.leader = f.leader) AND o.state <> 'due' RETURNING o.event, o.receiver, f.tenant),
@@ -82,27 +88,29 @@ export class PostgresActions implements AlertActions {
       noted AS (${AUDIT} SELECT $3, tenant, 'delivery.replay', event, json_build_object('receiver', receiver) FROM again)
       SELECT event FROM again`, [event, tenant ?? null, id, receiver])
     if (again.length === 0) return undefined
-    return (await this.pool.ask<Delivery>(`SELECT ${DELIVERY} FROM alert_outbox o JOIN alerts a ON a.id = o.event WHERE o.event = $1 AND o.receiver = $2 AND ($3::text IS NULL OR a.tenant = $3)`, [event, receiver, tenant ?? null]))[0]
+    return (await pool.ask<Delivery>(`SELECT ${DELIVERY} FROM alert_outbox o JOIN alerts a ON a.id = o.event WHERE o.event = $1 AND o.receiver = $2 AND ($3::text IS NULL OR a.tenant = $3)`, [event, receiver, tenant ?? null]))[0]
   }
 
   async disabled (): Promise<readonly DisabledEndpoint[]> {
     return await this.pool.ask<DisabledEndpoint>(`SELECT endpoint, name, reason, ${ISO('disabled_at', 'since')} FROM alert_endpoints ORDER BY disabled_at, endpoint`)
   }
 
-  async enable (endpoint: string, { id }: Actor): Promise<boolean> {
-    return (await this.pool.ask(`WITH enabled AS (DELETE FROM alert_endpoints WHERE endpoint = $1 RETURNING *)
+  async enable (endpoint: string, actor: Actor): Promise<boolean> {
+    const { id } = actor
+    return (await this.pool.as(actor).ask(`WITH enabled AS (DELETE FROM alert_endpoints WHERE endpoint = $1 RETURNING *)
       ${AUDIT} SELECT $2, NULL, 'endpoint.enable', endpoint, json_build_object('name', name) FROM enabled RETURNING id`, [endpoint, id])).length === 1
   }
 
   async close (): Promise<void> { await this.pool.close() }
 
   /** One statement: `change`, a comment if there is one, and the line of the audit log. */
-  private async say (incident: string, action: string, change: object, comment: string | undefined, { id, tenant }: Actor, sql: string): Promise<Incident | undefined> {
-    const found = await this.pool.ask(`
+  private async say (incident: string, action: string, change: object, comment: string | undefined, actor: Actor, sql: string): Promise<Incident | undefined> {
+    const { id, tenant } = actor
+    const found = await this.pool.as(actor).ask(`
       WITH found AS (SELECT incident, tenant FROM alerts WHERE incident = $1 AND ${OWN} LIMIT 1),
       changed AS (${sql}),
       said AS (INSERT INTO alert_comments (incident, tenant, author, text) SELECT incident, tenant, $3, $4 FROM found WHERE $4::text IS NOT NULL)
       ${AUDIT} SELECT $3, tenant, $6, incident, $5::jsonb FROM found RETURNING id`, [incident, tenant ?? null, id, comment === undefined ? null : clean(comment), JSON.stringify({ ...change, ...comment === undefined ? {} : { comment: clean(comment) } }), action])
-    return found.length === 0 ? undefined : await this.incident(incident, { tenant })
+    return found.length === 0 ? undefined : await this.incident(incident, actor)
   }
 }

@@ -39,7 +39,7 @@ export async function commitOnce (session: Session, { pipeline, encoder, series,
       const outcome = await writeRows(writer, table, asked, (row, why) => refusals.add(table.name, row, 0, 'rejected_by_store', why, position))
       outcomes.push({ ...outcome, duplicates: outcome.duplicates + batch.length - asked.length, refused: outcome.refused + refused })
     }
-    await postAlerts(session, pipeline, commit.alerts, ingest)
+    await postAlerts(session, pipeline, commit.alerts, ingest, commit.origin ?? '')
     await putLate(session, pipeline, commit.origin ?? '', late, series.ids, ingest)
     await putDeadLetters(session, pipeline, commit.origin ?? '', [...commit.deadLetters, ...refusals.letters])
     await putMarks(session, pipeline, commit)

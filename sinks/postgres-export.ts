@@ -1,7 +1,8 @@
 import pg from 'pg'
-import { masked, MillraceError, type ExportAsked, type Exported, type Row } from '#engine'
+import { masked, MillraceError, type Asker, type ExportAsked, type Exported, type Row } from '#engine'
 import { identifier, sqlstate } from './postgres-session.ts'
-import { ISO, listed, matching, MOMENT } from './postgres-query.ts'
+import { hasNoWall, wallFor } from './postgres-wall.ts'
+import { ISO, listed, matching, MOMENT, NAMED } from './postgres-query.ts'
 
 const PAGE = 2000                    // rows in memory at once
 const TIMEOUT = 60_000               // ms for a page
@@ -14,7 +15,7 @@ const PLACE = /^(\d{1,20})\.(\d{1,10})\.(\d{1,20}:\d{1,20}:[\d,]{0,4000})$/
  * is of the next one. What a row was committed by is its xmin, so both sides of a place are exact, in whatever order pipelines commit. The whole
  * range is read for it. A raw xmin has 32 bits: rows that are older than four thousand million transactions may be taken for new ones.
  */
-export async function openExport (url: string, { table: { table, kind, columns }, series, range, since }: ExportAsked, { idle = IDLE, longest = LONGEST } = {}): Promise<Exported> {
+export async function openExport (url: string, { table: { table, kind, columns }, series, range, since }: ExportAsked, { asker = { tenant: undefined }, idle = IDLE, longest = LONGEST }: { readonly asker?: Asker, readonly idle?: number, readonly longest?: number } = {}): Promise<Exported> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000, query_timeout: TIMEOUT, statement_timeout: TIMEOUT, idle_in_transaction_session_timeout: idle, fallback_application_name: 'millrace-export' })
   let lost: Error | undefined
   client.on('error', error => { lost ??= error })
@@ -34,9 +35,13 @@ export async function openExport (url: string, { table: { table, kind, columns }
     const { rows: [{ place }] } = await client.query<{ place: string }>("SELECT (SELECT system_identifier FROM pg_control_system()) || '.' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '.' || pg_current_snapshot() AS place")
     const [, system, database, before] = PLACE.exec(since ?? place) ?? []
     if (before === undefined || !place.startsWith(`${system}.${database}.`)) throw new MillraceError('api/invalid', before === undefined ? 'since is no place of an export' : 'since is a place in another database', { help: 'what the export before gave; without it all rows come' })
+    await client.query(`SAVEPOINT wall; ${wallFor(asker)}`).catch(async (error: unknown) => {
+      if (!hasNoWall(error)) throw error
+      await client.query('ROLLBACK TO SAVEPOINT wall')
+    })
     const { where, values } = matching(series, [range.from, range.to, before])
     const added = since === undefined ? ' AND $3::text IS NOT NULL' : ` AND NOT pg_visible_in_snapshot(${COMMITTED}, $3::pg_snapshot)`
-    await client.query(`DECLARE exported NO SCROLL CURSOR FOR SELECT ${ISO('r.time')}, n.tenant, n.device, n.metric${listed(columns, 'r')} FROM ${identifier(table)} r JOIN series_named n ON n.series = r.series
+    await client.query(`DECLARE exported NO SCROLL CURSOR FOR SELECT ${ISO('r.time')}, n.tenant, n.device, n.metric${listed(columns, 'r')} FROM ${identifier(table)} r JOIN ${NAMED} n ON n.series = r.series
       WHERE r.time >= ${MOMENT(1)} AND r.time < ${MOMENT(2)}${added}${kind === 'windows' ? ' AND NOT r.provisional' : ''}${where} ORDER BY r.series, r.time${kind === 'readings' ? ', r.seq' : ''}`, [...values])
     const end = performance.now() + longest
     const next = async () => {

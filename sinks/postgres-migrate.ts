@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import Postgrator from 'postgrator'
 import { masked, MillraceError, Transient, type Logger } from '#engine'
 import { Session, sqlstate } from './postgres-session.ts'
+import { raiseWall } from './postgres-wall.ts'
 
 /** Only one process at a time migrates or makes tables in a database. */
 const LOCK = 0x6d696c6c
@@ -14,7 +15,7 @@ const FOLDER = ['../migrations', '../../migrations'].map(up => fileURLToPath(new
 export interface Migration { readonly version: number, readonly name: string, readonly file: string, readonly applied: Date | undefined, readonly changed: boolean }
 
 /** Applies what is missing, all or nothing. Returns the files applied. */
-export async function migrate (url: string, log: Pick<Logger, 'info'>, folder = FOLDER): Promise<string[]> {
+export async function migrate (url: string, log: Pick<Logger, 'info'> & Partial<Pick<Logger, 'warn'>>, folder = FOLDER): Promise<string[]> {
   return await connected(url, session => locked(session, () => migrateWith(session, log, folder)))
 }
 
@@ -42,20 +43,22 @@ export async function locked<T> (session: Session, work: () => Promise<T>): Prom
 }
 
 /** Under the lock. */
-export async function migrateWith (session: Session, log: Pick<Logger, 'info'>, folder = FOLDER): Promise<string[]> {
+export async function migrateWith (session: Session, log: Pick<Logger, 'info'> & Partial<Pick<Logger, 'warn'>>, folder = FOLDER): Promise<string[]> {
   const { rows: [{ schema }] } = await session.query<{ schema: string }>('SELECT current_schema() AS schema')
   const migrations = postgrator(session, folder, schema)
   let current = ''
   migrations.on('validation-started', m => { current = shown(folder, m.filename) })
   migrations.on('migration-started', m => { current = shown(folder, m.filename) })
   try {
-    return await session.transaction(async () => {
+    const applied = await session.transaction(async () => {
       const [newest, there] = [await migrations.getMaxVersion(), await migrations.getDatabaseVersion()]
       if (there > newest) throw new MillraceError('store/migration', `the database is at migration ${there}, this program knows ${newest}`, { help: 'run the newer program, or use another database' })
       const applied = (await migrations.migrate()).map(m => shown(folder, m.filename))
       if (applied.length > 0) log.info({ applied }, 'database migrated')
       return applied
     })
+    if (folder === FOLDER) await raiseWall(session, log)
+    return applied
   } catch (error) {
     if (/MD5 checksum/.test((error as Error).message)) throw new MillraceError('store/migration', `${current} was changed after it had been applied`, { help: 'restore the file and put the change into a new migration', cause: error })
     if (sqlstate(error) !== undefined) throw new MillraceError('store/migration', `${current}: ${(error as Error).message}`, { cause: error })

@@ -6,16 +6,16 @@ import { micros, millis, moment } from './postgres-time.ts'
 const LEASE = 60_000                 // ms
 
 /** In the transaction of a commit: events, and one entry per receiver. What is there already stays as it is, except that one kept back as stale is replaced by itself when it is to be told. */
-export async function postAlerts (session: Session, pipeline: string, alerts: Commit['alerts'], ingest: number): Promise<void> {
+export async function postAlerts (session: Session, pipeline: string, alerts: Commit['alerts'], ingest: number, origin: string): Promise<void> {
   if (alerts.length === 0) return
   const events = [...new Map(alerts.map(({ event: e, stale = false }) => [e.id, { ...e, details: e.details ?? {}, stale, since: micros(e.since), time: micros(e.time) }])).values()]      // the last one of an id
   await session.query(`
-    INSERT INTO alerts (id, incident, state, tenant, pipeline, alert, severity, device, metric, since, time, value, evidence, message, details, stale, position, ingested_at)
-    SELECT id, incident, state, tenant, pipeline, alert, severity, device, metric, ${moment('since')}, ${moment('time')}, value, evidence, message, details, stale, position, ${moment('$2')}
+    INSERT INTO alerts (id, incident, state, tenant, pipeline, alert, severity, device, metric, since, time, value, evidence, message, details, stale, position, ingested_at, origin)
+    SELECT id, incident, state, tenant, pipeline, alert, severity, device, metric, ${moment('since')}, ${moment('time')}, value, evidence, message, details, stale, position, ${moment('$2')}, $3
     FROM jsonb_to_recordset($1::jsonb) AS e (id text, incident text, state text, tenant text, pipeline text, alert text, severity text, device text, metric text,
       since bigint, time bigint, value float8, evidence jsonb, message text, details jsonb, stale boolean, position bigint)
-    ON CONFLICT (id) DO UPDATE SET (time, value, evidence, message, details, stale, position, ingested_at) = (excluded.time, excluded.value, excluded.evidence, excluded.message, excluded.details, false, excluded.position, excluded.ingested_at)
-    WHERE alerts.stale AND NOT excluded.stale`, [json(events), micros(ingest)])
+    ON CONFLICT (id) DO UPDATE SET (time, value, evidence, message, details, stale, position, ingested_at, origin) = (excluded.time, excluded.value, excluded.evidence, excluded.message, excluded.details, false, excluded.position, excluded.ingested_at, excluded.origin)
+    WHERE alerts.stale AND NOT excluded.stale`, [json(events), micros(ingest), origin])
   const entries = alerts.flatMap(({ event, receivers }) => receivers.map(receiver => ({ event: event.id, receiver, position: event.position })))
   if (entries.length === 0) return
   await session.query(`
@@ -41,7 +41,7 @@ export async function lease (session: Session, pipeline: string, limit: number, 
     parts AS (SELECT l.event AS leader, l.event, l.receiver, l.attempts, l.tried_at FROM leased l
       UNION ALL SELECT l.event, o.event, l.receiver, l.attempts, l.tried_at FROM leased l JOIN alert_outbox o ON o.leader = l.leader AND o.receiver = l.receiver AND o.event <> l.event)
     SELECT p.receiver, p.attempts, p.leader, ${millis('p.tried_at')} AS tried, a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${millis('a.since')} AS since, ${millis('a.time')} AS time,
-      a.value, a.evidence, a.message, a.details, a.position::float8 AS position
+      a.value, a.evidence, a.message, a.details, a.position::float8 AS position, a.origin
     FROM parts p JOIN alerts a ON a.id = p.event ORDER BY a.position, a.time, a.id`, [pipeline, limit, micros(now), micros(now + LEASE), except])
   const notices = new Map<string, Leased[]>()
   for (const row of rows) {
@@ -50,7 +50,7 @@ export async function lease (session: Session, pipeline: string, limit: number, 
   }
   return [...notices.values()].map(parts => {
     const [{ leader, receiver, attempts, tried }] = parts
-    const [first, ...others] = parts.map(({ leader: _leader, receiver: _receiver, attempts: _attempts, tried: _tried, details, ...event }): AlertEvent => details === undefined || Object.keys(details).length === 0 ? event : { ...event, details })
+    const [first, ...others] = parts.map(({ leader: _leader, receiver: _receiver, attempts: _attempts, tried: _tried, details, origin, ...event }): AlertEvent => ({ ...event, ...details === undefined || Object.keys(details).length === 0 ? {} : { details }, ...origin === '' || origin === undefined ? {} : { origin } }))
     return { id: others.length === 0 ? leader : groupId(leader), events: [first, ...others], receiver, attempts, ...tried === null ? {} : { tried } }
   })
 }

@@ -1,4 +1,4 @@
-import { MillraceError, type AlertFilter, type AlertRow, type Bucket, type ExportAsked, type Exported, type Found, type OneSeries, type Page, type PastAsked, type PastFound, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
+import { MillraceError, POSITION, type AlertFilter, type AlertRow, type Asker, type Bucket, type ExportAsked, type Exported, type Found, type OneSeries, type Page, type PastAsked, type PastFound, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
 import { openExport } from './postgres-export.ts'
 import { openPast } from './postgres-past.ts'
 import { isMissing, Pool } from './postgres-pool.ts'
@@ -9,21 +9,33 @@ export const ISO = (column: string, as = 'time'): string => `to_char(${column} A
 export const MOMENT = (n: number): string => `to_timestamp($${n}::float8 / 1000)`
 
 const EXPORTS = 2                    // at once
+const EVERYBODY: Asker = { tenant: undefined }
+/** What the view series_named has, without the view: that is read with the rights of its owner. */
+export const NAMED = '(SELECT s.id AS series, d.tenant, d.name AS device, s.metric, s.unit, d.type, d.site, d.tags FROM series s JOIN devices d ON d.id = s.device)'
 
 /** An alert, and what became of it with each receiver; of the table alerts as a. */
-export const ALERT = `a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${ISO('a.since', 'since')}, ${ISO('a.time')}, a.value, a.evidence, a.message, a.details, a.stale,
+export const ALERT = `a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${ISO('a.since', 'since')}, ${ISO('a.time')}, a.value, a.evidence, a.message, a.details, a.stale, a.position::float8 AS position, a.origin,
   (SELECT coalesce(json_agg(json_build_object('receiver', o.receiver, 'state', o.state, 'attempts', o.attempts, 'error', o.error) ORDER BY o.receiver), '[]') FROM alert_outbox o WHERE o.event = a.id) AS deliveries`
 
 /** Reads what pipelines have written to PostgreSQL, on a few connections that can only read. */
 export class PostgresQuery implements Query {
   private readonly url: string
   private readonly pool: Pool
-  private exports = 0
-  constructor (url: string) { this.url = url; this.pool = new Pool(url, { readOnly: true }) }
+  private readonly asker: Asker
+  private readonly exports: { count: number }
+  constructor (url: string, { pool = new Pool(url, { readOnly: true }), asker = EVERYBODY, exports = { count: 0 } }: { readonly pool?: Pool, readonly asker?: Asker, readonly exports?: { count: number } } = {}) {
+    this.url = url
+    this.pool = pool
+    this.asker = asker
+    this.exports = exports
+  }
+
+  /** With the same connections. */
+  as (asker: Asker): PostgresQuery { return new PostgresQuery(this.url, { pool: this.pool, asker, exports: this.exports }) }
 
   async series (filter: SeriesFilter, { limit, after = '0' }: Page): Promise<Found<SeriesRow>> {
     const { where, values } = matching(filter, [Number(after)])
-    const rows = await this.ask<Placed<SeriesRow>>(`SELECT n.series AS place, n.tenant, n.device, n.metric, n.unit, n.type, n.site, n.tags FROM series_named n WHERE n.series > $1::bigint${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
+    const rows = await this.ask<Placed<SeriesRow>>(`SELECT n.series AS place, n.tenant, n.device, n.metric, n.unit, n.type, n.site, n.tags FROM ${NAMED} n WHERE n.series > $1::bigint${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
     return paged(rows, limit)
   }
 
@@ -31,7 +43,7 @@ export class PostgresQuery implements Query {
     const { where, values } = matching(filter, [Number(after)])
     const newest = kind === 'readings' ? 'time DESC, seq DESC' : 'time DESC'
     const rows = await this.ask<Placed<Row>>(`
-      SELECT n.series AS place, n.tenant, n.device, n.metric, ${ISO('r.time')}${listed(columns, 'r')} FROM series_named n
+      SELECT n.series AS place, n.tenant, n.device, n.metric, ${ISO('r.time')}${listed(columns, 'r')} FROM ${NAMED} n
       CROSS JOIN LATERAL (SELECT time${listed(columns)} FROM ${identifier(table)} WHERE series = n.series ORDER BY ${newest} LIMIT 1) r
       WHERE n.series > $1::bigint${where} ORDER BY n.series LIMIT ${limit + 1}`, values)
     return paged(rows, limit)
@@ -51,7 +63,7 @@ export class PostgresQuery implements Query {
   async buckets ({ table, columns: [column] }: TableColumns, series: OneSeries, { from, to }: Range, count: number): Promise<readonly Bucket[] | undefined> {
     const id = await this.idOf(series)
     if (id === undefined) return undefined
-    const width = (to - from) / count, c = identifier(column)
+    const width = (to - from) / count, c = column === POSITION ? 'position::float8' : identifier(column)
     return await this.ask<Bucket>(`
       SELECT ${ISO('to_timestamp(($2::float8 + part * $4::float8) / 1000)')}, count, min, max, mean FROM (
         SELECT floor((extract(epoch FROM time)::float8 * 1000 - $2::float8) / $4::float8) AS part, count(${c})::int AS count, min(${c}) AS min, max(${c}) AS max, sum(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290) / nullif(count(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290), 0) AS mean
@@ -69,12 +81,12 @@ export class PostgresQuery implements Query {
 
   /** Each on a connection of its own. */
   async export (asked: ExportAsked): Promise<Exported> {
-    if (this.exports >= EXPORTS) throw new MillraceError('api/busy', `${EXPORTS} exports are under way`)
-    this.exports++
+    if (this.exports.count >= EXPORTS) throw new MillraceError('api/busy', `${EXPORTS} exports are under way`)
+    this.exports.count++
     let over = false
-    const leave = () => { if (!over) this.exports--; over = true }
+    const leave = () => { if (!over) this.exports.count--; over = true }
     try {
-      const { place, pages, close } = await openExport(this.url, asked)
+      const { place, pages, close } = await openExport(this.url, asked, { asker: this.asker })
       const counted = async function* () { try { yield* pages } finally { leave() } }
       return { place, pages: counted(), close: async () => { leave(); await close() } }
     } catch (error) {
@@ -92,7 +104,7 @@ export class PostgresQuery implements Query {
   }
 
   private async ask<R extends object> (sql: string, values: readonly unknown[]): Promise<R[]> {
-    return await this.pool.ask<R>(sql, values).catch((error: unknown) => { throw isMissing(error) ? new MillraceError('api/not-found', 'the pipeline has not made this table yet') : error })
+    return await this.pool.as(this.asker).ask<R>(sql, values).catch((error: unknown) => { throw isMissing(error) ? new MillraceError('api/not-found', 'the pipeline has not made this table yet') : error })
   }
 }
 
@@ -102,7 +114,7 @@ export function matching (filter: SeriesFilter | AlertFilter, values: readonly u
   return { where: given.map(([name], k) => ` AND ${of}.${identifier(name)} = $${values.length + k + 1}`).join(''), values: [...values, ...given.map(([, value]) => value)] }
 }
 
-export const listed = (columns: readonly string[], of?: string): string => columns.map(c => `, ${of === undefined ? '' : `${of}.`}${identifier(c)}`).join('')
+export const listed = (columns: readonly string[], of?: string): string => columns.map(c => c === POSITION ? `, ${of === undefined ? '' : `${of}.`}position::float8 AS position` : `, ${of === undefined ? '' : `${of}.`}${identifier(c)}`).join('')
 
 /** A row with its place in the order. */
 export type Placed<T> = T & { place?: string | number }

@@ -2,6 +2,7 @@ import { MillraceError, Transient, type Batch, type Logger, type TablePlan } fro
 import { fixedColumns, type Target } from './postgres-copy.ts'
 import { at, Partitions } from './postgres-partitions.ts'
 import { identifier, sqlstate, type Session } from './postgres-session.ts'
+import { shut } from './postgres-wall.ts'
 import { applyPolicies, dropChunks, makeHypertable, type Edition } from './postgres-timescale.ts'
 
 export interface TableOptions { readonly retention: number | undefined, readonly chunk: number, readonly compress: number | undefined, readonly aggregate: number | undefined }
@@ -53,6 +54,7 @@ export class Table implements Target {
       if (known.size === 0) await this.make(session, now)
       else await this.widen(session, known)
       await session.query(viewOf(this, [...(await this.known(session)).keys()]))
+      await shut(session, this.name)
     }).catch((error: unknown) => {
       if (sqlstate((error as Error).cause) !== '55P03') throw error
       throw new Transient(`the table "${this.name}" cannot be changed: others had it in use for ${LOCK} s, such as an export or a query`, { cause: error })

@@ -15,6 +15,7 @@ import { commands } from '../engine/cli/index.ts'
 import { addCommands } from '../engine/cli/program.ts'
 import type { Parts } from '../engine/components.ts'
 import { errors } from '../engine/errors.ts'
+import { Limits } from '../engine/limits.ts'
 import { normalise } from '../engine/lint.ts'
 import { isError } from '../engine/report.ts'
 import { runTests } from '../engine/trial.ts'
@@ -22,6 +23,7 @@ import { readYaml } from '../engine/yaml.ts'
 import * as operators from '../operators/index.ts'
 import * as sinks from '../sinks/index.ts'
 import { migrate } from '../sinks/postgres-migrate.ts'
+import { ROLE } from '../sinks/postgres-wall.ts'
 import { codec } from './support/decode.ts'
 import { at, blocksOf, commandsOf, GUIDE, matches, pages, Place, proseOf, read, root, type Block } from './support/docs.ts'
 import { mosquitto, noMosquitto } from './support/mosquitto.ts'
@@ -76,7 +78,7 @@ t.test('files, metrics and error codes that a page names are there', async t => 
       if (/^(engine|connectors|operators|models|sinks|test|bench|migrations|\.ci)\/[\w./-]+\.\w+$/.test(code)) t.ok(existsSync(join(root, code)) || made.includes(code), `${page}: ${code}`)
       else if (/^(config|usage|source|store|engine)\/[a-z-]+$/.test(code)) t.ok(code in errors, `${page}: ${code}`)
     }
-    for (const [name] of read(page).matchAll(/\bmillrace_[a-z_]+\b/g)) t.ok(metrics.includes(`'${name}'`), `${page}: ${name}`)
+    for (const [name] of read(page).matchAll(/\bmillrace_[a-z_]+\b/g)) t.ok(metrics.includes(`'${name}'`) || name === ROLE, `${page}: ${name}`)
   }
 })
 
@@ -108,6 +110,10 @@ const check: Record<string, Check> = {
 
   async yaml (t, block) {
     const given = parse(block.text) as Record<string, unknown>
+    if (block.words.includes('limits')) {
+      t.ok(new Limits(given, at(block)) instanceof Limits, at(block))
+      return undefined
+    }
     const text = given.name === undefined ? stringify({ name: 'example', from: 'simulator', to: ['stdout'], ...given }) : block.text
     const { pipeline, findings } = readYaml(text, components, { file: at(block), environment: { env: {}, unset: 'unset' } })
     const wrong = block.words.includes('wrong') || blocksOf(block.page).some(b => b.lang === 'sh' && b.values.exit === '78' && b.line > block.line && b.line < nextFile(block))

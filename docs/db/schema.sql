@@ -54,6 +54,7 @@ CREATE TABLE alerts (
   position bigint NOT NULL,
   ingested_at timestamp with time zone NOT NULL,
   details jsonb NOT NULL DEFAULT '{}'::jsonb,
+  origin text NOT NULL DEFAULT ''::text,
   PRIMARY KEY (id),
   CHECK ((state = ANY (ARRAY['firing'::text, 'resolved'::text])))
 );
@@ -63,6 +64,7 @@ CREATE INDEX alerts_time ON alerts USING btree (pipeline, "time" DESC);
 COMMENT ON TABLE alerts IS 'Transitions of incidents, each once: the id is the same whenever the same data is processed again.';
 COMMENT ON COLUMN alerts.stale IS 'of a backlog: stored, sent to nobody';
 COMMENT ON COLUMN alerts.details IS 'What the columns of detectors and the pipeline say besides: expected range, p-value, contributing signals, verdict, version.';
+COMMENT ON COLUMN alerts.origin IS 'What position counts in, as in checkpoint.';
 
 CREATE TABLE api_keys (
   id text NOT NULL,
@@ -85,9 +87,11 @@ CREATE TABLE audit (
   action text NOT NULL,
   target text NOT NULL,
   change jsonb NOT NULL,
+  request text DEFAULT NULLIF(current_setting('millrace.request'::text, true), ''::text),
   PRIMARY KEY (id)
 );
 COMMENT ON TABLE audit IS 'Every change that somebody made: written in the transaction of the change, never changed. actor: the id of a key, or the command line.';
+COMMENT ON COLUMN audit.request IS 'Id of the request that made it, as in the log; null: none did.';
 
 CREATE TABLE checkpoint (
   pipeline text NOT NULL,

@@ -12,6 +12,7 @@ export const Alert = Type.Object({
   since: Type.String({ format: 'date-time' }), time: Type.String({ format: 'date-time' }), value: Type.Union([Type.Number(), Type.Null()]), evidence: { type: 'object', additionalProperties: true } as never, message: Type.String(),
   details: { type: 'object', additionalProperties: true, description: 'Expected range, p-value, signals, verdict, version of the pipeline, as far as they are known.' } as never,
   stale: Type.Boolean({ description: 'Of a backlog: sent to nobody.' }),
+  position: Type.Number({ description: 'Number of the message that made it, in `origin`: `GET /api/v1/pipelines/{name}/origin/{position}`.' }), origin: Type.String({ description: 'What position counts in: a log, or a stream.' }),
   deliveries: Type.Array(Type.Object({ receiver: Type.String(), state: Type.String(), attempts: Type.Integer(), error: Type.Union([Type.String(), Type.Null()]) }))
 })
 
@@ -29,6 +30,6 @@ export async function alerts (app: FastifyInstance, plane: Plane): Promise<void>
     }
   }, async (request: FastifyRequest<{ Querystring: Given }>) => {
     const { pipeline, alert, device, state, severity, limit, cursor } = request.query
-    return await databaseOf(plane).alerts({ tenant: tenantOf(request), pipeline, alert, device, state, severity }, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_[\w.:-]{1,200}$/) })
+    return await databaseOf(plane, request).alerts({ tenant: tenantOf(request), pipeline, alert, device, state, severity }, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_[\w.:-]{1,200}$/) })
   })
 }

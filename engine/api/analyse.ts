@@ -1,6 +1,7 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Batch } from '../batch.ts'
 import { MillraceError } from '../errors.ts'
+import { Limits } from '../limits.ts'
 import type { Operator } from '../operator.ts'
 import { Type } from '../options.ts'
 import { SeriesTable } from '../series.ts'
@@ -8,7 +9,6 @@ import { failures } from './problem.ts'
 import type { Plane } from './server.ts'
 
 const MOST = 5000                    // readings of a request: some ten milliseconds of work, in which nothing else is done
-const DRIFTS = 10                    // calls of check_drift in a minute, for each key
 const Data = Type.Object({
   time: Type.Optional(Type.Array(Type.String({ format: 'date-time' }), { description: 'Event times, in order; without them the readings are a second apart.', maxItems: MOST })),
   value: Type.Array({ type: ['number', 'null'] } as never, { description: 'Readings; null: one without a value.', minItems: 1, maxItems: MOST })
@@ -19,7 +19,7 @@ const Row = { type: 'object', properties: { time: { type: 'string', format: 'dat
 interface Body { readonly data: { readonly time?: readonly string[], readonly value: readonly (number | null)[] }, readonly options?: Readonly<Record<string, unknown>>, readonly last: number }
 
 /** Operators on demand: on readings that are sent, from nothing, and nothing is kept. What comes out are their columns. */
-export async function analyse (app: FastifyInstance, { components: { operators } }: Plane): Promise<void> {
+export async function analyse (app: FastifyInstance, { components: { operators }, limits = new Limits() }: Plane): Promise<void> {
   const route = (url: string, name: string, summary: string, config: object = {}): void => {
     const { options } = operators[name].definition
     app.post<{ Body: Body }>(`/api/v1/${url}`, {
@@ -33,7 +33,7 @@ export async function analyse (app: FastifyInstance, { components: { operators }
   }
   route('detect_anomaly', 'anomaly', 'How unusual each reading is, as a p-value, with the expected range and the signal that spoke.')
   route('predict', 'forecast', 'What comes next, with intervals.')
-  route('check_drift', 'drift', 'Whether readings are still distributed as the first of them, and what moved.', { rateLimit: { max: DRIFTS, timeWindow: '1 minute' } })
+  route('check_drift', 'drift', 'Whether readings are still distributed as the first of them, and what moved.', { rateLimit: { max: (request: FastifyRequest) => limits.ofKey(request.actor!.id).drifts, timeWindow: '1 minute' } })
 }
 
 function rowsOf (operator: Operator, { data: { time: moments, value }, last }: Body): object[] {

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Change, Changed, Control } from '../control.ts'
 import { yamlOf } from '../definition.ts'
 import { MillraceError } from '../errors.ts'
+import { Limits } from '../limits.ts'
 import { Type } from '../options.ts'
 import { plainOf } from '../pipeline-file.ts'
 import { failures } from './problem.ts'
@@ -27,6 +28,7 @@ export async function changes (app: FastifyInstance, plane: Plane): Promise<void
   const write = { config: { scope: 'pipelines:write' as const } }, read = { config: { scope: 'pipelines:read' as const } }, tags = ['pipelines']
   app.addContentTypeParser(['application/yaml', 'text/yaml'], { parseAs: 'string' }, (_, body, done) => { done(null, body) })
 
+  const { limits = new Limits() } = plane, most = limits.process.pipelines
   const control = (): Control => {
     if (plane.control === undefined) throw new MillraceError('api/conflict', 'pipelines cannot be changed here: there is no database in which that would be kept', { help: 'millrace run --database' })
     return plane.control
@@ -34,10 +36,12 @@ export async function changes (app: FastifyInstance, plane: Plane): Promise<void
   const changeOf = (request: FastifyRequest, name: string, more: Partial<Change> = {}): Change => {
     const { tenant, id } = request.actor!, match = request.headers['if-match']
     if (tenant !== null) throw new MillraceError('api/forbidden', `the key ${id} is of the tenant "${tenant}", and pipelines may be about any`, { help: 'a key that was made without --tenant' })
+    const there = control().list().filter(w => w.state !== 'deleted').length
+    if (request.method === 'PUT' && control().find(name) === undefined && there >= most) throw new MillraceError('api/quota', `${there} pipelines are there, and ${most} may be`, { help: 'delete some, or raise process.pipelines of --limits' })
     if (request.method === 'PUT' && request.headers['if-none-match'] === '*' && control().find(name) !== undefined) throw new MillraceError('api/outdated', `there is a pipeline "${name}"`)
     const expected = match === undefined ? undefined : match === '*' ? control().find(name)?.version : Number(match.slice(1, -1))
     if (match === '*' && expected === undefined) throw new MillraceError('api/outdated', `there is no pipeline "${name}"`)
-    return { actor: id, expected, ...more }
+    return { actor: id, request: request.id, expected, ...more }
   }
   const answer = (reply: FastifyReply, { created, ...changed }: Changed) => {
     if (changed.version > 0) void reply.header('etag', `"${changed.version}"`)

@@ -16,7 +16,7 @@ const IncidentBody = Type.Object({
 const Params = Type.Object({ incident: Type.String({ description: 'The id of the incident.', minLength: 1, maxLength: 200 }) })
 
 /** Who acts, by their key. */
-export const actorOf = ({ actor }: FastifyRequest<any>): Actor => ({ id: actor!.id, tenant: actor!.tenant ?? undefined })
+export const actorOf = ({ actor, id: request }: FastifyRequest<any>): Actor => ({ id: actor!.id, tenant: actor!.tenant ?? undefined, request })
 
 export function actionsOf ({ actions }: Plane): AlertActions {
   if (actions === undefined) throw new MillraceError('api/not-found', 'there is no database to ask', { help: 'start with --database, or set MILLRACE_DATABASE' })

@@ -2,21 +2,22 @@ import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
-import type { Inlet, Message } from '../listener.ts'
+import { Limits } from '../limits.ts'
+import type { Inlet, Message, Requested } from '../listener.ts'
 import { Type } from '../options.ts'
 import { failures } from './problem.ts'
 import { filterText, tenantOf, tenantText } from './query.ts'
+import { later, ReadingQuota } from './quota.ts'
 import type { Plane } from './server.ts'
 
 const MOST = 2 ** 20                 // bytes of a body, as it is sent and as it is when unpacked
-const RATE = 60_000                  // requests of a key in a minute
 const LINES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
 const unpack = promisify(gunzip)
 
 type Asked = FastifyRequest<{ Params: { readonly source?: string }, Querystring: { readonly tenant?: string, readonly device?: string, readonly metric?: string }, Headers: { readonly 'idempotency-key'?: string }, Body: Buffer }>
 
 /** Takes readings in: bytes are not looked at before they are in the log, so what is wrong with them becomes a dead letter and fails no request. */
-export async function ingest (app: FastifyInstance, { inlets = () => [], stopping, control }: Plane): Promise<void> {
+export async function ingest (app: FastifyInstance, { inlets = () => [], stopping, control, limits = new Limits() }: Plane): Promise<void> {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(['application/json', ...LINES], { parseAs: 'buffer', bodyLimit: MOST }, async (request: FastifyRequest, body: Buffer) => await plain(request.headers['content-encoding'], body))
 
@@ -32,14 +33,17 @@ export async function ingest (app: FastifyInstance, { inlets = () => [], stoppin
       ...failures(404, 413, 415, 422)
     }
   }
-  const config = { scope: 'ingest:write' as const, rateLimit: { max: RATE, timeWindow: '1 minute' } }
+  const config = { scope: 'ingest:write' as const, rateLimit: { max: (request: FastifyRequest) => limits.ofKey(request.actor!.id).ingests, timeWindow: '1 minute' } }
+  const quota = new ReadingQuota(limits)
   const post = async (request: Asked, reply: FastifyReply) => {
     const { params: { source = '' }, body } = request, inlet = [...inlets()].find(i => i.path === source)
     if (inlet === undefined && (stopping() || control?.isChanging === true)) throw new MillraceError('api/busy', stopping() ? 'the process is stopping' : 'pipelines are being brought back or changed, and none reads this yet', { help: 'send it again when Retry-After says, under the same Idempotency-Key' })
     if (inlet === undefined) throw new MillraceError('api/not-found', `no pipeline here reads POST /api/v1/ingest${source === '' ? '' : `/${source}`}`, { help: `from: { http: ${source === '' ? '{}' : `{ path: ${source} }`} } in a pipeline` })
     if (body === undefined || body.length === 0) throw new MillraceError('api/invalid', 'the request has no body', { help: 'a reading such as { "device": "pump-1", "metric": "flow", "value": 3.2 }' })
     if (body.length > inlet.largest) throw new MillraceError('api/too-large', `the body has ${body.length} bytes, ${inlet.largest} are taken (maxPayload, and an eighth of the log)`, { help: 'several requests' })
-    const { position, again } = await inlet.take(messageOf(request, inlet))
+    const message = messageOf(request, inlet), wait = quota.wait(message.request.tenant, inlet)
+    if (wait > 0) throw later(reply, wait, `the tenant "${message.request.tenant}" has sent more readings than its ${limits.ofTenant(message.request.tenant).readings} a second`)
+    const { position, again } = await inlet.take(message)
     if (again) void reply.header('idempotency-replayed', 'true')
     return await reply.code(202).send({ position, replayed: again })
   }
@@ -48,13 +52,13 @@ export async function ingest (app: FastifyInstance, { inlets = () => [], stoppin
 }
 
 /** Whose and what the readings are, as far as the request says it, as the topic of a message: tenant, device, metric, each percent-encoded. */
-function messageOf (request: Asked, inlet: Inlet): Message {
+function messageOf (request: Asked, inlet: Inlet): Message & { readonly request: Requested } {
   const { query: { device, metric }, headers, body } = request, tenant = tenantOf(request) ?? inlet.tenant
   if (metric !== undefined && device === undefined) throw new MillraceError('api/invalid', 'the request names a metric and no device', { help: 'name both in the query, or the metric in the body' })
   const lines = LINES.includes((headers as Record<string, string | undefined>)['content-type']?.split(';')[0].trim().toLowerCase() ?? '')
   const topic = `${lines ? '@ndjson/' : ''}${[tenant, device, metric].filter(name => name !== undefined).map(name => encodeURIComponent(name)).join('/')}`
   const key = headers['idempotency-key']
-  return { topic, payload: body, key: key === undefined ? undefined : `${tenant}\n${key}` }
+  return { topic, payload: body, key: key === undefined ? undefined : `${tenant}\n${key}`, request: { id: request.id, key: request.actor!.id, tenant } }
 }
 
 /** A body without its encoding. Throws api/too-large as soon as it is, whatever it would come to. */

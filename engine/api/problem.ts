@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { errors, MillraceError, type Code } from '../errors.ts'
 import { Type } from '../options.ts'
+import { REQUEST_ID } from './request-id.ts'
 
 const LATER = '5'                    // s after which to try again
 const DEEP = 32                      // objects and arrays in each other in a body
@@ -26,7 +27,7 @@ export const failures = (...more: readonly number[]) => Object.fromEntries([400,
 export function answer (error: FastifyError | MillraceError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof MillraceError) {
     if (error.status >= 500 && error.code !== 'api/busy') request.log.warn({ err: error.message, code: error.code }, 'a request failed')
-    if (error.code === 'api/busy') void reply.header('retry-after', LATER)
+    if (error.status === 503) void reply.header('retry-after', LATER)
     return send(reply, error.code, error.message, error.help)
   }
   const status = error.statusCode ?? 500
@@ -47,7 +48,7 @@ export function problems (app: FastifyInstance): void {
 function send (reply: FastifyReply, code: Code, detail: string, help?: string): FastifyReply {
   const { title, status } = errors[code]
   if (status === 401) void reply.header('www-authenticate', 'Bearer realm="millrace"')
-  return reply.code(status).type('application/problem+json').serializer(JSON.stringify).send({
+  return reply.header(REQUEST_ID, reply.request.id).code(status).type('application/problem+json').serializer(JSON.stringify).send({
     type: `urn:millrace:error:${code.replace('/', ':')}`, title, status, detail, code, ...help === undefined ? {} : { help }, instance: String(reply.request.id)
   })
 }

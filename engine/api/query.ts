@@ -4,7 +4,7 @@ import { csvLine, linesOf } from '../csv.ts'
 import { MillraceError } from '../errors.ts'
 import { suggest, Type } from '../options.ts'
 import { planTables } from '../plan.ts'
-import type { OneSeries, Query, Range, Row, TableColumns } from '../query.ts'
+import { POSITION, type OneSeries, type Query, type Range, type Row, type TableColumns } from '../query.ts'
 import { DEFAULT_TENANT } from '../trial/given.ts'
 import { failures } from './problem.ts'
 import type { Plane } from './server.ts'
@@ -42,27 +42,27 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     }
   }, async (request: Asked) => {
     const { device, metric, site, type, limit, cursor } = request.query
-    return await databaseOf(plane).series({ tenant: tenantOf(request), device, metric, site, type }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
+    return await databaseOf(plane, request).series({ tenant: tenantOf(request), device, metric, site, type }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
   })
 
   app.get('/api/v1/tables/:table/latest', {
     ...read,
-    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, columns: Text('Columns, with commas between; without it all.'), limit, cursor }), response: { 200: Rows(AnyRow), ...failures(404, 504) } }
+    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), limit, cursor }), response: { 200: Rows(AnyRow), ...failures(404, 504) } }
   }, async (request: Asked) => {
     const { device, metric, columns, limit, cursor } = request.query
-    return await databaseOf(plane).latest(table(request.params.table, columns), { tenant: tenantOf(request), device, metric }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
+    return await databaseOf(plane, request).latest(table(request.params.table, columns), { tenant: tenantOf(request), device, metric }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
   })
 
   app.get('/api/v1/tables/:table/rows', {
     ...read,
     schema: {
       summary: 'Rows of one series by event time.', tags, params: Params,
-      querystring: Type.Object({ ...one, ...range, columns: Text('Columns, with commas between; without it all.'), limit, cursor, format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('ndjson'), Type.Literal('csv')], { default: 'json', description: 'ndjson and csv have the cursor in the header x-next-cursor.' })) }),
+      querystring: Type.Object({ ...one, ...range, columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), limit, cursor, format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('ndjson'), Type.Literal('csv')], { default: 'json', description: 'ndjson and csv have the cursor in the header x-next-cursor.' })) }),
       response: { 200: { description: 'Rows.', content: { 'application/json': { schema: Rows(AnyRow) }, 'application/x-ndjson': { schema: { type: 'string' } }, 'text/csv': { schema: { type: 'string' } } } }, ...failures(404, 504) }
     }
   }, async (request: Asked, reply) => {
     const { columns, limit, cursor, format } = request.query, asked = table(request.params.table, columns), series = oneOf(request)
-    const found = await databaseOf(plane).rows(asked, series, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_\d{1,5}$/) })
+    const found = await databaseOf(plane, request).rows(asked, series, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_\d{1,5}$/) })
     if (found === undefined) throw nothing(series)
     return format === 'json' ? found : text(reply, format, ['time', ...asked.columns], found.rows, found.next)
   })
@@ -72,13 +72,13 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     schema: {
       summary: 'All rows of a table, or those that were committed since another export, as they come from the database.', tags, params: Params,
       description: 'In one snapshot, by series and time, without end of its own: a connection that breaks off has not brought all. The header `x-export-place` is `since` of the next export: together they have each row once. Windows that are still open are not among them.',
-      querystring: Type.Object({ ...filter, from: Moment('From this event time on; without it all.'), to: Moment('Before this event time; without it all.'), columns: Text('Columns, with commas between; without it all.'), format: Type.Optional(Type.Union([Type.Literal('csv'), Type.Literal('ndjson')], { default: 'csv' })), since: Type.Optional(Type.String({ description: '`x-export-place` of the export before.', maxLength: 5000 })) }),
+      querystring: Type.Object({ ...filter, from: Moment('From this event time on; without it all.'), to: Moment('Before this event time; without it all.'), columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), format: Type.Optional(Type.Union([Type.Literal('csv'), Type.Literal('ndjson')], { default: 'csv' })), since: Type.Optional(Type.String({ description: '`x-export-place` of the export before.', maxLength: 5000 })) }),
       response: { 200: { description: 'Rows.', headers: { 'x-export-place': { schema: { type: 'string' }, description: '`since` of the next export.' } }, content: { 'text/csv': { schema: { type: 'string' } }, 'application/x-ndjson': { schema: { type: 'string' } } } }, ...failures(404, 504) }
     }
   }, async (request: Asked, reply) => {
     const { device, metric, columns, format, since, from, to } = request.query, asked = table(request.params.table, columns)
     const range = rangeOf({ from: from ?? new Date(0).toISOString(), to: to ?? '9999-12-31T23:59:59.999Z' })
-    const { place, pages, close } = await databaseOf(plane).export({ table: asked, series: { tenant: tenantOf(request), device, metric }, range, since })
+    const { place, pages, close } = await databaseOf(plane, request).export({ table: asked, series: { tenant: tenantOf(request), device, metric }, range, since })
     const names = ['time', 'tenant', 'device', 'metric', ...asked.columns]
     void reply.header('x-export-place', place).type(format === 'csv' ? CSV : NDJSON)
     return await reply.send(Readable.from(linesOf(format as 'csv' | 'ndjson', names, pages)).on('close', () => { void close() }))       // a generator that was never begun ends nothing
@@ -93,7 +93,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     }
   }, async (request: Asked) => {
     const { column, buckets } = request.query, all = table(request.params.table), series = oneOf(request)
-    const rows = await databaseOf(plane).buckets(table(request.params.table, column ?? all.columns[0]), series, rangeOf(request.query), buckets)
+    const rows = await databaseOf(plane, request).buckets(table(request.params.table, column ?? all.columns[0]), series, rangeOf(request.query), buckets)
     if (rows === undefined) throw nothing(series)
     return { rows }
   })
@@ -113,14 +113,15 @@ export function tableOf (plane: Plane, name: string, asked?: string): TableColum
   const tables = tablesOf(plane), found = tables.find(t => t.table === name)
   if (found === undefined) throw new MillraceError('api/not-found', `there is no table "${name}"`, { help: suggest(name, tables.map(t => t.table)) })
   const columns = asked === undefined ? found.columns : asked.split(',')
-  const odd = columns.find(c => !found.columns.includes(c))
+  const odd = columns.find(c => c !== POSITION && !found.columns.includes(c))
   if (odd !== undefined) throw new MillraceError('api/invalid', `the table "${name}" has no column "${odd}"`, { help: suggest(odd, found.columns) })
   return { ...found, columns }
 }
 
-export function databaseOf ({ query }: Plane): Query {
+/** The database, asked for whoever has sent the request. */
+export function databaseOf ({ query }: Plane, { actor, id: request }: FastifyRequest<any>): Query {
   if (query === undefined) throw new MillraceError('api/not-found', 'there is no database to ask', { help: 'start with --database, or set MILLRACE_DATABASE' })
-  return query
+  return query.as({ tenant: actor!.tenant ?? undefined, request })
 }
 
 /** Of a key of one tenant nothing else exists, whatever is asked for. */

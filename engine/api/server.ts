@@ -11,6 +11,7 @@ import type { Jobs } from '../jobs.ts'
 import type { Keys } from '../keys.ts'
 import type { Inlet } from '../listener.ts'
 import type { Live } from '../live.ts'
+import { Limits } from '../limits.ts'
 import type { Logger } from '../log.ts'
 import { isLoopback } from '../loopback.ts'
 import { openMetrics } from '../metrics.ts'
@@ -31,15 +32,18 @@ import { ingest } from './ingest.ts'
 import { jobs } from './jobs.ts'
 import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
+import { origin } from './origin.ts'
 import { pipelines } from './pipelines.ts'
 import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
+import { tenantQuota } from './quota.ts'
 import { status } from './status.ts'
+import { requestId, requestIds } from './request-id.ts'
 import { stream } from './stream.ts'
 import { trials } from './try.ts'
 
-/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted; `pipelines`: none is paused; `jobs`: there are none. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet>, readonly pipelines?: () => readonly Pipeline[], readonly jobs?: { readonly all: Jobs, readonly backfill: Backfill, readonly folder: string } | undefined }
+/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted; `pipelines`: none is paused; `jobs`: there are none; `limits`: those by default. */
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet>, readonly pipelines?: () => readonly Pipeline[], readonly jobs?: { readonly all: Jobs, readonly backfill: Backfill, readonly folder: string } | undefined, readonly limits?: Limits | undefined }
 
 /** Where the plane listens. Port 0: any free one. */
 export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
@@ -53,7 +57,6 @@ export async function serve (plane: Plane, { host, port, tls, log }: Address & {
 }
 
 const WHOLE = 15_000, LOOK = 2000    // ms within which a request has to be there, and between looks at those that are not
-const MOST = 600                     // requests of a key in a minute, in all
 
 /** What is sent in a body has the right types already; what stands in a URL is text. */
 const ajv = (coerceTypes: boolean) => {
@@ -66,10 +69,11 @@ const exact = ajv(false), lenient = ajv(true)
 export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<FastifyInstance> {
   const app = fastify({
     ...tls === undefined ? { http: { connectionsCheckingInterval: LOOK } } : { https: { ...keyPair(tls), connectionsCheckingInterval: LOOK } as never },
-    loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: WHOLE, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never
+    loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: WHOLE, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never, genReqId: requestId
   }) as unknown as FastifyInstance
   app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : lenient).compile(schema as object))
+  requestIds(app)
   problems(app)
   app.addHook('preParsing', async ({ raw }, _, body) => {            // Node looks after the head only
     const late = setTimeout(() => { raw.socket.write('HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n', () => { raw.destroy() }) }, WHOLE).unref()
@@ -77,10 +81,12 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
     return body
   })
   authorise(app, plane.keys)
+  const { limits = new Limits() } = plane
   await app.register(rateLimit, {
-    max: MOST, timeWindow: '1 minute', hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor?.id ?? request.ip,
+    enableDraftSpec: true, max: (request: FastifyRequest) => request.actor === undefined ? Infinity : limits.ofKey(request.actor.id).requests, timeWindow: '1 minute', hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor?.id ?? request.ip,
     allowList: (request: FastifyRequest) => request.routeOptions.config.scope === 'public'
   })
+  tenantQuota(app, limits)
   await openapi(app)
   await app.register(health, plane)
   await app.register(metrics, { metrics: openMetrics(plane.runs) })
@@ -89,6 +95,7 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
   await app.register(changes, plane)
   await app.register(trials, plane)
   await app.register(deadLetters, plane)
+  await app.register(origin, plane)
   await app.register(query, plane)
   await app.register(alerts, plane)
   await app.register(incidents, plane)

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Silence } from '../alert-actions.ts'
 import { MillraceError } from '../errors.ts'
+import { Limits } from '../limits.ts'
 import { Type } from '../options.ts'
 import { DEFAULT_TENANT } from '../trial/given.ts'
 import { actionsOf, actorOf } from './incidents.ts'
@@ -25,6 +26,7 @@ type Asked = FastifyRequest<{ Params: { id: string }, Querystring: { readonly al
 
 /** Spans of the wall clock in which nobody is told of what fires: silences by pattern, and maintenance windows of a device. What fires is stored and marked; an end is told to whoever was told of the beginning. */
 export async function silences (app: FastifyInstance, plane: Plane): Promise<void> {
+  const { limits = new Limits() } = plane
   of('silences', 'silence', { ...tenantText, device: Type.Optional(Name('Only of devices with such a name; * stands for anything.')), ...Of, ...Span })
   of('maintenance', 'maintenance', { ...tenantText, device: Name('The device.'), ...Span })
 
@@ -38,11 +40,14 @@ export async function silences (app: FastifyInstance, plane: Plane): Promise<voi
       }
     }, async (request: Asked) => await actionsOf(plane).silences(kind, request.query.all, { limit: request.query.limit, after: placeOf(request.query.cursor, /^\d{1,18}$/) }, actorOf(request)))
 
-    app.post(`/api/v1/${path}`, { ...write, schema: { summary: `Makes a ${what}.`, tags, body: Type.Object(body, { additionalProperties: false }), response: { 201: SilenceBody, ...failures(404, 413, 415, 504) } } }, async (request: Asked, reply) => {
+    app.post(`/api/v1/${path}`, { ...write, schema: { summary: `Makes a ${what}.`, tags, body: Type.Object(body, { additionalProperties: false }), response: { 201: SilenceBody, ...failures(404, 409, 413, 415, 504) } } }, async (request: Asked, reply) => {
       const { device, pipeline, alert, from, to, reason } = request.body, now = Date.now(), begin = from === undefined ? now : Date.parse(from), end = Date.parse(to)
       if (!(begin < end)) throw new MillraceError('api/invalid', `it ends before it begins: from ${new Date(begin).toISOString()} to ${new Date(end).toISOString()}`)
       if (end <= now) throw new MillraceError('api/invalid', `it is over already: ${new Date(end).toISOString()}`, { help: 'what was told cannot be taken back' })
-      return await reply.code(201).send(await actionsOf(plane).silence({ kind, tenant: ownTenant(request) ?? (kind === 'maintenance' ? DEFAULT_TENANT : undefined), device, pipeline, alert, from: begin, to: end, reason }, actorOf(request)))
+      const tenant = ownTenant(request) ?? (kind === 'maintenance' ? DEFAULT_TENANT : undefined), most = limits.ofTenant(tenant).silences
+      const made = await actionsOf(plane).silence({ kind, tenant, device, pipeline, alert, from: begin, to: end, reason }, most, actorOf(request))
+      if (made === undefined) throw new MillraceError('api/quota', `${most} silences and maintenance windows are not over yet`, { help: 'end some, or one with a pattern instead of many' })
+      return await reply.code(201).send(made)
     })
 
     app.delete(`/api/v1/${path}/:id`, {

@@ -1,13 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
+import { Limits } from '../limits.ts'
 import { liveKinds, type LiveEvent, type LiveKind } from '../live.ts'
 import { Type } from '../options.ts'
 import { failures } from './problem.ts'
 import { filterText, tenantOf, tenantText } from './query.ts'
 import type { Plane } from './server.ts'
 
-const MOST = 50, OF_A_KEY = 10       // who may listen at once
 const BUFFER = 4 * 2 ** 20           // bytes that wait for one who reads slowly, more than all that is kept; then it is over
 const BEAT = 15_000, LOOK = 1000     // ms between heartbeats; between questions whether the key is still valid
 const AGAIN = 2000                   // ms until a browser comes back
@@ -16,7 +16,7 @@ const GOODBYE = 30_000               // ms for the notice to be read
 type Asked = FastifyRequest<{ Querystring: { readonly tenant?: string, readonly pipeline?: string, readonly device?: string, readonly metric?: string, readonly kind?: LiveKind }, Headers: { readonly 'last-event-id'?: string } }>
 
 /** What pipelines commit, as server-sent events, to whoever listens. */
-export async function stream (app: FastifyInstance, { live, stopping }: Plane): Promise<void> {
+export async function stream (app: FastifyInstance, { live, stopping, limits = new Limits() }: Plane): Promise<void> {
   const open = new Set<Listener>(), byKey = (id: string) => [...open].filter(l => l.key === id).length
 
   app.get('/api/v1/stream', {
@@ -32,7 +32,8 @@ export async function stream (app: FastifyInstance, { live, stopping }: Plane): 
     const { actor, query: { kind, ...names }, headers } = request, tenant = tenantOf(request), alerts = actor!.scopes.includes('alerts:read')
     if (live === undefined) throw new MillraceError('api/not-found', 'nothing runs here that could be listened to')
     if (kind === 'alerts' && !alerts) throw new MillraceError('api/forbidden', `the key ${actor!.id} has not the scope alerts:read`, { help: 'without it: kind=rows' })
-    if (stopping() || open.size >= MOST || byKey(actor!.id) >= OF_A_KEY) throw new MillraceError('api/busy', stopping() ? 'the process is stopping' : `${open.size >= MOST ? `${MOST} listen` : `${OF_A_KEY} listen with this key`} already`)
+    const most = limits.process.streams, ofKey = limits.ofKey(actor!.id).streams
+    if (stopping() || open.size >= most || byKey(actor!.id) >= ofKey) throw new MillraceError('api/busy', stopping() ? 'the process is stopping' : `${open.size >= most ? `${most} listen` : `${ofKey} listen with this key`} already`)
     const { raw } = reply.hijack()
     if (raw.destroyed || request.raw.destroyed) return       // gone while its key was looked up: nobody would say when to stop
     raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', connection: 'close' })

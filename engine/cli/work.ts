@@ -6,6 +6,7 @@ import { Control } from '../control.ts'
 import { MillraceError } from '../errors.ts'
 import { ExportRows } from '../export-job.ts'
 import { Jobs } from '../jobs.ts'
+import type { Limits } from '../limits.ts'
 import { Live } from '../live.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
@@ -25,9 +26,11 @@ export interface WorkOptions {
   readonly links?: string | undefined        // where people reach the API
   readonly logBudget?: number | undefined    // bytes of each write-ahead log
   readonly retain?: number | undefined       // ms, see Journal
+  readonly logKeep?: number | undefined      // bytes, see Wal
   readonly acceptLoss?: boolean | undefined
   readonly maxPoison?: number | undefined
   readonly source?: SourceSpec
+  readonly limits?: Limits | undefined
   readonly signal: AbortSignal
   readonly changes?: boolean                 // pipelines that the API puts are brought back, and it may put more
   readonly started?: (runs: readonly Run[], url: string | undefined) => void
@@ -38,7 +41,7 @@ export interface WorkOptions {
  * it waits for those that are put. One that fails does not stop the others; the first failure is thrown when all have ended. A log
  * that fails, and that was there from the start, stops all. Returns the runs of the pipelines that were given.
  */
-export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, egress, links, logBudget, retain, maxSeries, maxPoison, acceptLoss = false, source, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
+export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, egress, links, logBudget, logKeep, retain, maxSeries, maxPoison, acceptLoss = false, source, limits, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
   mkdirSync(folder, { recursive: true })
   const stop = new AbortController()
   const forward = () => stop.abort()
@@ -48,7 +51,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   if (unserved !== undefined) throw new MillraceError('usage/command', `the pipeline "${unserved.name}" reads what is posted over HTTP, and there is no HTTP here`, { help: 'without --http off' })
   let failure: unknown
   const live = http === undefined ? undefined : new Live(), pipelines = new Pipelines({
-    log, folder, database, egress, links, fallback: parts.fileStore, acceptLoss, logBudget, retain, failed: error => { failure ??= error; stop.abort() }, live,
+    log, folder, database, egress, links, fallback: parts.fileStore, acceptLoss, logBudget, logKeep, retain, failed: error => { failure ??= error; stop.abort() }, live, seriesOf: limits === undefined ? undefined : tenant => limits.ofTenant(tenant).series ?? Infinity,
     ...maxSeries === undefined ? {} : { maxSeries }, ...maxPoison === undefined ? {} : { maxPoison }, ...source === undefined ? {} : { source }
   })
   const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)
@@ -63,7 +66,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   let plane: Awaited<ReturnType<typeof serve>> | undefined
   try {
     const runs = await pipelines.open(given, signal)
-    plane = http === undefined ? undefined : await serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions, control, live, inlets: () => pipelines.inlets, pipelines: () => pipelines.all, jobs }, { ...http, log })
+    plane = http === undefined ? undefined : await serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions, control, live, limits, inlets: () => pipelines.inlets, pipelines: () => pipelines.all, jobs }, { ...http, log })
     started?.(runs, plane?.url)
     if (stop.signal.aborted) return runs
     stop.signal.addEventListener('abort', () => { void pipelines.stop() }, { once: true })

@@ -32,7 +32,7 @@ async function open (t: Test, given: Policy = {}, keys: readonly string[] = ['ho
     return entries.map(({ id, receiver }) => keys.length === 1 ? id : `${id} ${receiver}`)
   }
   const states = async () => Object.fromEntries((await rowsOf(url, 'SELECT event, receiver, state, error FROM alert_outbox ORDER BY event, receiver')).map(r => [keys.length === 1 ? r.event : `${r.event} ${r.receiver}`, r.error === null ? r.state : `${r.state}: ${r.error}`]))
-  const silence = async (more: Partial<Parameters<typeof actions.silence>[0]>, from = 0, to = 10 * MINUTE) => (await actions.silence({ kind: 'silence', tenant: undefined, from: start + from, to: start + to, reason: 'work', ...more }, all)).id
+  const silence = async (more: Partial<Parameters<typeof actions.silence>[0]>, from = 0, to = 10 * MINUTE) => (await actions.silence({ kind: 'silence', tenant: undefined, from: start + from, to: start + to, reason: 'work', ...more }, 1000, all))!.id
   return { url, opened, actions, post, sent, leased, settle, states, silence, start }
 }
 const sorted = (ids: Iterable<string>): string[] => [...new Set(ids)].sort((a, b) => a < b ? -1 : 1)
@@ -238,7 +238,7 @@ t.test('a replay goes again under the same id, with all of its group, and stands
   t.match(await actions.replay('b.firing', 'hot/hook', { id: 'key', tenant: 'acme' }), { event: 'b.firing', notification: 'a.firing.group', state: 'due', attempts: 0 })
   t.equal(await actions.replay('b.firing', 'hot/hook', all), undefined, 'it is under way')
   t.strictSame(await sent(2000), ['a.firing.group'])
-  const { rows } = await actions.deliveries({ tenant: 'acme', receiver: 'hot/hook' }, { limit: 10 })
+  const { rows } = await actions.deliveries({ tenant: 'acme', receiver: 'hot/hook' }, { limit: 10 }, all)
   t.strictSame(rows.toSorted((a, b) => a.event < b.event ? -1 : 1).map(r => [r.event, r.tries.map(d => d.outcome)]), [['a.firing', ['delivered', 'replay', 'delivered']], ['b.firing', ['delivered', 'replay', 'delivered']]])
   t.strictSame((await rowsOf(url, 'SELECT actor, tenant, action, target FROM audit ORDER BY target')), ['a', 'b'].map(name => ({ actor: 'key', tenant: 'acme', action: 'delivery.replay', target: `${name}.firing` })))
 })

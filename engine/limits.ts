@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs'
+import { parseDocument } from 'yaml'
+import { MillraceError } from './errors.ts'
+import { readOptions, Type, type Values } from './options.ts'
+
+const count = (description: string, value?: number) => Type.Integer({ description, minimum: 0, maximum: 1_000_000_000, ...value === undefined ? {} : { default: value } })
+const ofKey = Type.Object({
+  requests: count('Requests in a minute, but for those that bring readings.', 600),
+  ingests: count('Requests that bring readings, in a minute.', 60_000),
+  drifts: count('Calls of check_drift in a minute.', 10),
+  streams: count('Streams that are open at once.', 10)
+})
+const ofTenant = Type.Object({
+  requests: Type.Optional(count('Requests in a minute of all its keys, but for those that bring readings; without it there is no limit.')),
+  readings: Type.Optional(count('Readings a second over HTTP, over ten seconds; without it there is no limit.')),
+  series: Type.Optional(count('Series that a pipeline knows; without it there is no limit but --max-series.')),
+  silences: count('Silences and maintenance windows that are not over.', 1000)
+})
+const ofProcess = Type.Object({ streams: count('Streams that are open at once.', 50), pipelines: count('Pipelines, those that are paused too.', 200) })
+
+export type KeyLimits = Values<typeof ofKey.properties>
+export type TenantLimits = Values<typeof ofTenant.properties>
+export type ProcessLimits = Values<typeof ofProcess.properties>
+/** What a file says: for each key and tenant, for some of them by name, and for the process. */
+interface Given { readonly key?: Partial<KeyLimits>, readonly keys?: Record<string, Partial<KeyLimits>>, readonly tenant?: Partial<TenantLimits>, readonly tenants?: Record<string, Partial<TenantLimits>>, readonly process?: Partial<ProcessLimits> }
+
+/** How much a key, a tenant and all of them may have. Looked up for each request: a key in a Map. Counted by each process for itself. */
+export class Limits {
+  readonly process: ProcessLimits
+  private readonly key: KeyLimits
+  private readonly keys: ReadonlyMap<string, KeyLimits>
+  private readonly tenant: TenantLimits
+  private readonly tenants: ReadonlyMap<string, TenantLimits>
+
+  /** Throws config/invalid and config/unknown-key, saying what is wrong and what would be right. */
+  constructor (given: Given = {}, file = 'limits') {
+    const read = <P extends Parameters<typeof readOptions>[1]['properties']>(path: string, schema: Parameters<typeof readOptions<P>>[1], value: unknown): Values<P> => {
+      const { values, problems: [problem] } = readOptions<P>(path, schema, value)
+      if (problem !== undefined) throw new MillraceError(problem.code, `${file}: ${problem.message}`, { help: problem.help })
+      return values
+    }
+    const named = <P extends Parameters<typeof readOptions>[1]['properties']>(section: string, schema: Parameters<typeof readOptions<P>>[1], all: unknown, base: object): ReadonlyMap<string, Values<P>> =>
+      new Map(Object.entries(mapOf(all, section, file)).map(([name, more]) => [name, read<P>(`${section}.${name}`, schema, { ...base, ...mapOf(more, `${section}.${name}`, file) })]))
+    const { key, keys, tenant, tenants, process, ...rest } = mapOf(given, 'the file', file) as Given
+    const [odd] = Object.keys(rest)
+    if (odd !== undefined) throw new MillraceError('config/unknown-key', `${file}: there is no "${odd}"`, { help: 'key, keys, tenant, tenants, process' })
+    this.key = read('key', ofKey, key)
+    this.keys = named('keys', ofKey, keys, this.key)
+    this.tenant = read('tenant', ofTenant, tenant)
+    this.tenants = named('tenants', ofTenant, tenants, this.tenant)
+    this.process = read('process', ofProcess, process)
+  }
+
+  ofKey (id: string): KeyLimits { return this.keys.get(id) ?? this.key }
+  /** `tenant` undefined or null: what belongs to none. */
+  ofTenant (tenant: string | null | undefined): TenantLimits { return tenant === undefined || tenant === null ? this.tenant : this.tenants.get(tenant) ?? this.tenant }
+}
+
+/** Limits from a file of YAML. */
+export function readLimits (file: string): Limits {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new MillraceError('usage/file', `the file of limits "${file}" cannot be read: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`, { cause })
+  }
+  const document = parseDocument(text)
+  if (document.errors.length > 0) throw new MillraceError('config/syntax', `${file}: ${document.errors[0].message}`)
+  return new Limits((document.toJS({ maxAliasCount: 0 }) ?? {}) as Given, file)
+}
+
+function mapOf (value: unknown, what: string, file: string): Record<string, unknown> {
+  if (value === undefined || value === null) return {}
+  if (typeof value !== 'object' || Array.isArray(value)) throw new MillraceError('config/invalid', `${file}: ${what} is no map`, { help: 'such as tenant: { readings: 2000 }' })
+  return value as Record<string, unknown>
+}

@@ -1,0 +1,45 @@
+import type { Asker, Logger } from '#engine'
+import { identifier, literal, sqlstate, type Session } from './postgres-session.ts'
+
+/** As whom everything is asked that is asked for one tenant: see migration 009. */
+export const ROLE = 'millrace_tenant'
+/** What the role may do. Of tables that are not here it may nothing. */
+const RIGHTS = `
+  GRANT SELECT ON devices, series, late_readings, alerts, alert_outbox, alert_deliveries, alert_incidents, alert_comments, silences TO ${ROLE};
+  GRANT INSERT ON alert_deliveries, alert_incidents, alert_comments, silences, audit TO ${ROLE};
+  GRANT UPDATE ON alert_outbox, alert_incidents, silences TO ${ROLE};
+  GRANT SELECT (id) ON audit TO ${ROLE};`
+
+/** In a transaction: from here to its end it is asked for them. Of all tenants only the id of the request is set. */
+export const wallFor = ({ tenant, request = '' }: Asker): string =>
+  `${tenant === undefined ? '' : `SET LOCAL ROLE ${ROLE}; `}SELECT set_config('millrace.tenant', ${literal(tenant ?? '')}, true), set_config('millrace.request', ${literal(request)}, true)`
+
+export const beginFor = (asker: Asker): string => `BEGIN; ${wallFor(asker)}`
+
+/** The role is not there, or this user may not become it. */
+export const hasNoWall = (error: unknown): boolean => ['22023', '42501', '42704'].includes(sqlstate(error) ?? '')
+
+/** Makes the role, where this user may, and gives it its rights in this database. Under the migration lock. */
+export async function raiseWall (session: Session, log: Pick<Logger, 'info'> & Partial<Pick<Logger, 'warn'>>): Promise<void> {
+  try {
+    const { rows: [{ there }] } = await session.query<{ there: boolean }>('SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1) AS there', [ROLE])
+    if (!there) await session.query(`CREATE ROLE ${ROLE} NOLOGIN`).catch((error: unknown) => { if (!['42710', '23505'].includes(sqlstate(error) ?? '')) throw error })      // another database of the server made it meanwhile
+    const { rows: [{ able, granted }] } = await session.query<{ able: boolean, granted: boolean }>(`SELECT pg_has_role(current_user, $1, 'MEMBER') AS able, has_table_privilege($1, 'silences', 'UPDATE') AS granted`, [ROLE])
+    if (!able) await session.query(`GRANT ${ROLE} TO CURRENT_USER`)
+    if (!granted) await session.query(`GRANT USAGE ON SCHEMA ${identifier((await session.query<{ schema: string }>('SELECT current_schema() AS schema')).rows[0].schema)} TO ${ROLE}; ${RIGHTS}`)
+    await session.query(`BEGIN; SET LOCAL ROLE ${ROLE}; COMMIT`)
+  } catch (error) {
+    if (sqlstate(error) === undefined) throw error
+    await session.rollback()
+    log.warn?.({ err: (error as Error).message }, `tenants are kept apart by the conditions of statements only: the user of the database cannot become the role ${ROLE}. Row-level security would be a second wall: CREATE ROLE ${ROLE} NOLOGIN; GRANT ${ROLE} TO <user>`)
+  }
+}
+
+/** Shuts a table of rows to the role, but for those of the tenant's series. In the transaction that makes or widens it. Hypertables take no part: TimescaleDB compresses none with row-level security. */
+export async function shut (session: Session, table: string): Promise<void> {
+  const { rows: [{ hypertable, shut, role, granted }] } = await session.query<{ hypertable: boolean, shut: boolean, role: boolean, granted: boolean }>(`
+    SELECT relkind = 'r' AND EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') AS hypertable, relrowsecurity AS shut, r.oid IS NOT NULL AS role, coalesce(has_table_privilege(r.oid, c.oid, 'SELECT'), false) AS granted
+    FROM pg_class c LEFT JOIN pg_roles r ON r.rolname = $2 WHERE c.oid = to_regclass($1)`, [identifier(table), ROLE])
+  if (!hypertable && !shut) await session.query(`ALTER TABLE ${identifier(table)} ENABLE ROW LEVEL SECURITY; CREATE POLICY tenant ON ${identifier(table)} USING (current_user <> '${ROLE}' OR series = ANY (ARRAY(SELECT id FROM series)))`)
+  if (role && !granted) await session.query(`GRANT SELECT ON ${identifier(table)} TO ${ROLE}`)
+}
