@@ -31,4 +31,4 @@ export const isEvent = (evidence: number, n = SEEN): boolean => evidence > (n < 
 export const weightOf = (evidence: number): number => isEvent(evidence) ? IN_EVENT : 1
 
 /** What a reading that leaves such a bar counts when the tails learn it. */
-export const weightAt = (bar: number): number => bar > EVENT ? weightOf(bar / REPEAT) : 1
+export const weightAt = (bar: number): number => bar > EVENT && bar / REPEAT > EVENT ? IN_EVENT : 1
