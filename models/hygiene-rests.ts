@@ -1,6 +1,6 @@
 import { prefixed } from './fields.ts'
 import { STAY } from './hygiene-levels.ts'
-import { front, makeRoom } from './hygiene-recent.ts'
+import { front, makeRoom, TWICE } from './hygiene-recent.ts'
 import * as recurrences from './recurrence.ts'
 
 /**
@@ -14,6 +14,12 @@ export const rests: Readonly<Record<string, number>> = Object.assign({}, ...Arra
 /** Repeats that are usual at a value; 0 where it does not rest. */
 export function usual (m: Float64Array, at: number, value: number): number {
   for (let k = 0, slot = at; k < SLOTS; k++, slot += WIDTH) if (m[slot + VALUE] === value) return recurrences.usual(m, slot + LENGTH)
+  return 0
+}
+
+/** How often such spells have ended at a value, as far as it is remembered: 0, 1 or TWICE for more. */
+export function times (m: Float64Array, at: number, value: number): number {
+  for (let k = 0, slot = at; k < SLOTS; k++, slot += WIDTH) if (m[slot + VALUE] === value) return m[slot + SECOND] > 0 ? TWICE : 1
   return 0
 }
 

@@ -114,15 +114,15 @@ export class Hygiene {
     return 0
   }
 
-  /** What is told of it: nothing that goes on, or that exceeds the budget by which chance gives a reading like this with probability `chance`. */
-  tell (m: Float64Array, at: number, limit: number, chance: number): number {
-    const code = this.said(limit), isTold = code > 0 && this.tells(m, at, checks[code - 1], this.findings[code - 1].evidence, limit)
-    pass(m, at + TOLD, chance, this.changes.spike.evidence, this.changes.rate.evidence)
+  /** What is told of it: nothing that goes on, or that exceeds the budget by which chance gives a reading like this with probability `chance`, and `allowed` such in its time. */
+  tell (m: Float64Array, at: number, limit: number, chance: number, allowed: number): number {
+    const code = this.said(limit), isTold = code > 0 && this.tells(m, at, checks[code - 1], this.findings[code - 1].evidence, limit, allowed)
+    pass(m, at + TOLD, chance, limit, this.changes.spike.evidence, this.changes.rate.evidence)
     return isTold ? code : 0
   }
 
   /** Whether a finding as unlikely as the limit is told. What the author says is impossible always is. */
-  tells (m: Float64Array, at: number, check: Check, evidence: number, limit: number): boolean { return check === 'range' || check === 'rate' && !this.changes.possible || tells(m, at + TOLD, check, evidence, limit) }
+  tells (m: Float64Array, at: number, check: Check, evidence: number, limit: number, allowed: number): boolean { return check === 'range' || check === 'rate' && !this.changes.possible || tells(m, at + TOLD, check, evidence, limit, allowed) }
 
   /** Nothing but the range is said: there is too little to compare with. */
   silence (): void { for (const finding of this.findings) if (finding !== this.range) finding.evidence = 0 }

@@ -4,7 +4,7 @@
  *
  *   clock, dropout, clip, unit, stuck    when hygiene has said so in this event; in this order, as each explains those behind it
  *   noise     more unusual changes than chance gives besides the two that a spike makes: each reading has one with probability 0.02
- *   spike     hygiene has said a spike
+ *   spike     hygiene has said a spike, or the event began with one that chance gives in 1 of 1,000 readings: that something is wrong is known by then
  *   shift     the event began with an unusual change, or with a level that does not fit: beyond the range of hygiene, or unusual to anomaly
  *   drift     it began without: the metric left the others of its device, or its season, slowly
  *
@@ -16,6 +16,7 @@ const codeOf = (kind: Kind) => kinds.indexOf(kind) + 1
 
 const HOLD = 100
 const ONSET = 2                      // readings in which a jump is its beginning
+const DOUBT = 3                      // -log10 of the probability that what began an event went back by chance
 const SHARE = 0.02                   // of changes that a tail calls unusual, see tail.ts
 
 /** `n` readings of the event, 0 when there is none; readings without an alarm since; unusual changes; then what has been said. */
@@ -23,8 +24,8 @@ export const naming = { n: 0, quiet: 0, changes: 0, jump: 0, clock: 0, gap: 0, c
 const N = 0, QUIET = 1, CHANGES = 2, JUMP = 3, CLOCK = 4, GAP = 5, CLIP = 6, UNIT = 7, STUCK = 8, SPIKE = 9, NOISE = 10, LEVEL = 11
 export const NAMING = Object.keys(naming).length
 
-/** What hygiene, anomaly and peers say of one reading: their codes; NaN where they have nothing to say. */
-export interface Said { hygiene: number, rate: number, anomaly: number, signal: number, peers: number }
+/** What hygiene, anomaly and peers say of one reading: their codes, evidence of a spike and of a change; NaN where they have nothing to say. */
+export interface Said { hygiene: number, spike: number, rate: number, anomaly: number, signal: number, peers: number }
 
 /** Fields by the code of hygiene and by the signal of anomaly; 0 where the code names none. */
 const HYGIENE = [0, STUCK, GAP, SPIKE, JUMP, LEVEL, CLIP, CLOCK, UNIT]
@@ -41,6 +42,7 @@ export function name (m: Float64Array, at: number, said: Said): number {
   }
   const n = ++m[at + N]
   if (said.rate > 0) m[at + CHANGES]++
+  if (said.spike >= DOUBT && n <= ONSET) m[at + SPIKE] = 1
   if (said.hygiene > 0) take(m, at, HYGIENE[said.hygiene], n)
   if (said.anomaly === 1) take(m, at, SIGNAL[said.signal], n)
   return codeOf(kindOf(m, at))

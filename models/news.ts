@@ -6,13 +6,16 @@
 import { MEMORY } from './tail.ts'
 
 const REPEAT = 1.2, FADE = 2 ** (-1 / 100)
-const DOUBLE = Math.log10(2)
+export const DOUBLE = Math.log10(2)      // what an alarm raises the limit by
 const IN_EVENT = 0.1, SEEN = MEMORY, EVENT = 1 + Math.log10(SEEN)
 
 export const isNews = (bar: number, evidence: number): boolean => evidence > bar * FADE
 
 /** Whether evidence that chance gives rarely enough, at least `limit`, is told: as news, or as the first of its event that is so unlikely. */
 export const isTold = (bar: number, evidence: number, news: boolean, limit: number): boolean => evidence >= limit && (news || bar * FADE / REPEAT < limit)
+
+/** Whether evidence is so much more than what was told of an event that it is told again. */
+export const isGrowth = (largest: number, evidence: number): boolean => evidence > largest * REPEAT
 
 /** The bar that a reading leaves: while an event goes on it stays above the event's evidence. */
 export const barAfter = (bar: number, evidence: number): number => Math.max(bar * FADE, evidence * REPEAT)

@@ -14,17 +14,18 @@ export const fault = defineOperator({
   name: 'fault',
   summary: 'What is wrong with the sensor of each series, by name, from what hygiene, anomaly and peers say.',
   options: Type.Object({}),
-  needs: ['hygiene', 'hygiene_rate', 'anomaly_alarm', 'anomaly_signal', 'peers_alarm'],
+  needs: ['hygiene', 'hygiene_spike', 'hygiene_rate', 'anomaly_alarm', 'anomaly_signal', 'peers_alarm'],
   adds: ['fault', 'fault_readings'],
   perSeries: { event: naming },
 
   process (batch, _options, { event: { data, width } }) {
-    const { hygiene, hygiene_rate: rate, anomaly_alarm: anomaly, anomaly_signal: signal, peers_alarm: peers } = batch.columns
+    const { hygiene, hygiene_spike: spike, hygiene_rate: rate, anomaly_alarm: anomaly, anomaly_signal: signal, peers_alarm: peers } = batch.columns
     const fault = new Float64Array(batch.length), readings = new Float64Array(batch.length)
-    const said: Said = { hygiene: 0, rate: 0, anomaly: 0, signal: 0, peers: 0 }
+    const said: Said = { hygiene: 0, spike: 0, rate: 0, anomaly: 0, signal: 0, peers: 0 }
     for (let i = 0; i < batch.length; i++) {
       const at = batch.series[i] * width
       said.hygiene = hygiene[i]
+      said.spike = spike[i]
       said.rate = rate[i]
       said.anomaly = anomaly[i]
       said.signal = signal[i]

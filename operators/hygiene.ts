@@ -6,7 +6,7 @@ import { woven, type Gap } from './shared/gap-rows.ts'
 
 const evidences = checks.map(check => `hygiene_${check}` as const)
 const shapes = {
-  version: 2,                            // tails are shorter; what recurs is remembered
+  version: 3,                            // what stands still by nature is known; an event is counted as often as it comes back
   perSeries: { memory: { ...series, heard: 0, due: Infinity, told: 0 } },          // heard, due: of the device's live time; told: that it is silent
   perDevice: { pace: { reached: -Infinity, live: 0, pause: 0, records: 0, due: Infinity } }
 } as const
@@ -55,7 +55,7 @@ export const hygiene = defineOperator({
     const model = new Hygiene(options), limitOf = (at: number) => limit(chance(model.interval(data, at), options))
     const columns = [...Array(3 + checks.length)].map(() => new Float64Array(batch.length).fill(NaN))
     const [said, size, learned, ...evidence] = columns
-    const gaps = new Gaps(batch, model, table, memory, samples, limitOf)
+    const gaps = new Gaps(batch, model, table, memory, samples, limitOf, options.alarms)
     for (let i = 0; i < batch.length; i++) {
       gaps.upTo(batch.position[i], i)
       const s = batch.series[i], at = s * width, x = batch.value[i], n = model.readings(data, at)
@@ -65,7 +65,7 @@ export const hygiene = defineOperator({
       model.take(data, at, x, batch.time[i], bound, data[at + TOLD] === 1, gaps.asleep(s))
       gaps.heard(s, bound)
       if (n < samples) model.silence()
-      const code = model.tell(data, at, bound, chance(model.interval(data, at), options))
+      const code = model.tell(data, at, bound, chance(model.interval(data, at), options), options.alarms)
       if (n < samples && code === 0) continue
       said[i] = code
       size[i] = code === 0 ? 0 : model.findings[code - 1].size
@@ -101,15 +101,17 @@ class Gaps {
   private readonly memory: Memory
   private readonly samples: number
   private readonly limitOf: (at: number) => number
+  private readonly allowed: number
   private next = 0                   // entry of the progress
 
-  constructor (batch: Batch<any>, model: Hygiene, table: SeriesTable, memory: Memory, samples: number, limitOf: (at: number) => number) {
+  constructor (batch: Batch<any>, model: Hygiene, table: SeriesTable, memory: Memory, samples: number, limitOf: (at: number) => number, allowed: number) {
     this.batch = batch
     this.model = model
     this.table = table
     this.memory = memory
     this.samples = samples
     this.limitOf = limitOf
+    this.allowed = allowed
     if (batch.progress.resumed) for (let s = 0; s < table.size; s++) model.excuse(memory.memory.data, s * memory.memory.width)
   }
 
@@ -186,7 +188,7 @@ class Gaps {
   private say (series: number, at: number, p: number, missed: number, asleep: boolean, position: number, before: number): boolean {
     const { memory: { data }, pace } = this.memory
     const evidence = this.model.missing(data, at, missed, asleep), limit = this.limitOf(at)
-    if (evidence < limit || !this.model.tells(data, at, 'gap', evidence, limit)) return false
+    if (evidence < limit || !this.model.tells(data, at, 'gap', evidence, limit, this.allowed)) return false
     const time = Math.round((this.model.newest(data, at) + (missed + 1) * this.model.interval(data, at)) * 1000) / 1000
     this.rows.push({ before, series, time, arrival: pace.data[p + REACHED], position, evidence, missed })
     data[at + TOLD] = 1

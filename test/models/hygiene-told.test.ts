@@ -2,16 +2,18 @@ import t from 'tap'
 import { pass, tells, told } from '../../models/hygiene-told.ts'
 
 const LIMIT = 6, CHANCE = 1e-4, DOUBLE = Math.log10(2)
-function open () {
+function open (allowed = 0) {
   const m = Float64Array.from(Object.values(told))
   /** A reading with one finding, or none. */
   const give = (check?: Parameters<typeof tells>[2], evidence = 16): boolean => {
-    const is = check !== undefined && evidence >= LIMIT && tells(m, 0, check, evidence, LIMIT)
-    pass(m, 0, CHANCE, check === 'spike' ? evidence : 0, check === 'rate' ? evidence : 0)
+    const is = check !== undefined && evidence >= LIMIT && tells(m, 0, check, evidence, LIMIT, allowed)
+    pass(m, 0, CHANCE, LIMIT, check === 'spike' ? evidence : 0, check === 'rate' ? evidence : 0)
     return is
   }
   const quiet = (n: number) => { for (let i = 0; i < n; i++) give() }
-  return { give, quiet }
+  /** So many readings, with that finding in each of some. */
+  const train = (n: number, every: number, check: Parameters<typeof tells>[2], evidence?: number) => Array.from({ length: n }, (_, i) => i % every === 0 ? give(check, evidence) : give())
+  return { give, quiet, train }
 }
 const count = (of: readonly boolean[]) => of.filter(Boolean).length
 
@@ -37,9 +39,9 @@ t.test('whatever happens, of each kind there are those of the budget and as many
 
 t.test('spikes and changes that go on are one finding, told again when there is more of it', async t => {
   for (const check of ['spike', 'rate'] as const) {
-    const { give, quiet } = open()
+    const { give, quiet, train } = open()
     t.strictSame([give(check, 8), give(check, 8), give(check, 9), give(check, 11), give(check, 11)], [true, false, false, true, false])
-    t.equal(count(Array.from({ length: 5000 }, (_, i) => i % 20 === 0 && give(check, 11))), 0, 'for as long as it goes on')
+    t.equal(count(train(5000, 20, check, 11)), 0, 'for as long as it goes on')
     quiet(300)
     t.ok(give(check, 11))
   }
@@ -60,4 +62,30 @@ t.test('what is held is told in each reading, for one finding, until it was away
   t.ok(give('clipping', LIMIT), 'which of the two it is may change')
   quiet(100)
   t.notOk(give('stuck', LIMIT))
+})
+
+t.test('spikes and changes that come back within a hundred readings are one, however long that goes on; behind a hundred they are another', async t => {
+  for (const check of ['spike', 'rate'] as const) for (const every of [2, 27, 50, 99]) {
+    const { give, quiet, train } = open()
+    t.equal(count(train(5000, every, check)), 1, `${check} every ${every}`)
+    quiet(100)
+    t.notOk(give(check, LIMIT))
+    t.ok(give(check))
+  }
+})
+
+t.test('what is held and comes back within a hundred readings is another each thousand, so an endless train ends', async t => {
+  for (const every of [2, 50, 99]) {
+    const { train } = open(), events = 1 + Math.ceil((16 - LIMIT) / DOUBLE), forgiven = 200_000 * CHANCE
+    const of = train(200_000, every, 'stuck')
+    t.ok(of.slice(0, 1000).every((is, i) => is === (i % every === 0)), 'the first thousand are told')
+    const n = count(of), most = (events + forgiven) * Math.ceil(1000 / every)
+    t.ok(n > most / 4 && n <= most, `every ${every}: ${n} of at most ${most}`)
+  }
+})
+
+t.test('as many events of a kind as the budget allows in its time cost nothing', async t => {
+  const { give, quiet } = open(2), weak = () => { const is = give('gap', LIMIT + 0.1); quiet(200); return is }
+  t.strictSame([weak(), weak(), weak(), weak()], [true, true, true, false])
+  t.ok(give('gap', LIMIT + 1.1 * DOUBLE))
 })

@@ -3,12 +3,12 @@ import { checks, type Check } from '../../models/hygiene.ts'
 import { kinds, name, naming } from '../../models/naming.ts'
 import { signals } from '../../models/portfolio.ts'
 
-interface Row { readonly hygiene?: Check, readonly rate?: number, readonly anomaly?: typeof signals[number], readonly peers?: true }
+interface Row { readonly hygiene?: Check, readonly spike?: number, readonly rate?: number, readonly anomaly?: typeof signals[number], readonly peers?: true }
 /** The names as rows come in; `undefined` where nothing is wrong. */
 const named = (rows: readonly Row[]) => {
   const m = new Float64Array(Object.keys(naming).length)
-  return rows.map(({ hygiene, rate = 0, anomaly, peers }) => {
-    const code = name(m, 0, { hygiene: hygiene === undefined ? 0 : checks.indexOf(hygiene) + 1, rate, anomaly: anomaly === undefined ? 0 : 1, signal: anomaly === undefined ? 0 : signals.indexOf(anomaly) + 1, peers: peers ? 1 : 0 })
+  return rows.map(({ hygiene, spike = 0, rate = 0, anomaly, peers }) => {
+    const code = name(m, 0, { hygiene: hygiene === undefined ? 0 : checks.indexOf(hygiene) + 1, spike, rate, anomaly: anomaly === undefined ? 0 : 1, signal: anomaly === undefined ? 0 : signals.indexOf(anomaly) + 1, peers: peers ? 1 : 0 })
     return code === 0 ? undefined : kinds[code - 1]
   })
 }
@@ -19,6 +19,14 @@ t.test('a jump is a shift until more is known: a spike, or a unit', async t => {
   t.strictSame(named([{}, jump, {}, {}]), [undefined, 'shift', 'shift', 'shift'])
   t.strictSame(named([jump, { hygiene: 'spike', rate: 16 }, {}]), ['shift', 'spike', 'spike'])
   t.equal(named([jump, ...quiet(14), { hygiene: 'unit' }]).at(-1), 'unit')
+})
+
+t.test('what began an event and went back, as by chance in 1 of 1,000, is a spike; not later, and not more often', async t => {
+  t.strictSame(named([{ anomaly: 'level' }, { spike: 3 }, {}]), ['shift', 'spike', 'spike'])
+  t.strictSame(named([{ hygiene: 'rate', rate: 7, spike: 5 }, {}]), ['spike', 'spike'])
+  t.strictSame(named([{ anomaly: 'level' }, { spike: 2.9 }]), ['shift', 'shift'])
+  t.strictSame(named([{ anomaly: 'level' }, {}, { spike: 5 }]), ['shift', 'shift', 'shift'])
+  t.strictSame(named([{ spike: 5 }, {}]), [undefined, undefined], 'nobody has said that anything is wrong')
 })
 
 t.test('an alarm that began without a jump is a drift, also when it ends with one', async t => {

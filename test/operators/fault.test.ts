@@ -4,9 +4,9 @@ import { fault } from '../../operators/fault.ts'
 import { bench, rowsOf, type Given } from './table.ts'
 
 /** What a row says: hygiene, its rate, whether anomaly alarms and by which signal, whether peers do. */
-type Said = readonly [series: string, hygiene: number, rate: number, anomaly: number, signal: number, peers: number]
-const columns = ['hygiene', 'hygiene_rate', 'anomaly_alarm', 'anomaly_signal', 'peers_alarm'] as const
-const calm = (series: string): Said => [series, 0, 0, 0, 0, 0]
+type Said = readonly [series: string, hygiene: number, spike: number, rate: number, anomaly: number, signal: number, peers: number]
+const columns = ['hygiene', 'hygiene_spike', 'hygiene_rate', 'anomaly_alarm', 'anomaly_signal', 'peers_alarm'] as const
+const calm = (series: string): Said => [series, 0, 0, 0, 0, 0, 0]
 
 /** One operator; rows go in, [name, readings] come out. */
 function open () {
@@ -22,23 +22,27 @@ function open () {
 }
 
 t.test('each of the three is heard, and each series by itself', async t => {
-  t.strictSame(open().give([calm('a/x'), ['a/x', 1, 0, 0, 0, 0], calm('a/x')]), [[undefined, 0], ['stuck', 1], ['stuck', 2]])
-  t.strictSame(open().give([['a/x', 0, 0, 0, 0, 1], calm('b/x'), ['b/x', 4, 16, 0, 0, 0], calm('a/x'), calm('b/x')]), [['drift', 1], [undefined, 0], ['shift', 1], ['drift', 2], ['shift', 2]])
-  t.strictSame(open().give([['a/x', 0, 0, 1, 7, 0]]), [['noise', 1]])
-  t.strictSame(open().give([['a/x', 0, 0, 0, 7, 0]]), [[undefined, 0]], 'a signal without an alarm is none')
+  t.strictSame(open().give([calm('a/x'), ['a/x', 1, 0, 0, 0, 0, 0], calm('a/x')]), [[undefined, 0], ['stuck', 1], ['stuck', 2]])
+  t.strictSame(open().give([['a/x', 0, 0, 0, 0, 0, 1], calm('b/x'), ['b/x', 4, 0, 16, 0, 0, 0], calm('a/x'), calm('b/x')]), [['drift', 1], [undefined, 0], ['shift', 1], ['drift', 2], ['shift', 2]])
+  t.strictSame(open().give([['a/x', 0, 0, 0, 1, 7, 0]]), [['noise', 1]])
+  t.strictSame(open().give([['a/x', 0, 0, 0, 0, 7, 0]]), [[undefined, 0]], 'a signal without an alarm is none')
 })
 
 t.test('unusual changes that are no alarm of their own make noise of an event', async t => {
-  t.strictSame(open().give([['a/x', 4, 16, 0, 0, 0], ...Array.from({ length: 8 }, (): Said => ['a/x', 0, 3, 0, 0, 0])]).at(-1), ['noise', 9])
+  t.strictSame(open().give([['a/x', 4, 0, 16, 0, 0, 0], ...Array.from({ length: 8 }, (): Said => ['a/x', 0, 0, 3, 0, 0, 0])]).at(-1), ['noise', 9])
+})
+
+t.test('a spike that began an event is one, although hygiene is not sure of it', async t => {
+  t.strictSame(open().give([['a/x', 0, 0, 0, 1, 1, 0], ['a/x', 0, 4, 0, 0, 0, 0]]), [['shift', 1], ['spike', 2]])
 })
 
 t.test('where detectors have nothing to say yet, nothing is wrong', async t => {
-  t.strictSame(open().give([['a/x', NaN, NaN, NaN, NaN, NaN]]), [[undefined, 0]])
+  t.strictSame(open().give([['a/x', NaN, NaN, NaN, NaN, NaN, NaN]]), [[undefined, 0]])
 })
 
 t.test('an event goes on behind a snapshot, and ends after a hundred readings without an alarm', async t => {
   const one = open()
-  one.give([['a/x', 0, 0, 0, 0, 1]])
+  one.give([['a/x', 0, 0, 0, 0, 0, 1]])
   one.restart()
   const out = one.give(Array.from({ length: 101 }, () => calm('a/x')))
   t.strictSame([out[0], out[98], out[99], out[100]], [['drift', 2], ['drift', 100], [undefined, 0], [undefined, 0]])

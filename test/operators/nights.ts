@@ -23,7 +23,7 @@ export interface Planted { readonly metric: number, readonly from: number, reado
 export const residual = (metric: number): number => sensors[metric]
 
 /**
- * A machine that runs by day from Monday to Friday through the steps, with a tick of the clock each minute. Its metrics follow one
+ * A machine that runs by day from Monday to Friday through the steps, with a tick of the clock each minute in which it may be silent, else each hour. Its metrics follow one
  * load that wanders. Calls `take` with what comes out, behind each hour.
  */
 export function nights (machine: Machine, weeks: number, steps: readonly Operator[], take: (batch: Batch<any>, table: SeriesTable) => void, faults: readonly Planted[] = []): void {
@@ -48,17 +48,18 @@ export function nights (machine: Machine, weeks: number, steps: readonly Operato
         if (!Number.isNaN(value)) rows.push([t, metric, value])
       }
     }
+    const step = off === 'silent' && [hour, hour + HOUR - 1].some(t => { const on = shift(machine, Math.floor((t - START) / DAY)); return on === undefined || t < on[0] || t >= on[1] }) ? 60_000 : HOUR
     let from = 0
-    for (let now = hour; now < hour + HOUR; now += 60_000) {      // ticks come between records
+    for (let now = hour; now < hour + HOUR; now += step) {      // ticks come between records
       let to = from
-      while (to < rows.length && rows[to][0] < now + 60_000) to++
+      while (to < rows.length && rows[to][0] < now + step) to++
       if (to > from) {
         const some = rows.slice(from, to), position0 = position
         position += some.length
         through(marks.arrive({ time: Float64Array.from(some, r => r[0]), series: Int32Array.from(some, r => ids[r[1]]), value: Float64Array.from(some, r => r[2]), position: Float64Array.from(some, (_, i) => position0 + i + 1), ingest: Float64Array.from(some, r => r[0]) }))
       }
       from = to
-      const tick = marks.tick(marks.gone(now + 60_000), position)
+      const tick = marks.tick(marks.gone(now + step), position)
       if (tick !== undefined) through(tick)
     }
   }
