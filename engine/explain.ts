@@ -8,7 +8,11 @@ export interface Explains {
   readonly spoke?: { readonly column: string, readonly names: readonly string[] }      // codes from 1, by name
   readonly signals?: Readonly<Record<string, string>>            // what contributes -> how much
   readonly verdict?: { readonly column: string, readonly names: readonly string[] }
+  readonly learning?: { readonly learned: string, readonly of: string | number }       // columns: how many readings were learned, and of how many; or that number
 }
+
+/** A step that has not learned enough to say all that it can: readings so far, of so many. */
+export interface Learning { readonly by: string, readonly learned: number, readonly of: number }
 
 /** Why an alert is one, as far as the steps before it say so. Numbers are finite. */
 export interface Details {
@@ -16,6 +20,7 @@ export interface Details {
   readonly p?: number
   readonly signals?: readonly { readonly name: string, readonly by: string, readonly weight?: number }[]      // the heaviest first
   readonly verdict?: string
+  readonly learning?: readonly Learning[]                        // steps that have not learned enough
   readonly version: string                                       // of the pipeline
 }
 
@@ -26,8 +31,16 @@ export function explainedBy (steps: readonly Operator[]): readonly (Explains & {
   return steps.flatMap(({ id, definition, options }) => definition.explains === undefined ? [] : [{ by: id, ...definition.explains(options) }])
 }
 
+/** How far the steps have learned at row `i`, those that say so. */
+export const learningOf = (explained: ReturnType<typeof explainedBy>, { columns }: Batch<any>, i: number): Learning[] => explained.flatMap(({ by, learning }) => {
+  if (learning === undefined) return []
+  const learned = columns[learning.learned]?.[i] ?? NaN, of = typeof learning.of === 'number' ? learning.of : columns[learning.of]?.[i] ?? NaN
+  return Number.isFinite(learned) && Number.isFinite(of) ? [{ by, learned, of }] : []
+})
+
 /** What row `i` says of itself. Of several p-values the least counts, and the range of the first that has one. */
-export function detailsOf (explained: ReturnType<typeof explainedBy>, { columns }: Batch<any>, i: number, version: string): Details {
+export function detailsOf (explained: ReturnType<typeof explainedBy>, batch: Batch<any>, i: number, version: string): Details {
+  const { columns } = batch, learning = learningOf(explained, batch, i).filter(({ learned, of }) => learned < of)
   const at = (column: string | undefined): number => column === undefined ? NaN : columns[column]?.[i] ?? NaN
   const ranges = explained.flatMap(({ expected }) => expected === undefined ? [] : [expected.map(at)]).filter(range => range.some(Number.isFinite))
   const p = Math.min(...explained.map(e => at(e.p)).filter(Number.isFinite))
@@ -39,7 +52,7 @@ export function detailsOf (explained: ReturnType<typeof explainedBy>, { columns 
   }).slice(0, MOST)
   return {
     ...ranges.length === 0 ? {} : { expected: { low: orNull(ranges[0][0]), high: orNull(ranges[0][1]) } },
-    ...Number.isFinite(p) ? { p } : {}, ...signals.length === 0 ? {} : { signals }, ...verdict === undefined ? {} : { verdict }, version
+    ...Number.isFinite(p) ? { p } : {}, ...signals.length === 0 ? {} : { signals }, ...verdict === undefined ? {} : { verdict }, ...learning.length === 0 ? {} : { learning }, version
   }
 }
 

@@ -21,6 +21,7 @@ export const AlertBody = Type.Object({
   p: Type.Optional(Type.Number({ description: 'The p-value, 0 to 1: the least of those that steps give.' })),
   signals: Type.Optional(Type.Array(Type.Object({ name: Type.String(), by: Type.String({ description: 'The step that says so.' }), weight: Type.Optional(Type.Number()) }), { description: 'What contributes, the most first, by step.' })),
   verdict: Type.Optional(Type.String({ description: 'device, model or sensor: what is to blame.' })),
+  learning: Type.Optional(Type.Array(Type.Object({ by: Type.String({ description: 'The step.' }), learned: Type.Number(), of: Type.Number() }), { description: 'Steps that have not learned enough to say all that they can: readings so far, of so many.' })),
   version: Type.Optional(Type.String({ description: 'Of the pipeline, as it was written.' })),
   position: Type.Integer({ description: 'Number of the message that made it, in `origin`.' }), origin: Type.Optional(Type.String({ description: 'What position counts in: a log, or a stream.' }))
 })
@@ -65,10 +66,10 @@ export function readableNotice ({ events, links = {}, test }: Notice): { readonl
 }
 
 function factsOf ({ since, time, value, tenant, pipeline, details }: AlertEvent): string[] {
-  const { expected, p, signals, verdict, version } = details ?? {}
+  const { expected, p, signals, verdict, learning, version } = details ?? {}
   return [
     `since ${isoMicros(since)}, as of ${isoMicros(time)}`, `value ${shown(value)}${expected === undefined ? '' : `, expected ${shown(expected.low)} to ${shown(expected.high)}`}`,
     ...p === undefined ? [] : [`p-value ${shown(p)}`], ...signals === undefined ? [] : [`signals ${signals.map(s => `${s.name} (${s.by}${s.weight === undefined ? '' : ` ${shown(s.weight)}`})`).join(', ')}`],
-    ...verdict === undefined ? [] : [`verdict ${verdict}`], `tenant ${tenant}, pipeline ${pipeline}${version === undefined ? '' : ` ${version}`}`
+    ...verdict === undefined ? [] : [`verdict ${verdict}`], ...learning === undefined ? [] : [`learning: ${learning.map(l => `${l.by} ${l.learned} of ${l.of}`).join(', ')}`], `tenant ${tenant}, pipeline ${pipeline}${version === undefined ? '' : ` ${version}`}`
   ]
 }

@@ -87,11 +87,14 @@ export class Peers {
     return judged
   }
 
-  /** How much it has learned: first for `span`, then some blocks. 0 to 1. */
-  learned (devices: Float64Array, d: number, series: Float64Array, s: number, span: number): number {
-    const place = series[s + PLACE]
-    return ((place >= 0 && place < WIDTH ? this.cycle(devices, d, span) : 0) + Math.min(series[s + BLOCKS] / tails.FIRST, 1)) / 2
+  /** Readings that it has learned from, of `needs`: first for `span`, in which so many come, then some blocks. */
+  learned (devices: Float64Array, d: number, series: Float64Array, s: number, span: number, inSpan: number): number {
+    const place = series[s + PLACE], share = place >= 0 && place < WIDTH ? this.cycle(devices, d, span) : 0
+    return Math.floor(share * Math.ceil(inSpan)) + Math.min(BLOCK * series[s + BLOCKS] + series[s + READINGS], BLOCK * tails.FIRST)
   }
+
+  /** Readings that it learns from before it says anything. */
+  needs (inSpan: number): number { return Math.ceil(inSpan) + BLOCK * tails.FIRST }
 
   /** How much of `span` has been learned, 0 to 1. */
   private cycle (devices: Float64Array, d: number, span: number): number {

@@ -1,12 +1,14 @@
-import { defineOperator, Type } from '#engine'
+import { defineOperator, Type, type Held, type Shapes } from '#engine'
 import { Adwin } from '../models/adwin.ts'
 import { Cusum, cusumThreshold } from '../models/cusum.ts'
 import type { Detector } from '../models/detector.ts'
 import { Kswin } from '../models/kswin.ts'
 import { PageHinkley } from '../models/page-hinkley.ts'
 import { levelOf, residual, residuals } from '../models/recursive-residuals.ts'
+import { dithered, rounding } from '../models/rounding.ts'
 import { confidenceOf, distanceOf } from '../models/run-length.ts'
 
+type Memory = { readonly level: typeof residuals, readonly test: Detector['state'], readonly rounded: typeof rounding }
 interface Options { readonly method: Method, readonly runLength: number, readonly shift: number }
 const methods = {
   cusum: ({ runLength, shift }: Options): Detector => new Cusum(shift / 2, cusumThreshold(shift / 2, runLength)),
@@ -28,7 +30,8 @@ const method = <M extends Method>(name: M) => Type.Literal(name)
  *   cusum          cumulative sums, best for lasting shifts of the mean of about `shift`
  *   page_hinkley   the same idea against a running mean
  *   adwin          windows of every length, for shifts of any size; looks at every 32nd reading
- *   kswin          the last 30 readings against the 70 before, for large changes of spread and shape too
+ *   kswin          the last 30 readings against the 70 before, for large changes of spread and shape too; to rounded ones it
+ *                  adds chance in what was rounded off (models/rounding.ts)
  *
  *   change           1 at the reading with which a change is found, else 0
  *   change_size      by how many standard deviations of the series its mean has moved, as far as can be told (`adwin` and
@@ -38,7 +41,7 @@ const method = <M extends Method>(name: M) => Type.Literal(name)
  *
  * Until `samples` readings are learned all but change_learned have no value. After a change everything is forgotten and
  * learned anew. A reading without a finite value has no change and teaches nothing. Readings count in the order they
- * arrive. Bytes per series: 184 and those of the method: 48 for cusum, 80, 1,704, 1,608.
+ * arrive. Bytes per series: 184 and those of the method: 48 for cusum, 80, 1,704, 1,648.
  */
 export const change = defineOperator({
   name: 'change',
@@ -50,18 +53,18 @@ export const change = defineOperator({
     samples: Type.Integer({ description: 'Readings to learn from before the first change.', minimum: 5, default: 100 })
   }),
   adds: ['change', 'change_size', 'change_after', 'change_learned'],
-  perSeries: options => ({ level: residuals, test: detectorOf(options).state }),
+  perSeries: (options): Shapes => ({ level: residuals, test: detectorOf(options).state, ...options.method === 'kswin' ? { rounded: rounding } : {} }),
   tuning: ['runLength', 'shift', 'samples'],
 
-  process (batch, options, { level, test }) {
-    const { samples } = options, detector = detectorOf(options)
+  process (batch, options, memory) {
+    const { level, test, rounded } = memory as unknown as Pick<Held<Memory>, 'level' | 'test'> & Partial<Held<Memory>>, { samples } = options, detector = detectorOf(options)
     const column = () => new Float64Array(batch.length)
     const change = column(), size = column(), after = column(), learned = column()
     for (let i = 0; i < batch.length; i++) {
       const s = batch.series[i], l = s * level.width, t = s * test.width, x = batch.value[i]
       const n = Number.isNaN(level.data[l + level.field.last]) ? 0 : level.data[l + level.field.n] + 1
       learned[i] = Math.min(n, samples)
-      const z = Number.isFinite(x) ? residual(level.data, l, x) : NaN
+      const z = Number.isFinite(x) ? residual(level.data, l, rounded === undefined ? x : dithered(rounded.data, s * rounded.width, x)) : NaN
       if (n < samples) change[i] = size[i] = after[i] = NaN
       if (n < samples || Number.isNaN(z) || !detector.update(test.data, t, z > CLIP ? CLIP : z < -CLIP ? -CLIP : z, z)) continue
       change[i] = 1
@@ -69,6 +72,7 @@ export const change = defineOperator({
       after[i] = detector.after
       level.data.set(level.initial, l)
       test.data.set(test.initial, t)
+      rounded?.data.set(rounded.initial, s * rounded.width)
     }
     return batch.with({ change, change_size: size, change_after: after, change_learned: learned })
   }

@@ -28,7 +28,7 @@ const step = defineOperator({
   }),
   needs: needed,
   adds: ({ columns }): string[] => [...own, ...columns.map(shapOf)],
-  explains: ({ columns }) => ({ p: 'forest_p', signals: Object.fromEntries(columns.map(c => [c, shapOf(c)])) }),
+  explains: ({ columns, samples }) => ({ learning: { learned: 'forest_learned', of: samples }, p: 'forest_p', signals: Object.fromEntries(columns.map(c => [c, shapOf(c)])) }),
   version: 2,                            // tails are shorter
   perSeries ({ columns, model }): Shapes {
     const row = list(...Object.keys(numbered('x', columns.length))), own = list(...Object.keys(state))

@@ -14,7 +14,7 @@ const step = defineOperator({
   }),
   needs: needed,
   adds: ({ columns }): string[] => [...own, ...columns.map(shareOf)],
-  explains: ({ columns }) => ({ p: 'hotelling_p', signals: Object.fromEntries(columns.map(c => [c, shareOf(c)])) }),
+  explains: ({ columns, samples }) => ({ learning: { learned: 'hotelling_learned', of: samples }, p: 'hotelling_p', signals: Object.fromEntries(columns.map(c => [c, shareOf(c)])) }),
   version: 2,                            // tails are shorter
   perSeries: options => ({ memory: list(...Object.keys(modelOf(options).shape)) }),
   tuning: ['alarms', 'per', 'samples', 'memory', 'hold'],

@@ -19,7 +19,7 @@ const step = defineOperator({
   }),
   needs: needed,
   adds: ({ columns }): string[] => [...own, ...columns.map(blameOf)],
-  explains: ({ columns }) => ({ p: 'loda_p', signals: Object.fromEntries(columns.map(c => [c, blameOf(c)])) }),
+  explains: ({ columns, samples }) => ({ learning: { learned: 'loda_learned', of: samples }, p: 'loda_p', signals: Object.fromEntries(columns.map(c => [c, blameOf(c)])) }),
   version: 2,                            // tails are shorter
   perSeries: options => ({ memory: list(...Object.keys({ ...scored, ...modelOf(options).shape })) }),
   tuning: ['alarms', 'per', 'samples', 'memory'],

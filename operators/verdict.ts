@@ -15,10 +15,11 @@ import { device, series, Verdict, type Said } from '../models/verdict.ts'
  *                      moved, and for model, its most unusual reading. 0 to 16; 0 when nothing is said
  *   verdict_doubt      likewise of what speaks against it. sensor: that the others disagree without it. model: that it left them
  *   verdict_metrics    how many metrics of the device are concerned
- *   verdict_learned    how much of what it reads has been learned, 0 to 1
+ *   verdict_learned    readings learned so far, up to `verdict_needs`: those of `peers`, which takes longest; one less while another of the three learns
+ *   verdict_needs      how many those are at the rate at which the series comes; no value at its first reading
  *
  * A verdict can still change: sensor to device when the others turn out to disagree too, device to model when it lasts. No value
- * before one of the three has something to say of the series. 176 bytes per series, 72 per device.
+ * before one of the three has something to say of the series. 1,568 bytes per series, 80 per device.
  */
 export const verdict = defineOperator({
   name: 'verdict',
@@ -26,9 +27,9 @@ export const verdict = defineOperator({
   options: Type.Object({
     lasts: Duration({ description: 'Metrics that are far from their season on average over this time are in another regime.', default: '6h' })
   }),
-  needs: ['hygiene', ...checks.map(check => `hygiene_${check}` as const), 'anomaly', 'anomaly_alarm', 'anomaly_signal', 'anomaly_usual', 'peers', 'peers_rest', 'peers_alarm', 'peers_learned'],
-  adds: ['verdict', 'verdict_evidence', 'verdict_doubt', 'verdict_metrics', 'verdict_learned'],
-  explains: () => ({ verdict: { column: 'verdict', names: ['device', 'model', 'sensor'] } }),
+  needs: ['hygiene', ...checks.map(check => `hygiene_${check}` as const), 'anomaly', 'anomaly_alarm', 'anomaly_signal', 'anomaly_usual', 'peers', 'peers_rest', 'peers_alarm', 'peers_learned', 'peers_needs'],
+  adds: ['verdict', 'verdict_evidence', 'verdict_doubt', 'verdict_metrics', 'verdict_learned', 'verdict_needs'],
+  explains: () => ({ verdict: { column: 'verdict', names: ['device', 'model', 'sensor'] }, learning: { learned: 'verdict_learned', of: 'verdict_needs' } }),
   version: 3,                            // a week is remembered
   perSeries: { own: series },
   perDevice: { others: device },
@@ -38,7 +39,7 @@ export const verdict = defineOperator({
 
   process (batch, { lasts }, { own, others }, { series: table }) {
     const model = new Verdict(others.data, own.data, lasts), column = () => new Float64Array(batch.length).fill(NaN), c = batch.columns
-    const verdict = column(), evidence = column(), doubt = column(), metrics = column(), learned = new Float64Array(batch.length)
+    const verdict = column(), evidence = column(), doubt = column(), metrics = column(), needs = column(), learned = new Float64Array(batch.length)
     const strengths = checks.map(check => c[`hygiene_${check}`]), places: number[] = []
     let device = -1
     const said: Said = { sure: 0, odd: 0, moved: NaN, alarm: false, noisy: false, value: NaN, usual: NaN, peers: NaN, rest: NaN, parted: false }
@@ -54,7 +55,8 @@ export const verdict = defineOperator({
       said.peers = c.peers[i]
       said.rest = c.peers_rest[i]
       said.parted = c.peers_alarm[i] === 1
-      learned[i] = (Number(!Number.isNaN(c.anomaly[i])) + Number(!Number.isNaN(code)) + c.peers_learned[i]) / 3
+      needs[i] = c.peers_needs[i]
+      learned[i] = Number.isNaN(c.anomaly[i]) || Number.isNaN(code) ? Math.min(c.peers_learned[i], Math.max(0, needs[i] - 1) || 0) : c.peers_learned[i]
       const d = table.deviceOf[s] * others.width, at = s * own.width
       if (table.deviceOf[s] !== device) {
         device = table.deviceOf[s]
@@ -70,7 +72,7 @@ export const verdict = defineOperator({
       for (const at of places) if (model.concerns(d, at)) n++
       metrics[i] = n
     }
-    return batch.with({ verdict, verdict_evidence: evidence, verdict_doubt: doubt, verdict_metrics: metrics, verdict_learned: learned })
+    return batch.with({ verdict, verdict_evidence: evidence, verdict_doubt: doubt, verdict_metrics: metrics, verdict_learned: learned, verdict_needs: needs })
   }
 })
 

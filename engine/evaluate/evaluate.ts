@@ -1,7 +1,9 @@
 import { MillraceError } from '../errors.ts'
+import { explainedBy, learningOf, type Learning } from '../explain.ts'
 import { groupBy } from '../group.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
+import { routesOf } from '../plan.ts'
 import type { SeriesName, SeriesTable } from '../series.ts'
 import type { SourceSpec } from '../source.ts'
 import { breakDown } from './figures.ts'
@@ -38,9 +40,14 @@ export async function evaluate (pipeline: Pipeline, source: SourceSpec, { data, 
   if (names.length === 0) throw new MillraceError('usage/command', `${file} has no alert, so that there is nothing to evaluate`, { help: 'write one under "alerts:"' })
   const host = { log, ...maxSeries === undefined ? {} : { maxSeries } }
   const rowsOf = new Map<string, number[]>()         // branch -> by series: rows
-  const history = await playHistory(pipeline, source, { ...host, rows: (branch, { series }) => {
-    const rows = getOr(rowsOf, branch, () => [])
-    for (const s of series) rows[s] = (rows[s] ?? 0) + 1
+  const learners = new Map(routesOf(pipeline).map(([branch, { steps }]) => [branch, explainedBy(steps)])), last = new Map<string, Learning>()      // series and step: how far it is
+  const history = await playHistory(pipeline, source, { ...host, rows: (branch, batch, table) => {
+    const rows = getOr(rowsOf, branch, () => []), explained = learners.get(branch) ?? [], newest = new Map<number, number>()
+    batch.series.forEach((s, i) => { rows[s] = (rows[s] ?? 0) + 1; newest.set(s, i) })
+    for (const [s, i] of newest) for (const learning of learningOf(explained, batch, i)) {
+      const { device, metric } = table.name(s)
+      last.set(key(learning.by, device, metric), learning)
+    }
   } })
   if (history.extents.size === 0) throw new MillraceError('usage/file', `there is no reading in ${data.join(', ')}`, { help: oddities(history)[0] ?? 'name a file with rows, or the columns to read: --option' })
   const fit = fitLabels(labels, history.extents, history.series)
@@ -48,7 +55,7 @@ export async function evaluate (pipeline: Pipeline, source: SourceSpec, { data, 
   const judged = judge(fit.labels, incidentsOf(history.said).filter(i => names.includes(i.alert)), history.extents, rules)
   const evaluation: Evaluation = {
     pipeline: pipeline.name, file, data, labelled, rules, counts: history.counts, extents: history.extents, series: Array.from({ length: history.series.size }, (_, k) => history.series.name(k).device).filter(device => history.extents.has(device)).length,
-    judged, breakdown: breakDown(judged, names), notes: [...fit.warnings, ...unseen(fit.labels, layouts, seen), ...left(judged), ...oddities(history)]
+    judged, breakdown: breakDown(judged, names), notes: [...fit.warnings, ...unseen(fit.labels, layouts, seen), ...left(judged), ...unlearned(last), ...oddities(history)]
   }
   const page = async (): Promise<string> => {
     const close = closeUps(judged, layouts, seen, history.extents, plots), whole = wholes(judged, layouts, seen, history.extents, plots)
@@ -95,6 +102,15 @@ function unseen (labels: readonly Label[], layouts: readonly Layout[], seen: See
 function left ({ labels, alerts }: Evaluation['judged']): string[] {
   const l = labels.filter(x => x.verdict === 'excluded').length, a = alerts.filter(x => x.verdict === 'excluded').length
   return l + a === 0 ? [] : [`the probation leaves out ${count(l, 'label')} and ${count(a, 'alert')}`]
+}
+
+/** Steps that were still learning when the history ended, a sentence each. */
+function unlearned (last: ReadonlyMap<string, Learning>): string[] {
+  const open = [...last].filter(([, { learned, of }]) => learned < of)
+  return [...groupBy(open, ([, { by }]) => by)].map(([by, some]) => {
+    const [at, { learned, of }] = some.reduce((a, b) => b[1].learned / b[1].of < a[1].learned / a[1].of ? b : a), [, device, metric] = JSON.parse(at) as string[]
+    return `${by} was still learning at the end, of ${some.length} series; the least, ${`${device} ${metric}`.trim()}: ${learned} of ${of} readings`
+  })
 }
 
 /** What of the data could not be read, or came too late for its window. */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { noticeSchema, plainNotice, SeriesTable, type AlertEvent } from '#engine'
+import { noticeSchema, plainNotice, readableNotice, SeriesTable, type AlertEvent } from '#engine'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { Flow } from '../../engine/flow.ts'
 import { pipeline } from '../../engine/pipeline.ts'
@@ -36,9 +36,16 @@ t.test('an alert says what was expected, how improbable it is, what spoke, and o
 
 t.test('before anything is learned, and behind a window, nothing is made up', async t => {
   const early = alertsOf(pipeline('p').pipe(anomaly()).alert('odd', { when: { value: { above: 70 } } }) as never, [90])
-  t.strictSame(Object.keys(early[0].details!), ['version'])
+  t.strictSame(Object.keys(early[0].details!), ['learning', 'version'])
   const windows = alertsOf(pipeline('p').pipe(anomaly({ samples: 50 }), tumbling({ every: '10s', features: ['mean'] })).alert('odd', { when: { mean: { above: 40 } } }) as never, noise(200))
   t.strictSame(Object.keys(windows[0].details!), ['version'])
+})
+
+t.test('what a step has not learned stands there as n of m, until it has', async t => {
+  const p = pipeline('p').pipe(anomaly({ samples: 60 })).alert('odd', { when: { value: { above: 70 } } }) as never
+  const [early] = alertsOf(p, [...noise(34), 90]), [late] = alertsOf(p, [...noise(100), 90])
+  t.strictSame([early.details!.learning, late.details!.learning], [[{ by: 'anomaly', learned: 34, of: 60 }], undefined])
+  t.ok(readableNotice({ id: early.id, events: [early] } as never).lines.includes('learning: anomaly 34 of 60'))
 })
 
 t.test('what contributes stands in the order of its weight, the most first', async t => {

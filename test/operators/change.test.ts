@@ -74,6 +74,16 @@ t.test('false changes are as rare as the run length says, also in an autoregress
   }
 })
 
+t.test('kswin on rounded readings: false changes as rare as on others, and shifts are found', async t => {
+  const rounded = (values: readonly number[], step: number) => values.map(x => Math.round(x / step) * step), options = { method: 'kswin', runLength: 1000 } as const
+  for (const step of [0.2, 1, 2, 4]) {      // 0.1 to 2 standard deviations
+    const count = changes(rows(rounded(noise(40_000, 16), step), options)).length
+    t.ok(count >= 20 && count <= 80, `rounded to ${step}: ${count} of 40`)
+    const found = Array.from({ length: 10 }, (_, k) => changes(rows(rounded([...noise(400, 20 + k), ...noise(100, 40 + k).map(x => x + 3)], step), { ...options, runLength: 10_000 })).some(i => i >= 400)).filter(Boolean).length
+    t.ok(found >= 8, `rounded to ${step}: ${found} of 10 shifts of 1.5 sd`)
+  }
+})
+
 t.test('a reading without a finite value has no change and teaches nothing', async t => {
   const values = [...noise(300, 12), ...noise(100, 13).map(x => x + 6)]
   const whole = rows(values), gaps = rows(values.flatMap(x => [NaN, x, Infinity]))

@@ -19,7 +19,10 @@ t.test('while it learns it says how far it is, and nothing else', async t => {
   const silent = out.filter(r => Number.isNaN(r.peers))
   t.ok(silent.length > LEARN + BLOCKS - 10 && silent.length < LEARN + BLOCKS + 80, `${silent.length}`)
   t.ok(silent.every(r => Number.isNaN(r.peers_alarm) && Number.isNaN(r.peers_expected) && Number.isNaN(r.peers_deviation)))
-  t.strictSame([out[0].peers_learned, out.at(-1)!.peers_learned], [0, 1])
+  const needs = LEARN + BLOCKS, last = out.at(-1)!
+  t.strictSame([out[0].peers_learned, out[0].peers_needs, out[1].peers_needs, last.peers_learned, last.peers_needs], [0, NaN, needs, needs, needs], 'readings, at the rate at which they come')
+  const half = out[LEARN / 2].peers_learned as number
+  t.ok(half > LEARN / 2 - 80 && half <= LEARN / 2, `${half} of ${needs} when ${LEARN / 2} have come: the first are not learned from`)
   for (let i = 1; i < out.length; i++) if (!(out[i].peers_learned >= out[i - 1].peers_learned)) t.fail(`row ${i}`)
 })
 

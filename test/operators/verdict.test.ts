@@ -38,8 +38,8 @@ const whole = through(1000, false), SENSOR = 3
 t.test('a biased sensor is called a sensor, on its own rows, with evidence for it and little against it', async t => {
   const last = whole.slice(-names.length)
   t.strictSame(last.map(row => row[0]), names.map((_, m) => m === cause.metric ? SENSOR : 0))
-  const [, evidence, doubt, metrics, learned] = last[cause.metric]
-  t.ok(evidence > 3 && doubt < 2.5 && metrics === 1 && learned === 1, last[cause.metric].join(' '))
+  const [, evidence, doubt, metrics, learned, needs] = last[cause.metric]
+  t.ok(evidence > 3 && doubt < 2.5 && metrics === 1 && learned === needs, last[cause.metric].join(' '))
 })
 
 t.test('it is the same however the stream is cut, with snapshots, and whichever metric came first', async t => {
@@ -51,13 +51,17 @@ t.test('it is the same however the stream is cut, with snapshots, and whichever 
 t.test('while detectors learn there is no verdict, and it says how far they are', async t => {
   const table = new SeriesTable(names.length)
   for (const name of names) table.id('bench', 'pump', name)
-  const learned: number[] = [], verdicts: number[] = []
+  const learned: number[] = [], verdicts: number[] = [], needs: number[] = []
   run(SEED, undefined, cause.from, [...detectors, verdict()], batch => {
-    const { verdict_learned: share, verdict: codes } = batch.columns as Record<string, Float64Array>
-    learned.push(share[0])
+    const { verdict_learned: count, verdict_needs: of, verdict: codes } = batch.columns as Record<string, Float64Array>
+    learned.push(count.at(-1)!)
+    needs.push(of.at(-1)!)
     verdicts.push(codes[0])
   })
-  t.ok(Number.isNaN(verdicts[0]) && learned[0] === 0 && learned.at(-1) === 1)
+  const DAY = 24 * HOUR / 10_000, BLOCKS = 3200
+  t.ok(Number.isNaN(verdicts[0]) && needs.every(n => n === DAY + BLOCKS), 'readings of a day, and of blocks, at a reading every 10 s')
+  t.ok(learned[0] > 200 && learned[0] <= 250 && learned.at(-1) === DAY + BLOCKS, `${learned[0]}, ${learned.at(-1)}`)
+  t.ok(learned.every((n, k) => n <= 250 * (k + 1)), 'no more than have come')
   t.strictSame([...learned].sort((a, b) => a - b), learned, 'it only grows')
 })
 
