@@ -16,6 +16,7 @@ export interface Details {
   readonly p?: number
   readonly signals?: readonly { readonly name: string, readonly by: string, readonly weight?: number }[]      // the heaviest first
   readonly verdict?: string
+  readonly simulated?: true                                      // of a device that there is not
   readonly version: string                                       // of the pipeline
 }
 
