@@ -9,6 +9,7 @@ import { Duration, span, suggest, Type } from './options.ts'
 import { Memory } from './memory.ts'
 import type { AlertOptions, AlertSpec } from './pipeline.ts'
 import type { SeriesName, SeriesTable } from './series.ts'
+import { isSimulated } from './simulated.ts'
 import { STALE, type Arrival } from './stale.ts'
 
 export type Severity = 'info' | 'warning' | 'critical'
@@ -196,7 +197,7 @@ export function toEvents (batch: Batch<any>, { name, options }: AlertSpec, { pip
     const state = columns.firing[i] === OVER ? 'resolved' : 'firing'
     const event = {
       id: `${incident}.${state}`, incident, state, ...series, pipeline, alert: name, severity: options.severity ?? 'warning',
-      since, time, value: orNull(batch.value[i]), evidence: Object.fromEntries(read.map(c => [c, orNull(columns[c][i])])), details: detailsOf(explains, batch, i, version), position: batch.position[i]
+      since, time, value: orNull(batch.value[i]), evidence: Object.fromEntries(read.map(c => [c, orNull(columns[c][i])])), details: { ...detailsOf(explains, batch, i, version), ...isSimulated(series.device) ? { simulated: true as const } : {} }, position: batch.position[i]
     } as const
     return { ...event, message: options.message === undefined ? sentence(event, options) : fill(options.message, event) }
   })

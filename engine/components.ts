@@ -8,6 +8,7 @@ import type { Query } from './query.ts'
 import type { Registry } from './registry.ts'
 import type { RunOptions } from './run.ts'
 import type { SinkDefinition, SinkSpec } from './sink.ts'
+import type { PlantAsked, Planted } from './simulated.ts'
 import type { SourceDefinition, SourceSpec } from './source.ts'
 
 type Make<Given, Spec, Def> = ((given?: Given) => Spec) & { readonly definition: Def }
@@ -33,6 +34,8 @@ export interface Parts extends Components {
   readonly openDatabase: (folder: string, log: Logger) => Promise<{ readonly url: string, readonly folder: string, readonly takenOver: boolean, stop (): Promise<void> }>
   /** Publishes a simulated fleet over MQTT until `signal`; counts go up while it works. */
   readonly publishFleet: (options: any) => { readonly published: number, readonly acknowledged: number, readonly connected: boolean, labels (): readonly object[], readonly done: Promise<unknown> }
+  /** One series of a device that there is not, with a fault. */
+  readonly plantFault: (asked: PlantAsked) => Planted
   /** Labels of a history, from files or from a column of what a source replay reads. */
   readonly readLabels: (paths: readonly string[]) => Promise<Label[]>
   readonly labelsInColumn: (column: string, options: any) => Promise<Label[]>

@@ -21,6 +21,7 @@ export interface Details {
   readonly signals?: readonly { readonly name: string, readonly by: string, readonly weight?: number }[]      // the heaviest first
   readonly verdict?: string
   readonly learning?: readonly Learning[]                        // steps that have not learned enough
+  readonly simulated?: true                                      // of a device that there is not
   readonly version: string                                       // of the pipeline
 }
 

@@ -22,6 +22,7 @@ export const AlertBody = Type.Object({
   signals: Type.Optional(Type.Array(Type.Object({ name: Type.String(), by: Type.String({ description: 'The step that says so.' }), weight: Type.Optional(Type.Number()) }), { description: 'What contributes, the most first, by step.' })),
   verdict: Type.Optional(Type.String({ description: 'device, model or sensor: what is to blame.' })),
   learning: Type.Optional(Type.Array(Type.Object({ by: Type.String({ description: 'The step.' }), learned: Type.Number(), of: Type.Number() }), { description: 'Steps that have not learned enough to say all that they can: readings so far, of so many.' })),
+  simulated: Type.Optional(Type.Literal(true, { description: 'Of a device that there is not: somebody tries out what happens.' })),
   version: Type.Optional(Type.String({ description: 'Of the pipeline, as it was written.' })),
   position: Type.Integer({ description: 'Number of the message that made it, in `origin`.' }), origin: Type.Optional(Type.String({ description: 'What position counts in: a log, or a stream.' }))
 })
@@ -31,6 +32,7 @@ export const NoticeBody = Type.Object({
   type: Type.Union([Type.Literal('alert.firing'), Type.Literal('alert.resolved'), Type.Literal('alert.group')]),
   timestamp: Moment('Of the newest transition in it.'),
   test: Type.Optional(Type.Boolean({ description: 'true: somebody tries whether it arrives.' })),
+  simulated: Type.Optional(Type.Literal(true, { description: 'All of it is of devices that there are not.' })),
   data: Type.Union([AlertBody, Type.Object({ id: Type.String({ description: 'Of the group.' }), alerts: Type.Array(AlertBody, { minItems: 2 }) })]),
   links: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Where more stands about it.' }))
 }, { description: 'What receivers of alerts get.' })
@@ -42,7 +44,7 @@ export const noticeSchema = (): Record<string, unknown> => ({ $schema: 'https://
 export function plainNotice ({ id, events, links, test }: Notice): Record<string, unknown> {
   const [first, ...others] = events
   return {
-    type: others.length === 0 ? `alert.${first.state}` : 'alert.group', timestamp: isoMicros(Math.max(...events.map(e => e.time))), ...test === true ? { test } : {},
+    type: others.length === 0 ? `alert.${first.state}` : 'alert.group', timestamp: isoMicros(Math.max(...events.map(e => e.time))), ...test === true ? { test } : {}, ...events.every(isUnreal) ? { simulated: true } : {},
     data: others.length === 0 ? plainAlert(first) : { id, alerts: events.map(plainAlert) },
     ...links === undefined ? {} : { links }
   }
@@ -52,6 +54,7 @@ export function plainAlert ({ id, incident, state, tenant, pipeline, alert, seve
   return { id, incident, state, tenant, pipeline, alert, severity, device, metric, since: isoMicros(since), time: isoMicros(time), value, evidence, message, ...details, position, ...origin === '' ? {} : { origin } }
 }
 
+const isUnreal = ({ details }: AlertEvent): boolean => details?.simulated === true
 const shown = (x: number | null | undefined): string => x === null || x === undefined ? '...' : String(Number(x.toPrecision(6)))
 const word = ({ state, severity }: AlertEvent): string => state === 'resolved' ? 'RESOLVED' : severity.toUpperCase()
 
@@ -60,8 +63,8 @@ export function readableNotice ({ events, links = {}, test }: Notice): { readonl
   const [first, ...others] = events
   const title = others.length === 0 ? `[${word(first)}] ${first.alert}: ${first.device} ${first.metric}` : `[${events.length} alerts] ${[...new Set(events.map(e => e.device))].slice(0, 3).join(', ')}`
   return {
-    title: `${test === true ? 'TEST ' : ''}${title}`,
-    lines: [...test === true ? ['This is a test: somebody tries whether it arrives.'] : [], ...events.flatMap(e => [...others.length === 0 ? [] : [`[${word(e)}]`], e.message, ...factsOf(e)]), ...Object.entries(links).map(([name, url]) => `${name}: ${url}`)]
+    title: `${test === true ? 'TEST ' : ''}${events.every(isUnreal) ? 'SIMULATED ' : ''}${title}`,
+    lines: [...test === true ? ['This is a test: somebody tries whether it arrives.'] : [], ...events.flatMap(e => [...others.length === 0 ? [] : [`[${word(e)}]`], ...isUnreal(e) ? ['Simulated: there is no such device.'] : [], e.message, ...factsOf(e)]), ...Object.entries(links).map(([name, url]) => `${name}: ${url}`)]
   }
 }
 

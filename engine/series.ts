@@ -1,4 +1,5 @@
 import { partitionOf } from './partition.ts'
+import { isSimulated } from './simulated.ts'
 
 /** Tags of a device: type, site and whatever else topics or a file say about it. */
 export type Tags = Readonly<Record<string, string>>
@@ -48,7 +49,7 @@ export class SeriesTable {
       id = this.devices++
       named.set(device, id)
       this.partitionOf[id] = partitionOf(tenant, device)
-      this.deviceNames.push({ tenant, device, tags: {}, series: new Map() })
+      this.deviceNames.push({ tenant, device, tags: isSimulated(device) ? SIMULATED_TAGS : {}, series: new Map() })
     }
     return id
   }
@@ -103,3 +104,5 @@ export class SeriesTable {
   firstOf (device: number): number { return this.first[device] - 1 }
   nextOf (series: number): number { return this.next[series] - 1 }
 }
+
+const SIMULATED_TAGS: Tags = { simulated: 'true' }

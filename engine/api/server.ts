@@ -18,10 +18,12 @@ import { openMetrics } from '../metrics.ts'
 import type { Query } from '../query.ts'
 import type { Pipeline } from '../pipeline.ts'
 import type { Run } from '../run.ts'
+import type { PlantAsked, Planted } from '../simulated.ts'
 import { keyPair, type TlsFiles } from '../tls.ts'
 import { alerts } from './alerts.ts'
 import { deliveries } from './deliveries.ts'
 import { incidents } from './incidents.ts'
+import { simulate } from './simulate.ts'
 import { silences } from './silences.ts'
 import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
@@ -43,7 +45,7 @@ import { stream } from './stream.ts'
 import { trials } from './try.ts'
 
 /** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted; `pipelines`: none is paused; `jobs`: there are none; `limits`: those by default. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet>, readonly pipelines?: () => readonly Pipeline[], readonly jobs?: { readonly all: Jobs, readonly backfill: Backfill, readonly folder: string } | undefined, readonly limits?: Limits | undefined }
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet>, readonly pipelines?: () => readonly Pipeline[], readonly jobs?: { readonly all: Jobs, readonly backfill: Backfill, readonly folder: string } | undefined, readonly limits?: Limits | undefined, readonly plant?: (asked: PlantAsked) => Planted }
 
 /** Where the plane listens. Port 0: any free one. */
 export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
@@ -105,6 +107,7 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
   await app.register(ingest, plane)
   await app.register(stream, plane)
   await app.register(jobs, plane)
+  await app.register(simulate, plane)
   await app.ready()
   return app
 }

@@ -66,7 +66,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   let plane: Awaited<ReturnType<typeof serve>> | undefined
   try {
     const runs = await pipelines.open(given, signal)
-    plane = http === undefined ? undefined : await serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions, control, live, limits, inlets: () => pipelines.inlets, pipelines: () => pipelines.all, jobs }, { ...http, log })
+    plane = http === undefined ? undefined : await serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions, control, live, limits, inlets: () => pipelines.inlets, pipelines: () => pipelines.all, jobs, plant: parts.plantFault }, { ...http, log })
     started?.(runs, plane?.url)
     if (stop.signal.aborted) return runs
     stop.signal.addEventListener('abort', () => { void pipelines.stop() }, { once: true })

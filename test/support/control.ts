@@ -12,6 +12,7 @@ import { Pipelines } from '../../engine/pipelines.ts'
 import { forget } from '../../engine/plan.ts'
 import { readYaml } from '../../engine/yaml.ts'
 import * as sources from '../../connectors/index.ts'
+import { plantFault } from '../../connectors/planted.ts'
 import * as operators from '../../operators/index.ts'
 import { fileStore } from '../../sinks/file.ts'
 import * as sinks from '../../sinks/index.ts'
@@ -46,10 +47,10 @@ export interface Process {
   end (): Promise<void>
 }
 
-export async function open (t: T, url: string, folder: string, { files = [], within = 5000 }: { readonly files?: readonly string[], readonly within?: number } = {}): Promise<Process> {
+export async function open (t: T, url: string, folder: string, { files = [], within = 5000, egress }: { readonly files?: readonly string[], readonly within?: number, readonly egress?: readonly string[] } = {}): Promise<Process> {
   await migrate(url, quiet)
   const keys = new PostgresKeys(url), failures: unknown[] = []
-  const pipelines = new Pipelines({ log: quiet, folder, database: url, fallback: fileStore, within, maxSeries: 1000, failed: error => { failures.push(error) } })
+  const pipelines = new Pipelines({ log: quiet, folder, database: url, fallback: fileStore, within, egress, maxSeries: 1000, failed: error => { failures.push(error) } })
   const control = new Control({
     pipelines, registry: new PostgresRegistry(url), components, log: quiet, folder, files: new Map(files.map(text => [/name: (\S+)/.exec(text)![1], 'plant.yaml'])),
     forget: pipeline => forget(pipeline, { log: quiet, folder, database: url }, fileStore)
@@ -57,7 +58,7 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
   await pipelines.open(files.map(text => normalise(readYaml(text, components, { file: 'plant.yaml' }).pipeline!, components)), new AbortController().signal)
   const query = new PostgresQuery(url), backfill = new Backfill({ pipelines, query, log: quiet, folder, database: url, fallback: fileStore, maxSeries: 1000, replay: options => sources.replay(options as { files: string }) })
   const jobs = { backfill, folder, all: new Jobs({ store: new PostgresJobs(url), kinds: { backfill, export: new ExportRows(folder, query) }, instance: () => control.owner, log: quiet }) }
-  const app = await plan({ runs: () => pipelines.runs, pipelines: () => pipelines.all, stopping: () => false, components, keys, query, control, jobs, inlets: () => pipelines.inlets }, quiet)
+  const app = await plan({ runs: () => pipelines.runs, pipelines: () => pipelines.all, stopping: () => false, components, keys, query, control, jobs, plant: plantFault, inlets: () => pipelines.inlets }, quiet)
   pipelines.begin()
   control.open()
   jobs.all.open()
