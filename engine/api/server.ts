@@ -17,6 +17,7 @@ import type { Query } from '../query.ts'
 import type { Pipeline } from '../pipeline.ts'
 import type { Run } from '../run.ts'
 import { keyPair, type TlsFiles } from '../tls.ts'
+import type { Tokens } from '../token.ts'
 import { alerts } from './alerts.ts'
 import { deliveries } from './deliveries.ts'
 import { incidents } from './incidents.ts'
@@ -39,8 +40,8 @@ import { requestId, requestIds } from './request-id.ts'
 import { stream } from './stream.ts'
 import { trials } from './try.ts'
 
-/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted; `pipelines`: none is paused; `limits`: those by default. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet>, readonly pipelines?: () => readonly Pipeline[], readonly limits?: Limits | undefined }
+/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted; `pipelines`: none is paused; `limits`: those by default; `tokens`: none is taken. */
+export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet>, readonly pipelines?: () => readonly Pipeline[], readonly limits?: Limits | undefined, readonly tokens?: Tokens | undefined }
 
 /** Where the plane listens. Port 0: any free one. */
 export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
@@ -70,7 +71,7 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
   app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : lenient).compile(schema as object))
   requestIds(app)
   problems(app)
-  authorise(app, plane.keys)
+  authorise(app, plane.keys, plane.tokens)
   const { limits = new Limits() } = plane
   await app.register(rateLimit, {
     enableDraftSpec: true, max: (request: FastifyRequest) => request.actor === undefined ? Infinity : limits.ofKey(request.actor.id).requests, timeWindow: '1 minute', hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor?.id ?? request.ip,
