@@ -31,6 +31,8 @@ export interface Parts extends Components {
   readonly openJobs: (url: string) => JobStore
   readonly openQuery: (url: string) => Query
   readonly openActions: (url: string) => AlertActions
+  /** Fetches JSON from where that is allowed. */
+  readonly getJson: (url: string, egress: readonly string[]) => Promise<unknown>
   readonly openDatabase: (folder: string, log: Logger) => Promise<{ readonly url: string, readonly folder: string, readonly takenOver: boolean, stop (): Promise<void> }>
   /** Publishes a simulated fleet over MQTT until `signal`; counts go up while it works. */
   readonly publishFleet: (options: any) => { readonly published: number, readonly acknowledged: number, readonly connected: boolean, labels (): readonly object[], readonly done: Promise<unknown> }

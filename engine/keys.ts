@@ -10,6 +10,7 @@ export interface KeyRecord {
   readonly created: Date
   readonly expires: Date | null
   readonly revoked: Date | null
+  readonly token?: true                      // a token of an issuer, not kept here: nothing but its end is known of it
 }
 export type NewKey = Omit<KeyRecord, 'created' | 'revoked'>
 

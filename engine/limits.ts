@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs'
-import { parseDocument } from 'yaml'
 import { MillraceError } from './errors.ts'
 import { readOptions, Type, type Values } from './options.ts'
+import { readSettings } from './settings-file.ts'
 
 const count = (description: string, value?: number) => Type.Integer({ description, minimum: 0, maximum: 1_000_000_000, ...value === undefined ? {} : { default: value } })
 const ofKey = Type.Object({
@@ -57,17 +56,7 @@ export class Limits {
 }
 
 /** Limits from a file of YAML. */
-export function readLimits (file: string): Limits {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new MillraceError('usage/file', `the file of limits "${file}" cannot be read: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`, { cause })
-  }
-  const document = parseDocument(text)
-  if (document.errors.length > 0) throw new MillraceError('config/syntax', `${file}: ${document.errors[0].message}`)
-  return new Limits((document.toJS({ maxAliasCount: 0 }) ?? {}) as Given, file)
-}
+export const readLimits = (file: string): Limits => new Limits(readSettings(file, 'limits') as Given, file)
 
 function mapOf (value: unknown, what: string, file: string): Record<string, unknown> {
   if (value === undefined || value === null) return {}

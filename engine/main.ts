@@ -8,6 +8,7 @@ import { publishFleet } from '../connectors/publisher.ts'
 import * as operators from '../operators/index.ts'
 import { openEmbedded } from '../sinks/embedded.ts'
 import { fileStore } from '../sinks/file.ts'
+import { getJson } from '../sinks/http/get.ts'
 import * as sinks from '../sinks/index.ts'
 import { PostgresActions } from '../sinks/postgres-actions.ts'
 import { PostgresJobs } from '../sinks/postgres-jobs.ts'
@@ -19,7 +20,7 @@ import { commands } from './cli/index.ts'
 import { main } from './cli/program.ts'
 import type { Parts } from './components.ts'
 
-export const parts: Parts = { sources, operators, sinks, fileStore, publishFleet, plantFault, readLabels, labelsInColumn, openDatabase: openEmbedded, openKeys: url => new PostgresKeys(url), openRegistry: url => new PostgresRegistry(url), openJobs: url => new PostgresJobs(url), openQuery: url => new PostgresQuery(url), openActions: url => new PostgresActions(url), migrate: migrateDatabase, migrationStatus }
+export const parts: Parts = { sources, operators, sinks, fileStore, publishFleet, plantFault, readLabels, labelsInColumn, openDatabase: openEmbedded, getJson, openKeys: url => new PostgresKeys(url), openRegistry: url => new PostgresRegistry(url), openJobs: url => new PostgresJobs(url), openQuery: url => new PostgresQuery(url), openActions: url => new PostgresActions(url), migrate: migrateDatabase, migrationStatus }
 
 // a reader that has seen enough, such as head, ends the program without complaint
 process.stdout.on('error', error => { process.exit((error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1) })

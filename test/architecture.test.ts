@@ -18,7 +18,8 @@ const COMPONENTS = ['connectors', 'operators', 'sinks']
 /** A library is imported by the fewest files possible: these, and no others. */
 const LIBRARIES: Record<string, readonly string[]> = {
   rxjs: ['engine/stream.ts'],
-  'prom-client': ['engine/metrics.ts']
+  'prom-client': ['engine/metrics.ts'],
+  jose: ['engine/token.ts']
 }
 
 /** No clock and no chance. */

@@ -110,8 +110,9 @@ const check: Record<string, Check> = {
 
   async yaml (t, block) {
     const given = parse(block.text) as Record<string, unknown>
+    if (block.words.includes('jwt')) return undefined          // the command that names the file reads it
     if (block.words.includes('limits')) {
-      t.ok(new Limits(given, at(block)) instanceof Limits, at(block))
+      t.ok(new Limits(given, at(block)).process.pipelines > 0, at(block))
       return undefined
     }
     const text = given.name === undefined ? stringify({ name: 'example', from: 'simulator', to: ['stdout'], ...given }) : block.text

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { isScope, readKey, sameDigest, type Scope } from '../api-key.ts'
 import { MillraceError } from '../errors.ts'
 import { isValid, type KeyRecord, type Keys } from '../keys.ts'
+import type { Tokens } from '../token.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -18,6 +19,7 @@ declare module 'fastify' {
   }
 }
 
+const TOKEN = /^[\w-]+\.[\w-]+\.[\w-]*$/       // three parts of base64url
 const FRESH = 1000                   // ms that a key is believed after it was looked up: so long a revocation may take
 const KNOWN = 10_000                 // keys looked up lately
 const OUTAGE = 24 * 3_600_000        // ms that a key is believed for ingestion after it was last found, while the database cannot be asked
@@ -26,9 +28,9 @@ const AGAIN = 10_000                 // ms from one such question to the next
 /**
  * Every route says which scope it needs, and a request has a key that has it: `Authorization: Bearer mr_...`. What is no key is
  * refused without asking anybody, an unknown key after the same work as a wrong one. While the database of keys cannot be reached
- * readings are taken in with keys that were valid when it last could: nobody can revoke one meanwhile.
+ * readings are taken in with keys that were valid when it last could: nobody can revoke one meanwhile. With `tokens`, one of these does as well as a key.
  */
-export function authorise (app: FastifyInstance, keys: Keys | undefined): void {
+export function authorise (app: FastifyInstance, keys: Keys | undefined, tokens?: Tokens | undefined): void {
   const lately = new Map<string, { readonly at: number, readonly found: Promise<KeyRecord | undefined> }>()
   const find = (id: string): Promise<KeyRecord | undefined> => {
     const now = performance.now(), known = lately.get(id)
@@ -60,7 +62,8 @@ export function authorise (app: FastifyInstance, keys: Keys | undefined): void {
     if (scope !== 'public' && (scope === undefined || !isScope(scope))) throw new Error(`the route ${String(method)} ${url} declares no scope`)
   })
   app.decorateRequest('actor')
-  app.decorate('isValid', async ({ id, digest }: KeyRecord) => {
+  app.decorate('isValid', async ({ id, digest, token, ...rest }: KeyRecord) => {
+    if (token === true) return isValid({ id, digest, ...rest }, Date.now())
     const record = await find(id)
     return record !== undefined && sameDigest(record.digest, digest) && isValid(record, Date.now())
   })
@@ -68,13 +71,24 @@ export function authorise (app: FastifyInstance, keys: Keys | undefined): void {
     const { scope } = request.routeOptions.config
     if (scope === 'public' || request.is404) return
     const [, text] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
+    if (text !== undefined && tokens !== undefined && TOKEN.test(text)) return letIn(request, scope!, await tokenOf(tokens, text))
     const given = text === undefined ? undefined : readKey(text)
     if (given === undefined) throw new MillraceError('api/unauthorised', text === undefined ? 'the request has no key' : 'this is no key of Millrace, or not the whole of one', { help: 'Authorization: Bearer mr_...; millrace keys create makes one' })
     if (keys === undefined) throw new MillraceError('api/unauthorised', 'no key is valid here: keys are kept in a database, and there is none', { help: 'start with --database, or set MILLRACE_DATABASE' })
     const record = await (scope === 'ingest:write' ? findAnyhow : find)(given.id)
     const same = sameDigest(record?.digest ?? given.digest, given.digest)
     if (record === undefined || !same || !isValid(record, Date.now())) throw new MillraceError('api/unauthorised', 'this key is not known, or not valid any more')
-    request.actor = record
-    if (!record.scopes.includes(scope!)) throw new MillraceError('api/forbidden', `the key ${record.id} has not the scope ${scope}`, { help: `it has ${record.scopes.join(', ') || 'none'}` })
+    letIn(request, scope!, record)
   })
+}
+
+function letIn (request: FastifyRequest, scope: Scope, record: KeyRecord): void {
+  request.actor = record
+  if (!record.scopes.includes(scope)) throw new MillraceError('api/forbidden', `the ${record.token === true ? 'token of' : 'key'} ${record.id} has not the scope ${scope}`, { help: `it has ${record.scopes.join(', ') || 'none'}` })
+}
+
+async function tokenOf (tokens: Tokens, text: string): Promise<KeyRecord> {
+  const record = await tokens.verify(text)
+  if ('wrong' in record) throw new MillraceError('api/unauthorised', `this token is not valid: ${record.wrong}`)
+  return record
 }

@@ -9,7 +9,7 @@ export async function openapi (app: FastifyInstance): Promise<void> {
     openapi: {
       openapi: '3.1.0',
       info: { title: 'Millrace', version, description: 'Control and query plane. Errors are problem+json (RFC 9457) with the codes of the error reference.' },
-      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: `An API key, mr_...: millrace keys create. Scopes: ${Object.entries(scopes).map(([scope, use]) => `\`${scope}\`: ${use}`).join('; ')}.` } } }
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: `An API key, mr_...: millrace keys create; or a token (JWT) of the issuer that the process was told of. Scopes: ${Object.entries(scopes).map(([scope, use]) => `\`${scope}\`: ${use}`).join('; ')}.` } } }
     },
     transform: ({ schema, url, route }) => {
       const scope = route.config?.scope

@@ -20,6 +20,7 @@ import type { Pipeline } from '../pipeline.ts'
 import type { Run } from '../run.ts'
 import type { PlantAsked, Planted } from '../simulated.ts'
 import { keyPair, type TlsFiles } from '../tls.ts'
+import type { Tokens } from '../token.ts'
 import { alerts } from './alerts.ts'
 import { deliveries } from './deliveries.ts'
 import { incidents } from './incidents.ts'
@@ -44,8 +45,23 @@ import { requestId, requestIds } from './request-id.ts'
 import { stream } from './stream.ts'
 import { trials } from './try.ts'
 
-/** What the plane shows, and who may see it. `keys` undefined: nobody has one; `query`, `actions`: there is no database to ask; `live`: nothing commits here; `inlets`: nothing is read that is posted; `pipelines`: none is paused; `jobs`: there are none; `limits`: those by default. */
-export interface Plane { readonly runs: () => readonly Run[], readonly stopping: () => boolean, readonly components: Components, readonly keys: Keys | undefined, readonly query: Query | undefined, readonly actions?: AlertActions | undefined, readonly control?: Control | undefined, readonly live?: Live | undefined, readonly inlets?: () => Iterable<Inlet>, readonly pipelines?: () => readonly Pipeline[], readonly jobs?: { readonly all: Jobs, readonly backfill: Backfill, readonly folder: string } | undefined, readonly limits?: Limits | undefined, readonly plant?: (asked: PlantAsked) => Planted }
+/** What the plane shows, and who may see it. What is undefined is not there: routes that need it answer 404 or 503 and say so. */
+export interface Plane {
+  readonly runs: () => readonly Run[]
+  readonly stopping: () => boolean
+  readonly components: Components
+  readonly keys: Keys | undefined                        // undefined: nobody has one
+  readonly tokens?: Tokens | undefined                   // undefined: none is taken
+  readonly limits?: Limits | undefined                   // undefined: those by default
+  readonly query: Query | undefined                      // undefined, as with actions: there is no database to ask
+  readonly actions?: AlertActions | undefined
+  readonly control?: Control | undefined
+  readonly live?: Live | undefined                       // undefined: nothing commits here
+  readonly inlets?: () => Iterable<Inlet>                // undefined: nothing is read that is posted
+  readonly pipelines?: () => readonly Pipeline[]         // undefined: none is paused
+  readonly jobs?: { readonly all: Jobs, readonly backfill: Backfill, readonly folder: string } | undefined
+  readonly plant?: (asked: PlantAsked) => Planted        // simulated faults
+}
 
 /** Where the plane listens. Port 0: any free one. */
 export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
@@ -82,7 +98,7 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
     raw.once('end', () => { clearTimeout(late) }).once('close', () => { clearTimeout(late) })
     return body
   })
-  authorise(app, plane.keys)
+  authorise(app, plane.keys, plane.tokens)
   const { limits = new Limits() } = plane
   await app.register(rateLimit, {
     enableDraftSpec: true, max: (request: FastifyRequest) => request.actor === undefined ? Infinity : limits.ofKey(request.actor.id).requests, timeWindow: '1 minute', hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor?.id ?? request.ip,

@@ -14,6 +14,7 @@ import { Pipelines } from '../pipelines.ts'
 import { forget } from '../plan.ts'
 import type { Run } from '../run.ts'
 import type { SourceSpec } from '../source.ts'
+import type { Tokens } from '../token.ts'
 
 export interface WorkOptions {
   readonly parts: Parts
@@ -31,6 +32,7 @@ export interface WorkOptions {
   readonly maxPoison?: number | undefined
   readonly source?: SourceSpec
   readonly limits?: Limits | undefined
+  readonly tokens?: Tokens | undefined       // that do as well as keys
   readonly signal: AbortSignal
   readonly changes?: boolean                 // pipelines that the API puts are brought back, and it may put more
   readonly started?: (runs: readonly Run[], url: string | undefined) => void
@@ -41,7 +43,7 @@ export interface WorkOptions {
  * it waits for those that are put. One that fails does not stop the others; the first failure is thrown when all have ended. A log
  * that fails, and that was there from the start, stops all. Returns the runs of the pipelines that were given.
  */
-export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, egress, links, logBudget, logKeep, retain, maxSeries, maxPoison, acceptLoss = false, source, limits, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
+export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, egress, links, logBudget, logKeep, retain, maxSeries, maxPoison, acceptLoss = false, source, limits, tokens, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
   mkdirSync(folder, { recursive: true })
   const stop = new AbortController()
   const forward = () => stop.abort()
@@ -66,7 +68,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   let plane: Awaited<ReturnType<typeof serve>> | undefined
   try {
     const runs = await pipelines.open(given, signal)
-    plane = http === undefined ? undefined : await serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions, control, live, limits, inlets: () => pipelines.inlets, pipelines: () => pipelines.all, jobs, plant: parts.plantFault }, { ...http, log })
+    plane = http === undefined ? undefined : await serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions, control, live, limits, tokens, inlets: () => pipelines.inlets, pipelines: () => pipelines.all, jobs, plant: parts.plantFault }, { ...http, log })
     started?.(runs, plane?.url)
     if (stop.signal.aborted) return runs
     stop.signal.addEventListener('abort', () => { void pipelines.stop() }, { once: true })
