@@ -22,3 +22,5 @@ ALTER TABLE silences ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON silences USING (current_user <> 'millrace_tenant' OR tenant = (SELECT current_setting('millrace.tenant', true)));
 ALTER TABLE audit ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON audit USING (current_user <> 'millrace_tenant' OR tenant = (SELECT current_setting('millrace.tenant', true)));
+ALTER TABLE jobs ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON jobs USING (current_user <> 'millrace_tenant' OR tenant = (SELECT current_setting('millrace.tenant', true)));

@@ -25,11 +25,11 @@ export class PostgresJobs implements JobStore {
   }
 
   async list ({ tenant, kind, state }: JobFilter, limit: number): Promise<readonly Job[]> {
-    return await this.pool.ask<Job>(`SELECT ${JOB} FROM jobs WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR kind = $2) AND ($3::text IS NULL OR state = $3) ORDER BY created_at DESC, id LIMIT ${limit}`, [tenant ?? null, kind ?? null, state ?? null])
+    return await this.pool.as({ tenant }).ask<Job>(`SELECT ${JOB} FROM jobs WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR kind = $2) AND ($3::text IS NULL OR state = $3) ORDER BY created_at DESC, id LIMIT ${limit}`, [tenant ?? null, kind ?? null, state ?? null])
   }
 
   async find (id: string, tenant: string | undefined): Promise<Job | undefined> {
-    return (await this.pool.ask<Job>(`SELECT ${JOB} FROM jobs WHERE id = $1 AND ($2::text IS NULL OR tenant = $2)`, [id, tenant ?? null]))[0]
+    return (await this.pool.as({ tenant }).ask<Job>(`SELECT ${JOB} FROM jobs WHERE id = $1 AND ($2::text IS NULL OR tenant = $2)`, [id, tenant ?? null]))[0]
   }
 
   async left (instance: string): Promise<readonly Job[]> {

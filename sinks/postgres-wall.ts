@@ -5,7 +5,7 @@ import { identifier, literal, sqlstate, type Session } from './postgres-session.
 export const ROLE = 'millrace_tenant'
 /** What the role may do. Of tables that are not here it may nothing. */
 const RIGHTS = `
-  GRANT SELECT ON devices, series, late_readings, alerts, alert_outbox, alert_deliveries, alert_incidents, alert_comments, silences TO ${ROLE};
+  GRANT SELECT ON devices, series, late_readings, alerts, alert_outbox, alert_deliveries, alert_incidents, alert_comments, silences, jobs TO ${ROLE};
   GRANT INSERT ON alert_deliveries, alert_incidents, alert_comments, silences, audit TO ${ROLE};
   GRANT UPDATE ON alert_outbox, alert_incidents, silences TO ${ROLE};
   GRANT SELECT (id) ON audit TO ${ROLE};`
