@@ -60,6 +60,9 @@ export async function slowAndOdd (bench: Bench): Promise<Report> {
     }
     return times
   }
+  let cut = false
+  const listener = connect(port, '127.0.0.1', () => { listener.write(`GET /api/v1/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\n\r\n`) }).on('error', () => {}).on('close', () => { cut = true }).resume()       // whole, and long
+  closing.push(() => { listener.destroy() })
   await turn()
   const alone: number[] = [], beside: number[] = []
   let ended = 0
@@ -84,6 +87,7 @@ export async function slowAndOdd (bench: Bench): Promise<Report> {
     for (const socket of sockets) socket.destroy()
     say(`round ${round + 1}`)
   }
+  if (cut) wrong.push('who listens was cut off')
   const at = (of: readonly number[]) => percentiles(of.map(ms => ms * 1000)), [one, two] = [at(alone), at(beside)]
   return {
     figures: { odd_types: odd, bombs: Object.keys(bombs).length, slow_connections: SLOW, closed_after_s: ended, alone_us: one, beside_us: two, ratio_p99: Math.round(two.p99 / one.p99 * 100) / 100 },

@@ -94,8 +94,8 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
   requestIds(app)
   problems(app)
   app.addHook('preParsing', async ({ raw }, _, body) => {            // Node looks after the head only
-    const late = setTimeout(() => { raw.socket.write('HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n', () => { raw.destroy() }) }, WHOLE).unref()
-    raw.once('end', () => { clearTimeout(late) }).once('close', () => { clearTimeout(late) })
+    const late = setTimeout(() => { if (raw.complete === false) raw.socket.end('HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n', () => { raw.destroy() }) }, WHOLE).unref()
+    raw.once('close', () => { clearTimeout(late) })
     return body
   })
   authorise(app, plane.keys, plane.tokens)

@@ -25,6 +25,7 @@ async function open (t: Test, url?: string, log = quiet) {
     await actions.acknowledge(`of-${tenant}`, 'on it', actor)
     await actions.silence({ kind: 'silence', tenant, from: Date.now(), to: Date.now() + 1e6, reason: 'work' }, 10, actor)
   }
+  await rowsOf(url, "INSERT INTO jobs (id, kind, tenant, instance, target, asked, author) SELECT tenant, 'export', tenant, 'i', 'readings', '{}', tenant FROM unnest(ARRAY['acme', 'umbra']) tenant")
   await rowsOf(url, "INSERT INTO alert_deliveries (event, receiver, outcome) SELECT event, receiver, 'retry' FROM alert_outbox")
   const pool = new Pool(url, { readOnly: false })
   t.teardown(async () => { await pool.close(); await actions.close(); await query.close(); await opened.store.close() })
@@ -44,7 +45,7 @@ t.test('a statement that forgets the tenant: of every table the role sees what i
     t.equal(own.length, 1, `${name}: one is acme's`)
     t.notMatch(own[0].row, /umbra/, name)
   }
-  t.strictSame(seen, ['alert_comments', 'alert_deliveries', 'alert_incidents', 'alert_outbox', 'alerts', 'devices', 'late_readings', 'minutes', 'readings', 'series', 'silences'])
+  t.strictSame(seen, ['alert_comments', 'alert_deliveries', 'alert_incidents', 'alert_outbox', 'alerts', 'devices', 'jobs', 'late_readings', 'minutes', 'readings', 'series', 'silences'])
   const bare = await rowsOf(url, "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND has_table_privilege('millrace_tenant', oid, 'SELECT') AND NOT relrowsecurity")
   t.strictSame(bare, [], 'tables that the role may read without row-level security')
 })
