@@ -3,6 +3,7 @@ import { privateAddresses, signatures } from './egress.ts'
 import { injected } from './injection.ts'
 import { keyTimes } from './keys.ts'
 import { inventedNames } from './names.ts'
+import { noisyTenant } from './quota.ts'
 import type { Row } from './row.ts'
 import { slowAndOdd } from './slow.ts'
 import { audit, materials } from './supply.ts'
@@ -44,4 +45,8 @@ export const security: readonly Row[] = [{
   id: 'B11', name: 'names that are SQL, COPY, CSV, subjects, control lines', fault: 'a hundred names a round, by topic and by request, into PostgreSQL, NATS and an export', expected: 'each is there to the letter; no subject, row or table that is not ours',
   tiers: { commit: 20, nightly: 1000, release: 1000 },
   run: injected
+}, {
+  id: 'P5', name: 'a tenant that sends twenty times its quota', fault: 'over HTTP, beside another', expected: 'it alone is refused, and told when to come back; the other waits at most 1.2 times as long',
+  tiers: { nightly: 6, release: 6 },
+  run: noisyTenant
 }]
