@@ -19,7 +19,7 @@ const HOUR = 3_600_000
 /** Judges a reading of a series that has had START. Leaves its findings in r. */
 export function score (m: Float64Array, at: number, r: Portfolio): void {
   const { x } = r, t = at + TAILS
-  r.hour.to(r.time)
+  r.hour.to(r.clock)
   compare(m, at, r)
   r.onTheWay = false
   if (r.far) place(m, at, r)
@@ -77,8 +77,8 @@ function place (m: Float64Array, at: number, r: Portfolio): void {
 }
 
 /** How far a value is from what is usual so many ms later, in units of its spread; Infinity when nothing is. */
-function offSeason (m: Float64Array, at: number, { value, time, beside }: Portfolio, later: number): number {
-  const hour = beside.to(time + later), usual = seasonal.usual(m, at + SEASON, hour), tiny = TINY * Math.abs(value) || Number.MIN_VALUE
+function offSeason (m: Float64Array, at: number, { value, clock, beside }: Portfolio, later: number): number {
+  const hour = beside.to(clock + later), usual = seasonal.usual(m, at + SEASON, hour), tiny = TINY * Math.abs(value) || Number.MIN_VALUE
   return usual === usual ? Math.abs(value - usual) / Math.max(seasonal.spread(m, at + SEASON, hour), tiny) : Infinity
 }
 

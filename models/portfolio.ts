@@ -51,7 +51,8 @@ export class Portfolio {
   usual = NaN                        // at this hour; NaN when nothing is
   // Between the steps. Numbers are handed on here: V8 copies those that a function is called with to the heap, unless it inlines the function.
   value = 0
-  time = 0                           // ms since 1970
+  time = 0
+  clock = 0
   readonly x = new Float64Array(K)   // what the signals say; of `noise` 0 when it is surely below the threshold of its tail
   largest = 0                        // -log10 p of a signal
   predicted = 0                      // by the autoregression
@@ -68,10 +69,11 @@ export class Portfolio {
   readonly step = new Step()
   readonly weights = new Weights()
 
-  /** What comes next: a finite value, at a time in ms since 1970. */
-  read (value: number, time: number): void {
+  /** What comes next: a finite value, at a time in ms since 1970; `clock` is what clocks read there then, likewise: hours and days go by it. */
+  read (value: number, time: number, clock = time): void {
     this.value = limited(value)
     this.time = time
+    this.clock = clock
   }
 
   /** Judges it. */

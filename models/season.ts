@@ -1,5 +1,5 @@
 /**
- * What is usual at an hour of the day and on a day of the week (UTC). Days are of one kind or of two, such as working days and
+ * What is usual at an hour of the day and on a day of the week, by the clock that it is given. Days are of one kind or of two, such as working days and
  * days off, each with a mean for every hour of the day; which weekday is of which kind, and whether there are two at all, is
  * learned (day-kinds.ts). A weekday may also lie above or below its kind as a whole. An hour has a mean absolute deviation from
  * what was expected, the same for both kinds.

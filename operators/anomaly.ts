@@ -1,8 +1,9 @@
-import { defineOperator, Type } from '#engine'
+import { clocksAt, defineOperator, Type } from '#engine'
 import { Portfolio, portfolio, signals } from '../models/portfolio.ts'
 import { budget } from './shared/budget.ts'
 import { Alarms } from './shared/alarms.ts'
 import { columns } from './shared/columns.ts'
+import { checkZone } from './shared/zone.ts'
 
 /**
  * Whether a reading is unusual for its series: a calibrated p-value from seven signals, see models/portfolio.ts for methods,
@@ -23,22 +24,24 @@ export const anomaly = defineOperator({
   summary: 'How unusual each reading is for its series, as a p-value, with the expected range and alarms by a budget.',
   options: Type.Object({
     ...budget,
-    samples: Type.Integer({ description: 'Readings to learn from before the first p-value.', minimum: 50, default: 200 })
+    samples: Type.Integer({ description: 'Readings to learn from before the first p-value.', minimum: 50, default: 200 }),
+    zone: Type.Optional(Type.String({ description: 'IANA time zone whose clocks hours and working days go by, such as Europe/Berlin; UTC when absent.' }))
   }),
+  check: checkZone,
   adds: ['anomaly', 'anomaly_p', 'anomaly_low', 'anomaly_high', 'anomaly_signal', 'anomaly_usual', 'anomaly_learned', 'anomaly_alarm'],
   explains: ({ samples }) => ({ learning: { learned: 'anomaly_learned', of: samples }, expected: ['anomaly_low', 'anomaly_high'], p: 'anomaly_p', spoke: { column: 'anomaly_signal', names: signals } }),
   version: 2,                            // the season knows kinds of days, the series its regimes
   perSeries: { memory: portfolio },
   tuning: ['alarms', 'per', 'samples'],
 
-  process (batch, { alarms, per, samples }, { memory: { data, width, field: { n: readings } } }) {
-    const model = new Portfolio()
+  process (batch, { alarms, per, samples, zone }, { memory: { data, width, field: { n: readings } } }) {
+    const model = new Portfolio(), clock = clocksAt(batch.time, zone)
     const [low, high, signal, usual, learned, ...said] = columns(8, batch.length), judged = new Alarms(batch.length, said)
     for (let i = 0; i < batch.length; i++) {
       const at = batch.series[i] * width, x = batch.value[i], n = data[at + readings]
       learned[i] = Math.min(n, samples)
       if (!Number.isFinite(x)) continue
-      model.read(x, batch.time[i])
+      model.read(x, batch.time[i], clock[i])
       if (n > 0) model.score(data, at)
       if (n >= samples) {
         judged.say(i, model, data, at, alarms, per)

@@ -1,5 +1,6 @@
 import { defineOperator, Duration, gridOf, Hop, hopFields, Type, windowMemory, type Operator } from '#engine'
-import { checkFeatures, checkZone, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, gridOptions, type usual } from './windows/features.ts'
+import { checkFeatures, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, gridOptions, type usual } from './windows/features.ts'
+import { checkZone } from './shared/zone.ts'
 
 const step = defineOperator({
   name: 'hopping',

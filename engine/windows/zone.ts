@@ -1,3 +1,4 @@
+import type { Numbers } from '../batch.ts'
 import type { Grid } from './grid.ts'
 
 const DAY = 86_400_000
@@ -62,6 +63,13 @@ function zoneOf (name: string): Zone {
 /** Does Intl know such a zone? */
 export function isZone (name: string): boolean {
   try { return zoneOf(name) instanceof Zone } catch { return false }
+}
+
+/** What the clocks of a zone read at these times, as ms since 1970; of UTC when there is none. Cost: two comparisons a time as long as clocks do not change. */
+export function clocksAt (time: Numbers, name: string | undefined): Numbers {
+  if (name === undefined) return time
+  const zone = zoneOf(name)
+  return Float64Array.from(time, at => at + zone.at(at).offset)
 }
 
 /**

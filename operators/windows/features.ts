@@ -1,5 +1,5 @@
 /** What operators that make windows of features share: their options, their memory, their rows. */
-import { assign, Batch, close, Duration, isZone, list, Type, windowMemory, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Shapes, type WindowMemory } from '#engine'
+import { assign, Batch, close, Duration, list, Type, windowMemory, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Shapes, type WindowMemory } from '#engine'
 import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
 import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
 import * as sketch from '../../models/sketch.ts'
@@ -33,7 +33,6 @@ export const gridOptions = {
   offset: Duration({ description: 'How much later than midnight (1970-01-01) windows begin.', default: '0s' }),
   zone: Type.Optional(Type.String({ description: 'IANA time zone whose clocks windows go by, such as Europe/Berlin; UTC when absent.' }))
 }
-export const checkZone = ({ zone }: { readonly zone?: string }): string | undefined => zone === undefined || isZone(zone) ? undefined : `there is no time zone "${zone}"`
 
 /** As written. */
 export interface FeatureOptions<F extends string> {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import fc from 'fast-check'
-import { gridOf, isZone } from '#engine'
+import { clocksAt, gridOf, isZone } from '#engine'
 import { hopping, tumbling } from '../../operators/index.ts'
 import { through, type Given } from '../operators/table.ts'
 
@@ -75,4 +75,15 @@ t.test('days of a plant are local days, in windows that follow one another and i
 t.test('a zone that is none is refused', async t => {
   t.ok(isZone('Asia/Tokyo') && !isZone('Europe/Nowhere'))
   t.throws(() => tumbling({ every: '1d', zone: 'Europe/Nowhere' }), { code: 'config/invalid', message: /no time zone "Europe\/Nowhere"/ })
+})
+
+t.test('clocks read what Intl says, also around changes; of UTC the times themselves', async t => {
+  const time = Float64Array.from({ length: 5000 }, (_, i) => Date.UTC(2026, 2, 28) + i * 1_234_567 + 0.25)
+  t.equal(clocksAt(time, undefined), time)
+  for (const zone of ['Europe/Berlin', 'Asia/Shanghai', 'America/St_Johns']) {
+    const format = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, dateStyle: 'short', timeStyle: 'medium' })
+    const clocks = clocksAt(time, zone)
+    t.strictSame(Array.from(clocks, at => new Date(at).toISOString().slice(0, 19).replace('T', ' ')), Array.from(time, at => format.format(at)), zone)
+    t.ok(clocks.every((at, i) => at % 1 === time[i] % 1), 'to the fraction of a millisecond')
+  }
 })
