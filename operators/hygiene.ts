@@ -23,14 +23,15 @@ type Memory = Held<typeof shapes.perSeries> & Held<typeof shapes.perDevice>
  *   ...               likewise for each of the eight
  *
  * Something is said when its evidence is so rare that chance gives at most `alarms` such in `per` at the series' own rate, all
- * eight taken together; each event then raises what the next of its kind needs until the budget allows it again. What has been
- * stayed in for 100 readings or more, twice, is usual: a value, a level that it is switched to, a pause of the device. Until `samples` readings are learned only the range speaks. A reading without a finite value is no
- * reading.
+ * eight taken together; events beyond those that it allows then raise what the next of their kind needs until the budget allows it again. What
+ * stands still by nature, as a battery level, is not stuck. What has been stayed in for 100 readings or more, twice, is usual: a value,
+ * a level that it is switched to, a pause of the device. Until `samples` readings are learned only the range speaks. A reading without
+ * a finite value is no reading.
  *
  * A gap is found while it lasts, and a row of its own says so: without a value, at the time when it was long enough. It is
  * found by the device going on without this metric (in the time in which the device is live: a pause of the whole device
  * counts as at most three of its usual ones), and by a tick that finds the whole device silent. Not heard because nobody was
- * listening is no gap. 0.8 KB per series, 40 bytes per device.
+ * listening is no gap. 0.9 KB per series, 40 bytes per device.
  */
 export const hygiene = defineOperator({
   name: 'hygiene',

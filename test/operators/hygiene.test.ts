@@ -49,6 +49,17 @@ t.test('a series that repeats itself by nature is not stuck, for as long as it u
   t.ok(after(rows([...coarse(1, 5000), ...Array.from({ length: 60 }, () => 50)])).some(([row, check]) => check === 'stuck' && row > 10))
 })
 
+t.test('a battery level, a set point and a door are not stuck from the first reading on; a battery that has ended is', async t => {
+  const N = 20_000, level = (i: number) => 90 - Math.floor((i + 30 * Math.sin(i / 700)) / 230), door = noise(N, 6).map((x, i) => i % 90 < 3 + x / 10 ? 1 : 0)
+  for (const [name, values] of Object.entries({ battery: Array.from({ length: N }, (_, i) => level(i)), 'set point': Array.from({ length: N }, (_, i) => i % 1440 < 960 ? 21 : 17), door })) {
+    const out = rows(values), told = after(out, 0)
+    t.ok(told.length <= N / 1000 && told.filter(([, check]) => check === 'stuck').length === 0, `${name}: ${told.length}`)
+    t.ok(out.slice(200).every(r => r.hygiene as number >= 0 && r.hygiene_stuck as number >= 0), 'and each was judged')
+  }
+  const ended = after(rows(Array.from({ length: N }, (_, i) => level(Math.min(i, 18_000)))), 18_000)
+  t.ok(ended.length > 100 && ended[0][0] < 1200 && ended.every(([, check]) => check === 'stuck'), JSON.stringify(ended.slice(0, 3)))
+})
+
 t.test('spike: out and back, said with the reading behind it; the way there is a rate', async t => {
   for (const height of [12, -12]) {
     const out = rows([...healthy, 50 + height, ...noise(50, 3)])

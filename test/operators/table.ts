@@ -5,10 +5,16 @@ export type Given = readonly [second: number, series: string, value: number]
 export interface Got { readonly at: number, readonly series: string, readonly value: number, readonly [column: string]: number | string }
 
 export function rowsOf (batch: Batch<any>, table: SeriesTable): Got[] {
-  return Array.from(batch.time, (time, i) => {
-    const { device, metric } = table.name(batch.series[i])
-    return { at: time / 1000, series: `${device}/${metric}`, value: batch.value[i], ...Object.fromEntries(Object.entries(batch.columns as Record<string, Numbers>).map(([name, column]) => [name, column[i]])) }
-  })
+  const columns = Object.entries(batch.columns as Record<string, Numbers>), names = new Map<number, string>()
+  const rows: Got[] = []
+  for (let i = 0; i < batch.length; i++) {
+    const id = batch.series[i]
+    if (!names.has(id)) names.set(id, `${table.name(id).device}/${table.name(id).metric}`)
+    const row: { at: number, series: string, value: number, [column: string]: number | string } = { at: batch.time[i] / 1000, series: names.get(id)!, value: batch.value[i] }
+    for (const [name, column] of columns) row[name] = column[i]
+    rows.push(row)
+  }
+  return rows
 }
 
 /** A source, a clock and one operator: readings go in, rows come out. */
