@@ -21,7 +21,7 @@
  * of its own usual size (from the running covariance of u), has a tail likewise. One wrong sensor leaves it what it was, whatever
  * that sensor says; two that are wrong do not.
  *
- * A device that is switched, so that two metrics change by LEAP times what they usually do, settles for SETTLE, in which nothing is
+ * A device that is switched, so that two metrics change by LEAP times what they usually do from one reading to the next, settles for SETTLE, in which nothing is
  * judged nor learned. It has STATES, such as on and off, each with means of its own, and one covariance within all of them (as in
  * linear discriminant analysis): else what lies between states hides how metrics go together in each. Behind a switch it is in
  * the state whose means are nearest, within FAR standard deviations, or in a new one.
@@ -103,7 +103,7 @@ export class Peers {
   private watch (m: Float64Array, d: number, series: Float64Array, s: number, place: number, value: number, time: number, within: number): void {
     const change = Math.abs(value - series[s + VALUE]), usual = series[s + CHANGE]
     series[s + VALUE] = value
-    if (Number.isNaN(change)) return
+    if (Number.isNaN(change) || time - m[d + TIMES + place] > within) return
     const n = ++series[s + CHANGES]
     if (n > KNOWN && change > LEAP * usual) {
       if (m[d + LEAPER] !== place && Math.abs(time - m[d + LEAPT]) <= within) {
