@@ -21,7 +21,7 @@
  * of its own usual size (from the running covariance of u), has a tail likewise. One wrong sensor leaves it what it was, whatever
  * that sensor says; two that are wrong do not.
  *
- * A device that is switched, so that two metrics change by LEAP times what they usually do from one reading to the next, settles for SETTLE, in which nothing is
+ * A device that is switched, so that two metrics change by LEAP times what they usually do from one reading to the next, at most NEXT apart, settles for SETTLE, in which nothing is
  * judged nor learned. It has STATES, such as on and off, each with means of its own, and one covariance within all of them (as in
  * linear discriminant analysis): else what lies between states hides how metrics go together in each. Behind a switch it is in
  * the state whose means are nearest, within FAR standard deviations, or in a new one.
@@ -40,7 +40,7 @@ export const BLOCK = 100
 const CLIP = 10                      // usual sizes, and twice what the mean is off already: a reading counts as no more in it
 const DAY = 24 * 60 * 60_000, MEMORY = 7 * DAY
 const LEAP = 10, KNOWN = 100, SLOWLY = 1000      // usual changes, known from so many on, that go back so many
-const SETTLE = 60 * 60_000, FAR = 8
+const NEXT = 60_000, SETTLE = 60 * 60_000, FAR = 8
 const REGULAR = 16, SPARSE = 10
 
 const own = { count: 0, sets: 0, begun: NaN, learned: NaN, fresh: 0, solved: 0, members: 0, mute: 0, since: NaN, leapt: -Infinity, leaper: -1, switched: -Infinity, state: 0, unsettled: 0 }
@@ -103,7 +103,7 @@ export class Peers {
   private watch (m: Float64Array, d: number, series: Float64Array, s: number, place: number, value: number, time: number, within: number): void {
     const change = Math.abs(value - series[s + VALUE]), usual = series[s + CHANGE]
     series[s + VALUE] = value
-    if (Number.isNaN(change) || time - m[d + TIMES + place] > within) return
+    if (Number.isNaN(change) || time - m[d + TIMES + place] > Math.min(within, NEXT)) return
     const n = ++series[s + CHANGES]
     if (n > KNOWN && change > LEAP * usual) {
       if (m[d + LEAPER] !== place && Math.abs(time - m[d + LEAPT]) <= within) {
