@@ -45,8 +45,8 @@ const ROWS = 0, METRICS = 1, BEGAN = 2, NEWEST = 3, FIRST = 4, LAST = 5, ALARMED
  * from what is usual at the hour over `lasts`, what it would be without events, that of a week, from so many ms, and whether it is far. Then of event `event`: evidence of
  * hygiene, sure and not, of moves, of peers, and of the rest without it (-1: nothing is known of that); whether peers gave an alarm.
  */
-export const series: Readonly<Record<string, number>> = { known: 0, time: NaN, alarm: -Infinity, onset: -Infinity, unusual: -Infinity, broken: 0, sure: -Infinity, coupled: 0, away: 0, expected: 0, usual: 0, span: 0, far: 0, value: NaN, jumped: -Infinity, event: 0, hygiene: 0, odd: 0, moved: 0, peers: 0, rest: UNKNOWN, parted: 0, ...prefixed('week', weeks.weekly) }
-const KNOWN = 0, TIME = 1, ALARM = 2, ONSET = 3, UNUSUAL = 4, BROKEN = 5, SURE = 6, COUPLED = 7, AWAY = 8, EXPECTED = 9, USUAL = 10, SPAN = 11, IS_FAR = 12, VALUE = 13, JUMPED = 14, OWN_EVENT = 15, HYGIENE = 16, ODD = 17, MOVED = 18, PEERS = 19, REST = 20, PARTED = 21, WEEKS = 22
+export const series: Readonly<Record<string, number>> = { known: 0, time: NaN, alarm: -Infinity, onset: -Infinity, unusual: -Infinity, broken: 0, sure: -Infinity, coupled: 0, away: 0, expected: 0, usual: 0, span: 0, far: 0, value: NaN, jumped: -Infinity, waits: 0, waits_odd: 0, waits_moved: 0, event: 0, hygiene: 0, odd: 0, moved: 0, peers: 0, rest: UNKNOWN, parted: 0, ...prefixed('week', weeks.weekly) }
+const KNOWN = 0, TIME = 1, ALARM = 2, ONSET = 3, UNUSUAL = 4, BROKEN = 5, SURE = 6, COUPLED = 7, AWAY = 8, EXPECTED = 9, USUAL = 10, SPAN = 11, IS_FAR = 12, VALUE = 13, JUMPED = 14, WAITS = 15, WAITS_ODD = 16, WAITS_MOVED = 17, OWN_EVENT = 18, HYGIENE = 19, ODD = 20, MOVED = 21, PEERS = 22, REST = 23, PARTED = 24, WEEKS = 25
 
 /**
  * What is said of one reading; NaN where there is nothing to say. `sure`, `odd`: evidence that hygiene says something that only a
@@ -57,6 +57,12 @@ export interface Said { sure: number, odd: number, moved: number, alarm: boolean
 
 /** Where the series of a device are in the memory of all. */
 type Places = readonly number[]
+
+/** Leaves what hygiene is sure of, and what peers says. */
+function quiet (said: Said): void {
+  said.odd = said.moved = 0
+  said.alarm = said.noisy = said.parted = false
+}
 
 /** Works on the memory of one device after the other, at `d` in devices, and of its series, at `s` in all. */
 export class Verdict {
@@ -82,12 +88,12 @@ export class Verdict {
       m[d + METRICS]++
     }
     const row = ++m[d + ROWS]
-    this.watch(d, s, said.value, row, time, places)
+    const jumps = this.watch(d, s, said.value, row, time, places)
     if (time - m[d + SWITCHED] < SETTLE * this.lasts) {
-      said.odd = said.moved = 0
-      said.alarm = said.noisy = said.parted = false
+      quiet(said)
       said.peers = said.rest = NaN
-    }
+      all[s + WAITS] = 0
+    } else this.wait(s, said, jumps)
     const alarm = said.sure > 0 || said.odd > 0 || said.alarm || said.parted
     if (time > m[d + NEWEST]) m[d + NEWEST] = time
     this.follow(s, said, time, Number.isNaN(m[d + BEGAN]))
@@ -146,32 +152,51 @@ export class Verdict {
     return m[d + TOGETHER] === 1 ? m[d + NEWEST] - m[d + ALARMED] > this.lasts : row - m[d + LAST] > BLOCK * m[d + METRICS]
   }
 
-  /** Whether the device is switched on or off: two metrics jump at once. */
-  private watch (d: number, s: number, value: number, row: number, time: number, places: Places): void {
+  /** Whether the device is switched on or off: two metrics jump at once. Returns whether this one does, and did not just before: a spike comes back. */
+  private watch (d: number, s: number, value: number, row: number, time: number, places: Places): boolean {
     const { devices: m, all } = this, jump = Math.abs(value - all[s + VALUE]), since = row - BLOCK * m[d + METRICS]
-    if (!Number.isFinite(value)) return
+    if (!Number.isFinite(value)) return false
     all[s + VALUE] = value
-    if (!(all[s + SPAN] > this.lasts && jump > CLIP * all[s + USUAL])) return
+    if (!(all[s + SPAN] > this.lasts && jump > CLIP * all[s + USUAL])) return false
+    const first = row - all[s + JUMPED] > 2 * m[d + METRICS]
     all[s + JUMPED] = row
     for (const at of places) if (at !== s && all[at + JUMPED] >= since) m[d + SWITCHED] = time
+    return first
+  }
+
+  /** What is said of a jump waits for the next reading of its metric: then it is known whether others jump too. */
+  private wait (s: number, said: Said, jumps: boolean): void {
+    const { all } = this
+    if (jumps) {
+      all[s + WAITS] = said.alarm || said.odd > 0 ? 1 : 0
+      all[s + WAITS_ODD] = said.odd
+      all[s + WAITS_MOVED] = said.moved
+      quiet(said)
+    } else if (all[s + WAITS] === 1) {
+      said.alarm = true
+      said.odd = Math.max(said.odd, all[s + WAITS_ODD])
+      said.moved = Math.max(said.moved, all[s + WAITS_MOVED])
+      all[s + WAITS] = 0
+    }
   }
 
   /** What goes on whether there is an event or not. */
   private follow (s: number, said: Said, time: number, calm: boolean): void {
     const { all, lasts } = this, span = time - all[s + TIME]
     if (!(span <= 0)) all[s + TIME] = time
+    const seen = !(Number.isFinite(said.value) && span > 0) || this.stray(s, said, time, Math.min(span, lasts / LEAST), calm) || calm
     if (!Number.isNaN(said.peers)) {
       all[s + COUPLED] = 1
-      all[s + BROKEN] += (Number(said.parted) - all[s + BROKEN]) / SUSTAINED
+      if (said.parted || seen) all[s + BROKEN] += (Number(said.parted) - all[s + BROKEN]) / SUSTAINED
     }
-    if (Number.isFinite(said.value) && span > 0) this.stray(s, said, time, Math.min(span, lasts / LEAST), calm)
   }
 
-  private stray (s: number, { value, usual }: Said, time: number, span: number, calm: boolean): void {
+  /** How far it is. Returns whether this reading is farther than expected, or that is not known. */
+  private stray (s: number, { value, usual }: Said, time: number, span: number, calm: boolean): boolean {
     const { all, lasts } = this, known = all[s + SPAN], before = weeks.usual(all, s + WEEKS, time), off = Math.abs(value - usual), week = Math.abs(value - before)
     const away = Number.isNaN(off) || week < off ? week : off
     weeks.learn(all, s + WEEKS, time, value, calm ? away : NaN)
-    if (Number.isNaN(away)) return
+    if (Number.isNaN(away)) return true
     if (calm) {
       all[s + SPAN] = Math.min(known + span, WEEK)
       all[s + USUAL] += (away - all[s + USUAL]) * span / all[s + SPAN]
@@ -180,6 +205,7 @@ export class Verdict {
     all[s + AWAY] += (Math.min(away, CLIP * expected) - all[s + AWAY]) * by
     all[s + EXPECTED] += (expected - all[s + EXPECTED]) * by
     all[s + IS_FAR] = known > lasts && all[s + AWAY] > (all[s + IS_FAR] === 1 ? NEAR : FAR) * all[s + EXPECTED] ? 1 : 0
+    return away > expected
   }
 
   private gather (d: number, s: number, said: Said, row: number): void {

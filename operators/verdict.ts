@@ -19,7 +19,7 @@ import { device, series, Verdict, type Said } from '../models/verdict.ts'
  *   verdict_needs      how many those are at the rate at which the series comes; no value at its first reading
  *
  * A verdict can still change: sensor to device when the others turn out to disagree too, device to model when it lasts. No value
- * before one of the three has something to say of the series. 1,568 bytes per series, 80 per device.
+ * before one of the three has something to say of the series. 1,592 bytes per series, 80 per device.
  */
 export const verdict = defineOperator({
   name: 'verdict',

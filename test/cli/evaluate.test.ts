@@ -93,6 +93,12 @@ t.test('labels of series that no alert looks at are named', async t => {
   t.match(JSON.parse(out).notes, ['1 device has no label, so that whatever is said of it is false: b', 'no alert looks at the series of 2 labels: a temp, a'])
 })
 
+t.test('series of which a step was still learning at the end are told, as n of m readings', async t => {
+  const { at } = place(t, { 'young.yaml': yaml.replace('pipe: [ ', 'pipe: [ anomaly, ') })
+  const { out } = await call('evaluate', at('young.yaml'), '--data', at('data.csv'), '--to', at('out'), '--labels', at('labels.csv'), '--option', 'ignore=["bad"]', '--json')
+  t.match(JSON.parse(out).notes.join('\n'), /^anomaly was still learning at the end, of 2 series; the least, . temp: 59 of 200 readings$/m)
+})
+
 t.test('what cannot be evaluated is refused by name', async t => {
   const { at, run } = place(t, { 'mute.yaml': yaml.replace(/alerts:[\s\S]*?to: \[ file/, 'to: [ file'), 'strange.csv': labels.replaceAll('\na,', '\naa,'), 'empty.csv': '' })
   for (const [argv, code, what] of [
