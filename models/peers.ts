@@ -21,12 +21,7 @@
  * of its own usual size (from the running covariance of u), has a tail likewise. One wrong sensor leaves it what it was, whatever
  * that sensor says; two that are wrong do not.
  *
- * A device that is switched, so that two metrics change by LEAP times what they usually do from one reading to the next, at most NEXT apart, settles for SETTLE, in which nothing is
- * judged nor learned. It has STATES, such as on and off, each with means of its own, and one covariance within all of them (as in
- * linear discriminant analysis): else what lies between states hides how metrics go together in each. Behind a switch it is in
- * the state whose means are nearest, within FAR standard deviations, or in a new one.
- *
- * Up to WIDTH metrics of a device. 3.6 KB per device, 168 bytes per series.
+ * Up to WIDTH metrics of a device. 3.4 KB per device, 144 bytes per series.
  */
 import { numbered, prefixed } from './fields.ts'
 import { firstOf, firstRows, KEPT, pull } from './first-rows.ts'
@@ -35,33 +30,30 @@ import * as tails from './tail.ts'
 
 export const WIDTH = 8
 const FAST = 10, SOLVE = 64
-const STATES = 2
 export const BLOCK = 100
 const CLIP = 10                      // usual sizes, and twice what the mean is off already: a reading counts as no more in it
 const DAY = 24 * 60 * 60_000, MEMORY = 7 * DAY
-const LEAP = 10, KNOWN = 100, SLOWLY = 1000      // usual changes, known from so many on, that go back so many
-const NEXT = 60_000, SETTLE = 60 * 60_000, FAR = 8
 const REGULAR = 16, SPARSE = 10
 
-const own = { count: 0, sets: 0, begun: NaN, learned: NaN, fresh: 0, solved: 0, members: 0, mute: 0, since: NaN, leapt: -Infinity, leaper: -1, switched: -Infinity, state: 0, unsettled: 0 }
-const COUNT = 0, SETS = 1, BEGUN = 2, LEARNED = 3, FRESH = 4, SOLVED = 5, MEMBERS = 6, MUTED = 7, SINCE = 8, LEAPT = 9, LEAPER = 10, SWITCHED = 11, STATE = 12, UNSETTLED = 13
-const VALUES = 14, TIMES = VALUES + WIDTH, MEANS = TIMES + WIDTH, COVARIANCES = MEANS + WIDTH, PRECISIONS = COVARIANCES + WIDTH * WIDTH
-const SMOOTH = PRECISIONS + WIDTH * WIDTH, SLOW = SMOOTH + WIDTH, TOGETHER = SLOW + WIDTH, SPREADS = TOGETHER + WIDTH * WIDTH, FIRST = SPREADS + WIDTH * WIDTH, OTHERS = FIRST + Object.keys(firstRows(WIDTH)).length, COUNTS = OTHERS + STATES * WIDTH
+const own = { count: 0, sets: 0, begun: NaN, learned: NaN, fresh: 0, solved: 0, members: 0, mute: 0, since: NaN }
+const COUNT = 0, SETS = 1, BEGUN = 2, LEARNED = 3, FRESH = 4, SOLVED = 5, MEMBERS = 6, MUTED = 7, SINCE = 8
+const VALUES = 9, TIMES = VALUES + WIDTH, MEANS = TIMES + WIDTH, COVARIANCES = MEANS + WIDTH, PRECISIONS = COVARIANCES + WIDTH * WIDTH
+const SMOOTH = PRECISIONS + WIDTH * WIDTH, SLOW = SMOOTH + WIDTH, TOGETHER = SLOW + WIDTH, SPREADS = TOGETHER + WIDTH * WIDTH, FIRST = SPREADS + WIDTH * WIDTH
 
 /**
  * One device: how many metrics have a place; sets of values learned, times of the first and the last; a bit for each metric with a
- * new value; sets since the precisions were worked out, and a bit for each metric that they are of; sets of an excursion and its begin; the last leap and whose, the last switch, the state, and whether it is to be told. Of each metric: value, time (NaN: it
+ * new value; sets since the precisions were worked out, and a bit for each metric that they are of. Of each metric: value, time (NaN: it
  * has no part) and mean; then the matrices; means of the last BLOCK values, their standardised residuals, how these means and these
- * residuals vary together; the first sets; means of the other states, and the sets of each.
+ * residuals vary together; and the first sets.
  */
 export const device: Readonly<Record<string, number>> = {
   ...own, ...numbered('value', WIDTH, NaN), ...numbered('time', WIDTH, NaN), ...numbered('mean', WIDTH), ...numbered('covariance', WIDTH * WIDTH), ...numbered('precision', WIDTH * WIDTH),
-  ...numbered('smooth', WIDTH), ...numbered('slow', WIDTH), ...numbered('together', WIDTH * WIDTH), ...numbered('spread', WIDTH * WIDTH), ...firstRows(WIDTH), ...numbered('other', STATES * WIDTH, NaN), ...numbered('sets', STATES)
+  ...numbered('smooth', WIDTH), ...numbered('slow', WIDTH), ...numbered('together', WIDTH * WIDTH), ...numbered('spread', WIDTH * WIDTH), ...firstRows(WIDTH)
 }
 const maxima = { largest: 0, peak: 0, ...tails.unheard }
-/** One series: its place among the metrics of its device, readings in a row that came regularly and the time of the last, the mean of its last residuals; readings in this block, blocks before; then of its own disagreement and of the others without it the largest in this block, the peak of this excursion, and the tail; the last value, and the usual size of changes, of so many. */
-export const peer: Readonly<Record<string, number>> = { place: -1, regular: 0, came: NaN, mean: 0, readings: 0, blocks: 0, ...prefixed('own', maxima), ...prefixed('rest', maxima), value: NaN, change: 0, changes: 0 }
-const PLACE = 0, IN_A_ROW = 1, CAME = 2, MEAN = 3, READINGS = 4, BLOCKS = 5, OWN = 6, REST = OWN + Object.keys(maxima).length, VALUE = REST + Object.keys(maxima).length, CHANGE = VALUE + 1, CHANGES = VALUE + 2
+/** One series: its place among the metrics of its device, readings in a row that came regularly and the time of the last, the mean of its last residuals; readings in this block, blocks before; then of its own disagreement and of the others without it the largest in this block, the peak of this excursion, and the tail. */
+export const peer: Readonly<Record<string, number>> = { place: -1, regular: 0, came: NaN, mean: 0, readings: 0, blocks: 0, ...prefixed('own', maxima), ...prefixed('rest', maxima) }
+const PLACE = 0, IN_A_ROW = 1, CAME = 2, MEAN = 3, READINGS = 4, BLOCKS = 5, OWN = 6, REST = OWN + Object.keys(maxima).length
 const LARGEST = 0, PEAK = 1, TAIL = 2
 
 /** Works on the memory of one device and one of its series, at `d` in devices and `s` in series. */
@@ -79,7 +71,6 @@ export class Peers {
     this.evidence = 0
     if (!this.takesPart(devices, d, series, s, time, within)) return false
     const place = series[s + PLACE], count = Math.min(devices[d + COUNT], WIDTH)
-    this.watch(devices, d, series, s, place, value, time, within)
     devices[d + VALUES + place] = value
     devices[d + TIMES + place] = time
     devices[d + FRESH] |= 1 << place
@@ -91,54 +82,9 @@ export class Peers {
       if (Math.abs(away) <= within) there |= 1 << k
     }
     if (there === 1 << place) return false
-    const settled = !(time - devices[d + SWITCHED] < SETTLE)
-    const judged = settled && devices[d + UNSETTLED] === 0 && devices[d + SETS] >= SOLVE && this.cycle(devices, d, span) === 1 && this.judge(devices, d, series, s, place, there, limit)
-    if ((devices[d + FRESH] & there) !== there) return judged
-    if (!settled) devices[d + FRESH] &= ~there
-    else this.learn(devices, d, there, all, time)
+    const judged = devices[d + SETS] >= SOLVE && this.cycle(devices, d, span) === 1 && this.judge(devices, d, series, s, place, there, limit)
+    if ((devices[d + FRESH] & there) === there) this.learn(devices, d, there, all, time)
     return judged
-  }
-
-  /** Whether the device is switched: two metrics change at once by LEAP times what they usually do. */
-  private watch (m: Float64Array, d: number, series: Float64Array, s: number, place: number, value: number, time: number, within: number): void {
-    const change = Math.abs(value - series[s + VALUE]), usual = series[s + CHANGE]
-    series[s + VALUE] = value
-    if (Number.isNaN(change) || time - m[d + TIMES + place] > Math.min(within, NEXT)) return
-    const n = ++series[s + CHANGES]
-    if (n > KNOWN && change > LEAP * usual) {
-      if (m[d + LEAPER] !== place && Math.abs(time - m[d + LEAPT]) <= within) {
-        m[d + SWITCHED] = time
-        m[d + UNSETTLED] = 1
-      }
-      m[d + LEAPT] = time
-      m[d + LEAPER] = place
-    }
-    series[s + CHANGE] += (Math.min(change, n > KNOWN ? LEAP * usual : change) - usual) / Math.min(n, SLOWLY)
-  }
-
-  /** Behind a switch: goes on with the means of the state that is nearest, in standard deviations within states. */
-  private settle (m: Float64Array, d: number, of: readonly number[]): void {
-    m[d + UNSETTLED] = 0
-    if (m[d + SETS] < KEPT) return
-    const state = m[d + STATE]
-    for (let k = 0; k < WIDTH; k++) m[d + OTHERS + state * WIDTH + k] = m[d + MEANS + k]
-    let nearest = -1, least = FAR, free = -1
-    for (let other = 0; other < STATES; other++) {
-      const means = d + OTHERS + other * WIDTH
-      if (Number.isNaN(m[means + of[0]])) { free = other; continue }
-      const sizes = of.map(k => Math.abs(m[d + VALUES + k] - m[means + k]) / Math.sqrt(m[d + COVARIANCES + k * WIDTH + k])).sort((a, b) => a - b)
-      const away = sizes[sizes.length >> 1]
-      if (away < least) { least = away; nearest = other }
-    }
-    const next = nearest >= 0 ? nearest : free >= 0 ? free : 1 - state
-    for (const k of of) {
-      if (nearest < 0) m[d + OTHERS + next * WIDTH + k] = m[d + VALUES + k]
-      m[d + MEANS + k] = m[d + OTHERS + next * WIDTH + k]
-      m[d + SMOOTH + k] = m[d + MEANS + k]
-      m[d + FIRST + k] = m[d + VALUES + k]
-    }
-    if (nearest < 0) m[d + COUNTS + next] = 0
-    m[d + STATE] = next
   }
 
   /** Readings that it has learned from, of `needs`: first for `span`, in which so many come, then some blocks. */
@@ -169,9 +115,6 @@ export class Peers {
     m[d + SETS] = m[d + MEMBERS] = 0
     m[d + BEGUN] = NaN
     m.fill(0, d + MEANS, d + FIRST)
-    m.fill(NaN, d + OTHERS, d + COUNTS)
-    m.fill(0, d + COUNTS, d + COUNTS + STATES)
-    m[d + STATE] = m[d + UNSETTLED] = 0
     return true
   }
 
@@ -255,10 +198,9 @@ export class Peers {
     if (m[d + MUTED] > 0) m[d + MUTED]--
     this.smooth(m, d, there)
     if (there !== all) return
-    if (m[d + UNSETTLED] === 1) this.settle(m, d, places(there))
     m[d + LEARNED] = time
     if (muted) return
-    const n = ++m[d + SETS], young = ++m[d + COUNTS + m[d + STATE]], by = Math.max(1 / n, Math.min(passed > 0 ? passed / MEMORY : 0, 0.01)), of = places(there)
+    const n = ++m[d + SETS], by = Math.max(1 / n, Math.min(passed > 0 ? passed / MEMORY : 0, 0.01)), of = places(there)
     if (n === 1) m[d + BEGUN] = time
     if (n <= KEPT) {
       for (const k of of) m[d + FIRST + (n - 1) * WIDTH + k] = m[d + VALUES + k]
@@ -279,8 +221,7 @@ export class Peers {
       m[at + COVARIANCES] = (1 - by) * (m[at + COVARIANCES] + by * off[i] * off[j])
       m[at + TOGETHER] += by * (far[i] * far[j] - m[at + TOGETHER])
     }
-    const most = Math.max(by, 1 / young)
-    for (const k of of) m[d + MEANS + k] += most * off[k]
+    for (const k of of) m[d + MEANS + k] += by * off[k]
   }
 
   /** Means of the last BLOCK values, and their residuals. */
