@@ -17,9 +17,9 @@ const backwards = (lists: Lists<'x'>, id: number) => {
 
 type Act = { readonly do: 'insert' | 'find' | 'expire', readonly id: number, readonly time: number } | { readonly do: 'shift', readonly id: number } | { readonly do: 'reload' }
 const acts = fc.array(fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('insert' as const, 'insert' as const, 'find' as const, 'expire' as const), id: fc.nat(2), time: fc.nat(20) }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('insert' as const, 'insert' as const, 'find' as const, 'expire' as const), id: fc.nat(2), time: fc.nat(60) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('shift' as const), id: fc.nat(2) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('reload' as const) }) }), { maxLength: 100, size: 'max' }) satisfies fc.Arbitrary<Act[]>
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('reload' as const) }) }), { maxLength: 200, size: 'max' }) satisfies fc.Arbitrary<Act[]>
 
 t.test('behaves like sorted arrays, whatever is done to it and also across a snapshot', async t => {
   fc.assert(fc.property(acts, acts => {
@@ -56,7 +56,7 @@ t.test('behaves like sorted arrays, whatever is done to it and also across a sna
       })
       assert.equal(lists.used, model.flat().length)
     }
-  }), { numRuns: 300 })
+  }), { numRuns: 500 })
   t.ok(true)
 })
 
