@@ -44,6 +44,7 @@ export class Backfill implements JobKind {
   check ({ pipeline: name, table, csv, from, to, options }: BackfillAsked): { readonly table: string, readonly writer: string } | undefined {
     const { pipelines, replay } = this.options, pipeline = pipelines.all.find(p => p.name === name)
     if (pipeline === undefined) throw new MillraceError('api/not-found', `there is no pipeline "${name}"`, { help: pipelines.all.map(p => p.name).join(', ') })
+    if (pipelines.runOf(name)?.history !== undefined && pipelines.runOf(name)?.isPast !== true) throw new MillraceError('api/conflict', `the pipeline "${name}" is in the middle of another backfill`, { help: 'wait for it, or cancel it' })
     if (from !== undefined && to !== undefined && from >= to) throw new MillraceError('api/invalid', 'the range is empty: from is not before to')
     if (storeSinks(pipeline)[0]?.name !== 'postgres') throw new MillraceError('api/conflict', `the pipeline "${name}" keeps its rows in local files, where none takes the place of another`, { help: 'to: [ postgres: { table: ... } ]' })
     if (csv === true) replay({ ...options, files: 'x.csv' })
