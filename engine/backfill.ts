@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { sleep } from './clock.ts'
 import { recordsOf } from './csv-records.ts'
 import { MillraceError } from './errors.ts'
-import { History, merged, readRecords, writeRecords, type PastRecord, type Span } from './history.ts'
+import { History, merged, readRecords, writeRecords, type PastRecord, type PastRecords, type Span } from './history.ts'
 import { CANCEL, Stopped, type Asked, type JobHost, type JobKind } from './jobs.ts'
 import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -29,7 +29,7 @@ export interface BackfillAsked extends Span { readonly pipeline: string, readonl
 export const uploadOf = (folder: string, id: string): string => join(folder, 'uploads', `${id}.csv`)
 
 const LOOK = 100                     // ms
-const NO_ROWS: AsyncIterable<PastRecord> = { async* [Symbol.asyncIterator] () {} }
+const NO_ROWS: PastRecords = { async* [Symbol.asyncIterator] () {} }
 
 /**
  * A pipeline works through its past and then goes on with its own source. It stands still while its past is gathered into a file
@@ -44,6 +44,7 @@ export class Backfill implements JobKind {
   check ({ pipeline: name, table, csv, from, to, options }: BackfillAsked): { readonly table: string, readonly writer: string } | undefined {
     const { pipelines, replay } = this.options, pipeline = pipelines.all.find(p => p.name === name)
     if (pipeline === undefined) throw new MillraceError('api/not-found', `there is no pipeline "${name}"`, { help: pipelines.all.map(p => p.name).join(', ') })
+    if (pipelines.runOf(name)?.history !== undefined && pipelines.runOf(name)?.isPast !== true) throw new MillraceError('api/conflict', `the pipeline "${name}" is in the middle of another backfill`, { help: 'wait for it, or cancel it' })
     if (from !== undefined && to !== undefined && from >= to) throw new MillraceError('api/invalid', 'the range is empty: from is not before to')
     if (storeSinks(pipeline)[0]?.name !== 'postgres') throw new MillraceError('api/conflict', `the pipeline "${name}" keeps its rows in local files, where none takes the place of another`, { help: 'to: [ postgres: { table: ... } ]' })
     if (csv === true) replay({ ...options, files: 'x.csv' })
@@ -71,7 +72,7 @@ export class Backfill implements JobKind {
       if (asked.csv === true) {
         await mkdir(dirname(converted), { recursive: true, mode: 0o700 })
         progress({ done: 0, detail: 'reading the CSV' })
-        await writeRecords(converted, recordsOf(replay({ ...asked.options, files: uploadOf(folder, id) }), { log, maxSeries, signal }))
+        await writeRecords(converted, until(signal, recordsOf(replay({ ...asked.options, files: uploadOf(folder, id) }), { log, maxSeries })))
       }
       progress({ done: 0, detail: 'gathering the past; the pipeline stands still' })
       await pipelines.exclusive(asked.pipeline, async () => {
@@ -113,7 +114,7 @@ export class Backfill implements JobKind {
   }
 
   /** While the pipeline stands still: what it is to read, and then that it reads this. */
-  private async begin (id: string, pipeline: Pipeline, asked: BackfillAsked, source: ReturnType<Backfill['check']>, csv: AsyncIterable<PastRecord>, signal: AbortSignal): Promise<void> {
+  private async begin (id: string, pipeline: Pipeline, asked: BackfillAsked, source: ReturnType<Backfill['check']>, csv: PastRecords, signal: AbortSignal): Promise<void> {
     const { folder, database, fallback, log, query, pipelines } = this.options, { name } = pipeline, host = { pipeline: name, series: new SeriesTable(1), log, database, folder }
     const store = openStore(pipeline, planTables(pipeline), host, fallback)
     try {
@@ -170,9 +171,9 @@ function faultOf ({ name, steps }: Pipeline): string | undefined {
   return step === undefined ? undefined : `the step "${step.id}" of "${name}" ${step.definition.windows ? 'makes windows of them' : step.definition.changes ? 'gives them other values' : 'adds readings of its own'}`
 }
 
-async function* until (signal: AbortSignal, records: AsyncIterable<PastRecord>): AsyncGenerator<PastRecord> {
-  for await (const record of records) {
+async function* until (signal: AbortSignal, records: PastRecords): AsyncGenerator<readonly PastRecord[]> {
+  for await (const some of records) {
     if (signal.aborted) throw new Stopped()
-    yield record
+    yield some
   }
 }

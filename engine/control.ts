@@ -1,7 +1,7 @@
 import { backoff, sleep } from './clock.ts'
 import type { Components } from './components.ts'
 import { compareMemory, readDefinition } from './definition.ts'
-import { MillraceError } from './errors.ts'
+import { MillraceError, Transient } from './errors.ts'
 import { takeInstance, type Instance } from './instance.ts'
 import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -76,6 +76,7 @@ export class Control {
     const next = readDefinition(text, components, name)
     return await this.alone(name, async instance => {
       const now = await this.current(name)
+      if (now === undefined && change.dry !== true) await this.finishNow(name)
       if (now === undefined && change.expected !== undefined) throw outdated(name, change.expected, undefined)
       if (now !== undefined && now.definition === text && now.settled && (change.expected ?? now.version) === now.version) return { ...summary(now), created: false }
       if (now !== undefined && change.expected === undefined) throw new MillraceError('api/conflict', `there is a pipeline "${name}", in version ${now.version}`, { help: `say which version is to be replaced: If-Match: "${now.version}"` })
@@ -113,10 +114,40 @@ export class Control {
 
   /** Rows, alerts and versions stay; what it remembers and how far it has come does not. */
   async delete (name: string, change: Change): Promise<Changed> {
-    return await this.turn(name, 'deleted', change, async (_, pipeline) => {
+    return await this.turn(name, 'deleted', change, async kept => {
       await this.options.pipelines.remove(name)
-      await this.options.forget(pipeline)
+      return await this.finish(kept).catch(error => {
+        if (!isAway(error)) throw error
+        this.wanted.set(name, kept)
+        this.finishLater(kept)
+        return summary(kept)
+      })
     })
+  }
+
+  /** What a pipeline that is deleted remembers is given up; until then none can be put under its name. */
+  private async finish (kept: Wanted): Promise<ReturnType<typeof summary>> {
+    await this.options.forget(readDefinition(kept.definition, this.options.components))
+    return await this.settled(kept)
+  }
+
+  /** As soon as its database can be reached. */
+  private finishLater ({ name, version }: Wanted): void {
+    const { pipelines, registry, log } = this.options, { signal } = this.closing
+    const keepTrying = async () => {
+      for (const wait of backoff(1000)) {
+        await sleep(wait, signal)
+        if (signal.aborted || pipelines.isStopping) return
+        try {
+          return await pipelines.exclusive(name, async () => {
+            const now = await registry.find(name)
+            if (now?.state === 'deleted' && now.version === version && !now.settled) await this.finish(now)
+          })
+        } catch (error) { if (!isAway(error)) throw error }
+      }
+    }
+    log.warn({ pipeline: name }, 'this pipeline is deleted; what it remembers will be given up when its database can be reached')
+    void keepTrying().catch(error => { if (!pipelines.isStopping) log.error({ pipeline: name, err: (error as Error).message }, 'what a deleted pipeline remembers could not be given up: the next start tries again') })
   }
 
   async close (): Promise<void> {
@@ -126,7 +157,7 @@ export class Control {
     await this.instance?.release()
   }
 
-  private async turn (name: string, state: Wanted['state'], { expected, actor, request }: Change, effect: (kept: Wanted, pipeline: Pipeline) => Promise<void>): Promise<Changed> {
+  private async turn (name: string, state: Wanted['state'], { expected, actor, request }: Change, effect: (kept: Wanted, pipeline: Pipeline) => Promise<ReturnType<typeof summary> | void>): Promise<Changed> {
     const { registry, components } = this.options
     return await this.alone(name, async () => {
       const now = await this.current(name)
@@ -135,8 +166,8 @@ export class Control {
       const kept = { ...now, state, settled: false }
       const moves = now.state !== state || state === 'running' && !this.options.pipelines.isWorking(name)
       if (moves && !await registry.set(name, state, now.version, actor, request)) throw outdated(name, now.version, (await registry.find(name))?.version)
-      await effect(now.state === state ? now : kept, readDefinition(now.definition, components))
-      return { ...await this.settled(kept), created: false }
+      const done = await effect(now.state === state ? now : kept, readDefinition(now.definition, components))
+      return { ...done ?? await this.settled(kept), created: false }
     })
   }
 
@@ -184,6 +215,12 @@ export class Control {
     return await pipelines.exclusive(name, async () => await act(this.instance!))
   }
 
+  /** One that was deleted under this name, and of which something is left, is given up first. */
+  private async finishNow (name: string): Promise<void> {
+    const left = await this.options.registry.find(name)
+    if (left?.state === 'deleted' && !left.settled && left.instance === this.instance!.id) await this.finish(left)
+  }
+
   /** As it is kept, when it is there and of this instance. */
   private async current (name: string): Promise<Wanted | undefined> {
     const now = await this.options.registry.find(name)
@@ -221,7 +258,9 @@ export class Control {
     const { pipelines, registry, components, forget, log } = this.options, { name, version, state, previous, settled } = kept
     const pipeline = readDefinition(kept.definition, components)
     log.info({ pipeline: name, version, state }, 'brought back')
-    if (state === 'deleted') await forget(pipeline)
+    if (state === 'deleted') {
+      await forget(pipeline).catch(error => { if (isAway(error)) this.finishLater(kept); throw error })
+    }
     else if (state === 'paused') await pipelines.pause(pipeline)
     else if (settled || previous === null) await pipelines.start(pipeline, { patient: true })
     else {
@@ -242,5 +281,7 @@ export class Control {
   }
 }
 
+/** A database cannot be reached. */
+const isAway = (error: unknown): boolean => error instanceof Transient || error instanceof MillraceError && error.code === 'store/unreachable'
 const summary = ({ name, version, state }: Wanted) => ({ name, version, state })
 const outdated = (name: string, expected: number, now: number | undefined): MillraceError => new MillraceError('api/outdated', now === undefined ? `there is no pipeline "${name}"` : `the pipeline "${name}" is in version ${now}, not ${expected}`, { help: 'look at what it is now, and change that' })

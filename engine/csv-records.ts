@@ -5,19 +5,19 @@ import { SeriesTable } from './series.ts'
 import type { Delivery, SourceSpec } from './source.ts'
 
 /** What a source that comes to an end has, record by record. At most a few MiB of it are in memory. */
-export async function* recordsOf (spec: SourceSpec, { log, maxSeries, signal }: { readonly log: Logger, readonly maxSeries: number | undefined, readonly signal: AbortSignal }): AsyncGenerator<PastRecord> {
+export async function* recordsOf (spec: SourceSpec, { log, maxSeries }: { readonly log: Logger, readonly maxSeries: number | undefined }): AsyncGenerator<readonly PastRecord[]> {
   const series = new SeriesTable(maxSeries), credits = new Credits({ bytes: 4 * 2 ** 20, deliveries: 1 }), waiting: Delivery[] = []
   const source = spec.definition.open!(spec.options, { pipeline: '', series, ahead: Infinity, log, now: Date.now, origin: undefined })
   let wake = () => {}, over = false, failure: unknown
   const told = () => { wake() }
-  const reading = source.open(undefined, credits, signal).subscribe({
+  const reading = source.open(undefined, credits, new AbortController().signal).subscribe({
     next: delivery => { waiting.push(delivery); told() }, error: error => { failure = error; told() }, complete: () => { over = true; told() }
   })
   try {
     for (;;) {
       const delivery = waiting.shift()
       if (delivery !== undefined) {
-        yield* split(delivery, series)
+        yield [...split(delivery, series)]
         credits.give(delivery.bytes)
       } else if (failure !== undefined) throw failure
       else if (over) return

@@ -24,16 +24,18 @@ export function historySource (history: History, host: SourceHost): Source {
         const room = () => new Promise<void>(resolve => { wake = resolve; credits.next(resolve) })
         const read = async () => {
           let n = Math.max(0, from - 1)
-          for await (const { at, readings = [], topic = '', payload = '', rejected = [] } of history.records(n)) {
-            if (n >= Math.max(history.end, host.committed ?? 0)) break
-            clock = at
-            if (n++ < from) continue             // the one before says what time it is
-            while (!stopped && (!credits.open || intake.readings >= ROWS)) await room()
-            if (stopped) return
-            intake.message(topic, payload === '' ? NOTHING : Buffer.from(payload, 'base64'), at)
-            for (const [reason, detail] of rejected) intake.reject(reason, detail)
-            for (const { tenant, device, metric, time, value } of readings) intake.reading(host.series.id(tenant, device, metric), time, value ?? NaN)
-            gathering.pushed()
+          for await (const some of history.records(n)) {
+            for (const { at, readings = [], topic = '', payload = '', rejected = [] } of some) {
+              if (n >= Math.max(history.end, host.committed ?? 0)) return gathering.end()
+              clock = at
+              if (n++ < from) continue           // the one before says what time it is
+              while (!stopped && (!credits.open || intake.readings >= ROWS)) await room()
+              if (stopped) return
+              intake.message(topic, payload === '' ? NOTHING : Buffer.from(payload, 'base64'), at)
+              for (const [reason, detail] of rejected) intake.reject(reason, detail)
+              for (const { tenant, device, metric, time, value } of readings) intake.reading(host.series.id(tenant, device, metric), time, value ?? NaN)
+              gathering.pushed()
+            }
           }
           gathering.end()
         }

@@ -18,6 +18,9 @@ export interface PastRecord {
 }
 /** Rows of event time from `from` up to, without, `to` are written, ms; without one of them there is no such bound. */
 export interface Span { readonly from?: number | undefined, readonly to?: number | undefined }
+/** Some at a time, in their order. */
+export type PastRecords = AsyncIterable<readonly PastRecord[]>
+
 /** `join`: where the pipeline goes on with its own source when the past is over; undefined: where that begins. */
 export interface Past extends Span {
   readonly id: string
@@ -32,7 +35,8 @@ export interface Past extends Span {
 const ORIGIN = 'history:'
 const folderOf = (folder: string, id: string): string => join(folder, 'history', id)
 const RECORDS = 'records.ndjson'
-const LINES = 64 * 1024              // bytes that are written at once
+const BYTES = 64 * 1024              // that are read or written at once
+const SOME = 2000                    // records
 
 /**
  * The past that a pipeline works through before it goes on with its own source: records in the order in which they are to arrive,
@@ -49,7 +53,7 @@ export class History {
   }
 
   /** Durable, all or nothing. */
-  static async write (data: string, past: Omit<Past, 'records'>, records: AsyncIterable<PastRecord>): Promise<History> {
+  static async write (data: string, past: Omit<Past, 'records'>, records: PastRecords): Promise<History> {
     const folder = folderOf(data, past.id)
     await mkdir(folder, { recursive: true, mode: 0o700 })
     const count = await writeRecords(join(folder, RECORDS), records), history = new History(folder, { ...past, records: count })
@@ -92,9 +96,13 @@ export class History {
   async remove (): Promise<void> { await rm(this.folder, { recursive: true, force: true }) }
 
   /** The records after the first `from`. */
-  async* records (from = 0): AsyncGenerator<PastRecord> {
+  async* records (from = 0): AsyncGenerator<readonly PastRecord[]> {
     let n = 0
-    for await (const line of linesOf(join(this.folder, RECORDS))) if (n++ >= from) yield JSON.parse(line) as PastRecord
+    for await (const lines of linesOf(join(this.folder, RECORDS))) {
+      const some = lines.slice(Math.max(0, from - n))
+      n += lines.length
+      if (some.length > 0) yield some.map(parse)
+    }
   }
 
   private async change (more: Partial<Past>): Promise<void> {
@@ -113,15 +121,17 @@ export class History {
   }
 }
 
+const parse = (line: string): PastRecord => JSON.parse(line) as PastRecord
+
 /** One a line, durable. Returns how many. */
-export async function writeRecords (file: string, records: AsyncIterable<PastRecord>): Promise<number> {
+export async function writeRecords (file: string, records: PastRecords): Promise<number> {
   const handle = await open(file, 'w', 0o600)
   let count = 0, text = ''
   try {
-    for await (const record of records) {
-      count++
-      text += `${JSON.stringify(record)}\n`
-      if (text.length < LINES) continue
+    for await (const some of records) {
+      count += some.length
+      for (const record of some) text += `${JSON.stringify(record)}\n`
+      if (text.length < BYTES) continue
       await handle.appendFile(text)
       text = ''
     }
@@ -131,33 +141,63 @@ export async function writeRecords (file: string, records: AsyncIterable<PastRec
   return count
 }
 
-export async function* readRecords (file: string): AsyncGenerator<PastRecord> {
-  for await (const line of linesOf(file)) yield JSON.parse(line) as PastRecord
+export async function* readRecords (file: string): AsyncGenerator<readonly PastRecord[]> {
+  for await (const lines of linesOf(file)) yield lines.map(parse)
 }
 
-async function* linesOf (file: string): AsyncGenerator<string> {
+async function* linesOf (file: string): AsyncGenerator<readonly string[]> {
   let rest = ''
-  for await (const text of createReadStream(file, { encoding: 'utf8', highWaterMark: LINES })) {
+  for await (const text of createReadStream(file, { encoding: 'utf8', highWaterMark: BYTES })) {
     const lines = (rest + text).split('\n')
     rest = lines.pop()!
-    yield* lines
+    if (lines.length > 0) yield lines
   }
 }
 
 /** Two in the order of their arrival as one; of equals those of `a` come first. Arrival never goes back. */
-export async function* merged (a: AsyncIterable<PastRecord>, b: AsyncIterable<PastRecord>): AsyncGenerator<PastRecord> {
-  const sides = [a[Symbol.asyncIterator](), b[Symbol.asyncIterator]()], heads = await Promise.all(sides.map(side => side.next()))
+export async function* merged (a: PastRecords, b: PastRecords): AsyncGenerator<readonly PastRecord[]> {
+  const sides = [new Cursor(a), new Cursor(b)]
   let newest = -Infinity
   try {
     for (;;) {
-      const side = heads[0].done === true ? 1 : heads[1].done === true || heads[0].value.at <= heads[1].value.at ? 0 : 1
-      if (heads[side].done === true) return
-      const record: PastRecord = heads[side].value
-      newest = Math.max(newest, record.at)
-      yield record.at === newest ? record : { ...record, at: newest }
-      heads[side] = await sides[side].next()
+      for (const side of sides) await side.fill()
+      const [left, right] = sides, out: PastRecord[] = []
+      if (left.head === undefined && right.head === undefined) return
+      while (!(left.isEmpty || right.isEmpty) && out.length < SOME) {
+        const side = right.head === undefined || left.head !== undefined && left.head.at <= right.head.at ? left : right, record = side.head!
+        newest = Math.max(newest, record.at)
+        out.push(record.at === newest ? record : { ...record, at: newest })
+        side.at++
+        if (left.head === undefined && right.head === undefined) break
+      }
+      yield out
     }
-  } finally { for (const side of sides) await side.return?.(undefined) }
+  } finally { for (const side of sides) await side.close() }
+}
+
+/** A place in records that come some at a time. */
+class Cursor {
+  at = 0
+  private some: readonly PastRecord[] = []
+  private over = false
+  private readonly more: AsyncIterator<readonly PastRecord[]>
+  constructor (records: PastRecords) { this.more = records[Symbol.asyncIterator]() }
+
+  /** Undefined when there is none here: for good, or until fill(). */
+  get head (): PastRecord | undefined { return this.some[this.at] }
+  /** More has to be had before the next one is known. */
+  get isEmpty (): boolean { return !this.over && this.at >= this.some.length }
+
+  async fill (): Promise<void> {
+    while (this.isEmpty) {
+      const { done, value } = await this.more.next()
+      this.over = done === true
+      this.some = done === true ? [] : value
+      this.at = 0
+    }
+  }
+
+  async close (): Promise<void> { await this.more.return?.(undefined) }
 }
 
 /** What of some outputs the past may leave behind: nothing goes to followers, and no alert outside the span is kept. */

@@ -59,8 +59,10 @@ export class LogSource implements Source {
       let reading = false            // for good, when nothing will follow
       let asked = false, over = false, last = Infinity
 
+      let newest = 0                 // arrival of the newest record that was read: it never goes back from one delivery to the next
       const each: Each = (position, kind, ingest, bytes, start, end) => {
         this.position = position
+        newest = ingest
         if (kind === kinds.message) take(series, intake, decode, position, ingest, bytes, start, end, journal.inlet)
         const mark = marks[kind]
         if (mark !== undefined) {
@@ -76,7 +78,7 @@ export class LogSource implements Source {
           const ending = this.position >= last
           if (queue.length === 0 && intake.waiting > 0 && (ripe || ending)) {
             ripe = false
-            queue.push(intake.take(journal.now()))
+            queue.push(intake.take(newest))
           }
           const delivery = queue.shift()
           if (delivery === undefined) {

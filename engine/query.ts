@@ -1,4 +1,4 @@
-import type { PastRecord } from './history.ts'
+import type { PastRecords } from './history.ts'
 
 /** For whom it is asked: for one tenant nothing of another one can come or change, whatever a statement says; undefined: every tenant. `request`: its id. */
 export interface Asker { readonly tenant: string | undefined, readonly request?: string | undefined }
@@ -39,7 +39,7 @@ export interface Exported { readonly place: string, readonly pages: AsyncIterabl
 /** Readings of a table from this event time on, ms, in the order in which they arrived; `writer`: the pipeline that writes it. */
 export interface PastAsked { readonly table: string, readonly writer: string, readonly from?: number | undefined }
 /** `place`: how far the writer had come when these were all its rows. Whoever does not read to the end closes it. */
-export interface PastFound { readonly place: { readonly origin: string | undefined, readonly position: number | undefined }, readonly records: AsyncIterable<PastRecord>, readonly close: () => Promise<void> }
+export interface PastFound { readonly place: { readonly origin: string | undefined, readonly position: number | undefined }, readonly records: PastRecords, readonly close: () => Promise<void> }
 
 /** Reads what pipelines have written. Never sees what is not committed. */
 export interface Query {

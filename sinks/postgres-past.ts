@@ -26,12 +26,12 @@ export async function openPast (url: string, { table, writer, from }: PastAsked)
     const { rows: [place = { origin: null, position: null }] } = await client.query<{ origin: string | null, position: number | null }>('SELECT origin, position::float8 FROM checkpoint WHERE pipeline = $1 ORDER BY version DESC LIMIT 1', [writer])
     await client.query(`DECLARE past NO SCROLL CURSOR FOR SELECT ${MS('r.ingested_at')} AS at, n.tenant, n.device, n.metric, ${MS('r.time')} AS time, r.value FROM ${identifier(table)} r JOIN series_named n ON n.series = r.series
       ${from === undefined ? '' : 'WHERE r.time >= to_timestamp($1::float8 / 1000)'} ORDER BY r.ingested_at, r.position, r.time, r.seq, r.series`, from === undefined ? [] : [from])
-    const records = async function* (): AsyncGenerator<PastRecord> {
+    const records = async function* (): AsyncGenerator<readonly PastRecord[]> {
       try {
         for (;;) {
           const { rows } = await client.query<{ at: number, tenant: string, device: string, metric: string, time: number, value: number | null }>(`FETCH ${PAGE} FROM past`)
           if (rows.length === 0) return
-          for (const { at, ...reading } of rows) yield { at, readings: [reading] }
+          yield rows.map(({ at, ...reading }) => ({ at, readings: [reading] }))
         }
       } catch (error) {
         throw failed(error)

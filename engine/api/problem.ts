@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { errors, MillraceError, type Code } from '../errors.ts'
+import { errors, MillraceError, Transient, type Code } from '../errors.ts'
 import { Type } from '../options.ts'
 import { REQUEST_ID } from './request-id.ts'
 
@@ -24,11 +24,15 @@ export const failures = (...more: readonly number[]) => Object.fromEntries([400,
 }]))
 
 /** What goes wrong before, in and behind a route, said in one form. A fault of ours says nothing of itself but the request's id. */
-export function answer (error: FastifyError | MillraceError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+export function answer (error: FastifyError | MillraceError | Transient, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof MillraceError) {
     if (error.status >= 500 && error.code !== 'api/busy') request.log.warn({ err: error.message, code: error.code }, 'a request failed')
     if (error.status === 503) void reply.header('retry-after', LATER)
     return send(reply, error.code, error.message, error.help)
+  }
+  if (error instanceof Transient) {
+    request.log.warn({ err: error.message }, 'a request failed')
+    return send(reply, 'store/unreachable', `what it is about cannot be reached: ${error.message}`)
   }
   const status = error.statusCode ?? 500
   if (status >= 500) {

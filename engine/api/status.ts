@@ -8,7 +8,7 @@ const Count = Type.Integer({ minimum: 0 }), Percentiles = Type.Object({ p50: Typ
 /** The state of one run, as the API declares it. `imbalance` is received less what became of it: 0, or there is a bug. */
 export const Status = Type.Object({
   pipeline: Type.String(), state: Type.Optional(Type.Union([Type.Literal('running'), Type.Literal('paused'), Type.Literal('deleted')])), version: Type.Optional(Type.Integer({ description: 'Of a pipeline that was put.' })), file: Type.Optional(Type.String({ description: 'Of a pipeline of the command line: that is what it is, and it cannot be changed here.' })),
-  trouble: Type.Record(Type.String(), Type.String()), position: Type.Number(), series: Count, devices: Count, readings: Numbers, imbalance: Type.Number(),
+  trouble: Type.Record(Type.String(), Type.String()), position: Type.Number(), backfill: Type.Optional(Type.Object({ id: Type.String(), done: Count, total: Count }, { description: 'It works through its past: records.' })), series: Count, devices: Count, readings: Numbers, imbalance: Type.Number(),
   watermark: Type.Optional(Type.String({ format: 'date-time', description: 'Event time up to which every device that is not silent has come.' })), lag: Type.Object({ records: Count, event_ms: Type.Optional(Type.Number()) }, { description: 'Records of the source that wait to be read; and how far the watermark is behind the clock.' }),
   branches: Type.Record(Type.String(), Numbers), dead_letters: Numbers, source: Numbers,
   log: Type.Optional(Type.Object({ bytes: Count, capacity_bytes: Count, waiting_records: Count })),
@@ -23,6 +23,7 @@ export const describe = (run: Run) => {
     pipeline: run.pipeline.name,
     trouble: run.trouble(),
     position: run.position,
+    ...run.history === undefined || run.isPast ? {} : { backfill: { id: run.history.past.id, done: run.position, total: run.history.end } },
     series: run.series.size,
     devices: run.series.devices,
     readings: { ...counts, received: run.received, in_flight: run.inFlight },

@@ -170,16 +170,21 @@ t.test('cancelled: it goes on with its own source at once, with all that came me
   const made = await process.call('POST', '/jobs/backfill?pipeline=p&options={"tenant":"t","device":"old"}', `time,metric,value\n${lines.join('\n')}\n`, csv)
   t.equal(made.status, 202, made.text)
   await until('it works', async () => ((await process.call('GET', `/jobs/${made.json.id}`)).json.done) > 0, 60_000)
-  t.match((await process.call('POST', '/jobs', { kind: 'backfill', pipeline: 'p' })).status, 202)
+  t.match((await process.ask('GET', '/p')).json, { backfill: { id: made.json.id, total: 300_010 } })
+  t.match((await process.call('POST', '/jobs', { kind: 'backfill', pipeline: 'p' })).json, { code: 'api/conflict', detail: /another backfill/ })
+  t.equal((await process.ask('PUT', '/q', text(port, { name: 'q', table: 'q' }))).status, 201)
+  const second = await process.call('POST', '/jobs/backfill?pipeline=q&options={"tenant":"t","device":"old"}', `time,metric,value\n${lines.join('\n')}\n`, csv)
+  t.equal(second.status, 202)
   t.match((await process.call('POST', '/jobs', { kind: 'export', table: 'readings' })).json, { code: 'api/too-many', detail: /2 jobs/ })
   await d.send(10)
+  t.match((await process.call('POST', `/jobs/${second.json.id}/cancel`)).json, { state: 'cancelled' }, 'before it has begun, or after')
   const job = (await process.call('POST', `/jobs/${made.json.id}/cancel`)).json
   t.match(job, { state: 'cancelled' })
   t.ok(job.done < 300_000, `${job.done} records`)
   await stored(url, 20)
   t.strictSame(await rowsOf(url, "SELECT action FROM audit WHERE action LIKE 'job%' AND target = $1 ORDER BY id", [job.id]), [{ action: 'job.start' }, { action: 'job.cancel' }])
   t.match((await process.call('POST', `/jobs/${made.json.id}/cancel`)).json, { state: 'cancelled' }, 'once more')
-  t.match((await process.call('GET', '/jobs?state=cancelled')).json.rows, [{ id: job.id }])
+  t.match((await process.call('GET', '/jobs?state=cancelled')).json.rows.map((r: any) => r.id), [second.json.id, job.id], 'the newest first')
 })
 
 t.test('an alert that still holds when the past is over is told then, once', async t => {

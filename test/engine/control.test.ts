@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { PostgresRegistry } from '../../sinks/postgres-registry.ts'
 import { device, means, open, rows, until, valueOf, type Process } from '../support/control.ts'
 import { freePort } from '../support/mosquitto.ts'
+import { openProxy } from '../support/proxy.ts'
 import { freshDatabase, rowsOf } from '../support/postgres.ts'
 import { temporary } from '../support/program.ts'
 
@@ -327,4 +328,31 @@ t.test('tried out on some readings: rows, scores and alerts come back, and nothi
   t.match(await tried(text(port), '00:00:00 d/m 1\n'.repeat(5001)), { status: 400, json: { detail: /at most 5000/ } })
   t.strictSame(await rowsOf(url, 'SELECT name FROM pipelines'), [])
   t.strictSame(await rowsOf(url, "SELECT to_regclass('readings') AS made"), [{ made: null }])
+})
+
+t.test('deleted while its own database is away: nothing of it runs, and what it remembers is given up when the database is back', async t => {
+  const { url, port, process } = await begin(t), its = new URL((await freshDatabase(t))!), proxy = await openProxy(its.hostname, Number(its.port))
+  t.teardown(() => proxy.close())
+  const direct = its.href
+  its.port = String(proxy.port)
+  const body = text(port).replace('table: readings', `table: readings, url: "${its.href}"`)
+  t.equal((await put(process, body)).status, 201)
+  const d = await device(t, port)
+  await d.send(5)
+  await until('it writes there', async () => (await rowsOf(direct, 'SELECT FROM readings')).length === 5)
+  proxy.fate = () => 'cut'
+  const deleted = await process.ask('DELETE', '/p')
+  t.match([deleted.status, deleted.json], [200, { state: 'deleted' }], deleted.text)
+  t.equal((await process.ask('GET', '/p')).status, 404)
+  t.match(await put(process, body), { status: 503, json: { code: 'store/unreachable' } }, 'none can be put in its place yet')
+  t.strictSame(await rowsOf(url, 'SELECT state, settled FROM pipelines'), [{ state: 'deleted', settled: false }])
+  proxy.fate = () => 'pass'
+  await until('it is given up', async () => (await rowsOf(url, 'SELECT settled FROM pipelines'))[0].settled === true)
+  t.strictSame(await rowsOf(direct, 'SELECT FROM checkpoint'), [])
+  t.match(await put(process, body), { status: 201, json: { version: 2 } })
+  // put again at once, without waiting for that
+  proxy.fate = () => 'cut'
+  t.equal((await process.ask('DELETE', '/p')).status, 200)
+  proxy.fate = () => 'pass'
+  t.match(await put(process, body), { status: 201, json: { version: 3 } })
 })
