@@ -28,9 +28,9 @@ export interface Registry {
   versions (name: string): Promise<readonly Version[]>
   definition (name: string, version: number): Promise<string | undefined>
   /** The next version; of a pipeline that is not there, or was deleted, when `expected` is undefined. Undefined when it is not in that version any more. */
-  put (given: NewVersion, expected: number | undefined, actor: string, request?: string | undefined): Promise<Wanted | undefined>
+  put (given: NewVersion, expected: number | undefined, actor: string, request?: string): Promise<Wanted | undefined>
   /** False when it is not in that version any more. */
-  set (name: string, state: Wanted['state'], version: number, actor: string, request?: string | undefined): Promise<boolean>
+  set (name: string, state: Wanted['state'], version: number, actor: string, request?: string): Promise<boolean>
   /** What is wanted is so. */
   settle (name: string, version: number): Promise<void>
   /** A version has not started: what was wanted before is wanted again (nothing, when there was nothing). */

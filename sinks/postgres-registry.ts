@@ -28,7 +28,7 @@ export class PostgresRegistry implements Registry {
     return (await this.pool.ask<{ definition: string }>('SELECT definition FROM pipeline_versions WHERE pipeline = $1 AND version = $2', [name, version]))[0]?.definition
   }
 
-  async put ({ name, instance, definition, restores = null }: NewVersion, expected: number | undefined, actor: string, request?: string | undefined): Promise<Wanted | undefined> {
+  async put ({ name, instance, definition, restores = null }: NewVersion, expected: number | undefined, actor: string, request?: string): Promise<Wanted | undefined> {
     return (await this.pool.as({ tenant: undefined, request }).ask<Wanted>(`WITH next AS (SELECT coalesce(max(version), 0) + 1 AS version FROM pipeline_versions WHERE pipeline = $1),
       wanted AS (INSERT INTO pipelines (name, instance, version, state, settled) SELECT $1, $2, version, 'running', false FROM next
         WHERE $6::int IS NULL OR EXISTS (SELECT FROM pipelines WHERE name = $1)
@@ -43,7 +43,7 @@ export class PostgresRegistry implements Registry {
       SELECT wanted.*, kept.definition FROM wanted, kept`, [name, instance, definition, restores, actor, expected ?? null]))[0]
   }
 
-  async set (name: string, state: Wanted['state'], version: number, actor: string, request?: string | undefined): Promise<boolean> {
+  async set (name: string, state: Wanted['state'], version: number, actor: string, request?: string): Promise<boolean> {
     return (await this.pool.as({ tenant: undefined, request }).ask(`WITH changed AS (UPDATE pipelines SET state = $2, settled = false, previous = CASE WHEN settled THEN NULL ELSE previous END, changed_at = now() WHERE name = $1 AND version = $3 AND state <> 'deleted' RETURNING *)
       ${AUDIT} SELECT $4, NULL, CASE $2 WHEN 'running' THEN 'pipeline.resume' WHEN 'paused' THEN 'pipeline.pause' ELSE 'pipeline.delete' END, name, json_build_object('version', version) FROM changed RETURNING id`, [name, state, version, actor])).length === 1
   }

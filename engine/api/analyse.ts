@@ -55,7 +55,9 @@ async function rowsOf (operator: Operator, { data: { time: moments, value }, las
   const back = time.findIndex((t, i) => i > 0 && t < time[i - 1])
   if (back > 0) throw new MillraceError('api/invalid', `data.time: number ${back} is older than the one before it`)
   const batch = new Batch({ time, series: new Int32Array(value.length).fill(id), value: Float64Array.from(value, x => x ?? NaN) })
+  await pause()                      // making an operator with many horizons, and its memory, takes as long as a few pieces
   const stage = operator.open({ series, late () {}, aggregated () {} }), rows: object[] = []
+  await pause()
   for (let from = 0, size = FIRST; from < batch.length;) {
     const began = performance.now(), to = Math.min(batch.length, from + size)
     const out = stage.process(batch.take(Int32Array.from({ length: to - from }, (_, k) => from + k))), names = Object.keys(out.columns)
@@ -63,10 +65,11 @@ async function rowsOf (operator: Operator, { data: { time: moments, value }, las
     for (let k = Math.max(0, out.length - (last - Math.max(0, batch.length - to))); k < out.length; k++) rows.push(rowOf(out, names, k))
     from = to
     size = performance.now() - began > PIECE ? Math.max(1, size >> 1) : Math.min(MOST, size * 2)
-    await new Promise(resolve => { setImmediate(resolve) })
+    await pause()
   }
   return rows
 }
 
+const pause = (): Promise<void> => new Promise(resolve => { setImmediate(resolve) })
 const finite = (x: number): number | null => Number.isFinite(x) ? x : null
 const rowOf = (out: Batch<any>, names: readonly string[], k: number): object => ({ time: new Date(out.time[k]).toISOString(), value: finite(out.value[k]), ...Object.fromEntries(names.map(name => [name, finite(out.columns[name][k])])) })

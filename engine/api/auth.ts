@@ -30,7 +30,7 @@ const AGAIN = 10_000                 // ms from one such question to the next
  * refused without asking anybody, an unknown key after the same work as a wrong one. While the database of keys cannot be reached
  * readings are taken in with keys that were valid when it last could: nobody can revoke one meanwhile. With `tokens`, one of these does as well as a key.
  */
-export function authorise (app: FastifyInstance, keys: Keys | undefined, tokens?: Tokens | undefined): void {
+export function authorise (app: FastifyInstance, keys: Keys | undefined, tokens?: Tokens): void {
   const lately = new Map<string, { readonly at: number, readonly found: Promise<KeyRecord | undefined> }>()
   const find = (id: string): Promise<KeyRecord | undefined> => {
     const now = performance.now(), known = lately.get(id)

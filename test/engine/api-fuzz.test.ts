@@ -22,7 +22,7 @@ t.test('whatever is asked, no route fails for a reason of its own or answers wha
   await migrate(database, quiet)
   writeFileSync(join(folder, 'p.yaml'), file)
   writeFileSync(join(folder, 'r.yaml'), posted)
-  const program = start(t, ['run', join(folder, 'p.yaml'), join(folder, 'r.yaml'), '--database', database, '--http', '127.0.0.1:0', '--folder', join(folder, 'state')])
+  const program = start(t, ['run', join(folder, 'p.yaml'), join(folder, 'r.yaml'), '--database', database, '--http', '127.0.0.1:0', '--folder', join(folder, 'state'), '--log-keep', '64MiB'])
   await program.until(/http:\/\/127\.0\.0\.1:\d+/)
   const [url] = /http:\/\/127\.0\.0\.1:\d+/.exec(program.err + program.out)!
   const keyOf = async (tenant: string | null): Promise<string> => {
@@ -51,7 +51,7 @@ t.test('whatever is asked, no route fails for a reason of its own or answers wha
     if ((await call('PUT', 'pipelines/q', other)).statusCode !== 201) await call('PUT', 'pipelines/q', other, { 'if-match': '*' })
     await call('POST', `pipelines/q/${path.endsWith('/resume') ? 'pause' : 'resume'}`)
   }
-  const values = { name: ['p', 'q'], table: ['readings'], device: [device], metric: [metric], columns: ['value', 'value,anomaly'], column: ['value', 'anomaly'], pipeline: ['p'], incident: [alert.incident], id: [maintenance, silence].map(({ body }) => String(JSON.parse(body).id)), 'if-match': ['*'], 'if-none-match': ['no'], version: ['1'], source: ['fuzz'], tenant: ['default'], from: [new Date(Date.now() - 60_000).toISOString()], to: [new Date(Date.now() + 60_000).toISOString()] }
+  const values = { position: ['1', '2'], name: ['p', 'q'], table: ['readings'], device: [device], metric: [metric], columns: ['value', 'value,anomaly'], column: ['value', 'anomaly'], pipeline: ['p'], incident: [alert.incident], id: [maintenance, silence].map(({ body }) => String(JSON.parse(body).id)), 'if-match': ['*'], 'if-none-match': ['no'], version: ['1'], source: ['fuzz'], tenant: ['default'], from: [new Date(Date.now() - 60_000).toISOString()], to: [new Date(Date.now() + 60_000).toISOString()] }
   const data = { value: Array.from({ length: 30 }, (_, i) => i % 7) }, bodies = { '/api/v1/predict': [{ data, options: { every: '1s', seasons: ['7s'] } }], '/api/v1/detect_anomaly': [{ data }], '/api/v1/check_drift': [{ data, last: 5 }], '/api/v1/pipelines/validate': [file], '/api/v1/pipelines/{name}': [other], '/api/v1/pipelines/{name}/rollback': [{ version: 1 }], '/api/v1/pipelines/try': [{ pipeline: file, given: '00:00:00 a/b 1' }], '/api/v1/deliveries/replay': [{ event: alert.id, receiver: alert.deliveries[0].receiver }] }
   for (const operation of operationsOf(JSON.parse((await ask({ url: '/openapi.json', method: 'GET', headers: {} })).body))) {
     await prepare(operation.path)
