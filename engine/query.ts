@@ -40,6 +40,17 @@ export interface Exported { readonly place: string, readonly pages: AsyncIterabl
 export interface PastAsked { readonly table: string, readonly writer: string, readonly from?: number | undefined }
 /** `place`: how far the writer had come when these were all its rows. Whoever does not read to the end closes it. */
 export interface PastFound { readonly place: { readonly origin: string | undefined, readonly position: number | undefined }, readonly records: PastRecords, readonly close: () => Promise<void> }
+/** Which devices, in which range, in parts of `every` ms. */
+export interface ReportAsked { readonly table: TableColumns, readonly devices: Omit<SeriesFilter, 'metric'>, readonly range: Range, readonly every: number, readonly limit: number }
+/** Alerts of one name of one device. `seconds` that they fired in the range; the rest counts incidents: `real` and `falseAlarm` as people have said, `verdicts` as the pipeline did. */
+export interface AlertSummary { readonly alert: string, readonly severity: string, readonly fired: number, readonly open: number, readonly seconds: number, readonly real: number, readonly falseAlarm: number, readonly notJudged: number, readonly verdicts: Readonly<Record<string, number>> }
+/** `availability`: share of parts in which it was heard, 0 to 1; `longestGap` in s; `anomalies` and `suspect` count readings, by column. */
+export interface DeviceReport {
+  readonly tenant: string, readonly device: string, readonly site: string | null, readonly type: string | null, readonly series: number, readonly readings: number, readonly missing: number, readonly late: number
+  readonly availability: number | null, readonly longestGap: number, readonly anomalies: Readonly<Record<string, number>>, readonly suspect: Readonly<Record<string, number>>, readonly alerts: readonly AlertSummary[]
+}
+/** Devices by tenant and name; `every` in s. */
+export interface Report { readonly from: string, readonly to: string, readonly every: number, readonly table: string, readonly devices: readonly DeviceReport[], readonly truncated: boolean }
 
 /** Reads what pipelines have written. Never sees what is not committed. */
 export interface Query {
@@ -58,5 +69,6 @@ export interface Query {
   /** Transitions by event time, the newest first. */
   alerts (filter: AlertFilter, range: Range, page: Page): Promise<Found<AlertRow>>
   past (asked: PastAsked): Promise<PastFound>
+  report (asked: ReportAsked): Promise<Report>
   close (): Promise<void>
 }

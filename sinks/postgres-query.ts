@@ -1,7 +1,8 @@
-import { MillraceError, POSITION, type AlertFilter, type AlertRow, type Asker, type Bucket, type ExportAsked, type Exported, type Found, type OneSeries, type Page, type PastAsked, type PastFound, type Query, type Range, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
+import { MillraceError, POSITION, type AlertFilter, type AlertRow, type Asker, type Bucket, type ExportAsked, type Exported, type Found, type OneSeries, type Page, type PastAsked, type PastFound, type Query, type Range, type Report, type ReportAsked, type Row, type SeriesFilter, type SeriesRow, type TableColumns } from '#engine'
 import { openExport } from './postgres-export.ts'
 import { openPast } from './postgres-past.ts'
 import { isMissing, Pool } from './postgres-pool.ts'
+import { report } from './postgres-report.ts'
 import { identifier } from './postgres-session.ts'
 import { moment } from './postgres-time.ts'
 
@@ -97,6 +98,8 @@ export class PostgresQuery implements Query {
 
   async past (asked: PastAsked): Promise<PastFound> { return await openPast(this.url, asked) }
 
+  async report (asked: ReportAsked): Promise<Report> { return await report({ ask: (sql, values = []) => this.ask(sql, values) }, asked) }
+
   async close (): Promise<void> { await this.pool.close() }
 
   private async idOf ({ tenant, device, metric }: OneSeries): Promise<number | undefined> {
@@ -109,7 +112,7 @@ export class PostgresQuery implements Query {
 }
 
 /** Conditions on columns of a table, with their parameters behind those that are there. */
-export function matching (filter: SeriesFilter | AlertFilter, values: readonly unknown[], of = 'n'): { where: string, values: readonly unknown[] } {
+export function matching (filter: Partial<SeriesFilter> | AlertFilter, values: readonly unknown[], of = 'n'): { where: string, values: readonly unknown[] } {
   const given = Object.entries(filter).filter(([, value]) => value !== undefined)
   return { where: given.map(([name], k) => ` AND ${of}.${identifier(name)} = $${values.length + k + 1}`).join(''), values: [...values, ...given.map(([, value]) => value)] }
 }

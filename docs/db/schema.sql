@@ -203,6 +203,7 @@ CREATE TABLE late_readings (
   requeued_at timestamp with time zone,
   origin text NOT NULL DEFAULT ''::text
 );
+CREATE INDEX late_readings_series ON late_readings USING btree (series, "time");
 CREATE INDEX late_readings_time ON late_readings USING btree (pipeline, ingested_at);
 COMMENT ON TABLE late_readings IS 'Readings that came after the window they belong to had closed.';
 COMMENT ON COLUMN late_readings.requeued_at IS 'When it was given to the source once more.';

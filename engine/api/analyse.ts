@@ -8,7 +8,10 @@ import { SeriesTable } from '../series.ts'
 import { failures } from './problem.ts'
 import type { Plane } from './server.ts'
 
-const MOST = 5000                    // readings of a request: some ten milliseconds of work, in which nothing else is done
+const MOST = 5000                    // readings of a request
+const FIRST = 16, PIECE = 5          // readings of the first piece of work; ms that a piece is to take
+const CELLS = 100_000                // numbers of an answer
+const TOGETHER = 8                   // requests that are worked on at once
 const Data = Type.Object({
   time: Type.Optional(Type.Array(Type.String({ format: 'date-time' }), { description: 'Event times, in order; without them the readings are a second apart.', maxItems: MOST })),
   value: Type.Array({ type: ['number', 'null'] } as never, { description: 'Readings; null: one without a value.', minItems: 1, maxItems: MOST })
@@ -20,6 +23,7 @@ interface Body { readonly data: { readonly time?: readonly string[], readonly va
 
 /** Operators on demand: on readings that are sent, from nothing, and nothing is kept. What comes out are their columns. */
 export async function analyse (app: FastifyInstance, { components: { operators }, limits = new Limits() }: Plane): Promise<void> {
+  let working = 0
   const route = (url: string, name: string, summary: string, config: object = {}): void => {
     const { options } = operators[name].definition
     app.post<{ Body: Body }>(`/api/v1/${url}`, {
@@ -29,24 +33,43 @@ export async function analyse (app: FastifyInstance, { components: { operators }
         body: Type.Object({ data: Data, options: Type.Optional(Type.Object(options.properties, { description: `Options of \`${name}\`.`, additionalProperties: false })), last: Last }, { additionalProperties: false }),
         response: { 200: Type.Object({ readings: Type.Integer(), rows: Type.Array(Row as never) }), ...failures(413, 415) }
       }
-    }, async ({ body }) => ({ readings: body.data.value.length, rows: rowsOf(operators[name](body.options), body) }))
+    }, async ({ body }) => {
+      if (working >= TOGETHER) throw new MillraceError('api/busy', `${TOGETHER} such questions are being worked on`)
+      working++
+      try { return { readings: body.data.value.length, rows: await rowsOf(operators[name](body.options), body) } } finally { working-- }
+    })
   }
   route('detect_anomaly', 'anomaly', 'How unusual each reading is, as a p-value, with the expected range and the signal that spoke.')
   route('predict', 'forecast', 'What comes next, with intervals.')
   route('check_drift', 'drift', 'Whether readings are still distributed as the first of them, and what moved.', { rateLimit: { max: (request: FastifyRequest) => limits.ofKey(request.actor!.id).drifts, timeWindow: '1 minute' } })
 }
 
-function rowsOf (operator: Operator, { data: { time: moments, value }, last }: Body): object[] {
+/**
+ * In pieces of some milliseconds, with whatever else is to be done between them: where a stream is cut makes no difference to an
+ * operator. The rows that come back are the last ones; as JSON they are made at once, so they have a limit.
+ */
+async function rowsOf (operator: Operator, { data: { time: moments, value }, last }: Body): Promise<object[]> {
   if (moments !== undefined && moments.length !== value.length) throw new MillraceError('api/invalid', `data has ${moments.length} times and ${value.length} values`)
   const series = new SeriesTable(1), id = series.id('default', 'posted', 'value')
   const time = Float64Array.from(value, (_, i) => moments === undefined ? 1000 * i : Date.parse(moments[i]))
   const back = time.findIndex((t, i) => i > 0 && t < time[i - 1])
   if (back > 0) throw new MillraceError('api/invalid', `data.time: number ${back} is older than the one before it`)
   const batch = new Batch({ time, series: new Int32Array(value.length).fill(id), value: Float64Array.from(value, x => x ?? NaN) })
-  const out = operator.open({ series, late () {}, aggregated () {} }).process(batch)
-  const from = Math.max(0, out.length - last), finite = (x: number) => Number.isFinite(x) ? x : null
-  return Array.from({ length: out.length - from }, (_, k) => ({
-    time: new Date(out.time[from + k]).toISOString(), value: finite(out.value[from + k]),
-    ...Object.fromEntries(Object.entries<any>(out.columns).map(([name, column]) => [name, finite(column[from + k])]))
-  }))
+  await pause()                      // making an operator with many horizons, and its memory, takes as long as a few pieces
+  const stage = operator.open({ series, late () {}, aggregated () {} }), rows: object[] = []
+  await pause()
+  for (let from = 0, size = FIRST; from < batch.length;) {
+    const began = performance.now(), to = Math.min(batch.length, from + size)
+    const out = stage.process(batch.take(Int32Array.from({ length: to - from }, (_, k) => from + k))), names = Object.keys(out.columns)
+    if (Math.min(last, batch.length) * (names.length + 2) > CELLS) throw new MillraceError('api/invalid', `last: ${last} rows of ${names.length + 2} columns are more than the ${CELLS} numbers that come back at once`, { help: 'fewer rows, or fewer columns by other options' })
+    for (let k = Math.max(0, out.length - (last - Math.max(0, batch.length - to))); k < out.length; k++) rows.push(rowOf(out, names, k))
+    from = to
+    size = performance.now() - began > PIECE ? Math.max(1, size >> 1) : Math.min(MOST, size * 2)
+    await pause()
+  }
+  return rows
 }
+
+const pause = (): Promise<void> => new Promise(resolve => { setImmediate(resolve) })
+const finite = (x: number): number | null => Number.isFinite(x) ? x : null
+const rowOf = (out: Batch<any>, names: readonly string[], k: number): object => ({ time: new Date(out.time[k]).toISOString(), value: finite(out.value[k]), ...Object.fromEntries(names.map(name => [name, finite(out.columns[name][k])])) })

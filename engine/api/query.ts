@@ -28,7 +28,7 @@ type Asked = FastifyRequest<{ Params: { table: string }, Querystring: Given }>
 
 /** What pipelines have written: series, newest values, rows by range, and ranges thinned out by the database. */
 export async function query (app: FastifyInstance, plane: Plane): Promise<void> {
-  const tables = () => tablesOf(plane), table = (name: string, asked?: string) => tableOf(plane, name, asked)
+  const { all: tables, table } = tableOf(plane)
   const read = { config: { scope: 'query:read' as const } }, tags = ['query'], Params = Type.Object({ table: Type.String({ description: 'A table of a pipeline that runs here.', maxLength: 200 }) })
 
   app.get('/api/v1/tables', { ...read, schema: { summary: 'Tables of the pipelines that run here, and their columns.', tags, response: { 200: Type.Object({ tables: Type.Array(Type.Object({ table: Type.String(), kind: Type.String(), columns: Type.Array(Type.String()) })) }), ...failures() } } },
@@ -99,23 +99,27 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
   })
 }
 
-/** Tables of the pipelines that run here. Several pipelines may write one table: it has the columns of all. */
-function tablesOf ({ pipelines, runs }: Plane): readonly TableColumns[] {
-  const all = new Map<string, TableColumns>()
-  for (const { name, kind, columns } of (pipelines?.() ?? runs().map(run => run.pipeline)).flatMap(pipeline => planTables(pipeline).tables)) {
-    all.set(name, { table: name, kind, columns: [...new Set([...all.get(name)?.columns ?? (kind === 'readings' ? ['value'] : []), ...columns])] })
+/** Tables of the pipelines that run here. */
+export function tableOf (plane: Plane): { readonly all: () => readonly TableColumns[], readonly table: (name: string, asked?: string) => TableColumns } {
+  const pipelines = plane.pipelines ?? (() => plane.runs().map(run => run.pipeline))
+  /** Several pipelines may write one table: it has the columns of all. */
+  const tables = (): readonly TableColumns[] => {
+    const all = new Map<string, TableColumns>()
+    for (const { name, kind, columns } of pipelines().flatMap(pipeline => planTables(pipeline).tables)) {
+      all.set(name, { table: name, kind, columns: [...new Set([...all.get(name)?.columns ?? (kind === 'readings' ? ['value'] : []), ...columns])] })
+    }
+    return [...all.values()]
   }
-  return [...all.values()]
-}
-
-/** One of them, with the columns that are asked for, or all. */
-export function tableOf (plane: Plane, name: string, asked?: string): TableColumns {
-  const tables = tablesOf(plane), found = tables.find(t => t.table === name)
-  if (found === undefined) throw new MillraceError('api/not-found', `there is no table "${name}"`, { help: suggest(name, tables.map(t => t.table)) })
-  const columns = asked === undefined ? found.columns : asked.split(',')
-  const odd = columns.find(c => c !== POSITION && !found.columns.includes(c))
-  if (odd !== undefined) throw new MillraceError('api/invalid', `the table "${name}" has no column "${odd}"`, { help: suggest(odd, found.columns) })
-  return { ...found, columns }
+  /** A table of a pipeline that runs here, with the columns that are asked for, or all. */
+  const table = (name: string, asked?: string): TableColumns => {
+    const found = tables().find(t => t.table === name)
+    if (found === undefined) throw new MillraceError('api/not-found', `there is no table "${name}"`, { help: suggest(name, tables().map(t => t.table)) })
+    const columns = asked === undefined ? found.columns : asked.split(',')
+    const odd = columns.find(c => c !== POSITION && !found.columns.includes(c))
+    if (odd !== undefined) throw new MillraceError('api/invalid', `the table "${name}" has no column "${odd}"`, { help: suggest(odd, found.columns) })
+    return { ...found, columns }
+  }
+  return { all: tables, table }
 }
 
 /** The database, asked for whoever has sent the request. */

@@ -41,6 +41,7 @@ import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
 import { tenantQuota } from './quota.ts'
 import { status } from './status.ts'
+import { reports } from './reports.ts'
 import { requestId, requestIds } from './request-id.ts'
 import { stream } from './stream.ts'
 import { trials } from './try.ts'
@@ -115,6 +116,7 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
   await app.register(deadLetters, plane)
   await app.register(origin, plane)
   await app.register(query, plane)
+  await app.register(reports, plane)
   await app.register(alerts, plane)
   await app.register(incidents, plane)
   await app.register(silences, plane)

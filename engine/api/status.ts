@@ -60,7 +60,7 @@ export async function status (app: FastifyInstance, { runs }: Plane): Promise<vo
   })
 }
 
-const escape = (text: unknown) => String(text).replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`)
+export const escape = (text: unknown) => String(text).replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`)
 const table = (rows: readonly (readonly unknown[])[], head: readonly string[] = []) =>
   `<table>${head.length > 0 ? `<tr>${head.map(h => `<th>${escape(h)}</th>`).join('')}</tr>` : ''}${rows.map(r => `<tr>${r.map(c => `<td>${escape(c)}</td>`).join('')}</tr>`).join('')}</table>`
 

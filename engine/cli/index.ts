@@ -12,6 +12,7 @@ import { lint } from './lint.ts'
 import { list } from './list.ts'
 import { migrate } from './migrate.ts'
 import { replay } from './replay.ts'
+import { report } from './report.ts'
 import { run } from './run.ts'
 import { show } from './show.ts'
 import { simulate } from './simulate.ts'
@@ -20,4 +21,4 @@ import { test } from './test.ts'
 import { top } from './top.ts'
 import type { AddCommand } from './program.ts'
 
-export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, backfill, evaluate, simulate, show, dlq, alerts, tap, top, exportRows, keys, devices, migrate, bench]
+export const commands: readonly AddCommand[] = [demo, run, lint, test, list, replay, backfill, evaluate, simulate, show, dlq, alerts, tap, top, exportRows, report, keys, devices, migrate, bench]

@@ -54,6 +54,31 @@ t.test('what is sent is taken as it is: null is no number, text is none', async 
   t.match(await post('predict', { data: { value: [1] }, options: { every: '7s' } }), { status: 400, body: { code: 'config/invalid', detail: /seasons/ } }, 'options that do not go together')
 })
 
+t.test('however long an answer takes, nothing else waits for it for long', async t => {
+  const { post } = await open(t), value = noise(5000, 57), horizons = Array.from({ length: 70 }, (_, i) => i + 1), options = { every: '1s', seasons: ['60s'], horizons }
+  let longest = 0, before = performance.now()
+  const watch = setInterval(() => { const now = performance.now(); longest = Math.max(longest, now - before); before = now }, 1)
+  await new Promise(resolve => { setTimeout(resolve, 50) })
+  longest = 0
+  const began = performance.now(), { status, body } = await post('predict', { data: { value }, options, last: 3 }), all = performance.now() - began
+  clearInterval(watch)
+  t.comment(`${Math.round(all)} ms in all, at most ${Math.round(longest)} ms at once`)
+  t.equal(status, 200)
+  t.ok(longest < Math.max(all / 4, 60), `${longest} of ${all} ms`)
+  const whole = through(operators.forecast(options), each(value)) as any[], short = whole.slice(-3).map(({ time: _time, at: _at, series: _series, ...row }) => Object.fromEntries(Object.entries<any>(row).map(([k, v]) => [k, Number.isFinite(v) ? v : null])))
+  t.strictSame(body.rows.map(({ time: _time, ...row }: any) => row), short, 'and pieces make no difference')
+  t.match(await post('predict', { data: { value }, options, last: 5000 }), { status: 400, body: { detail: /more than the 100000 numbers/ } })
+})
+
+t.test('more questions than are worked on at once are told to come back', async t => {
+  const { post, keyOf } = await open(t), body = { data: { value: noise(3000, 58) } }
+  const answers = await Promise.all(Array.from({ length: 20 }, () => post('detect_anomaly', body, keyOf())))
+  const busy = answers.filter(a => a.status === 503)
+  t.strictSame([answers.filter(a => a.status === 200).length + busy.length, busy.length > 0], [20, true])
+  for (const { headers, body } of busy) t.strictSame([headers['retry-after'], body.code], ['5', 'api/busy'])
+  t.equal((await post('detect_anomaly', body)).status, 200, 'and then they are answered')
+})
+
 t.test('drift may be asked for ten times in a minute, by each key', async t => {
   const { post, keyOf } = await open(t), ask = (as?: string) => post('check_drift', { data: { value: [1, 2] } }, as)
   for (let k = 0; k < 10; k++) t.equal((await ask()).status, 200)

@@ -22,7 +22,7 @@ t.test('whatever is asked, no route fails for a reason of its own or answers wha
   await migrate(database, quiet)
   writeFileSync(join(folder, 'p.yaml'), file)
   writeFileSync(join(folder, 'r.yaml'), posted)
-  const program = start(t, ['run', join(folder, 'p.yaml'), join(folder, 'r.yaml'), '--database', database, '--http', '127.0.0.1:0', '--folder', join(folder, 'state')])
+  const program = start(t, ['run', join(folder, 'p.yaml'), join(folder, 'r.yaml'), '--database', database, '--http', '127.0.0.1:0', '--folder', join(folder, 'state'), '--log-keep', '64MiB'])
   await program.until(/http:\/\/127\.0\.0\.1:\d+/)
   const [url] = /http:\/\/127\.0\.0\.1:\d+/.exec(program.err + program.out)!
   const keyOf = async (tenant: string | null): Promise<string> => {
