@@ -33,8 +33,10 @@ export function backfill (program: Command): void {
         await sleep(LOOK, stop.signal)
         job = await (await ask(options, { path: `/api/v1/jobs/${job.id}` })).json() as Job
         const line = `${job.done}${job.total === null ? '' : ` of ${job.total}`}: ${job.detail ?? 'begins'}\n`
-        if (line !== last && performance.now() - said > SAY) err(line)
-        if (performance.now() - said > SAY) [said, last] = [performance.now(), line]
+        if (!process.stderr.isTTY || line === last || performance.now() - said < SAY) continue
+        err(line)
+        said = performance.now()
+        last = line
       }
       out(json ? `${JSON.stringify(job)}\n` : `${job.state}: ${job.state === 'running' ? `it goes on without this command, as the job ${job.id}` : job.detail}\n`)
       if (stop.code() !== 0) process.exitCode = stop.code()
