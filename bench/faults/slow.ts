@@ -63,6 +63,10 @@ export async function slowAndOdd (bench: Bench): Promise<Report> {
   let cut = false
   const listener = connect(port, '127.0.0.1', () => { listener.write(`GET /api/v1/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\n\r\n`) }).on('error', () => {}).on('close', () => { cut = true }).resume()       // whole, and long
   closing.push(() => { listener.destroy() })
+  let halves = 0
+  const honest = connect(port, '127.0.0.1', () => { honest.write(head('content-type: application/json\r\n', '').replace('content-length: 0', `content-length: ${20 * 2 ** 14}`)) }).on('error', () => {})         // 16 KiB a second: slow, but it comes to its end
+  const steady = setInterval(() => { if (halves++ < 20) honest.write(Buffer.alloc(2 ** 14, 0x20)) }, 1000), answered = new Promise<string>(resolve => { honest.once('data', data => { resolve(String(data)) }).once('close', () => { resolve('closed') }) })
+  closing.push(() => { clearInterval(steady); honest.destroy() })
   await turn()
   const alone: number[] = [], beside: number[] = []
   let ended = 0
@@ -87,6 +91,8 @@ export async function slowAndOdd (bench: Bench): Promise<Report> {
     for (const socket of sockets) socket.destroy()
     say(`round ${round + 1}`)
   }
+  const said = await answered
+  if (!said.startsWith('HTTP/1.1 400')) wrong.push(`a body that comes slowly and whole: ${said.slice(0, 40)}`)
   if (cut) wrong.push('who listens was cut off')
   const at = (of: readonly number[]) => percentiles(of.map(ms => ms * 1000)), [one, two] = [at(alone), at(beside)]
   return {

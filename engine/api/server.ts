@@ -75,7 +75,8 @@ export async function serve (plane: Plane, { host, port, tls, log }: Address & {
   return { url, close: () => app.close() }
 }
 
-const WHOLE = 15_000, LOOK = 2000    // ms within which a request has to be there, and between looks at those that are not
+const WHOLE = 15_000, LOOK = 2000    // ms within which the head of a request has to be there, and between looks at those that are not
+const LEAST = 64 * 2 ** 10           // bytes of a body that is not there yet that have to come in such a time
 
 /** What is sent in a body has the right types already; what stands in a URL is text. */
 const ajv = (coerceTypes: boolean) => {
@@ -95,8 +96,14 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
   requestIds(app)
   problems(app)
   app.addHook('preParsing', async ({ raw }, _, body) => {            // Node looks after the head only
-    const late = setTimeout(() => { if (raw.complete === false) raw.socket.end('HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n', () => { raw.destroy() }) }, WHOLE).unref()
-    raw.once('close', () => { clearTimeout(late) })
+    let before = raw.socket.bytesRead
+    const look = setInterval(() => {
+      const { bytesRead } = raw.socket
+      if (raw.complete !== false) clearInterval(look)
+      else if (bytesRead - before < LEAST) raw.socket.end('HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n', () => { raw.destroy() })
+      before = bytesRead
+    }, WHOLE).unref()
+    raw.once('close', () => { clearInterval(look) })
     return body
   })
   authorise(app, plane.keys, plane.tokens)
