@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { createServer as createSecureServer } from 'node:tls'
 import { Aedes, type AedesPublishPacket, type AuthenticateHandler, type AuthorizePublishHandler, type Client } from 'aedes'
-import { certifiedName, defineSource, File, isLoopback, keyPair, MillraceError, Type, type Device, type Listener, type ListenerHost, type Message, type Position, type Values } from '#engine'
+import { certifiedName, defineSource, File, isLoopback, keyPair, MillraceError, renewing, Type, type Device, type Listener, type ListenerHost, type Message, type Position, type TlsFiles, type Values } from '#engine'
 import { Access, mayUse } from './broker-access.ts'
 import { guard, type Refused } from './broker-guard.ts'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
@@ -74,6 +74,7 @@ export class BrokerListener implements Listener {
   private readonly devices = new WeakMap<Client, Device>()     // who it is, with credentials
   private readonly admitted = new Set<Client>()                // who is connected of them
   private access: Access | undefined
+  private still = () => {}                                      // the certificate is no longer looked at
   private watching: NodeJS.Timeout | undefined                 // of the credentials
   private wrong: string | undefined                            // with them
   private server: Server | undefined
@@ -107,6 +108,7 @@ export class BrokerListener implements Listener {
   stop (): void {
     this.stopped = true
     clearInterval(this.watching)
+    this.still()
     this.server?.close()
   }
 
@@ -117,6 +119,12 @@ export class BrokerListener implements Listener {
     await new Promise(setImmediate)          // what was given back last is written
     await Promise.all(Array.from(this.sockets, flushed))
     await new Promise<void>(resolve => this.aedes === undefined ? resolve() : this.aedes.close(resolve))
+  }
+
+  private secure (tls: TlsFiles, aedes: Aedes) {
+    const { log } = this.host, server = createSecureServer({ ...keyPair(tls), handshakeTimeout: CONNECT_WITHIN }, socket => this.accept(socket, aedes))
+    this.still = renewing(tls, server, log)
+    return server.on('tlsClientError', (error, socket) => log.warn({ from: socket.remoteAddress, err: error.message }, 'a connection was refused'))
   }
 
   private async listen (): Promise<void> {
@@ -143,7 +151,7 @@ export class BrokerListener implements Listener {
     aedes.on('connectionError', (_client, error) => log.warn({ err: error.message }, 'a connection was refused'))
     const server = this.server = tls === undefined
       ? createServer(socket => this.accept(socket, aedes))
-      : createSecureServer({ ...keyPair(tls), handshakeTimeout: CONNECT_WITHIN }, socket => this.accept(socket, aedes)).on('tlsClientError', (error, socket) => log.warn({ from: socket.remoteAddress, err: error.message }, 'a connection was refused'))
+      : this.secure(tls, aedes)
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(this.options.port, this.options.host, () => { server.off('error', reject); resolve() })

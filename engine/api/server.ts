@@ -1,3 +1,4 @@
+import type { Server as SecureServer } from 'node:https'
 import rateLimit from '@fastify/rate-limit'
 import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
@@ -19,7 +20,7 @@ import type { Query } from '../query.ts'
 import type { Pipeline } from '../pipeline.ts'
 import type { Run } from '../run.ts'
 import type { PlantAsked, Planted } from '../simulated.ts'
-import { keyPair, type TlsFiles } from '../tls.ts'
+import { keyPair, renewing, type TlsFiles } from '../tls.ts'
 import type { Tokens } from '../token.ts'
 import { alerts } from './alerts.ts'
 import { deliveries } from './deliveries.ts'
@@ -71,8 +72,8 @@ export interface Address { readonly host: string, readonly port: number, readonl
 export async function serve (plane: Plane, { host, port, tls, log }: Address & { readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
   if (tls === undefined && !isLoopback(host)) throw new MillraceError('config/exposed', `http: ${host} is more than loopback, and without TLS keys would be read on the way`, { help: 'give --tls-cert and --tls-key; or listen on 127.0.0.1, and put a proxy with TLS in front' })
   const app = await plan(plane, log, tls)
-  const url = await app.listen({ host, port })
-  return { url, close: () => app.close() }
+  const url = await app.listen({ host, port }), still = tls === undefined ? () => {} : renewing(tls, app.server as SecureServer, log)
+  return { url, close: async () => { still(); await app.close() } }
 }
 
 const WHOLE = 15_000, LOOK = 2000    // ms within which the head of a request has to be there, and between looks at those that are not

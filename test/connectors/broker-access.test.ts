@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import t, { type Test } from 'tap'
@@ -99,6 +99,17 @@ t.test('over TLS, by password or by certificate', async t => {
   plain.on('data', bytes => { first ??= bytes[0] }).write(CONNECT)
   await ended
   t.not(first, 0x20, 'no CONNACK without TLS')
+  copyFileSync(clientCert, cert)
+  copyFileSync(clientKey, key)
+  let name: unknown
+  for (const end = Date.now() + 10_000; name !== 'client' && Date.now() < end;) {
+    const socket = connectTls({ host: '127.0.0.1', port: Number(new URL(url).port), rejectUnauthorized: false })
+    await new Promise(resolve => { socket.once('secureConnect', resolve) })
+    name = socket.getPeerCertificate().subject.CN
+    socket.destroy()
+    await new Promise(resolve => { setTimeout(resolve, 100) })
+  }
+  t.equal(name, 'client', 'a certificate that is renewed')
   const old = connectTls({ host: '127.0.0.1', port: Number(new URL(url).port), ca: pem(ca), maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' })
   await t.rejects(new Promise((resolve, reject) => { old.once('secureConnect', resolve).once('error', reject) }), 'TLS 1.1')
 })
