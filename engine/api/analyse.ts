@@ -11,7 +11,7 @@ import type { Plane } from './server.ts'
 const MOST = 5000                    // readings of a request
 const FIRST = 16, PIECE = 5          // readings of the first piece of work; ms that a piece is to take
 const CELLS = 100_000                // numbers of an answer
-const TOGETHER = 8                   // requests that are worked on at once
+const TOGETHER = 4, WAITING = 60     // requests that are worked on at once, and that wait for one of these to be answered
 const Data = Type.Object({
   time: Type.Optional(Type.Array(Type.String({ format: 'date-time' }), { description: 'Event times, in order; without them the readings are a second apart.', maxItems: MOST })),
   value: Type.Array({ type: ['number', 'null'] } as never, { description: 'Readings; null: one without a value.', minItems: 1, maxItems: MOST })
@@ -23,7 +23,18 @@ interface Body { readonly data: { readonly time?: readonly string[], readonly va
 
 /** Operators on demand: on readings that are sent, from nothing, and nothing is kept. What comes out are their columns. */
 export async function analyse (app: FastifyInstance, { components: { operators }, limits = new Limits() }: Plane): Promise<void> {
+  const waiting: (() => void)[] = []
   let working = 0
+  const begin = async (): Promise<void> => {
+    if (working < TOGETHER) return void working++
+    if (waiting.length >= WAITING) throw new MillraceError('api/busy', `${TOGETHER} such questions are being worked on, and ${WAITING} wait`)
+    await new Promise<void>(go => { waiting.push(go) })
+  }
+  const end = (): void => {            // who waits takes the place
+    const next = waiting.shift()
+    if (next === undefined) working--
+    else next()
+  }
   const route = (url: string, name: string, summary: string, config: object = {}): void => {
     const { options } = operators[name].definition
     app.post<{ Body: Body }>(`/api/v1/${url}`, {
@@ -34,9 +45,8 @@ export async function analyse (app: FastifyInstance, { components: { operators }
         response: { 200: Type.Object({ readings: Type.Integer(), rows: Type.Array(Row as never) }), ...failures(413, 415) }
       }
     }, async ({ body }) => {
-      if (working >= TOGETHER) throw new MillraceError('api/busy', `${TOGETHER} such questions are being worked on`)
-      working++
-      try { return { readings: body.data.value.length, rows: await rowsOf(operators[name](body.options), body) } } finally { working-- }
+      await begin()
+      try { return { readings: body.data.value.length, rows: await rowsOf(operators[name](body.options), body) } } finally { end() }
     })
   }
   route('detect_anomaly', 'anomaly', 'How unusual each reading is, as a p-value, with the expected range and the signal that spoke.')
