@@ -36,6 +36,7 @@ import { jobs } from './jobs.ts'
 import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
 import { origin } from './origin.ts'
+import { pace } from './pace.ts'
 import { pipelines } from './pipelines.ts'
 import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
@@ -75,7 +76,8 @@ export async function serve (plane: Plane, { host, port, tls, log }: Address & {
   return { url, close: () => app.close() }
 }
 
-const WHOLE = 15_000, LOOK = 2000    // ms within which a request has to be there, and between looks at those that are not
+const HEAD = 15_000, LOOK = 2000     // ms within which the head of a request has to be there, and between looks at those that are not
+const WHOLE = 3_600_000              // ms, and all of it; of bodies that hardly come see pace.ts
 
 /** What is sent in a body has the right types already; what stands in a URL is text. */
 const ajv = (coerceTypes: boolean) => {
@@ -87,18 +89,14 @@ const exact = ajv(false), lenient = ajv(true)
 /** The plane with all its routes, not listening yet. */
 export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<FastifyInstance> {
   const app = fastify({
-    ...tls === undefined ? { http: { connectionsCheckingInterval: LOOK } } : { https: { ...keyPair(tls), connectionsCheckingInterval: LOOK } as never },
+    ...tls === undefined ? { http: { connectionsCheckingInterval: LOOK, headersTimeout: HEAD } } : { https: { ...keyPair(tls), connectionsCheckingInterval: LOOK, headersTimeout: HEAD } as never },
     loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: WHOLE, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never, genReqId: requestId
   }) as unknown as FastifyInstance
   app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : lenient).compile(schema as object))
   requestIds(app)
   problems(app)
-  app.addHook('preParsing', async ({ raw }, _, body) => {            // Node looks after the head only
-    const late = setTimeout(() => { if (raw.complete === false) raw.socket.end('HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n', () => { raw.destroy() }) }, WHOLE).unref()
-    raw.once('close', () => { clearTimeout(late) })
-    return body
-  })
+  pace(app)
   authorise(app, plane.keys, plane.tokens)
   const { limits = new Limits() } = plane
   await app.register(rateLimit, {
