@@ -37,6 +37,7 @@ import { jobs } from './jobs.ts'
 import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
 import { origin } from './origin.ts'
+import { pace } from './pace.ts'
 import { pipelines } from './pipelines.ts'
 import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
@@ -76,8 +77,8 @@ export async function serve (plane: Plane, { host, port, tls, log }: Address & {
   return { url, close: async () => { still(); await app.close() } }
 }
 
-const WHOLE = 15_000, LOOK = 2000    // ms within which the head of a request has to be there, and between looks at those that are not
-const LEAST = 64 * 2 ** 10           // bytes of a body that is not there yet that have to come in such a time
+const HEAD = 15_000, LOOK = 2000     // ms within which the head of a request has to be there, and between looks at those that are not
+const WHOLE = 3_600_000              // ms, and all of it; of bodies that hardly come see pace.ts
 
 /** What is sent in a body has the right types already; what stands in a URL is text. */
 const ajv = (coerceTypes: boolean) => {
@@ -89,24 +90,14 @@ const exact = ajv(false), lenient = ajv(true)
 /** The plane with all its routes, not listening yet. */
 export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<FastifyInstance> {
   const app = fastify({
-    ...tls === undefined ? { http: { connectionsCheckingInterval: LOOK } } : { https: { ...keyPair(tls), connectionsCheckingInterval: LOOK } as never },
+    ...tls === undefined ? { http: { connectionsCheckingInterval: LOOK, headersTimeout: HEAD } } : { https: { ...keyPair(tls), connectionsCheckingInterval: LOOK, headersTimeout: HEAD } as never },
     loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: WHOLE, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never, genReqId: requestId
   }) as unknown as FastifyInstance
   app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : lenient).compile(schema as object))
   requestIds(app)
   problems(app)
-  app.addHook('preParsing', async ({ raw }, _, body) => {            // Node looks after the head only
-    let before = raw.socket.bytesRead
-    const look = setInterval(() => {
-      const { bytesRead } = raw.socket
-      if (raw.complete !== false) clearInterval(look)
-      else if (bytesRead - before < LEAST) raw.socket.end('HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n', () => { raw.destroy() })
-      before = bytesRead
-    }, WHOLE).unref()
-    raw.once('close', () => { clearInterval(look) })
-    return body
-  })
+  pace(app)
   authorise(app, plane.keys, plane.tokens)
   const { limits = new Limits() } = plane
   await app.register(rateLimit, {
