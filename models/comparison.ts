@@ -8,7 +8,8 @@
  *   wasserstein   area between the distribution functions (earth mover's distance), in standard deviations of the reference
  *
  * Whether chance could do that: by chi-square for two samples, by Kolmogorov and Smirnov, and by Student's t for the means, the
- * smallest p-value times three (Bonferroni), with n and m the effective numbers of readings: divided by the correlation time of the reference, and its standard error. The bins'
+ * smallest p-value times three (Bonferroni), with n and m the effective numbers of readings: divided by the correlation time of the reference, and its standard error, or that without
+ * its wild values if it is longer: codes for missing values (-9999) are all the variance, and correlate with nothing. The bins'
  * own correlation is weaker than that of values, so for correlated series these p-values are rather too large; the degrees of
  * freedom of t are those of the reference alone, from which its error is known.
  *
@@ -17,6 +18,7 @@
  */
 import { correlationTime } from './correlation-time.ts'
 import { numbered } from './fields.ts'
+import { middle } from './first-readings.ts'
 import { chiSquare, kolmogorov, student } from './significance.ts'
 
 export const BINS = 10, PANES = 5
@@ -39,12 +41,12 @@ const PANE = Object.keys(pane).length, COUNT = 2, AVERAGE = 3, SQUARES = 4, COUN
 const HALF = 0.5                     // added to each count, so that an empty bin has a logarithm (Jeffreys)
 const UNIFORM = 1.8                  // kurtosis of a uniform distribution: with less the error of a spread is not believed
 const CLEAR = 3.29                   // standard errors that a mean or a spread must be off to be named: two-sided 0.001
+const WILD = 15                      // median absolute deviations off the median: ten standard deviations of normal readings
 const MOST = 1000                    // deviations, and ratio of spreads: what a reference without spread gives
 
 /** Learns the reference from its values, in the order they came, at least 2. */
 export function refer (m: Float64Array, at: number, values: Float64Array): void {
   const n = values.length, mean = values.reduce((a, b) => a + b) / n
-  const { time, error } = correlationTime(values)
   const squares = values.reduce((sum, x) => sum + (x - mean) ** 2, 0)
   const sorted = values.slice().sort(), edges = edgesOf(sorted), last = edges.length - 1
   m.fill(0, at + SEEN, at + FIRST + PANES * PANE)
@@ -53,7 +55,7 @@ export function refer (m: Float64Array, at: number, values: Float64Array): void 
   m[at + MEAN] = mean
   m[at + DEVIATION] = Math.sqrt(squares / n)
   m[at + KURTOSIS] = squares > 0 ? n * values.reduce((sum, x) => sum + ((x - mean) ** 2 / squares) ** 2, 0) : 1
-  m[at + TIME] = Math.min(time + error, n)
+  m[at + TIME] = Math.min(Math.max(...Array.from(new Set([values, tamed(values, sorted)]), of => { const { time, error } = correlationTime(of); return time + error })), n)
   m[at + NUMBER] = n
   m.set(edges, at + EDGES)
   for (const x of sorted) {
@@ -61,6 +63,13 @@ export function refer (m: Float64Array, at: number, values: Float64Array): void 
     if (x < edges[0]) m[at + BELOW] += (edges[0] - x) / n
     if (x > edges[last]) m[at + ABOVE] += (x - edges[last]) / n
   }
+}
+
+/** A copy with the median in place of values that are WILD; the values themselves when none is. */
+function tamed (values: Float64Array, sorted: Float64Array): Float64Array {
+  const location = middle(sorted), limit = WILD * middle(sorted.map(x => Math.abs(x - location)).sort())
+  const isWild = (x: number) => Math.abs(x - location) > limit
+  return limit > 0 && values.some(isWild) ? values.map(x => isWild(x) ? location : x) : values
 }
 
 /** Upper edges of bins, up to BINS - 1: the quantiles; a value that is several of them has a bin of its own. */

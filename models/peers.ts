@@ -135,6 +135,7 @@ export class Peers {
       devices[d + SOLVED] = 0
       invert(devices, d + COVARIANCES, d + PRECISIONS, WIDTH, places(members))
       spread(devices, d + PRECISIONS, d + TOGETHER, d + SPREADS, WIDTH, places(members))
+      this.slow(devices, d)
     }
     const own = devices[row + place]
     if (!(own > 0)) return false
@@ -230,6 +231,11 @@ export class Peers {
       const smooth = m[d + SMOOTH + k], most = CLIP * Math.sqrt(m[d + COVARIANCES + k * WIDTH + k]) + 2 * Math.abs(smooth - m[d + MEANS + k])
       m[d + SMOOTH + k] += limited(m[d + VALUES + k] - smooth, most) / Math.min(m[d + SETS], BLOCK)
     }
+    this.slow(m, d)
+  }
+
+  /** Residuals of these means, by the precisions as they are: of others they would not vanish where one metric is left out. */
+  private slow (m: Float64Array, d: number): void {
     const members = places(m[d + MEMBERS])
     for (const i of members) {
       let sum = 0

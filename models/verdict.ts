@@ -8,7 +8,8 @@
  *   model    the metrics agree as ever, but two or more are, and stay, FAR from what is usual at the hour: the world has another
  *            regime, which the detectors have to learn
  *
- * One wrong sensor is the simplest explanation and is kept until what it leaves unexplained is as rare as DOUBT in the whole
+ * A reading so wild that the others disagree, as they are predicted from it, need be no alarm of `peers` itself: then what hygiene says of it makes it the
+ * one that is left out. One wrong sensor is the simplest explanation and is kept until what it leaves unexplained is as rare as DOUBT in the whole
  * event (Bonferroni, a look per BLOCK readings). What an event has said remains said; so a verdict goes from sensor to device, or
  * from device to model, and not to and fro.
  *
@@ -145,7 +146,9 @@ export class Verdict {
   private limit (d: number): number { return DOUBT + Math.log10(1 + (this.devices[d + ROWS] - this.devices[d + FIRST]) / (BLOCK * this.devices[d + METRICS])) }
   /** What a reading must be to move with another: in BLOCK readings before and behind an alarm, of any metric, chance gives that as rarely as DOUBT. */
   private company (d: number): number { return DOUBT + Math.log10(2 * BLOCK * this.devices[d + METRICS]) }
-  private isSuspect (d: number, s: number): boolean { return this.all[s + PARTED] === 1 && this.all[s + REST] !== UNKNOWN && this.all[s + REST] < this.limit(d) }
+  /** Whether the others agree without it. */
+  private explains (d: number, s: number): boolean { return this.all[s + REST] !== UNKNOWN && this.all[s + REST] < this.limit(d) }
+  private isSuspect (d: number, s: number): boolean { return this.all[s + PARTED] === 1 && this.explains(d, s) }
 
   private isOver (d: number, row: number): boolean {
     const { devices: m } = this
@@ -245,13 +248,15 @@ export class Verdict {
     this.cause = this.suspect = this.left = 0
     this.certain = this.isBroken = false
     if (Number.isNaN(m[d + BEGAN])) return
-    let parted = false, sustained = false, odd = false, coupled = true, left = Infinity
+    let parted = false, sustained = false, odd = false, alone = false, waits = false, coupled = true, left = Infinity
     for (const at of places) {
+      if (all[at + WAITS] === 1 && m[d + ROWS] - all[at + JUMPED] <= 2 * m[d + METRICS]) waits = true
       if (!this.takesPart(d, at)) continue
       if (all[at + COUPLED] === 0 && (all[at + IS_FAR] === 1 || all[at + MOVED] >= this.company(d))) coupled = false
       if (this.isSure(d, at)) this.certain = true
       if (all[at + BROKEN] >= 0.5) sustained = true
       if (all[at + ODD] > 0) odd = true
+      if (all[at + ODD] > 0 && this.explains(d, at)) alone = true
       if (all[at + PARTED] === 0) continue
       parted = true
       left = Math.min(left, all[at + REST])
@@ -261,7 +266,7 @@ export class Verdict {
     if (this.certain) this.cause = SENSOR
     else if (parted && (sustained || !together)) {
       if (together) this.suspect = 0
-      this.cause = this.suspect > 0 ? SENSOR : left === UNKNOWN && !together ? 0 : DEVICE
+      this.cause = this.suspect > 0 || alone && !together ? SENSOR : (left === UNKNOWN || waits) && !together ? 0 : DEVICE
       this.isBroken = true
       this.left = left
     } else {

@@ -63,6 +63,17 @@ t.test('one wrong metric, however wrong, leaves the others in agreement without 
   for (const glitch of [65535, -9999]) t.ok(Math.min(...most([3, 0, 0, 2], glitch).rest) > 4, `also behind ${glitch} while it learned`)
 })
 
+t.test('they still agree without it when that has lasted for a day, and is learned', async t => {
+  let most = 0, own = 0
+  const from = LEARNT + 4000
+  run(from + DAY / EVERY + 3000, i => coupled(i, i < from ? 0 : 4), (i, k, model) => {
+    if (i < from || k !== 0) return
+    most = Math.max(most, model.rest)
+    own = i === from + DAY / EVERY - 10 ? model.deviation : own
+  })
+  t.ok(most < 3 && own > 5, `without it ${most}; ${own}`)
+})
+
 t.test('with two metrics there is no rest to agree', async t => {
   run(LEARNT + 200, i => coupled(i).slice(0, 2), (i, _, { rest }, judged) => { if (judged && !Number.isNaN(rest)) t.fail(`reading ${i}: ${rest}`) })
 })

@@ -47,6 +47,18 @@ t.test('metrics that disagree whichever is left out are the device, and remain s
   t.strictSame(often(20, parted(5, 0), parted(4, 0), {}, {}), ['device', 'device', '-', '-'])
 })
 
+t.test('a reading so wild that others, predicted from it, disagree is its sensor when they agree without it, and nothing while it is not known whether it comes back', async t => {
+  const { say, often } = bench(4), wild = { odd: 16, moved: 16, alarm: true, value: -9999 }
+  often(2 * DAY)
+  t.strictSame(say(wild, parted(3, 5), {}, {}), ['-', '-', '-', '-'])
+  t.strictSame(say({ odd: 16 }, parted(3, 5), {}, {}), ['sensor', '-', '-', '-'])
+  t.strictSame(often(99, {}, { rest: 5 }), ['sensor', '-', '-', '-'])
+  const other = bench(4)
+  other.often(2 * DAY)
+  other.say(wild, parted(3, 5), {}, {})
+  t.strictSame(other.often(5, { rest: 5 }, parted(3, 5), {}, {}), ['device', 'device', '-', '-'], 'they do not agree without it')
+})
+
 t.test('of two metrics nobody knows which one is wrong', async t => {
   const { often } = bench(2)
   t.strictSame(often(50, { ...parted(9, NaN) }, { ...parted(9, NaN) }), ['-', '-'])

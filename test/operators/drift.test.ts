@@ -94,6 +94,17 @@ t.test('one wild reading in the reference or later hides no drift and is none', 
   }
 })
 
+t.test('codes for missing values do not hide that a series is correlated: no drift in an autoregression with them', async t => {
+  for (const [share, code] of [[0.001, -9999], [0.01, -9999], [0.05, 65535]]) {
+    let x = 0
+    const values = Array.from({ length: 20_000 }, (_, i) => {
+      x = 0.95 * x + normal(key(31), i)
+      return uniform(key(32), i) < share ? code : x
+    })
+    t.equal(rows(values).filter(r => r.drift === 1).length, 0, `${code} in ${share}`)
+  }
+})
+
 t.test('a reading without a finite value teaches nothing', async t => {
   const values = [...noise(400, 17), ...noise(200, 18).map(x => x + 3)], options = { reference: 200, current: 100 }
   const whole = rows(values, options), gaps = rows(values.flatMap(x => [NaN, x, Infinity]), options)
