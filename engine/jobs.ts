@@ -50,6 +50,7 @@ export class Stopped extends Error {}
 
 const MOST = 4, OF_A_TENANT = 2      // at once
 const SAY = 500                      // ms between two words about progress
+const PATIENCE = 3000                // ms that who cancels waits for the end
 
 /**
  * Work that takes longer than a request: bounded in number, kept in the database before it begins. What a process leaves behind goes
@@ -82,14 +83,14 @@ export class Jobs {
     } finally { this.taken-- }
   }
 
-  /** Undefined: there is no such job. One that has ended stays what it is. */
+  /** Undefined: there is no such job. One that has ended stays what it is; one that cannot end yet is still running, and ends as soon as it can. */
   async cancel (id: string, { tenant, id: actor }: { readonly tenant: string | undefined, readonly id: string }): Promise<Job | undefined> {
     const { store } = this.options, job = await store.find(id, tenant), work = this.running.get(id)
     if (job === undefined || job.state !== 'running') return job
     if (work === undefined) throw new MillraceError('api/conflict', `the job ${id} is another process's`, { help: 'ask that one' })
     await store.cancel(id, actor)
     work.stop.abort(CANCEL)
-    await work.ended
+    await Promise.race([work.ended, sleep(PATIENCE)])    // a backfill ends when its pipeline works, and that may be paused
     return await store.find(id, tenant)
   }
 

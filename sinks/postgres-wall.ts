@@ -10,6 +10,10 @@ const RIGHTS = `
   GRANT UPDATE ON alert_outbox, alert_incidents, silences TO ${ROLE};
   GRANT SELECT (id) ON audit TO ${ROLE};`
 
+/** Tables of rows that nobody has shut: of pipelines that have not started since there is a wall, such as those that are paused. */
+const OPEN = `SELECT relname AS name FROM pg_class c WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+  AND to_regclass(quote_ident(relname || '_named')) IS NOT NULL AND relname <> 'series' AND NOT has_table_privilege($1, oid, 'SELECT')`
+
 /** In a transaction: from here to its end it is asked for them. Of all tenants only the id of the request is set. */
 export const wallFor = ({ tenant, request = '' }: Asker): string =>
   `${tenant === undefined ? '' : `SET LOCAL ROLE ${ROLE}; `}SELECT set_config('millrace.tenant', ${literal(tenant ?? '')}, true), set_config('millrace.request', ${literal(request)}, true)`
@@ -24,10 +28,16 @@ export async function raiseWall (session: Session, log: Pick<Logger, 'info'> & P
   try {
     const { rows: [{ there }] } = await session.query<{ there: boolean }>('SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1) AS there', [ROLE])
     if (!there) await session.query(`CREATE ROLE ${ROLE} NOLOGIN`).catch((error: unknown) => { if (!['42710', '23505'].includes(sqlstate(error) ?? '')) throw error })      // another database of the server made it meanwhile
-    const { rows: [{ able, granted }] } = await session.query<{ able: boolean, granted: boolean }>(`SELECT pg_has_role(current_user, $1, 'MEMBER') AS able, has_table_privilege($1, 'silences', 'UPDATE') AS granted`, [ROLE])
-    if (!able) await session.query(`GRANT ${ROLE} TO CURRENT_USER`)
+    const { rows: [{ able, granted }] } = await session.query<{ able: boolean, granted: boolean }>(`SELECT pg_has_role(current_user, $1, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END) AS able, has_table_privilege($1, 'silences', 'UPDATE') AS granted`, [ROLE])
+    if (!able) await session.query(`GRANT ${ROLE} TO CURRENT_USER`)      // from version 16 on, who makes a role may give it, and not become it
     if (!granted) await session.query(`GRANT USAGE ON SCHEMA ${identifier((await session.query<{ schema: string }>('SELECT current_schema() AS schema')).rows[0].schema)} TO ${ROLE}; ${RIGHTS}`)
     await session.query(`BEGIN; SET LOCAL ROLE ${ROLE}; COMMIT`)
+    for (const { name } of (await session.query<{ name: string }>(OPEN, [ROLE])).rows) {
+      await session.transaction(async () => {
+        await session.query("SET LOCAL lock_timeout = '3s'")
+        await shut(session, name)
+      }).catch((error: unknown) => { if (sqlstate((error as Error).cause ?? error) === undefined) throw error; log.warn?.({ table: name, err: (error as Error).message }, 'this table cannot be asked with keys of one tenant until its pipeline has started') })
+    }
   } catch (error) {
     if (sqlstate(error) === undefined) throw error
     await session.rollback()

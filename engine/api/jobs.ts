@@ -112,7 +112,7 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
 
   app.post<{ Params: { id: string } }>('/api/v1/jobs/:id/cancel', {
     ...write,
-    schema: { summary: 'End a job; one that has ended stays what it is.', description: 'A pipeline whose backfill is cancelled goes on with its own source, and remembers what it has read so far.', tags, params: Id, response: { 200: Shown, ...failures(404, 409, 504) } }
+    schema: { summary: 'End a job; one that has ended stays what it is.', description: 'A pipeline whose backfill is cancelled goes on with its own source, and remembers what it has read so far. While that pipeline is paused the job is still running: it ends when the pipeline is resumed.', tags, params: Id, response: { 200: Shown, ...failures(404, 409, 504) } }
   }, async request => {
     const { actor, params: { id } } = request, job = await find(request)
     if (job.kind === 'backfill' && actor!.tenant !== null) throw new MillraceError('api/not-found', `there is no job "${id}"`)

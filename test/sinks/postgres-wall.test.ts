@@ -1,10 +1,13 @@
 /** The second wall between tenants: a statement that forgets whose it is finds nothing of another tenant, in a real database. */
 import t, { type Test } from 'tap'
+import { openEmbedded } from '../../sinks/embedded.ts'
 import { PostgresActions } from '../../sinks/postgres-actions.ts'
+import { migrate } from '../../sinks/postgres-migrate.ts'
 import { Pool } from '../../sinks/postgres-pool.ts'
 import { PostgresQuery } from '../../sinks/postgres-query.ts'
 import { Batch } from '#engine'
 import { freshDatabase, quiet, rowsOf } from '../support/postgres.ts'
+import { temporary } from '../support/program.ts'
 import { alertEvent, INGEST, Opened, T0, table } from '../support/store.ts'
 
 const span = { from: T0, to: T0 + 864e5 }, columns = { table: 'readings', kind: 'readings', columns: ['value'] } as const
@@ -105,4 +108,25 @@ t.test('a user of the database who cannot become the role: it is said, the engin
   t.equal((await pool.as({ tenant: 'acme' }).ask('SELECT FROM alerts')).length, 2, 'as it was before')
   const { pages } = await query.as({ tenant: 'acme' }).export({ table: columns, series: { tenant: 'acme' }, range: span })
   for await (const rows of pages) t.equal(rows.length, 1)
+})
+
+t.test('from version 16 on who may make roles is not in them: the user of the database becomes the role all the same', async t => {
+  const server = await openEmbedded(temporary(t), quiet)
+  t.teardown(() => server.stop())
+  const own = new URL(server.url)
+  own.username = own.password = 'creator'
+  own.pathname = '/plant'
+  await rowsOf(server.url, "CREATE USER creator CREATEROLE PASSWORD 'creator'")
+  await rowsOf(server.url, 'CREATE DATABASE plant OWNER creator')
+  t.match(await rowsOf(own.href, "SELECT current_setting('server_version_num')::int >= 160000 AS newer, rolsuper FROM pg_roles WHERE rolname = current_user"), [{ newer: true, rolsuper: false }])
+  const { pool } = await open(t, own.href)
+  t.strictSame(await pool.as({ tenant: 'acme' }).ask("SELECT current_user = 'millrace_tenant' AS role, count(*)::int FROM alerts"), [{ role: true, count: 1 }])
+})
+
+t.test('a table whose pipeline has not started since there is a wall is shut with the migration, and can be asked', async t => {
+  const { url, query } = await open(t), acme = query.as({ tenant: 'acme' }), latest = async () => (await acme.latest(columns, { tenant: undefined }, { limit: 10 })).rows.map(r => r.tenant)
+  await rowsOf(url, 'REVOKE SELECT ON readings FROM millrace_tenant; ALTER TABLE readings DISABLE ROW LEVEL SECURITY; DROP POLICY tenant ON readings')
+  await t.rejects(latest(), { code: '42501' })
+  await migrate(url, quiet)
+  t.strictSame(await latest(), ['acme'])
 })
