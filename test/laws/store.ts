@@ -274,7 +274,7 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     t.equal((await listed()).length, 2 + 6, 'of another log')
     await one.store.requeued(await one.store.letters({ late: true, limit: 100 }), 'test')
     t.strictSame(await listed(), [])
-    t.equal((await two.store.letters({ late: true, limit: 100 }), 'test').length, 6)
+    t.equal((await two.store.letters({ late: true, limit: 100 })).length, 6)
   })
 
   law('dead letters of several commits at one position are all there, each under a part of its own', async (t, bench) => {

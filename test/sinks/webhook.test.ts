@@ -34,7 +34,7 @@ void t.test('an alert arrives as documented JSON, with its id, over one kept con
     timestamp: '2026-03-09T12:00:00.000125Z',
     data: {
       id: 'inc.firing', incident: 'inc', state: 'firing', tenant: 'acme', pipeline: 'p', alert: 'hot', severity: 'warning', device: 'boiler-1', metric: 'temp',
-      since: '2026-03-09T11:59:58.999500Z', time: '2026-03-09T12:00:00.000125Z', value: 90.5, evidence: { score: 4.5, zscore: null }, message: 'temp of boiler-1 is 90.5, above 80'
+      since: '2026-03-09T11:59:58.999500Z', time: '2026-03-09T12:00:00.000125Z', value: 90.5, evidence: { score: 4.5, zscore: null }, message: 'temp of boiler-1 is 90.5, above 80', position: 1
     }
   })
   t.equal(second.body, body, 'a repeat is the same byte for byte')
