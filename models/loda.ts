@@ -12,6 +12,7 @@ import { firstRows, keepFirst, keepLast, KEPT, pull } from './first-rows.ts'
 import { key, normal, Random } from './random.ts'
 
 const BINS = 20, REACH = 5           // bins of half a standard deviation; the outer ones are open
+const MOST = 100                     // of a t statistic
 const LARGEST = 2 ** 40              // weight of the newest vector, before all are made smaller
 
 export class Loda {
@@ -78,7 +79,8 @@ export class Loda {
 
   /**
    * How much to blame each number is for what was scored last: the t statistic of the rarity on lines that see it against that on
-   * lines that do not. Above about 3 it is no chance. 0 where there are not two lines of each.
+   * lines that do not, at most MOST: of two numbers all lines that see one say the same. Above about 3 it is no chance. 0 where there are not
+   * two lines of each.
    */
   blame (into: Float64Array): void {
     const { d, lines, each, uses, rarity } = this
@@ -92,7 +94,8 @@ export class Loda {
         squares[sees] += off * (rarity[line] - mean[sees])
       }
       const error = Math.sqrt(squares[0] / (n[0] - 1) / n[0] + squares[1] / (n[1] - 1) / n[1])
-      into[j] = Math.min(...n) > 1 && error > 0 ? (mean[1] - mean[0]) / error : 0
+      const apart = mean[1] - mean[0]
+      into[j] = Math.min(...n) > 1 && apart !== 0 ? apart / Math.max(error, Math.abs(apart) / MOST) : 0
     }
   }
 

@@ -55,6 +55,11 @@ t.test('it blames the number that is wild', async t => {
   t.ok(usual.blame.every(x => Math.abs(x) < 4), usual.blame.join())
 })
 
+t.test('of two numbers it blames the wild one too, though all lines of a number say the same', async t => {
+  const { blame } = learned(2, rows(2, 3000, 3)), wild = [blame([6e5, 0]), blame([0, 6e5])]
+  t.strictSame(wild.map(w => w.blame.map(x => Math.round(x))), [[100, -100], [-100, 100]])
+})
+
 t.test('of one number there is nothing to compare: no blame', async t => {
   t.strictSame(learned(1, rows(1, 100, 4)).blame([50]).blame, [0])
 })
