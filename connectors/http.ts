@@ -44,7 +44,7 @@ class HttpListener implements Listener, Inlet {
   private readonly held = new Set<Held>()
   private readonly waiting = new Set<() => void>()       // for room
   private asked = false              // to be told of it
-  private readonly counts = new Map<string, number>()    // tenant -> readings
+  told: Inlet['told']
   private counted: Position          // up to here
   private stopped = false
 
@@ -60,11 +60,11 @@ class HttpListener implements Listener, Inlet {
 
   get inlet (): Inlet { return this }
   get largest (): number { return Math.min(this.most, this.host.largest) }
-  readingsOf (tenant: string): number { return this.counts.get(tenant) ?? 0 }
-  wasRead (position: Position, tenant: string, readings: number): void {
+  now (): number { return this.host.now() }
+  wasRead (position: Position, tenant: string, readings: number, at: number): void {
     if (position <= this.counted) return
     this.counted = position
-    this.counts.set(tenant, this.readingsOf(tenant) + readings)
+    this.told?.(tenant, readings, at)
   }
 
   trouble (): string | undefined { return this.stopped ? 'closed' : undefined }

@@ -124,9 +124,10 @@ export class Backfill implements JobKind {
       const found = source === undefined ? undefined : await query.past({ table: source.table, writer: source.writer, from: asked.from })
       try {
         const join = placeOf(own, found?.place)
-        const first = pipelines.runOf(name)?.journal?.wal.first
+        const journal = pipelines.runOf(name)?.journal, first = journal?.wal.first
         if (join.origin !== own.origin || first === undefined) log.info({ pipeline: name, join }, 'joins its source there after the backfill')
         else if (join.position !== undefined && join.position < first - 1) throw new MillraceError('log/dropped', `the pipeline "${source!.writer}" stands at position ${join.position} of the log, which begins at ${first}: what lies between is nowhere`, { help: 'try again when it has caught up' })
+        else if (join.position !== undefined) await journal!.stay(name, join.position)       // the writer goes on, and what it has passed is to be there
         const history = await History.write(folder, { id, pipeline: name, asked: Date.now(), from: asked.from, to: asked.to, join }, until(signal, merged(csv, found?.records ?? NO_ROWS)))
         if (signal.aborted) throw new Stopped()
         await store.restart!(history.origin)

@@ -52,10 +52,12 @@ export interface Inlet {
   readonly path: string              // POST /api/v1/ingest/<path>; '': without
   readonly tenant: string            // of readings, when nobody says whose they are
   readonly largest: number           // bytes of a body
-  /** Readings of a tenant that a pipeline has read since it listens. */
-  readingsOf (tenant: string): number
-  /** So many were in the message at this position; said by each pipeline that reads it, and counted once. */
-  wasRead (position: Position, tenant: string, readings: number): void
+  /** Is told, of each message that came since it listens, once: whose it was, how many readings it had, when it arrived, ms. */
+  told?: ((tenant: string, readings: number, at: number) => void) | undefined
+  /** The ingest clock, ms. */
+  now (): number
+  /** What was in the message at this position; said by each pipeline that reads it. */
+  wasRead (position: Position, tenant: string, readings: number, at: number): void
   /**
    * Resolves when the message is durable in the log: `again` when it had come under its key before, and is not taken twice. Throws
    * api/busy when it cannot be taken now, api/key-used when another one came under its key.

@@ -167,7 +167,7 @@ function take (series: SeriesTable, intake: Intake, decode: Decode, position: Po
   if (rejected === undefined && reading === undefined) {
     const before = intake.readings
     decode(topic, body, ingest, stamp, position)
-    if (request !== undefined) inlet?.wasRead(position, request.tenant, intake.readings - before)
+    if (request !== undefined) inlet?.wasRead(position, request.tenant, intake.readings - before, ingest)
     return
   }
   intake.message(topic, body, ingest, position)

@@ -13,6 +13,7 @@ const SIGNED = ['RS256', 'ES256', 'EdDSA']               // by keys that anybody
 const SECRET = 32                    // bytes at least: as many as the hash has (RFC 7518, 3.2)
 const LEEWAY = 5                     // s that clocks may be apart
 const SUBJECT = /^[\x21-\x7e]{1,128}$/
+const TENANT = /^\P{Cc}{1,200}$/u
 const FRESH = 600_000, COOL = 30_000, LAST = 24 * 3_600_000        // ms: keys are fetched anew after; not more often, also for a kid that is not among them; they are good while they cannot be fetched
 
 const settings = Type.Object({
@@ -73,7 +74,7 @@ export class Tokens {
     const { sub = '', exp = 0 } = payload, said = payload[this.settings.tenant], scopes = payload[this.settings.scope]
     if (!SUBJECT.test(sub)) return { wrong: 'sub is not 1 to 128 visible characters' }
     if (exp * 1000 > Date.now() + lifetime + LEEWAY * 1000) return { wrong: `exp is further ahead than ${lifetime / 1000} s (lifetime)` }
-    if (typeof said !== 'string' || said === '') return { wrong: `the claim ${this.settings.tenant} does not say the tenant` }
+    if (typeof said !== 'string' || !TENANT.test(said)) return { wrong: `the claim ${this.settings.tenant} does not say the tenant` }
     return {
       id: `jwt:${sub}`, digest: new Uint8Array(0), name: sub, tenant: said === this.settings.allTenants ? null : said, token: true, created: new Date((payload.iat ?? 0) * 1000), expires: new Date(exp * 1000), revoked: null,
       scopes: (Array.isArray(scopes) ? scopes : typeof scopes === 'string' ? scopes.split(' ') : []).filter((scope): scope is KeyRecord['scopes'][number] => typeof scope === 'string' && isScope(scope))

@@ -41,7 +41,7 @@ export async function ingest (app: FastifyInstance, { inlets = () => [], stoppin
     if (inlet === undefined) throw new MillraceError('api/not-found', `no pipeline here reads POST /api/v1/ingest${source === '' ? '' : `/${source}`}`, { help: `from: { http: ${source === '' ? '{}' : `{ path: ${source} }`} } in a pipeline` })
     if (body === undefined || body.length === 0) throw new MillraceError('api/invalid', 'the request has no body', { help: 'a reading such as { "device": "pump-1", "metric": "flow", "value": 3.2 }' })
     if (body.length > inlet.largest) throw new MillraceError('api/too-large', `the body has ${body.length} bytes, ${inlet.largest} are taken (maxPayload, and an eighth of the log)`, { help: 'several requests' })
-    const message = messageOf(request, inlet), wait = quota.wait(message.request.tenant, inlet)
+    const message = messageOf(request, inlet), wait = quota.of(inlet).wait(message.request.tenant, inlet.now() / 1000)
     if (wait > 0) throw later(reply, wait, `the tenant "${message.request.tenant}" has sent more readings than its ${limits.ofTenant(message.request.tenant).readings} a second`)
     const { position, again } = await inlet.take(message)
     if (again) void reply.header('idempotency-replayed', 'true')

@@ -12,7 +12,7 @@ export async function origin (app: FastifyInstance, plane: Plane): Promise<void>
     config: { scope: 'pipelines:read' },
     schema: {
       summary: 'Which message made the rows and alerts of a position, and which request brought it.', tags: ['pipelines'],
-      description: 'Rows, alerts, dead letters and late rows say their `position`. The log says the rest, as long as it is kept: 410 after that. Only for keys of every tenant.',
+      description: 'Rows, alerts, dead letters and late rows say their `position`. The log says the rest, as long as it is kept: 410 after that. Positions of rows that a backfill has written are not of the log. Only for keys of every tenant.',
       params: Type.Object({ name: Type.String({ description: 'Name of the pipeline.', maxLength: 200 }), position: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }) }),
       response: {
         200: Type.Object({

@@ -22,28 +22,40 @@ export function tenantQuota (app: FastifyInstance, limits: Limits): void {
   })
 }
 
-interface Account { owed: number, at: number, readonly seen: WeakMap<Inlet, number> }
-
 /**
- * Readings a second of a tenant. How many a request brings is known when a pipeline reads it, a moment after it was answered: so what was
- * taken is owed, and nothing is taken while more is owed than ten seconds allow. One that sends twenty times its quota has it exceeded by as
- * much as it sends until that is read. Owed readings of one process.
+ * Readings a second of a tenant. How many a request brings is known when a pipeline reads it, a moment after it was answered, or much later
+ * when that is paused, works through its past or cannot reach its database: so what was taken is owed from its arrival on, whenever that is
+ * told, and nothing is taken while more is owed than ten seconds allow. One that sends twenty times its quota has it exceeded by as much as it
+ * sends until that is read. Owed readings of one process.
  */
 export class ReadingQuota {
-  private readonly accounts = new Map<string, Account>()
+  private readonly accounts = new Map<string, { owed: number, at: number }>()      // tenant -> readings, and when, s
   private readonly limits: Limits
   constructor (limits: Limits) { this.limits = limits }
 
-  /** Seconds until the tenant may send more; 0: now. `now` in s. */
-  wait (tenant: string, inlet: Inlet, now = performance.now() / 1000): number {
+  /** What this one reads counts from now on. */
+  of (inlet: Inlet): this {
+    inlet.told ??= (tenant, readings, at) => { this.take(tenant, readings, at / 1000) }
+    return this
+  }
+
+  /** Readings that arrived at `at`, s. */
+  take (tenant: string, readings: number, at: number): void {
+    const { readings: rate } = this.limits.ofTenant(tenant), account = this.accounts.get(tenant)
+    if (rate === undefined) return
+    if (account === undefined) this.accounts.set(tenant, { owed: readings, at })
+    else {
+      account.owed = Math.max(0, account.owed - rate * Math.max(0, at - account.at)) + readings
+      account.at = Math.max(account.at, at)
+    }
+  }
+
+  /** Seconds until the tenant may send more; 0: now. `now` in s, on the clock of arrivals. */
+  wait (tenant: string, now: number): number {
     const { readings: rate } = this.limits.ofTenant(tenant)
     if (rate === undefined) return 0
-    let account = this.accounts.get(tenant)
-    if (account === undefined) this.accounts.set(tenant, account = { owed: 0, at: now, seen: new WeakMap() })
-    const read = inlet.readingsOf(tenant)
-    account.owed = Math.max(0, account.owed - rate * (now - account.at)) + read - (account.seen.get(inlet) ?? 0)
-    account.at = now
-    account.seen.set(inlet, read)
-    return rate === 0 ? 3600 : Math.max(0, (account.owed - rate * SPAN) / rate)
+    if (rate === 0) return 3600
+    const { owed, at } = this.accounts.get(tenant) ?? { owed: 0, at: now }
+    return Math.max(0, (owed - rate * (now - at) - rate * SPAN) / rate)
   }
 }

@@ -1,11 +1,13 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
+import { Limits } from '../limits.ts'
 import { duration, Type } from '../options.ts'
 import { randomText } from '../random-text.ts'
 import { plantedKinds, SIMULATED, type PlantedKind } from '../simulated.ts'
 import { STALE } from '../stale.ts'
 import { DEFAULT_TENANT } from '../trial/given.ts'
 import { failures } from './problem.ts'
+import { later, ReadingQuota } from './quota.ts'
 import { runOf } from './pipelines.ts'
 import { tenantText } from './query.ts'
 import type { Plane } from './server.ts'
@@ -18,6 +20,7 @@ const Moment = Type.String({ format: 'date-time' }), count = (description: strin
 
 /** Faults of devices that there are not, sent the way of all readings: log, pipeline, rows, alerts. */
 export async function simulate (app: FastifyInstance, plane: Plane): Promise<void> {
+  const quota = new ReadingQuota(plane.limits ?? new Limits())       // apart from what devices send
   app.post<{ Params: { kind: string }, Body: Body }>('/api/v1/simulate/:kind', {
     config: { scope: 'ingest:write' },
     schema: {
@@ -49,13 +52,16 @@ export async function simulate (app: FastifyInstance, plane: Plane): Promise<voi
     const every = spanOf(asked.every), lasts = every * (asked.healthy + (kind === 'spike' ? 1 : asked.faulty) + asked.after - 1)
     if (asked.healthy + asked.faulty + asked.after > MOST) throw new MillraceError('api/invalid', `more than ${MOST} readings are asked for`)
     if (lasts > STALE) throw new MillraceError('api/invalid', `they would go back ${Math.round(lasts / 1000)} s, at most ${STALE / 1000} s are possible: alerts of what is older are told to nobody`, { help: 'a shorter every, or fewer readings' })
+    const wait = quota.wait(tenant, Date.now() / 1000)
+    if (wait > 0) throw later(reply, wait, `the tenant "${tenant}" has sent more readings than it may a second`)
     const { readings, label } = plane.plant({ ...asked, kind: kind === 'drift-event' ? 'drift' : kind as PlantedKind, every, end: Date.now() }), name = SIMULATED + device
     const positions: number[] = []
     for (const { time, value } of readings) {
-      const position = journal.append({ topic: `${tenant}/${name}/${metric}`, payload: NOTHING, reading: { tenant, device: name, metric, time, value } })
+      const position = journal.append({ topic: `${tenant}/${name}/${metric}`, payload: NOTHING, reading: { tenant, device: name, metric, time, value }, request: { id: request.id, key: request.actor!.id, tenant } })
       if (position === undefined) throw new MillraceError('api/busy', `the log has no room: ${positions.length} of ${readings.length} readings are in it`)
       positions.push(position)
     }
+    quota.take(tenant, readings.length, Date.now() / 1000)
     await journal.wal.flush()
     return await reply.code(202).send({
       simulated: true, tenant, device: name, metric, readings: readings.length, positions: { from: positions[0], to: positions.at(-1) },

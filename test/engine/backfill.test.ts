@@ -163,17 +163,17 @@ t.test('what cannot be meant is refused, and nothing has stopped', async t => {
 t.test('cancelled while its pipeline is paused: who asks is answered, and it ends when the pipeline is resumed', async t => {
   const { url, port, process } = await begin(t)
   await process.ask('PUT', '/p', text(port))
-  const d = await device(t, port)
-  await d.send(2000)
-  await stored(url, 2000)
-  const made = await process.call('POST', '/jobs', { kind: 'backfill', pipeline: 'p' })
+  const d = await device(t, port), first = Date.now() - 3_600_000
+  await d.send(5)
+  await stored(url, 5)
+  const made = await process.call('POST', '/jobs/backfill?pipeline=p&options={"tenant":"t"}', `time,device,metric,value\n${Array.from({ length: 40_000 }, (_, k) => `${new Date(first + k * 50).toISOString()},old,m,1\n`).join('')}`, csv)
   await until('it is in its past', () => process.pipelines.runOf('p')?.history !== undefined)
   t.equal((await process.ask('POST', '/p/pause')).status, 200)
   t.match(await process.call('POST', `/jobs/${made.json.id}/cancel`), { status: 200, json: { state: 'running', detail: /resume it/ } })
   t.equal((await process.ask('POST', '/p/resume')).status, 200)
   t.match(await ended(process, made.json.id), { state: 'cancelled' })
   await d.send(5)
-  await stored(url, 2005)
+  await stored(url, 10)
 })
 
 t.test('cancelled: it goes on with its own source at once, with all that came meanwhile', async t => {

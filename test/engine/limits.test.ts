@@ -82,17 +82,27 @@ t.test('while the database cannot be reached the answer says when to try again',
 })
 
 t.test('readings that were taken are owed, and paid by time', t => {
-  let read = 0
-  const inlet = { readingsOf: () => read } as unknown as Inlet, quota = new ReadingQuota(new Limits({ tenants: { acme: { readings: 100 }, none: { readings: 0 } } }))
-  t.equal(quota.wait('acme', inlet, 0), 0)
-  read = 1000
-  t.equal(quota.wait('acme', inlet, 0), 0, 'ten seconds at once')
-  read = 1500
-  t.equal(quota.wait('acme', inlet, 0), 5)
-  t.equal(quota.wait('acme', inlet, 4), 1)
-  t.equal(quota.wait('acme', inlet, 5), 0)
-  t.equal(quota.wait('umbra', inlet, 5), 0, 'no limit')
-  t.equal(quota.wait('none', inlet, 5), 3600)
+  const quota = new ReadingQuota(new Limits({ tenants: { acme: { readings: 100 }, none: { readings: 0 } } }))
+  t.equal(quota.wait('acme', 0), 0)
+  quota.take('acme', 1000, 0)
+  t.equal(quota.wait('acme', 0), 0, 'ten seconds at once')
+  quota.take('acme', 500, 0)
+  t.equal(quota.wait('acme', 0), 5)
+  t.equal(quota.wait('acme', 4), 1)
+  t.equal(quota.wait('acme', 5), 0)
+  t.equal(quota.wait('umbra', 5), 0, 'no limit')
+  t.equal(quota.wait('none', 5), 3600)
+  t.end()
+})
+
+t.test('readings that are read long after they came, as after a pause, are owed from when they came', t => {
+  const quota = new ReadingQuota(new Limits({ tenant: { readings: 100 } })), inlet = {} as Inlet
+  quota.of(inlet)
+  t.ok(Array.from({ length: 3600 }, (_, s) => quota.wait('acme', s)).every(wait => wait === 0), 'not read yet')
+  for (let s = 0; s < 3600; s++) inlet.told!('acme', 100, s * 1000)
+  t.equal(quota.wait('acme', 3600), 0, 'an hour of what was allowed')
+  inlet.told!('acme', 2000, 3_600_000)
+  t.equal(quota.wait('acme', 3600), 10)
   t.end()
 })
 

@@ -66,6 +66,7 @@ t.test('what is not signed, not by it, not for us, not now, or for nobody is no 
     ['not yet', await signed(pair.privateKey, { nbf: now() + 600 }), /claim nbf/],
     ['without a tenant', await signed(pair.privateKey, { claims: { tenant: undefined } }), /tenant/],
     ['of no tenant', await signed(pair.privateKey, { claims: { tenant: '' } }), /tenant/],
+    ['of a tenant that no text holds', await signed(pair.privateKey, { claims: { tenant: 'a\0b' } }), /tenant/],
     ['of a list of tenants', await signed(pair.privateKey, { claims: { tenant: ['acme'] } }), /tenant/],
     ['of nobody', await signed(pair.privateKey, { claims: { sub: undefined } }), /claim sub is missing/],
     ['of somebody with a line end', await signed(pair.privateKey, { claims: { sub: 'a\nb' } }), /sub/],
