@@ -38,7 +38,7 @@ export function check (columns: readonly { readonly anomaly: Float64Array, reado
     mustLie(`p-values of series ${s}`, p.slice(first), all[s].value.length - first, 0, 1)
     for (let i = first; i < p.length; i++) if (anomaly[i] !== 0) mustEqual(`the evidence of reading ${i} of series ${s}`, anomaly[i], -Math.log10(p[i]), 1e-9)
   })
-  if (late > columns.length / 50) throw new Error(`${late} of ${columns.length} series have no p-value at reading ${from}`)
+  if (late > columns.length / 50) throw new Error(`the answer is wrong: ${late} of ${columns.length} series have no p-value at reading ${from}`)
 }
 
 /** The share of readings whose p-value is at most each level, among those from `from` on; and the share of them that are news. */
