@@ -13,7 +13,7 @@ import { temporary } from './support/program.ts'
 const text = (of: string) => { const bytes = Buffer.from(of), length = Buffer.alloc(2); length.writeUInt16LE(bytes.length); return Buffer.concat([length, bytes]) }
 /** The body of a message with everything that may stand before its payload. */
 const body = (topic: string, flags: number, payload: string) => Buffer.concat([
-  text(topic), Buffer.from([flags]), ...flags & 1 ? [text('2024-05-01')] : [], ...flags & 2 ? [text('client'), Buffer.alloc(10, 7)] : [], ...flags & 4 ? [text('too_large'), text('why')] : [], Buffer.from(payload)
+  text(topic), Buffer.from([flags]), ...flags & 1 ? [text('2024-05-01')] : [], ...flags & 2 ? [text('client'), Buffer.alloc(10, 7)] : [], ...flags & 4 ? [text('too_large'), text('why')] : [], ...flags & 16 ? [text('key')] : [], ...flags & 32 ? [text('id'), text('key'), text('')] : [], Buffer.from(payload)
 ])
 
 t.test('the archive has every message of a log, in order, also of segments that were dropped; a gap is noticed', async t => {
@@ -21,7 +21,7 @@ t.test('the archive has every message of a log, in order, also of segments that 
   const wal = await Wal.open(log, { log: { warn () {} }, segment: 2000 }, new AbortController().signal)
   const archive = new Archive(join(folder, 'log'), kept)
   for (let i = 0; i < 200; i++) {
-    wal.append(i % 5 === 4 ? kinds.tick : kinds.message, i, body(`kill/d${i}/m0`, i % 8, `payload ${i}`))
+    wal.append(i % 5 === 4 ? kinds.tick : kinds.message, i, body(`kill/d${i}/m0`, i & 7 | (i & 24) << 1, `payload ${i}`))
     if (i % 20 === 19) await wal.flush()
   }
   await sleep(100)

@@ -90,7 +90,7 @@ export function* readArchive (folder: string): Generator<Message> {
   }
 }
 
-/** Topic and payload of a message; between them what nobody asks for here: its stamp (flag 1), its client and packet id with a hash (flag 2), why it is none (flag 4), its key (flag 16). */
+/** Topic and payload of a message; between them what nobody asks for here: its stamp (flag 1), its client and packet id with a hash (flag 2), why it is none (flag 4), its key (flag 16), the request that brought it (flag 32). */
 function decode (body: Buffer): { topic: string, payload: string } {
   const after = (at: number) => at + 2 + body.readUInt16LE(at)       // a text
   let at = after(0)
@@ -99,5 +99,6 @@ function decode (body: Buffer): { topic: string, payload: string } {
   if ((flags & 2) !== 0) at = after(at) + 2 + 8
   if ((flags & 4) !== 0) at = after(after(at))
   if ((flags & 16) !== 0) at = after(at)
+  if ((flags & 32) !== 0) at = after(after(after(at)))
   return { topic, payload: body.toString('utf8', at) }
 }
