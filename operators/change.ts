@@ -53,6 +53,7 @@ export const change = defineOperator({
     samples: Type.Integer({ description: 'Readings to learn from before the first change.', minimum: 5, default: 100 })
   }),
   adds: ['change', 'change_size', 'change_after', 'change_learned'],
+  version: 2,                            // kswin knows how its readings are rounded
   perSeries: (options): Shapes => ({ level: residuals, test: detectorOf(options).state, ...options.method === 'kswin' ? { rounded: rounding } : {} }),
   tuning: ['runLength', 'shift', 'samples'],
 

@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Batch } from '../batch.ts'
 import { MillraceError } from '../errors.ts'
-import { Limits } from '../limits.ts'
 import type { Operator } from '../operator.ts'
 import { Type } from '../options.ts'
 import { SeriesTable } from '../series.ts'
@@ -22,7 +21,7 @@ const Row = { type: 'object', properties: { time: { type: 'string', format: 'dat
 interface Body { readonly data: { readonly time?: readonly string[], readonly value: readonly (number | null)[] }, readonly options?: Readonly<Record<string, unknown>>, readonly last: number }
 
 /** Operators on demand: on readings that are sent, from nothing, and nothing is kept. What comes out are their columns. */
-export async function analyse (app: FastifyInstance, { components: { operators }, limits = new Limits() }: Plane): Promise<void> {
+export async function analyse (app: FastifyInstance, { components: { operators }, limits }: Plane): Promise<void> {
   const waiting: (() => void)[] = []
   let working = 0
   const begin = async (): Promise<void> => {

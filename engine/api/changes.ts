@@ -2,7 +2,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Change, Changed, Control } from '../control.ts'
 import { yamlOf } from '../definition.ts'
 import { MillraceError } from '../errors.ts'
-import { Limits } from '../limits.ts'
 import { Type } from '../options.ts'
 import { plainOf } from '../pipeline-file.ts'
 import { failures } from './problem.ts'
@@ -28,7 +27,7 @@ export async function changes (app: FastifyInstance, plane: Plane): Promise<void
   const write = { config: { scope: 'pipelines:write' as const } }, read = { config: { scope: 'pipelines:read' as const } }, tags = ['pipelines']
   app.addContentTypeParser(['application/yaml', 'text/yaml'], { parseAs: 'string' }, (_, body, done) => { done(null, body) })
 
-  const { limits = new Limits() } = plane, most = limits.process.pipelines
+  const { limits } = plane, most = limits.process.pipelines
   const control = (): Control => {
     if (plane.control === undefined) throw new MillraceError('api/conflict', 'pipelines cannot be changed here: there is no database in which that would be kept', { help: 'millrace run --database' })
     return plane.control

@@ -2,7 +2,6 @@ import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
-import { Limits } from '../limits.ts'
 import type { Inlet, Message, Requested } from '../listener.ts'
 import { Type } from '../options.ts'
 import { failures } from './problem.ts'
@@ -17,7 +16,7 @@ const unpack = promisify(gunzip)
 type Asked = FastifyRequest<{ Params: { readonly source?: string }, Querystring: { readonly tenant?: string, readonly device?: string, readonly metric?: string }, Headers: { readonly 'idempotency-key'?: string }, Body: Buffer }>
 
 /** Takes readings in: bytes are not looked at before they are in the log, so what is wrong with them becomes a dead letter and fails no request. */
-export async function ingest (app: FastifyInstance, { inlets = () => [], stopping, control, limits = new Limits() }: Plane): Promise<void> {
+export async function ingest (app: FastifyInstance, { inlets = () => [], stopping, control, limits }: Plane): Promise<void> {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(['application/json', ...LINES], { parseAs: 'buffer', bodyLimit: MOST }, async (request: FastifyRequest, body: Buffer) => await plain(request.headers['content-encoding'], body))
 

@@ -45,9 +45,10 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
   const begun = (reply: FastifyReply, job: Job) => reply.code(202).header('location', `/api/v1/jobs/${job.id}`).send(job)
   /** @throws api/forbidden for a key of one tenant: a pipeline may be about any */
   const backfill = (request: FastifyRequest, asked: BackfillAsked): BackfillAsked => {
-    const { actor } = request, all = those()
+    const { actor } = request
+    those()
     if (actor!.tenant !== null) throw new MillraceError('api/forbidden', `the key ${actor!.id} is of the tenant "${actor!.tenant}", and a pipeline may be about any`, { help: 'a key that was made without --tenant' })
-    if (all !== undefined) plane.jobs!.backfill.check(asked)
+    plane.jobs!.backfill.check(asked)
     return asked
   }
   const timesOf = ({ from, to }: Pick<Given, 'from' | 'to'>) => ({ ...from === undefined ? {} : { from: Date.parse(from) }, ...to === undefined ? {} : { to: Date.parse(to) } })

@@ -55,7 +55,7 @@ export interface Plane {
   readonly components: Components
   readonly keys: Keys | undefined                        // undefined: nobody has one
   readonly tokens?: Tokens | undefined                   // undefined: none is taken
-  readonly limits?: Limits | undefined                   // undefined: those by default
+  readonly limits: Limits
   readonly query: Query | undefined                      // undefined, as with actions: there is no database to ask
   readonly actions?: AlertActions | undefined
   readonly control?: Control | undefined
@@ -66,11 +66,14 @@ export interface Plane {
   readonly plant?: (asked: PlantAsked) => Planted        // simulated faults
 }
 
+/** Without limits: those by default. */
+export type GivenPlane = Omit<Plane, 'limits'> & { readonly limits?: Limits | undefined }
+
 /** Where the plane listens. Port 0: any free one. */
 export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
 
 /** Starts the HTTP plane. Without TLS it listens on loopback only. */
-export async function serve (plane: Plane, { host, port, tls, log }: Address & { readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
+export async function serve (plane: GivenPlane, { host, port, tls, log }: Address & { readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
   if (tls === undefined && !isLoopback(host)) throw new MillraceError('config/exposed', `http: ${host} is more than loopback, and without TLS keys would be read on the way`, { help: 'give --tls-cert and --tls-key; or listen on 127.0.0.1, and put a proxy with TLS in front' })
   const app = await plan(plane, log, tls)
   const url = await app.listen({ host, port }), still = tls === undefined ? () => {} : renewing(tls, app.server as SecureServer, log)
@@ -88,7 +91,8 @@ const ajv = (coerceTypes: boolean) => {
 const exact = ajv(false), lenient = ajv(true)
 
 /** The plane with all its routes, not listening yet. */
-export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<FastifyInstance> {
+export async function plan (given: GivenPlane, log: Logger, tls?: TlsFiles): Promise<FastifyInstance> {
+  const plane: Plane = { ...given, limits: given.limits ?? new Limits() }
   const app = fastify({
     ...tls === undefined ? { http: { connectionsCheckingInterval: LOOK, headersTimeout: HEAD } } : { https: { ...keyPair(tls), connectionsCheckingInterval: LOOK, headersTimeout: HEAD } as never },
     loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: WHOLE, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never, genReqId: requestId
@@ -99,7 +103,7 @@ export async function plan (plane: Plane, log: Logger, tls?: TlsFiles): Promise<
   problems(app)
   pace(app)
   authorise(app, plane.keys, plane.tokens)
-  const { limits = new Limits() } = plane
+  const { limits } = plane
   await app.register(rateLimit, {
     enableDraftSpec: true, max: (request: FastifyRequest) => request.actor === undefined ? Infinity : limits.ofKey(request.actor.id).requests, timeWindow: '1 minute', hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor?.id ?? request.ip,
     allowList: (request: FastifyRequest) => request.routeOptions.config.scope === 'public'

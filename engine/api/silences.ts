@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Silence } from '../alert-actions.ts'
 import { MillraceError } from '../errors.ts'
-import { Limits } from '../limits.ts'
 import { Type } from '../options.ts'
 import { DEFAULT_TENANT } from '../trial/given.ts'
 import { actionsOf, actorOf } from './incidents.ts'
@@ -26,7 +25,7 @@ type Asked = FastifyRequest<{ Params: { id: string }, Querystring: { readonly al
 
 /** Spans of the wall clock in which nobody is told of what fires: silences by pattern, and maintenance windows of a device. What fires is stored and marked; an end is told to whoever was told of the beginning. */
 export async function silences (app: FastifyInstance, plane: Plane): Promise<void> {
-  const { limits = new Limits() } = plane
+  const { limits } = plane
   of('silences', 'silence', { ...tenantText, device: Type.Optional(Name('Only of devices with such a name; * stands for anything.')), ...Of, ...Span })
   of('maintenance', 'maintenance', { ...tenantText, device: Name('The device.'), ...Span })
 

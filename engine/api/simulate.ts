@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
-import { Limits } from '../limits.ts'
 import { duration, Type } from '../options.ts'
 import { randomText } from '../random-text.ts'
 import { plantedKinds, SIMULATED, type PlantedKind } from '../simulated.ts'
@@ -20,7 +19,7 @@ const Moment = Type.String({ format: 'date-time' }), count = (description: strin
 
 /** Faults of devices that there are not, sent the way of all readings: log, pipeline, rows, alerts. */
 export async function simulate (app: FastifyInstance, plane: Plane): Promise<void> {
-  const quota = new ReadingQuota(plane.limits ?? new Limits())       // apart from what devices send
+  const quota = new ReadingQuota(plane.limits)       // apart from what devices send
   app.post<{ Params: { kind: string }, Body: Body }>('/api/v1/simulate/:kind', {
     config: { scope: 'ingest:write' },
     schema: {

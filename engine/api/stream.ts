@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
-import { Limits } from '../limits.ts'
 import { liveKinds, type LiveEvent, type LiveKind } from '../live.ts'
 import { Type } from '../options.ts'
 import { failures } from './problem.ts'
@@ -16,7 +15,7 @@ const GOODBYE = 30_000               // ms for the notice to be read
 type Asked = FastifyRequest<{ Querystring: { readonly tenant?: string, readonly pipeline?: string, readonly device?: string, readonly metric?: string, readonly kind?: LiveKind }, Headers: { readonly 'last-event-id'?: string } }>
 
 /** What pipelines commit, as server-sent events, to whoever listens. */
-export async function stream (app: FastifyInstance, { live, stopping, limits = new Limits() }: Plane): Promise<void> {
+export async function stream (app: FastifyInstance, { live, stopping, limits }: Plane): Promise<void> {
   const open = new Set<Listener>(), byKey = (id: string) => [...open].filter(l => l.key === id).length
 
   app.get('/api/v1/stream', {
