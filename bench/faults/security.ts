@@ -8,11 +8,16 @@ import type { Row } from './row.ts'
 import { slowAndOdd } from './slow.ts'
 import { audit, materials } from './supply.ts'
 import { tenantMatrix } from './tenants.ts'
+import { forgetfulStatements } from './wall.ts'
 
 export const security: readonly Row[] = [{
   id: 'S1', name: 'a key and a device of another tenant', fault: 'every route of the OpenAPI document with what is another\'s, and MQTT', expected: 'nothing of it is told or changed; it looks like what is not there',
   tiers: { commit: 1, nightly: 1, release: 1 },
   run: tenantMatrix
+}, {
+  id: 'S2', name: 'statements that forget the tenant', fault: 'every table asked without a condition', expected: 'no row of another tenant; no table that may be read without row-level security',
+  tiers: { commit: 1, nightly: 1, release: 1 },
+  run: forgetfulStatements
 }, {
   id: 'S3', name: 'keys that are cut off, mistyped, unknown, revoked, expired', fault: 'each of them, and a thousand samples a round of how long a refusal takes', expected: 'refused; a second after it was revoked at the latest; the time does not tell whether an id is known',
   tiers: { nightly: 100, release: 100 },

@@ -1,16 +1,12 @@
 /** S1: nobody sees or moves what is another tenant's, over HTTP or MQTT; what is another's looks like what is not there. */
-import { randomBytes } from 'node:crypto'
-import mqtt, { type MqttClient } from 'mqtt'
-import { passwordDigest, writtenDevices } from '../../engine/credentials.ts'
 import { operationsOf, type Operation } from '../../test/support/openapi-fuzz.ts'
 import { until } from '../services.ts'
-import { Plane, type Answer } from './plane.ts'
+import type { Answer } from './plane.ts'
 import { unless, type Bench, type Report } from './row.ts'
+import { connected, twoTenants, VALUE, type Client, type Names } from './two-tenants.ts'
 
 const PIPELINE = 'name: p\nfrom: { http: {} }\nto: [ stdout ]\n'
-const VALUE = 731.0625, FORGED = 666.5       // what only the other tenant has published; what the intruder tries to publish as it
-/** What a request may name, and what a secret of the other tenant is called where it is asked for by name. */
-type Names = Readonly<Record<'tenant' | 'device' | 'metric' | 'incident' | 'event' | 'silence' | 'maintenance', string>>
+const FORGED = 666.5                 // what the intruder tries to publish as another
 
 /** The value of each parameter, and the body of each operation that has one. An operation that is new and names something else needs its line here. */
 const parameterOf = (names: Names): Readonly<Record<string, string>> => ({
@@ -34,25 +30,7 @@ function requestOf ({ method, path, parameters, body }: Operation, names: Names,
 }
 
 export async function tenantMatrix (bench: Bench): Promise<Report> {
-  const secret = randomBytes(6).toString('hex'), device = `pump-${secret}`, reason = `because-${secret}`
-  const passwords = { 'mine/own': 'first', [`theirs/${device}`]: 'second' }
-  const plane = await Plane.open(bench, { devices: writtenDevices(Object.entries(passwords).map(([username, password]) => ({ username, digest: passwordDigest(password), topics: [`${username}/#`] }))) })
-  const mine = await plane.key('mine'), theirs = await plane.key('theirs')
-  const client = (username: string, password: string, more: object = {}) => mqtt.connect({ host: '127.0.0.1', port: plane.port, username, password, reconnectPeriod: 0, connectTimeout: 5000, ...more })
-
-  // what there is: readings, an alert, a comment, a silence and a maintenance window of each tenant
-  for (const [tenant, name, password] of [['mine', 'own', 'first'], ['theirs', device, 'second']] as const) {
-    const publisher = client(`${tenant}/${name}`, password)
-    await connected(publisher)
-    await publisher.publishAsync(`${tenant}/${name}/temp`, JSON.stringify({ value: tenant === 'mine' ? 700 : VALUE }), { qos: 1 })
-    await publisher.endAsync()
-  }
-  const list = async (path: string, key: string) => (JSON.parse((await plane.ask('GET', path, { key })).body) as { rows: any[] }).rows
-  await until('both have an alert', async () => (await list('/api/v1/alerts', mine.key)).length === 1 && (await list('/api/v1/alerts', theirs.key)).length === 1)
-  const [alert] = await list('/api/v1/alerts', theirs.key), to = new Date(Date.now() + 3_600_000).toISOString()
-  await plane.ask('POST', `/api/v1/alerts/${alert.incident as string}/comments`, { key: theirs.key, body: { text: reason } })
-  const made = async (what: string) => String(JSON.parse((await plane.ask('POST', `/api/v1/${what}`, { key: theirs.key, body: { device, to, reason } })).body).id)
-  const names: Names = { tenant: 'theirs', device, metric: 'temp', incident: alert.incident, event: alert.id, silence: await made('silences'), maintenance: await made('maintenance') }
+  const there = await twoTenants(bench), { plane, client, device, secret, names } = there, { mine } = there.keys
   const absent: Names = { tenant: 'nobody', device: `pump-${'0'.repeat(12)}`, metric: 'temp', incident: `x${names.incident.slice(1)}`, event: `x${names.event.slice(1)}`, silence: '999999', maintenance: '999999' }
   const state = async () => [
     await plane.rows("SELECT action, target, actor FROM audit WHERE tenant = 'theirs' ORDER BY id"), await plane.rows("SELECT * FROM alert_comments WHERE tenant IS DISTINCT FROM 'mine' ORDER BY id"), await plane.rows("SELECT * FROM silences WHERE tenant IS DISTINCT FROM 'mine' ORDER BY id"),
@@ -97,10 +75,8 @@ export async function tenantMatrix (bench: Bench): Promise<Report> {
   return { figures: { routes: operations.length, requests: asked, denied, answered, mqtt_attempts: Object.keys(attempts).length }, wrong: [...wrong, ...unless(n === 0, `${n} forged readings became rows`)] }
 }
 
-const connected = (client: MqttClient): Promise<boolean> => new Promise(resolve => { client.once('connect', () => resolve(true)).once('error', () => resolve(false)).once('close', () => resolve(false)) })
-
 /** What the device mine/own tries; true: it was refused. */
-async function forged (client: (username: string, password: string, more?: object) => MqttClient, device: string): Promise<Record<string, boolean>> {
+async function forged (client: Client, device: string): Promise<Record<string, boolean>> {
   const payload = JSON.stringify({ value: FORGED }), topic = `theirs/${device}/temp`, out: Record<string, boolean> = {}
   const refused = async (what: string, username: string, password: string) => { const one = client(username, password).on('error', () => {}); out[what] = !await connected(one); one.end(true) }
   await refused('the name of another with one\'s own password', `theirs/${device}`, 'first')
