@@ -339,7 +339,7 @@ CREATE TABLE alert_outbox (
   CHECK ((held = ANY (ARRAY['escalation'::text, 'flapping'::text, 'cooldown'::text, 'group'::text]))),
   CHECK ((state = ANY (ARRAY['due'::text, 'delivered'::text, 'dead'::text, 'silenced'::text, 'suppressed'::text])))
 );
-CREATE INDEX alert_outbox_due ON alert_outbox USING btree (pipeline, due) WHERE ((state = 'due'::text) AND (ready_at IS NOT NULL));
+CREATE INDEX alert_outbox_due ON alert_outbox USING btree (pipeline, due, "position") WHERE ((state = 'due'::text) AND (ready_at IS NOT NULL));
 CREATE INDEX alert_outbox_leader ON alert_outbox USING btree (leader, receiver) WHERE (leader IS NOT NULL);
 CREATE INDEX alert_outbox_posted ON alert_outbox USING btree (posted_at);
 CREATE INDEX alert_outbox_undecided ON alert_outbox USING btree (pipeline, due) WHERE ((state = 'due'::text) AND (ready_at IS NULL));
