@@ -15,6 +15,7 @@ import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
 import { checkPolicies, policiesOf, receiversOf } from './policy.ts'
 import { apply, feed, Recovery } from './recovery.ts'
+import type { Relearn } from './relearn.ts'
 import { checkChanged, checkMoved } from './resume.ts'
 import { SeriesTable } from './series.ts'
 import type { SnapshotHeader } from './snapshot.ts'
@@ -80,6 +81,7 @@ export class Run {
   private origin: string | undefined         // of what is to be recovered
   private recovery: Recovery | undefined     // while what the store has is processed again
   private replaying: number | undefined      // since when, on the monotonic clock
+  private relearns: Relearn[] = []           // not committed yet; for sources whose log does not say so
   private deaf = false                       // not listening until now; for sources whose log does not say so
 
   constructor (pipeline: Pipeline, options: RunOptions) {
@@ -205,6 +207,15 @@ export class Run {
 
   get journal (): Journal | undefined { return this.options.journal }
 
+  /** Has it learned of the device before that maintenance was over, or may it have, in what it has not read yet? */
+  isToRelearn ({ tenant, device, end }: Relearn): boolean {
+    const since = this.flow!.since(tenant, device)
+    return since === -Infinity ? (this.source?.behind?.() ?? 0) > 0 : since < end
+  }
+
+  /** Where a source's log does not say so: at its next tick, with a commit of its own. */
+  relearn (of: Relearn): void { this.relearns.push(of) }
+
   /** By how much the accounting identity is off, on the trunk. */
   get imbalance (): number { return imbalance({ ...this.counts[''], received: this.received }, this.inFlight) }
 
@@ -279,6 +290,7 @@ export class Run {
       const time = this.ingest()
       if (source!.trouble() !== undefined) this.deaf = true
       else {
+        if (this.relearns.length > 0) await this.relearnAll(time, signal)
         const mark: Mark = { kind: this.deaf ? 'listen' : 'tick', time }      // nobody is silent while we do not listen
         this.deaf = false
         const outputs = this.poison === undefined ? apply(flow!, mark) : this.poison.apply(flow!, mark, this.series)
@@ -287,6 +299,13 @@ export class Run {
     }
     if (checkpoints!.due(this.source!.crowded?.() === true)) checkpoints!.begin(this.version, source!.origin?.())
     if (checkpoints!.isUnderWay) await this.settle(this.nothing(), signal)
+  }
+
+  private async relearnAll (time: number, signal: AbortSignal): Promise<void> {
+    const marks = this.relearns.map((of): Mark => ({ kind: 'relearn', time, of }))
+    this.relearns = []
+    for (const mark of marks) apply(this.flow!, mark)
+    await this.settle(this.nothing(), signal, marks)
   }
 
   private nothing (): Outputs {

@@ -12,6 +12,7 @@ import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Pipelines } from '../pipelines.ts'
 import { forget } from '../plan.ts'
+import { Relearning } from '../relearning.ts'
 import type { Run } from '../run.ts'
 import type { SourceSpec } from '../source.ts'
 import type { Tokens } from '../token.ts'
@@ -59,6 +60,8 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)
   const query = http === undefined || database === undefined ? undefined : parts.openQuery(database)
   const actions = http === undefined || database === undefined ? undefined : parts.openActions(database)
+  const maintenance = database === undefined || source !== undefined ? undefined : parts.openActions(database)
+  const relearning = maintenance === undefined ? undefined : new Relearning({ maintenance, runs: () => pipelines.runs, isWorking: name => pipelines.isWorking(name), log })
   const control = !changes || database === undefined ? undefined : new Control({
     pipelines, registry: parts.openRegistry(database), components: parts, log, folder, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
     forget: pipeline => forget(pipeline, { log, folder, database }, parts.fileStore)
@@ -75,6 +78,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     pipelines.begin()
     control?.open()
     jobs?.all.open()
+    relearning?.open()
     if (given.length === 0) await new Promise(resolve => { stop.signal.addEventListener('abort', resolve, { once: true }) })
     await pipelines.idle()
     if (failure !== undefined) throw failure
@@ -83,6 +87,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   } finally {
     signal.removeEventListener('abort', forward)
     stop.abort()                     // the plane says so too, until it is closed: requests are answered as long as logs are
+    await relearning?.close()
     await jobs?.all.close()
     await pipelines.stop()
     await control?.close()
@@ -91,6 +96,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     await keys?.close()
     await query?.close()
     await actions?.close()
+    await maintenance?.close()
   }
 }
 
