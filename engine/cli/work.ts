@@ -4,6 +4,7 @@ import { Backfill } from '../backfill.ts'
 import type { Parts } from '../components.ts'
 import { Control } from '../control.ts'
 import { MillraceError } from '../errors.ts'
+import { Evaluate } from '../evaluate-job.ts'
 import { ExportRows } from '../export-job.ts'
 import { Jobs } from '../jobs.ts'
 import type { Limits } from '../limits.ts'
@@ -62,12 +63,13 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   const actions = http === undefined || database === undefined ? undefined : parts.openActions(database)
   const maintenance = database === undefined || source !== undefined ? undefined : parts.openActions(database)
   const relearning = maintenance === undefined ? undefined : new Relearning({ maintenance, runs: () => pipelines.runs, isWorking: name => pipelines.isWorking(name), log })
-  const control = !changes || database === undefined ? undefined : new Control({
-    pipelines, registry: parts.openRegistry(database), components: parts, log, folder, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
+  const registry = !changes || database === undefined ? undefined : parts.openRegistry(database)
+  const control = registry === undefined ? undefined : new Control({
+    pipelines, registry, components: parts, log, folder, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
     forget: pipeline => forget(pipeline, { log, folder, database }, parts.fileStore)
   })
   const backfill = control === undefined || query === undefined ? undefined : new Backfill({ pipelines, query, log, folder, database, fallback: parts.fileStore, maxSeries, replay: options => parts.sources.replay(options) })
-  const jobs = backfill === undefined ? undefined : { backfill, folder, all: new Jobs({ store: parts.openJobs(database!), kinds: { backfill, export: new ExportRows(folder, query!) }, instance: () => control!.owner, log }) }
+  const jobs = backfill === undefined ? undefined : { backfill, pipelines, folder, all: new Jobs({ store: parts.openJobs(database!), kinds: { backfill, evaluate: new Evaluate({ folder, query: query!, registry: registry! }), export: new ExportRows(folder, query!) }, instance: () => control!.owner, log }) }
   let plane: Awaited<ReturnType<typeof serve>> | undefined
   try {
     const runs = await pipelines.open(given, signal)

@@ -5,6 +5,7 @@ import { newKey, scopes, type Scope } from '../../engine/api-key.ts'
 import { Backfill } from '../../engine/backfill.ts'
 import type { Components } from '../../engine/components.ts'
 import { Control } from '../../engine/control.ts'
+import { Evaluate } from '../../engine/evaluate-job.ts'
 import { ExportRows } from '../../engine/export-job.ts'
 import { Jobs } from '../../engine/jobs.ts'
 import { normalise } from '../../engine/lint.ts'
@@ -53,13 +54,14 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
   await migrate(url, quiet)
   const keys = new PostgresKeys(url), failures: unknown[] = []
   const pipelines = new Pipelines({ log: quiet, folder, database: url, fallback: fileStore, within, egress, maxSeries: 1000, failed: error => { failures.push(error) } })
+  const registry = new PostgresRegistry(url)
   const control = new Control({
-    pipelines, registry: new PostgresRegistry(url), components, log: quiet, folder, files: new Map(files.map(text => [/name: (\S+)/.exec(text)![1], 'plant.yaml'])),
+    pipelines, registry, components, log: quiet, folder, files: new Map(files.map(text => [/name: (\S+)/.exec(text)![1], 'plant.yaml'])),
     forget: pipeline => forget(pipeline, { log: quiet, folder, database: url }, fileStore)
   })
   await pipelines.open(files.map(text => normalise(readYaml(text, components, { file: 'plant.yaml' }).pipeline!, components)), new AbortController().signal)
   const query = new PostgresQuery(url), actions = new PostgresActions(url), backfill = new Backfill({ pipelines, query, log: quiet, folder, database: url, fallback: fileStore, maxSeries: 1000, replay: options => sources.replay(options as { files: string }) })
-  const jobs = { backfill, folder, all: new Jobs({ store: new PostgresJobs(url), kinds: { backfill, export: new ExportRows(folder, query) }, instance: () => control.owner, log: quiet }) }
+  const jobs = { backfill, pipelines, folder, all: new Jobs({ store: new PostgresJobs(url), kinds: { backfill, evaluate: new Evaluate({ folder, query, registry }), export: new ExportRows(folder, query) }, instance: () => control.owner, log: quiet }) }
   const app = await plan({ runs: () => pipelines.runs, pipelines: () => pipelines.all, stopping: () => false, components, keys, query, actions, control, jobs, plant: plantFault, inlets: () => pipelines.inlets }, quiet)
   const relearning = new Relearning({ maintenance: actions, runs: () => pipelines.runs, isWorking: name => pipelines.isWorking(name), log: quiet })
   pipelines.begin()
