@@ -50,8 +50,8 @@ export function feed (flow: Flow, delivery: Delivery): Outputs | undefined {
 export function apply (flow: Flow, mark: Mark, spared?: Spared): Outputs | undefined {
   switch (mark.kind) {
     case 'tick': return flow.tick(mark.time, spared)
-    case 'listen': return void flow.listen(mark.time)
-    case 'relearn': return void flow.relearn(mark.of, mark.time)
+    case 'listen': flow.listen(mark.time); return undefined
+    case 'relearn': flow.relearn(mark.of, mark.time); return undefined
     default: throw new MillraceError('log/newer', `the store has a mark of kind "${(mark as Mark).kind}", which this program does not know`, { help: 'run the newer program that wrote it' })
   }
 }

@@ -4,12 +4,13 @@ import { clock as real, ingestClock, type Clock } from './clock.ts'
 import { Credits } from './credits.ts'
 import { Dispatcher } from './dispatch.ts'
 import { Flow, settle, type Outputs } from './flow.ts'
-import { History, pastOutputs } from './history.ts'
+import { pastOutputs, type History } from './history.ts'
 import { historySource } from './history-source.ts'
 import { insist } from './insist.ts'
 import type { Journal } from './journal.ts'
 import type { Live } from './live.ts'
 import { Observed } from './observed.ts'
+import { pastOf } from './past.ts'
 import { openStore, planTables, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
@@ -18,7 +19,6 @@ import { apply, feed, Recovery } from './recovery.ts'
 import type { Relearn } from './relearn.ts'
 import { checkChanged, checkMoved } from './resume.ts'
 import { SeriesTable } from './series.ts'
-import type { SnapshotHeader } from './snapshot.ts'
 import type { Receiver, Sink, SinkHost, SinkSpec } from './sink.ts'
 import type { Delivery, Mark, Source, SourceHost, SourceSpec } from './source.ts'
 import type { Commit, Outcome, Recovered, Store, StorePlan } from './store.ts'
@@ -143,10 +143,12 @@ export class Run {
     this.received = this.counts[''].received
     const { journal } = this.options
     const found = await intactOf(recovered, log)
-    const join = await this.pastOf(recovered, found?.header)
+    const { history, joined, join } = await pastOf(this.options, pipeline.name, log, recovered, found?.header)
+    this.history = history
+    this.joined = joined
     const sourceHost: SourceHost = { pipeline: pipeline.name, series: host.series, ahead: pipeline.time.ahead, log, now: this.now, origin: recovered.origin, committed: recovered.position, committedAt: recovered.ingest, ...join }
     const spec = this.options.source ?? pipeline.source!
-    const source = this.source = this.history !== undefined ? historySource(this.history, sourceHost) : journal === undefined ? spec.definition.open!(spec.options, sourceHost) : journal.source(sourceHost)
+    const source = this.source = history !== undefined ? historySource(history, sourceHost) : journal === undefined ? spec.definition.open!(spec.options, sourceHost) : journal.source(sourceHost)
     const now = source.origin?.()            // a stream goes by the one that it had before, until it has connected
     const moved = recovered.position !== undefined && recovered.origin !== now
     const resume = { ...this.options, pipeline: pipeline.name, log }
@@ -156,7 +158,7 @@ export class Run {
     if (recovered.position === undefined || join !== undefined && join.committed === undefined) journal?.begin(pipeline.name)
     const from = sameLog ? found.header.position : join !== undefined && join.origin === now && join.committed !== undefined ? join.committed : found !== undefined || moved ? journal?.placeOf(pipeline.name) : undefined     // it may have read some of this log before, and remembers that
     const flow = this.flow = new Flow(pipeline, this.series, from ?? 0)
-    flow.past = this.history?.past.asked
+    flow.past = history?.past.asked
     if (found !== undefined) {
       for (const page of found.content) flow.snapshots.load(page, found.header.layout)
       const { fresh, tuned, changed } = flow.snapshots.loaded(found.header.layout)
@@ -172,28 +174,6 @@ export class Run {
     this.recovery = new Recovery(moved ? 0 : recovered.position ?? 0, recovered.marks, found?.header.version ?? 0)
     if (this.recovery.caughtUp(flow)) this.recovery = undefined
     return from
-  }
-
-  /**
-   * Is it in the middle of its past? Then that is what it reads, and its own source keeps what comes. When it has come to the end
-   * of it, and remembers all of it, where in its own source it goes on.
-   */
-  private async pastOf (recovered: Recovered, header: SnapshotHeader | undefined): Promise<Pick<SourceHost, 'origin' | 'committed' | 'committedAt'> | undefined> {
-    const { pipeline: { name }, log, options: { folder, journal, acceptLoss } } = this
-    const history = await History.of(folder, recovered.origin).catch(error => {
-      if (acceptLoss !== true) throw error
-      log.error({ err: (error as Error).message }, 'the rest of a backfill is given up')
-    })
-    if (history === undefined) return undefined
-    const { join, over } = history.past
-    if (over === true && header?.origin === recovered.origin && header?.position === recovered.position) {
-      this.joined = history
-      return { origin: join.origin, committed: join.position, committedAt: undefined }
-    }
-    this.history = history
-    if (journal !== undefined && journal.origin === join.origin && join.position !== undefined) await journal.stay(name, join.position)
-    log.info({ id: history.past.id, done: recovered.position, records: history.end }, 'works through its past before it goes on')
-    return undefined
   }
 
   /** Its past is over, and it is to go on with its own source. */
