@@ -1,6 +1,7 @@
 import { clock as real, type Clock } from './clock.ts'
 import type { Journal } from './journal.ts'
 import type { Logger } from './log.ts'
+import type { Pipelines } from './pipelines.ts'
 import type { Relearn } from './relearn.ts'
 import type { Run } from './run.ts'
 
@@ -23,7 +24,7 @@ const MARGIN = 60_000                // ms within which a change that has an end
  * what is told twice counts once.
  */
 export class Relearning {
-  private readonly options: { readonly maintenance: Maintenance, readonly runs: () => readonly Run[], readonly isWorking: (pipeline: string) => boolean, readonly log: Logger, readonly clock?: Clock }
+  private readonly options: { readonly maintenance: Maintenance, readonly pipelines: Pick<Pipelines, 'runs' | 'logs' | 'isWorking'>, readonly log: Logger, readonly clock?: Clock }
   private readonly clock: Clock
   private readonly ended: Ended[] = []           // in the order in which they became known
   private readonly known = new Set<string>()
@@ -49,22 +50,24 @@ export class Relearning {
   }
 
   private async look (): Promise<void> {
-    for (const window of await this.options.maintenance.ended(this.newest === undefined ? undefined : this.newest - MARGIN)) {
+    const { maintenance, pipelines } = this.options, before = this.newest
+    for (const window of await maintenance.ended(before === undefined ? undefined : before - MARGIN)) {
       this.newest = Math.max(this.newest ?? 0, window.end)
       if (this.known.has(window.id)) continue
       this.known.add(window.id)
       this.ended.push(window)
+      if (before !== undefined) for (const journal of pipelines.logs) await this.write(journal, window)      // also those whose pipelines are paused: it stands where it belongs
     }
     this.newest ??= 0
     this.trouble = undefined
-    for (const run of this.options.runs()) await this.tell(run)
+    for (const run of pipelines.runs) await this.tell(run)
   }
 
   /** What is noted and not done, because the process ends between, the next one does. */
   private async tell (run: Run): Promise<void> {
-    const { maintenance, isWorking, log } = this.options, { journal, pipeline: { name } } = run
+    const { maintenance, pipelines, log } = this.options, { journal, pipeline: { name } } = run
     if (!run.isUp || run.history !== undefined) return           // after its past another run follows
-    if (journal === undefined && !isWorking(name)) return
+    if (journal === undefined && !pipelines.isWorking(name)) return
     for (let next = this.told.get(run) ?? 0; next < this.ended.length; this.told.set(run, ++next)) {
       const window = this.ended[next]
       if (!run.isToRelearn(window)) continue

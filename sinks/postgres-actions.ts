@@ -75,7 +75,7 @@ export class PostgresActions implements AlertActions {
 
   async relearned (id: string, pipeline: string, at: number): Promise<void> {
     await this.pool.ask(`
-      WITH done AS (UPDATE silences SET relearned = relearned || jsonb_build_object($2::text, to_char(${moment('$3')} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) WHERE id = $1::bigint RETURNING *)
+      WITH done AS (UPDATE silences SET relearned = relearned || jsonb_build_object($2::text, to_char((${moment('$3')}) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) WHERE id = $1::bigint RETURNING *)
       ${AUDIT} SELECT 'millrace', tenant, 'maintenance.relearn', id::text, json_build_object('device', device, 'pipeline', $2::text, 'since', relearned -> $2) FROM done`, [id, pipeline, micros(at)])
   }
 

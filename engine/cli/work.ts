@@ -62,7 +62,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   const query = http === undefined || database === undefined ? undefined : parts.openQuery(database)
   const actions = http === undefined || database === undefined ? undefined : parts.openActions(database)
   const maintenance = database === undefined || source !== undefined ? undefined : parts.openActions(database)
-  const relearning = maintenance === undefined ? undefined : new Relearning({ maintenance, runs: () => pipelines.runs, isWorking: name => pipelines.isWorking(name), log })
+  const relearning = maintenance === undefined ? undefined : new Relearning({ maintenance, pipelines, log })
   const registry = !changes || database === undefined ? undefined : parts.openRegistry(database)
   const control = registry === undefined ? undefined : new Control({
     pipelines, registry, components: parts, log, folder, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),

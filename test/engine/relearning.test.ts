@@ -33,8 +33,8 @@ const isTold = async (url: string, id: string): Promise<boolean> => (await rowsO
 
 t.test('when maintenance is over detectors learn its device anew, from a position of the log on; nothing else is forgotten', async t => {
   const url = (await freshDatabase(t))!, folder = temporary(t), port = await freePort()
-  let process = await open(t, url, folder)
-  await process.ask('PUT', '/p', broker(port))
+  let process = await open(t, url, folder, { within: 30_000 })
+  t.equal((await process.ask('PUT', '/p', broker(port))).status, 201)
   let d = await device(t, port), e = await device(t, port, 'e')
   const send = async (n: number) => { await d.send(n); await e.send(n); await stored(url, d.sent); await stored(url, e.sent, 'e') }
   await send(16)                     // the last one fires
@@ -82,11 +82,12 @@ t.test('when maintenance is over detectors learn its device anew, from a positio
 t.test('a stream has no place for it: there it stands in a commit', async t => {
   const url = (await freshDatabase(t))!, folder = temporary(t), server = await serve(t), { jsm, publish } = await server.client()
   await make(jsm)
-  let process = await open(t, url, folder)
-  await process.ask('PUT', '/p', yaml(`{ jetstream: { servers: "${server.url}", stream: S, subject: "{tenant}.{device}.{metric}" } }`))
+  let process = await open(t, url, folder, { within: 30_000 })
+  const put = await process.ask('PUT', '/p', yaml(`{ jetstream: { servers: "${server.url}", stream: S, subject: "t.{tenant}.{device}.{metric}" } }`))
+  t.equal(put.status, 201, put.text)
   let sent = 0
   const send = async (n: number) => {
-    for (let i = 0; i < n; i++, sent++) await publish([{ ts: START + 100 * sent, value: valueOf(sent) }], 't.d.m')
+    for (let i = 0; i < n; i++, sent++) await publish([{ ts: START + 100 * sent, value: valueOf(sent) }], 't.t.d.m')
     await stored(url, sent)
   }
   await send(10)

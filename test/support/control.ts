@@ -63,7 +63,7 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
   const query = new PostgresQuery(url), actions = new PostgresActions(url), backfill = new Backfill({ pipelines, query, log: quiet, folder, database: url, fallback: fileStore, maxSeries: 1000, replay: options => sources.replay(options as { files: string }) })
   const jobs = { backfill, pipelines, folder, all: new Jobs({ store: new PostgresJobs(url), kinds: { backfill, evaluate: new Evaluate({ folder, query, registry }), export: new ExportRows(folder, query) }, instance: () => control.owner, log: quiet }) }
   const app = await plan({ runs: () => pipelines.runs, pipelines: () => pipelines.all, stopping: () => false, components, keys, query, actions, control, jobs, plant: plantFault, inlets: () => pipelines.inlets }, quiet)
-  const relearning = new Relearning({ maintenance: actions, runs: () => pipelines.runs, isWorking: name => pipelines.isWorking(name), log: quiet })
+  const relearning = new Relearning({ maintenance: actions, pipelines, log: quiet })
   pipelines.begin()
   relearning.open()
   control.open()
