@@ -59,10 +59,9 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     ...maxSeries === undefined ? {} : { maxSeries }, ...maxPoison === undefined ? {} : { maxPoison }, ...source === undefined ? {} : { source }
   })
   const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)
-  const query = http === undefined || database === undefined ? undefined : parts.openQuery(database)
-  const actions = http === undefined || database === undefined ? undefined : parts.openActions(database)
-  const maintenance = database === undefined || source !== undefined ? undefined : parts.openActions(database)
-  const relearning = maintenance === undefined ? undefined : new Relearning({ maintenance, pipelines, log })
+  const query = database === undefined ? undefined : parts.openQuery(database)         // for jobs too, which go on without HTTP
+  const actions = database === undefined ? undefined : parts.openActions(database)
+  const relearning = actions === undefined || source !== undefined ? undefined : new Relearning({ maintenance: actions, pipelines, log })
   const registry = !changes || database === undefined ? undefined : parts.openRegistry(database)
   const control = registry === undefined ? undefined : new Control({
     pipelines, registry, components: parts, log, folder, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
@@ -98,7 +97,6 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     await keys?.close()
     await query?.close()
     await actions?.close()
-    await maintenance?.close()
   }
 }
 
