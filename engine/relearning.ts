@@ -1,4 +1,4 @@
-import { clock as real, type Clock } from './clock.ts'
+import { clock as real, sleep, type Clock } from './clock.ts'
 import type { Journal } from './journal.ts'
 import type { Logger } from './log.ts'
 import type { Pipelines } from './pipelines.ts'
@@ -46,7 +46,7 @@ export class Relearning {
 
   async close (): Promise<void> {
     this.stopTimer()
-    await this.looking
+    await Promise.race([this.looking, sleep(1000)])      // a database that does not answer
   }
 
   private async look (): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Actor, AlertActions, AlertRow, AlertDelivery as Delivery, DeliveryFilter, DisabledEndpoint, Ended, Found, Incident, Judgement, NewSilence, Page, Silence } from '#engine'
-import { Pool } from './postgres-pool.ts'
+import { isMissing, Pool } from './postgres-pool.ts'
 import { ALERT, ISO, paged, type Placed } from './postgres-query.ts'
 import { clean } from './postgres-series.ts'
 import { micros, millis, moment } from './postgres-time.ts'
@@ -70,7 +70,7 @@ export class PostgresActions implements AlertActions {
 
   async ended (after: number | undefined): Promise<readonly Ended[]> {
     return await this.pool.ask<Ended>(`SELECT DISTINCT ON (tenant, device) id::text, tenant, device, ${millis('ends_at')} AS end FROM silences
-      WHERE kind = 'maintenance' AND relearn AND ends_at <= now() AND ends_at > coalesce(${moment('$1')}, '-infinity') ORDER BY tenant, device, ends_at DESC, silences.id DESC`, [after === undefined ? null : micros(after)])
+      WHERE kind = 'maintenance' AND relearn AND ends_at <= now() AND ends_at > coalesce(${moment('$1')}, '-infinity') ORDER BY tenant, device, ends_at DESC, silences.id DESC`, [after === undefined ? null : micros(after)]).catch((error: unknown) => { if (isMissing(error)) return []; throw error })      // nothing has been migrated yet
   }
 
   async relearned (id: string, pipeline: string, at: number): Promise<void> {
