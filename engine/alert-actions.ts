@@ -1,3 +1,4 @@
+import type { Maintenance } from './relearning.ts'
 import type { AlertRow, Asker, Found, Page } from './query.ts'
 
 /** Who does it, and for which tenant: undefined is every tenant. Of another tenant nothing exists. */
@@ -11,11 +12,12 @@ export interface Incident {
   readonly comments: readonly Comment[], readonly alerts: readonly AlertRow[]
 }
 
-/** A span of the wall clock in which nobody is told of what fires. undefined: any. `device`: a pattern with *; of a maintenance window a name. */
-export interface NewSilence { readonly kind: 'silence' | 'maintenance', readonly tenant: string | undefined, readonly device?: string | undefined, readonly pipeline?: string | undefined, readonly alert?: string | undefined, readonly from: number, readonly to: number, readonly reason: string }
+/** A span of the wall clock in which nobody is told of what fires. undefined: any. `device`: a pattern with *; of a maintenance window a name. `relearn`: after it the device is learned anew. */
+export interface NewSilence { readonly kind: 'silence' | 'maintenance', readonly tenant: string | undefined, readonly device?: string | undefined, readonly pipeline?: string | undefined, readonly alert?: string | undefined, readonly from: number, readonly to: number, readonly reason: string, readonly relearn?: boolean }
 export interface Silence {
   readonly id: string, readonly kind: string, readonly tenant: string | null, readonly device: string | null, readonly pipeline: string | null, readonly alert: string | null
   readonly from: string, readonly to: string, readonly reason: string, readonly author: string, readonly active: boolean
+  readonly relearn: boolean, readonly relearned: Readonly<Record<string, string>>       // of a maintenance window; since when, by pipeline
 }
 
 export interface DeliveryFilter { readonly tenant: string | undefined, readonly pipeline?: string | undefined, readonly receiver?: string | undefined, readonly state?: string | undefined, readonly incident?: string | undefined }
@@ -30,7 +32,7 @@ export interface DisabledEndpoint { readonly endpoint: string, readonly name: st
  * What people do about alerts, kept in the database, by its wall clock. Each change writes a line of the audit log in the same
  * transaction. undefined, or false: there is no such thing, or not for this actor.
  */
-export interface AlertActions {
+export interface AlertActions extends Maintenance {
   incident (incident: string, actor: Actor): Promise<Incident | undefined>
   /** The first one counts; later ones only comment. */
   acknowledge (incident: string, comment: string | undefined, actor: Actor): Promise<Incident | undefined>

@@ -11,7 +11,7 @@ export const scopes = {
   'alerts:write': 'acknowledging and judging alerts, comments, silences and maintenance windows, replaying deliveries, enabling endpoints',
   'ingest:write': 'sending readings',
   'jobs:read': 'jobs, how far they are, what they have made',
-  'jobs:write': 'starting and cancelling jobs: backfills, exports'
+  'jobs:write': 'starting and cancelling jobs: backfills, evaluations, exports'
 } as const
 export type Scope = keyof typeof scopes
 export const isScope = (text: string): text is Scope => Object.hasOwn(scopes, text)

@@ -1,5 +1,5 @@
-import { mkdir, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { dirname, join, parse } from 'node:path'
 import { sleep } from './clock.ts'
 import { recordsOf } from './csv-records.ts'
 import { MillraceError } from './errors.ts'
@@ -48,20 +48,7 @@ export class Backfill implements JobKind {
     if (from !== undefined && to !== undefined && from >= to) throw new MillraceError('api/invalid', 'the range is empty: from is not before to')
     if (storeSinks(pipeline)[0]?.name !== 'postgres') throw new MillraceError('api/conflict', `the pipeline "${name}" keeps its rows in local files, where none takes the place of another`, { help: 'to: [ postgres: { table: ... } ]' })
     if (csv === true) replay({ ...options, files: 'x.csv' })
-    const readings = (p: Pipeline) => planTables({ ...p, branches: {} }).tables.filter(t => t.kind === 'readings' && t.options.url === undefined).map(t => t.name)
-    const wanted = table ?? (readings(pipeline).length === 1 && faultOf(pipeline) === undefined ? readings(pipeline)[0] : undefined)
-    if (wanted === undefined) {
-      if (csv === true) return undefined
-      throw new MillraceError('api/invalid', `nothing says what the past of "${name}" is: ${readings(pipeline).length === 0 ? 'it writes no table of readings' : faultOf(pipeline) ?? 'it writes several tables of readings'}`, { help: 'table: one that has the readings as they come; or send a CSV' })
-    }
-    const writers = pipelines.all.filter(p => planTables(p).tables.some(t => t.name === wanted))
-    const [writer] = writers
-    if (writer === undefined) throw new MillraceError('api/not-found', `no pipeline here writes a table "${wanted}"`)
-    if (writers.length > 1) throw new MillraceError('api/conflict', `several pipelines write the table "${wanted}" (${writers.map(w => w.name).join(', ')}), and how far its rows reach is not known`, { help: 'a table that one pipeline writes' })
-    if (!readings(writer).includes(wanted)) throw new MillraceError('api/invalid', `the table "${wanted}" has no readings as they come`, { help: `of "${writer.name}" there are: ${readings(writer).join(', ') || 'none'}` })
-    const fault = faultOf(writer)
-    if (fault !== undefined) throw new MillraceError('api/invalid', `the readings of the table "${wanted}" are not those that came: ${fault}`, { help: 'a table of a pipeline that stores them as they come; or a CSV' })
-    return { table: wanted, writer: writer.name }
+    return tableOf(pipelines, pipeline, table, csv === true)
   }
 
   async run ({ id, asked: given }: { readonly id: string, readonly asked: Asked }, host: JobHost): Promise<string> {
@@ -113,6 +100,15 @@ export class Backfill implements JobKind {
     await rm(uploadOf(this.options.folder, id), { force: true })
   }
 
+  /** Uploads that the process before has not finished, or made no job of. */
+  async sweep (left: ReadonlySet<string>): Promise<void> {
+    const place = dirname(uploadOf(this.options.folder, ''))
+    for (const name of await readdir(place).catch(() => [])) {
+      const file = join(place, name), { mtimeMs } = await stat(file)
+      if (!left.has(parse(name).name) && mtimeMs < performance.timeOrigin) await rm(file, { force: true })
+    }
+  }
+
   /** While the pipeline stands still: what it is to read, and then that it reads this. */
   private async begin (id: string, pipeline: Pipeline, asked: BackfillAsked, source: ReturnType<Backfill['check']>, csv: PastRecords, signal: AbortSignal): Promise<void> {
     const { folder, database, fallback, log, query, pipelines } = this.options, { name } = pipeline, host = { pipeline: name, series: new SeriesTable(1), log, database, folder }
@@ -159,6 +155,25 @@ export class Backfill implements JobKind {
     progress({ done, total })
     return signal.aborted ? `cancelled after ${done} of ${total} records: the pipeline goes on with its own source, and remembers what it has read` : `${total} records; the pipeline goes on with its own source`
   }
+}
+
+/** The table with the readings of a pipeline, or the one that is asked for, and who writes it; `without`: there need be none. @throws what stands against it */
+export function tableOf (pipelines: Pipelines, pipeline: Pipeline, table: string | undefined, without = false): { readonly table: string, readonly writer: string } | undefined {
+  const { name } = pipeline
+  const readings = (p: Pipeline) => planTables({ ...p, branches: {} }).tables.filter(t => t.kind === 'readings' && t.options.url === undefined).map(t => t.name)
+  const wanted = table ?? (readings(pipeline).length === 1 && faultOf(pipeline) === undefined ? readings(pipeline)[0] : undefined)
+  if (wanted === undefined) {
+    if (without) return undefined
+    throw new MillraceError('api/invalid', `nothing says what the past of "${name}" is: ${readings(pipeline).length === 0 ? 'it writes no table of readings' : faultOf(pipeline) ?? 'it writes several tables of readings'}`, { help: 'table: one that has the readings as they come; or send a CSV' })
+  }
+  const writers = pipelines.all.filter(p => planTables(p).tables.some(t => t.name === wanted))
+  const [writer] = writers
+  if (writer === undefined) throw new MillraceError('api/not-found', `no pipeline here writes a table "${wanted}"`)
+  if (writers.length > 1) throw new MillraceError('api/conflict', `several pipelines write the table "${wanted}" (${writers.map(w => w.name).join(', ')}), and how far its rows reach is not known`, { help: 'a table that one pipeline writes' })
+  if (!readings(writer).includes(wanted)) throw new MillraceError('api/invalid', `the table "${wanted}" has no readings as they come`, { help: `of "${writer.name}" there are: ${readings(writer).join(', ') || 'none'}` })
+  const fault = faultOf(writer)
+  if (fault !== undefined) throw new MillraceError('api/invalid', `the readings of the table "${wanted}" are not those that came: ${fault}`, { help: 'a table of a pipeline that stores them as they come; or a CSV' })
+  return { table: wanted, writer: writer.name }
 }
 
 /** Where it goes on: where the writer of the table stood when the rows were its rows, if that is in what the pipeline reads itself. */

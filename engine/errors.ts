@@ -37,6 +37,7 @@ export const errors = {
   'store/damaged': { title: 'A file of a local store is not as it was written.', status: 500, exit: 1 },
   'log/locked': { title: 'Another running process uses this write-ahead log.', status: 409, exit: 1 },
   'log/damaged': { title: 'A file of a write-ahead log is not as it was written.', status: 500, exit: 1 },
+  'log/newer': { title: 'Records that a newer program has written.', status: 500, exit: 78 },
   'log/dropped': { title: 'A place in a write-ahead log that is not there any more.', status: 410, exit: 1 },
   'log/missing': { title: 'The log or stream that a pipeline had read is not there any more.', status: 410, exit: 1 },
   'log/full': { title: 'The disk of a write-ahead log is full.', status: 507, exit: 69 },

@@ -1,12 +1,13 @@
 import { openAlert } from './alert.ts'
 import { explainedBy } from './explain.ts'
-import type { Batch } from './batch.ts'
+import type { Batch, Ids } from './batch.ts'
 import type { DeadLetter } from './intake.ts'
 import type { Host, Stage } from './operator.ts'
 import type { Pipeline, Route } from './pipeline.ts'
 import { versionOf } from './pipeline-file.ts'
 import { columnsAfter } from './plan.ts'
 import { receiversOf } from './policy.ts'
+import type { Relearn } from './relearn.ts'
 import type { SeriesTable } from './series.ts'
 import { Snapshots, type Part } from './snapshot.ts'
 import type { Delivery } from './source.ts'
@@ -56,7 +57,7 @@ export class Flow {
     this.position = delivery.upTo
     const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead, rows, spared, this.past)
     this.snapshots.touchRows(delivery.rows.series)
-    this.pass(this.time.arrive(delivery.rows), outputs)
+    this.pass(this.time.arrive(delivery.rows, this.past), outputs)
     return outputs
   }
 
@@ -89,6 +90,24 @@ export class Flow {
   listen (ingest: number): void {
     this.snapshots.touchAll()
     this.pass(this.time.listen(ingest), new Gathered(this.position, ingest, 0, []))
+  }
+
+  /** Since when what is remembered of a device is learned, see Watermarks.since; -Infinity also for one that is not known. */
+  since (tenant: string, device: string): number { return this.time.since(this.series.known(tenant, device)) }
+
+  /**
+   * Steps that learn begin anew with a device, at `time` on the ingest clock; what others remember stays, and so do alerts. Not once
+   * more for what has been before, so it may come again, and not for a device that has been heard only after `end`.
+   */
+  relearn ({ tenant, device, end }: Relearn, time: number): void {
+    const since = this.since(tenant, device)
+    if (since === -Infinity || since >= end) return
+    const d = this.series.known(tenant, device), series: number[] = []
+    for (let s = this.series.firstOf(d); s >= 0; s = this.series.nextOf(s)) series.push(s)
+    const ids = Int32Array.of(d)
+    this.snapshots.touch(ids)
+    this.time.relearn(d, Math.max(time, end))
+    for (const route of [this.trunk, ...this.branches]) route.relearn(Int32Array.from(series), ids)
   }
 
   private pass (batch: Batch, outputs: Gathered): void {
@@ -199,6 +218,10 @@ class OpenRoute {
     const host: Host = { series, late () {}, aggregated () {} }
     const explained = explainedBy(route === pipeline ? route.steps : [...pipeline.steps, ...route.steps])
     this.alerts = route.alerts.map(spec => ({ name: spec.name, receivers: receiversOf(spec).map(r => r.key), open: openAlert(spec, { pipeline: pipeline.name, version: versionOf(pipeline), explains: explained }, host) }))
+  }
+
+  relearn (series: Ids, devices: Ids): void {
+    for (const { stage } of this.stages) stage.relearn(series, devices)
   }
 
   process (batch: Batch<any>, out: Gathered): Batch<any> {

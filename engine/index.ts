@@ -18,6 +18,7 @@ export { columnsOf, evaluate, FAILS, HOLDS, UNKNOWN, type Condition, type Test }
 export { POSITION } from './query.ts'
 export type { AlertFilter, AlertRow, AlertSummary, Asker, Bucket, DeviceReport, ExportAsked, Exported, Found, OneSeries, Page, PastAsked, PastFound, Query, Range, Report, ReportAsked, Row, SeriesFilter, SeriesRow, TableColumns } from './query.ts'
 export type { Actor, AlertActions, Delivery as AlertDelivery, DeliveryFilter, DisabledEndpoint, Incident, Judgement, NewSilence, Silence } from './alert-actions.ts'
+export type { Ended, Maintenance } from './relearning.ts'
 export type { KeyRecord, Keys, NewKey } from './keys.ts'
 export type { PastRecord } from './history.ts'
 export type { Job, JobFilter, JobStore, NewJob, Progress as JobProgress } from './jobs.ts'

@@ -42,6 +42,8 @@ export interface JobKind {
   resume? (job: Pick<Job, 'id' | 'tenant' | 'asked'>, host: JobHost): Promise<string | undefined>
   /** It has ended: what it leaves that nobody needs goes. */
   clear? (job: Pick<Job, 'id'>, state: JobState): Promise<void>
+  /** At the start of a process: what the one before has left for jobs that are none of these goes. */
+  sweep? (left: ReadonlySet<string>): Promise<void>
 }
 
 export const CANCEL = 'cancel'
@@ -60,7 +62,7 @@ export class Jobs {
   private readonly options: { readonly store: JobStore, readonly kinds: Readonly<Record<string, JobKind>>, readonly instance: () => string, readonly log: Logger }
   private readonly running = new Map<string, { readonly tenant: string | null, readonly stop: AbortController, readonly ended: Promise<void> }>()
   private readonly closing = new AbortController()
-  private taken = 0                  // being added
+  private readonly taken: (string | null)[] = []       // tenants of those that are being added
   private opening: Promise<void> = Promise.resolve()
 
   constructor (options: Jobs['options']) { this.options = options }
@@ -70,17 +72,18 @@ export class Jobs {
   /** Takes up what the last process of this instance has left, once that is known. */
   open (): void { this.opening = this.takeUp().catch(error => { if (!this.closing.signal.aborted) this.options.log.error({ err: (error as Error).message }, 'jobs that were under way could not be taken up') }) }
 
-  /** @throws api/too-many when as many are under way as may be */
-  async start (kind: string, { id = clock.id(), target, asked, tenant, author }: Pick<NewJob, 'target' | 'asked' | 'tenant' | 'author'> & { readonly id?: string }): Promise<Job> {
-    const { store, instance } = this.options, owner = instance(), of = [...this.running.values()].filter(r => r.tenant === tenant).length
+  /** `prepare`: what it needs before it is there, such as a body that is still to come; it counts as under way meanwhile. @throws api/too-many when as many are under way as may be */
+  async start (kind: string, { id = clock.id(), target, asked, tenant, author }: Pick<NewJob, 'target' | 'asked' | 'tenant' | 'author'> & { readonly id?: string }, prepare?: () => Promise<void>): Promise<Job> {
+    const { store, instance } = this.options, owner = instance(), all = [...Array.from(this.running.values(), r => r.tenant), ...this.taken], of = all.filter(other => other === tenant).length
     if (this.closing.signal.aborted) throw new MillraceError('api/busy', 'the process is stopping')
-    if (this.running.size + this.taken >= MOST || of + this.taken >= OF_A_TENANT) throw new MillraceError('api/too-many', of >= OF_A_TENANT ? `${of} jobs of this tenant are under way, and no more may be` : `${this.running.size + this.taken} jobs are under way`, { help: 'wait for one of them, or cancel it' })
-    this.taken++
+    if (all.length >= MOST || of >= OF_A_TENANT) throw new MillraceError('api/too-many', of >= OF_A_TENANT ? `${of} jobs of this tenant are under way, and no more may be` : `${all.length} jobs are under way`, { help: 'wait for one of them, or cancel it' })
+    this.taken.push(tenant)
     try {
+      await prepare?.()
       const job = await store.add({ id, kind, tenant, target, asked, author, instance: owner })
       this.work(job, host => this.options.kinds[kind].run(job, host))
       return job
-    } finally { this.taken-- }
+    } finally { this.taken.splice(this.taken.indexOf(tenant), 1) }
   }
 
   /** Undefined: there is no such job. One that has ended stays what it is; one that cannot end yet is still running, and ends as soon as it can. */
@@ -115,7 +118,9 @@ export class Jobs {
         await sleep(wait, this.closing.signal)
       }
     }
-    for (const job of await store.left(owner!)) {
+    const left = await store.left(owner!), ids = new Set(left.map(job => job.id))
+    for (const kind of Object.values(kinds)) await kind.sweep?.(ids)
+    for (const job of left) {
       if (this.running.has(job.id)) continue
       log.info({ id: job.id, kind: job.kind, target: job.target }, 'a job was under way when the last process ended')
       this.work(job, async host => await kinds[job.kind]?.resume?.(job, host))

@@ -12,6 +12,7 @@ import { barrier, RedeliveryLog } from './redelivery-log.ts'
 import { identify } from './journal-identity.ts'
 import { Places } from './journal-places.ts'
 import { JournalWal } from './journal-wal.ts'
+import { relearnBody, type Relearn } from './relearn.ts'
 import { takeUp } from './requeue.ts'
 import type { Position, Source, SourceHost, SourceSpec } from './source.ts'
 import { kinds, type Kind } from './wal-segment.ts'
@@ -223,6 +224,13 @@ export class Journal implements ListenerHost {
   /** What comes after a pause begins with a record that says so. */
   private resume (): void {
     if (this.able && !this.hears && this.open) this.hears = this.put(kinds.start) !== undefined
+  }
+
+  /** Every reader meets it where it stands. Resolves when it is durable; to false when there is no room for it now. */
+  async relearn (of: Relearn): Promise<boolean> {
+    if (!this.open || this.put(kinds.relearn, relearnBody(of)) === undefined) return false
+    await this.wal.flush()
+    return true
   }
 
   confirm (client: string, upTo: Position, recorded = true): void {

@@ -4,8 +4,9 @@ import { Intake } from './intake.ts'
 import type { Journal } from './journal.ts'
 import type { Decode, Inlet } from './listener.ts'
 import { readMessage } from './message.ts'
+import { readRelearn } from './relearn.ts'
 import type { SeriesTable } from './series.ts'
-import { LEAVE, type Delivery, type Position, type Source, type SourceHost } from './source.ts'
+import { LEAVE, type Delivery, type Mark, type Position, type Source, type SourceHost } from './source.ts'
 import { Observable } from './stream.ts'
 import { kinds, type Kind } from './wal-segment.ts'
 import type { Each, WalReader } from './wal-reader.ts'
@@ -64,10 +65,10 @@ export class LogSource implements Source {
         this.position = position
         newest = ingest
         if (kind === kinds.message) take(series, intake, decode, position, ingest, bytes, start, end, journal.inlet)
-        const mark = marks[kind]
+        const mark = markOf(position, kind, ingest, bytes, start)
         if (mark !== undefined) {
           if (intake.waiting > 0) queue.push(intake.take(ingest))
-          queue.push({ ...intake.take(ingest), upTo: position, mark: { kind: mark, time: ingest } })
+          queue.push({ ...intake.take(ingest), upTo: position, mark })
         } else if (intake.readings >= ROWS) queue.push(intake.take(ingest))
         else if (intake.waiting > 0) timer ??= journal.clock.timeout(() => { timer = undefined; ripe = true; step() }, LINGER)
       }
@@ -159,7 +160,16 @@ export class LogSource implements Source {
   }
 }
 
-const marks: { readonly [K in Kind]?: 'tick' | 'listen' } = { [kinds.tick]: 'tick', [kinds.start]: 'listen' }
+/** What a record that is no message decides. @throws log/newer for one of a kind that there is not yet */
+function markOf (position: Position, kind: Kind, time: number, bytes: Buffer, start: number): Mark | undefined {
+  switch (kind) {
+    case kinds.tick: return { kind: 'tick', time }
+    case kinds.start: return { kind: 'listen', time }
+    case kinds.relearn: return { kind: 'relearn', time, of: readRelearn(bytes, start) }
+    case kinds.message: case kinds.barrier: case kinds.senders: return undefined
+    default: throw new MillraceError('log/newer', `log: the record at position ${position} is of kind ${String(kind)}, which this program does not know`, { help: 'run the newer program that wrote it' })
+  }
+}
 
 function take (series: SeriesTable, intake: Intake, decode: Decode, position: Position, ingest: number, bytes: Buffer, start: number, end: number, inlet: Inlet | undefined): void {
   const { topic, stamp, rejected, reading, request, payload } = readMessage(bytes, start)

@@ -107,7 +107,8 @@ export class Memory<S extends Shapes = Shapes> {
     this.appeared = count
   }
 
-  private forget (ids: Ids): void {
+  /** They have their first values again; notes stay. */
+  forget (ids: Ids): void {
     for (const name in this.shapes) {
       const cells = this.held[name] as unknown
       for (const id of ids) {

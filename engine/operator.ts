@@ -23,6 +23,7 @@ export interface Definition<P extends TProperties, N extends string, A extends s
   readonly changes?: true            // readings come out with other values than they went in with
   readonly windows?: true            // it takes readings in and returns rows of windows
   readonly crosses?: true            // a series sees others of its device: such an operator must say so
+  readonly learns?: true             // what it remembers says what is usual for a device, which is void when the device is another one
   readonly version?: number          // raised when the meaning of its memory changes; 1 when absent
   readonly tuning?: readonly (keyof P & string)[]      // options that may change from one run to the next, and its memory is kept
   /** What of the memory of these series does not hold any more when `tuning` options were others before. */
@@ -71,6 +72,8 @@ export interface Stage {
   save (series?: Ids, devices?: Ids): StageSnapshot
   /** Takes up such a copy; throws engine/snapshot when another step made it. */
   load (snapshot: StageSnapshot, series?: Ids, devices?: Ids): void
+  /** Begins anew with these series and devices, if it learns. */
+  relearn (series: Ids, devices: Ids): void
 }
 export type Match = 'same' | 'tuned' | 'other' | 'none'
 export interface StageSnapshot { readonly fingerprint: string, readonly series: Saved, readonly devices: Saved }
@@ -120,6 +123,11 @@ export function defineOperator<const P extends TProperties, const N extends stri
             return new Batch({ ...out, provisional: batch.provisional.with(Object.fromEntries(adds.map(column => [column, unknown]))) })
           },
           bytes: () => series.bytes + devices.bytes,
+          relearn (ofSeries, ofDevices) {
+            if (definition.learns !== true) return
+            series.forget(ofSeries)
+            devices.forget(ofDevices)
+          },
           save (ofSeries, ofDevices) {
             series.appear(host.series.size)
             devices.appear(host.series.devices)

@@ -48,6 +48,7 @@ export class Pipelines {
   /** All, also those that are paused. */
   get all (): readonly Pipeline[] { return [...this.entries.values()].map(e => e.pipeline) }
   /** Where requests feed pipelines that run or are paused. */
+  get logs (): readonly Journal[] { return [...this.journals] }
   get inlets (): readonly Inlet[] { return [...this.journals].flatMap(j => j.inlet ?? []) }
   runOf (name: string): Run | undefined { return this.entries.get(name)?.run }
   get isStopping (): boolean { return this.stopping.signal.aborted }

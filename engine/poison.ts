@@ -44,7 +44,7 @@ export class Poison {
 
   /** What a mark does to a flow. */
   apply (flow: Flow, mark: Mark, series: SeriesTable): Outputs | undefined {
-    if (mark.kind === 'listen') return apply(flow, mark)
+    if (mark.kind !== 'tick') return apply(flow, mark)
     return this.sparing(flow, flow.gone(mark.time), series, mark.time, spared => apply(flow, mark, spared))
   }
 

@@ -1,3 +1,4 @@
+import { MillraceError } from './errors.ts'
 import type { Flow, Outputs } from './flow.ts'
 import type { Delivery, Mark, Position } from './source.ts'
 import type { Spared } from './spare.ts'
@@ -46,10 +47,13 @@ export function feed (flow: Flow, delivery: Delivery): Outputs | undefined {
 }
 
 /** What a mark does to a flow. */
-export function apply (flow: Flow, { kind, time }: Mark, spared?: Spared): Outputs | undefined {
-  if (kind === 'tick') return flow.tick(time, spared)
-  flow.listen(time)
-  return undefined
+export function apply (flow: Flow, mark: Mark, spared?: Spared): Outputs | undefined {
+  switch (mark.kind) {
+    case 'tick': return flow.tick(mark.time, spared)
+    case 'listen': flow.listen(mark.time); return undefined
+    case 'relearn': flow.relearn(mark.of, mark.time); return undefined
+    default: throw new MillraceError('log/newer', `the store has a mark of kind "${(mark as Mark).kind}", which this program does not know`, { help: 'run the newer program that wrote it' })
+  }
 }
 
 /** A delivery cut behind a position. All that is counted by messages stays with the second part. */

@@ -4,20 +4,21 @@ import { clock as real, ingestClock, type Clock } from './clock.ts'
 import { Credits } from './credits.ts'
 import { Dispatcher } from './dispatch.ts'
 import { Flow, settle, type Outputs } from './flow.ts'
-import { History, pastOutputs } from './history.ts'
+import { pastOutputs, type History } from './history.ts'
 import { historySource } from './history-source.ts'
 import { insist } from './insist.ts'
 import type { Journal } from './journal.ts'
 import type { Live } from './live.ts'
 import { Observed } from './observed.ts'
+import { pastOf } from './past.ts'
 import { openStore, planTables, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
 import { checkPolicies, policiesOf, receiversOf } from './policy.ts'
 import { apply, feed, Recovery } from './recovery.ts'
+import type { Relearn } from './relearn.ts'
 import { checkChanged, checkMoved } from './resume.ts'
 import { SeriesTable } from './series.ts'
-import type { SnapshotHeader } from './snapshot.ts'
 import type { Receiver, Sink, SinkHost, SinkSpec } from './sink.ts'
 import type { Delivery, Mark, Source, SourceHost, SourceSpec } from './source.ts'
 import type { Commit, Outcome, Recovered, Store, StorePlan } from './store.ts'
@@ -80,6 +81,7 @@ export class Run {
   private origin: string | undefined         // of what is to be recovered
   private recovery: Recovery | undefined     // while what the store has is processed again
   private replaying: number | undefined      // since when, on the monotonic clock
+  private relearns: Relearn[] = []           // not committed yet; for sources whose log does not say so
   private deaf = false                       // not listening until now; for sources whose log does not say so
 
   constructor (pipeline: Pipeline, options: RunOptions) {
@@ -141,10 +143,12 @@ export class Run {
     this.received = this.counts[''].received
     const { journal } = this.options
     const found = await intactOf(recovered, log)
-    const join = await this.pastOf(recovered, found?.header)
+    const { history, joined, join } = await pastOf(this.options, pipeline.name, log, recovered, found?.header)
+    this.history = history
+    this.joined = joined
     const sourceHost: SourceHost = { pipeline: pipeline.name, series: host.series, ahead: pipeline.time.ahead, log, now: this.now, origin: recovered.origin, committed: recovered.position, committedAt: recovered.ingest, ...join }
     const spec = this.options.source ?? pipeline.source!
-    const source = this.source = this.history !== undefined ? historySource(this.history, sourceHost) : journal === undefined ? spec.definition.open!(spec.options, sourceHost) : journal.source(sourceHost)
+    const source = this.source = history !== undefined ? historySource(history, sourceHost) : journal === undefined ? spec.definition.open!(spec.options, sourceHost) : journal.source(sourceHost)
     const now = source.origin?.()            // a stream goes by the one that it had before, until it has connected
     const moved = recovered.position !== undefined && recovered.origin !== now
     const resume = { ...this.options, pipeline: pipeline.name, log }
@@ -154,7 +158,7 @@ export class Run {
     if (recovered.position === undefined || join !== undefined && join.committed === undefined) journal?.begin(pipeline.name)
     const from = sameLog ? found.header.position : join !== undefined && join.origin === now && join.committed !== undefined ? join.committed : found !== undefined || moved ? journal?.placeOf(pipeline.name) : undefined     // it may have read some of this log before, and remembers that
     const flow = this.flow = new Flow(pipeline, this.series, from ?? 0)
-    flow.past = this.history?.past.asked
+    flow.past = history?.past.asked
     if (found !== undefined) {
       for (const page of found.content) flow.snapshots.load(page, found.header.layout)
       const { fresh, tuned, changed } = flow.snapshots.loaded(found.header.layout)
@@ -172,28 +176,6 @@ export class Run {
     return from
   }
 
-  /**
-   * Is it in the middle of its past? Then that is what it reads, and its own source keeps what comes. When it has come to the end
-   * of it, and remembers all of it, where in its own source it goes on.
-   */
-  private async pastOf (recovered: Recovered, header: SnapshotHeader | undefined): Promise<Pick<SourceHost, 'origin' | 'committed' | 'committedAt'> | undefined> {
-    const { pipeline: { name }, log, options: { folder, journal, acceptLoss } } = this
-    const history = await History.of(folder, recovered.origin).catch(error => {
-      if (acceptLoss !== true) throw error
-      log.error({ err: (error as Error).message }, 'the rest of a backfill is given up')
-    })
-    if (history === undefined) return undefined
-    const { join, over } = history.past
-    if (over === true && header?.origin === recovered.origin && header?.position === recovered.position) {
-      this.joined = history
-      return { origin: join.origin, committed: join.position, committedAt: undefined }
-    }
-    this.history = history
-    if (journal !== undefined && journal.origin === join.origin && join.position !== undefined) await journal.stay(name, join.position)
-    log.info({ id: history.past.id, done: recovered.position, records: history.end }, 'works through its past before it goes on')
-    return undefined
-  }
-
   /** Its past is over, and it is to go on with its own source. */
   get isPast (): boolean { return this.history?.past.over === true }
 
@@ -204,6 +186,15 @@ export class Run {
   get isUp (): boolean { return this.flow !== undefined && this.dispatcher !== undefined && this.recovery === undefined }
 
   get journal (): Journal | undefined { return this.options.journal }
+
+  /** Has it learned of the device before that maintenance was over, or may it have, in what it has not read yet? */
+  isToRelearn ({ tenant, device, end }: Relearn): boolean {
+    const since = this.flow!.since(tenant, device)
+    return since === -Infinity ? (this.source?.behind?.() ?? 0) > 0 : since < end
+  }
+
+  /** Where a source's log does not say so: at its next tick, with a commit of its own. */
+  relearn (of: Relearn): void { this.relearns.push(of) }
 
   /** By how much the accounting identity is off, on the trunk. */
   get imbalance (): number { return imbalance({ ...this.counts[''], received: this.received }, this.inFlight) }
@@ -279,6 +270,7 @@ export class Run {
       const time = this.ingest()
       if (source!.trouble() !== undefined) this.deaf = true
       else {
+        if (this.relearns.length > 0) await this.relearnAll(time, signal)
         const mark: Mark = { kind: this.deaf ? 'listen' : 'tick', time }      // nobody is silent while we do not listen
         this.deaf = false
         const outputs = this.poison === undefined ? apply(flow!, mark) : this.poison.apply(flow!, mark, this.series)
@@ -287,6 +279,13 @@ export class Run {
     }
     if (checkpoints!.due(this.source!.crowded?.() === true)) checkpoints!.begin(this.version, source!.origin?.())
     if (checkpoints!.isUnderWay) await this.settle(this.nothing(), signal)
+  }
+
+  private async relearnAll (time: number, signal: AbortSignal): Promise<void> {
+    const marks = this.relearns.map((of): Mark => ({ kind: 'relearn', time, of }))
+    this.relearns = []
+    for (const mark of marks) apply(this.flow!, mark)
+    await this.settle(this.nothing(), signal, marks)
   }
 
   private nothing (): Outputs {

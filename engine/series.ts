@@ -54,6 +54,9 @@ export class SeriesTable {
     return id
   }
 
+  /** The id of a device that there is already; -1 when there is none. */
+  known (tenant: string, device: string): number { return this.tenants.get(tenant)?.get(device) ?? -1 }
+
   /** The id of a series, new or known; -1 when the table is full. */
   id (tenant: string, device: string, metric: string): number {
     const d = this.device(tenant, device)

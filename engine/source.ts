@@ -3,6 +3,7 @@ import type { Credits } from './credits.ts'
 import type { DeadLetter, Intake } from './intake.ts'
 import type { Decode, Listener, ListenerHost } from './listener.ts'
 import type { Logger } from './log.ts'
+import type { Relearn } from './relearn.ts'
 import type { SeriesTable } from './series.ts'
 import type { Readings } from './watermark.ts'
 import { options as checked, type Given, type TObject, type TProperties, type Values } from './options.ts'
@@ -27,10 +28,9 @@ export interface Delivery {
 }
 
 /** Something that is no reading and decides nevertheless. `time`: ingest clock, ms. */
-export interface Mark {
-  readonly kind: 'tick' | 'listen'   // so late it is; or: nobody has been listening until now, so nobody was silent
-  readonly time: number
-}
+export type Mark =
+  | { readonly kind: 'tick' | 'listen', readonly time: number }      // so late it is; or: nobody has been listening until now, so nobody was silent
+  | { readonly kind: 'relearn', readonly time: number, readonly of: Relearn }
 
 /** A running source. Reads only while `credits.open`, and nothing after `signal`. */
 export interface Source {

@@ -5,7 +5,7 @@ import { MillraceError } from './errors.ts'
 import type { FileSystem } from './files.ts'
 
 /** What a record is. Every one has a position, whatever its kind. */
-export const kinds = { message: 1, tick: 2, start: 3, barrier: 4, senders: 5 } as const
+export const kinds = { message: 1, tick: 2, start: 3, barrier: 4, senders: 5, relearn: 6 } as const
 export type Kind = typeof kinds[keyof typeof kinds]
 
 /** A file of the log, with the records from `first` on. Every one but the last is whole and durable. */

@@ -28,12 +28,12 @@ export const lookEvery = (idle: number): number => Math.min(1000, Math.max(50, i
 export interface Gone { readonly silent: Ids, readonly forgotten: Ids, readonly quiet: Ids, readonly silence: Numbers }
 
 const empty: Readings = { time: new Float64Array(0), series: new Int32Array(0), value: new Float64Array(0), position: new Float64Array(0), ingest: new Float64Array(0) }
-const shapes = { reached: -Infinity, heard: -Infinity, silent: 0, told: 0 }      // told: the silence that was told last, ms
+const shapes = { reached: -Infinity, heard: -Infinity, silent: 0, told: 0, since: -Infinity }      // told: the silence that was told last, ms; since: see Watermarks.since
 
 /**
  * Event-time progress, per device. A device's progress is its newest event time less `lateness`. Each row gets the
  * progress of its own device as it was just before the row: that, and nothing about batches, decides lateness.
- * One dead device holds nobody's windows open and one wrong clock closes nobody's. 32 bytes per device.
+ * One dead device holds nobody's windows open and one wrong clock closes nobody's. 40 bytes per device.
  */
 export class Watermarks {
   private readonly series: SeriesTable
@@ -47,10 +47,10 @@ export class Watermarks {
     this.memory = new Memory(shapes, series.capacity)
   }
 
-  /** Readings become a batch: with arrival, progress and watermark. */
-  arrive (rows: Readings): Batch {
+  /** Readings become a batch: with arrival, progress and watermark. `learnedAt`: when they are learned, ms, if not as they arrive. */
+  arrive (rows: Readings, learnedAt?: number): Batch {
     this.memory.appear(this.series.devices)
-    const { reached, heard, silent, told } = this.memory.held
+    const { reached, heard, silent, told, since } = this.memory.held
     const { deviceOf } = this.series
     const n = rows.time.length
     const arrival = new Float64Array(n)
@@ -59,6 +59,7 @@ export class Watermarks {
     for (let i = 0; i < n; i++) {
       const d = deviceOf[rows.series[i]]
       arrival[i] = reached[d]
+      if (since[d] === -Infinity) since[d] = learnedAt ?? rows.ingest[i]
       heard[d] = rows.ingest[i]
       if (d === this.slowest || silent[d] !== 0 || arrival[i] === -Infinity) this.slowest = -1
       silent[d] = 0
@@ -116,6 +117,14 @@ export class Watermarks {
     return new Batch({ ...empty, progress: { ...noProgress, resumed: true }, watermark: this.least() })
   }
 
+  /** Since when what is remembered of a device is learned, on the ingest clock, ms: 0 when that is not known any more, -Infinity when nothing was heard of it. */
+  since (device: number): number {
+    this.memory.appear(this.series.devices)
+    return this.memory.held.since[device] ?? -Infinity
+  }
+  /** From `time` on. */
+  relearn (device: number, time: number): void { this.memory.held.since[device] = time }
+
   /** The least progress of the devices that are not silent. Looks through all of them only after the slowest one has moved. */
   private least (): number {
     const { reached, silent } = this.memory.held
@@ -132,7 +141,8 @@ export class Watermarks {
     return this.memory.save(devices)
   }
   load (saved: Saved, devices?: Ids): void {
-    this.memory.load({ ...saved, told: saved.told ?? new Float64Array((saved.heard as Float64Array).length) }, devices)      // absent in older snapshots
+    const { heard, told = new Float64Array((heard as Float64Array).length), since = (heard as Float64Array).map(at => Math.min(at, 0)) } = saved      // absent in older snapshots
+    this.memory.load({ ...saved, told, since }, devices)
     this.slowest = -1
   }
 }

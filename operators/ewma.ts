@@ -7,6 +7,7 @@ export const ewma = defineOperator({
   options: Type.Object({ alpha: Type.Number({ description: 'Weight of the newest reading.', minimum: 0, maximum: 1, default: 0.1 }) }),
   adds: ['ewma'],
   tuning: ['alpha'],
+  learns: true,
   perSeries: { mean: NaN },
 
   process (batch, { alpha }, { mean }) {

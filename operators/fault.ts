@@ -16,6 +16,7 @@ export const fault = defineOperator({
   options: Type.Object({}),
   needs: ['hygiene', 'hygiene_spike', 'hygiene_rate', 'anomaly_alarm', 'anomaly_signal', 'peers_alarm'],
   adds: ['fault', 'fault_readings'],
+  learns: true,
   perSeries: { event: naming },
 
   process (batch, _options, { event: { data, width } }) {

@@ -39,6 +39,7 @@ export const forecast = defineOperator({
     level: Type.Number({ description: 'The share of cases that lie in the interval.', minimum: 0.5, maximum: 0.99, default: 0.95 })
   }),
   adds: ({ horizons }): string[] => horizons.flatMap(columns),
+  learns: true,
   perSeries: options => ({ memory: forecasterOf(options).shape }),
   tuning: ['level'],
   check,

@@ -30,6 +30,7 @@ const step = defineOperator({
   adds: ({ columns }): string[] => [...own, ...columns.map(shapOf)],
   explains: ({ columns, samples }) => ({ learning: { learned: 'forest_learned', of: samples }, p: 'forest_p', signals: Object.fromEntries(columns.map(c => [c, shapOf(c)])) }),
   version: 2,                            // tails are shorter
+  learns: true,
   perSeries ({ columns, model }): Shapes {
     const row = list(...Object.keys(numbered('x', columns.length))), own = list(...Object.keys(state))
     return model === undefined ? { state: own, reservoir: row, sampled: row } : { state: own }

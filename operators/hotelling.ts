@@ -16,6 +16,7 @@ const step = defineOperator({
   adds: ({ columns }): string[] => [...own, ...columns.map(shareOf)],
   explains: ({ columns, samples }) => ({ learning: { learned: 'hotelling_learned', of: samples }, p: 'hotelling_p', signals: Object.fromEntries(columns.map(c => [c, shareOf(c)])) }),
   version: 2,                            // tails are shorter
+  learns: true,
   perSeries: options => ({ memory: list(...Object.keys(modelOf(options).shape)) }),
   tuning: ['alarms', 'per', 'samples', 'memory', 'hold'],
   check: ({ columns, samples }) => {

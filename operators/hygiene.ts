@@ -49,6 +49,7 @@ export const hygiene = defineOperator({
   ...shapes,
   tuning: ['alarms', 'per', 'samples', 'min', 'max', 'rate', 'every'],
   derives: true,
+  learns: true,
   check: ({ min, max, every }) => min !== undefined && max !== undefined && min > max ? `min ${min} is above max ${max}` : every === 0 ? 'every must be longer than nothing' : undefined,
 
   process (batch, options, memory, { series: table }) {

@@ -21,6 +21,7 @@ const step = defineOperator({
   adds: ({ columns }): string[] => [...own, ...columns.map(blameOf)],
   explains: ({ columns, samples }) => ({ learning: { learned: 'loda_learned', of: samples }, p: 'loda_p', signals: Object.fromEntries(columns.map(c => [c, blameOf(c)])) }),
   version: 2,                            // tails are shorter
+  learns: true,
   perSeries: options => ({ memory: list(...Object.keys({ ...scored, ...modelOf(options).shape })) }),
   tuning: ['alarms', 'per', 'samples', 'memory'],
 

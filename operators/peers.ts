@@ -30,6 +30,7 @@ export const peers = defineOperator({
   adds: ['peers', 'peers_expected', 'peers_deviation', 'peers_rest', 'peers_learned', 'peers_needs', 'peers_alarm'],
   explains: () => ({ learning: { learned: 'peers_learned', of: 'peers_needs' } }),
   version: 2,                            // tails are shorter
+  learns: true,
   perSeries: { own: { ...peer, time: NaN, interval: 0, intervals: 0 } },
   perDevice: { others: device },
   tuning: ['alarms', 'per', 'learn', 'within'],

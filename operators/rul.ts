@@ -30,6 +30,7 @@ export const rul = defineOperator({
     samples: Type.Integer({ description: 'Readings to learn from before the first time.', minimum: 10, default: 30 })
   }),
   adds: ['rul_p10', 'rul_p50', 'rul_p90', 'rul_rate', 'rul_learned'],
+  learns: true,
   perSeries: { memory: wiener.wiener },
   tuning: ['above', 'below', 'over', 'samples'],
   check: ({ above, below, over }) => (above === undefined) === (below === undefined) ? 'give either above or below' : over > 0 ? undefined : 'over must be longer than nothing',

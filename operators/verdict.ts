@@ -31,6 +31,7 @@ export const verdict = defineOperator({
   adds: ['verdict', 'verdict_evidence', 'verdict_doubt', 'verdict_metrics', 'verdict_learned', 'verdict_needs'],
   explains: () => ({ verdict: { column: 'verdict', names: ['device', 'model', 'sensor'] }, learning: { learned: 'verdict_learned', of: 'verdict_needs' } }),
   version: 3,                            // a week is remembered
+  learns: true,
   perSeries: { own: series },
   perDevice: { others: device },
   tuning: ['lasts'],

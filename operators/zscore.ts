@@ -17,6 +17,7 @@ export const zscore = defineOperator({
   }),
   adds: ['zscore'],
   tuning: ['over', 'floor'],
+  learns: true,
   perSeries: { level: robust, learning: list() },      // learning: values in ascending order
 
   process (batch, options, { level, learning }) {

@@ -1,13 +1,13 @@
-import type { Actor, AlertActions, AlertRow, AlertDelivery as Delivery, DeliveryFilter, DisabledEndpoint, Found, Incident, Judgement, NewSilence, Page, Silence } from '#engine'
-import { Pool } from './postgres-pool.ts'
+import type { Actor, AlertActions, AlertRow, AlertDelivery as Delivery, DeliveryFilter, DisabledEndpoint, Ended, Found, Incident, Judgement, NewSilence, Page, Silence } from '#engine'
+import { isMissing, Pool } from './postgres-pool.ts'
 import { ALERT, ISO, paged, type Placed } from './postgres-query.ts'
 import { clean } from './postgres-series.ts'
-import { micros, moment } from './postgres-time.ts'
+import { micros, millis, moment } from './postgres-time.ts'
 
 const AUDIT = 'INSERT INTO audit (actor, tenant, action, target, change)'
 /** Parameters $1: what is named, $2: the tenant of the actor or null, $3: who it is. */
 const OWN = '($2::text IS NULL OR tenant = $2)'
-const SILENCE = `id::text, kind, tenant, device, pipeline, alert, ${ISO('begins_at', '"from"')}, ${ISO('ends_at', '"to"')}, reason, author, begins_at <= now() AND ends_at > now() AS active`
+const SILENCE = `id::text, kind, tenant, device, pipeline, alert, ${ISO('begins_at', '"from"')}, ${ISO('ends_at', '"to"')}, reason, author, begins_at <= now() AND ends_at > now() AS active, relearn, relearned`
 const NOTIFICATION = "coalesce(o.leader, o.event) || CASE WHEN (SELECT count(*) FROM alert_outbox m WHERE m.leader = o.leader AND m.receiver = o.receiver) > 1 THEN '.group' ELSE '' END"
 const DELIVERY = `o.event, o.receiver, o.pipeline, a.tenant, ${NOTIFICATION} AS notification, o.state, CASE WHEN o.state = 'due' AND o.ready_at IS NULL THEN o.held END AS held, ${ISO('o.posted_at', 'posted')}, ${ISO('greatest(o.due, o.posted_at)', 'due')}, o.attempts, o.error,
   (SELECT coalesce(json_agg(json_build_object('time', d.time, 'outcome', d.outcome, 'error', d.error) ORDER BY d.id), '[]') FROM alert_deliveries d WHERE d.event = o.event AND d.receiver = o.receiver) AS tries`
@@ -50,22 +50,33 @@ export class PostgresActions implements AlertActions {
     return paged(rows, limit)
   }
 
-  async silence ({ kind, tenant, device, pipeline, alert, from, to, reason }: NewSilence, most: number, actor: Actor): Promise<Silence | undefined> {
+  async silence ({ kind, tenant, device, pipeline, alert, from, to, reason, relearn = false }: NewSilence, most: number, actor: Actor): Promise<Silence | undefined> {
     const { id } = actor
     const [made] = await this.pool.as(actor).ask<Silence>(`
-      WITH made AS (INSERT INTO silences (kind, tenant, device, pipeline, alert, begins_at, ends_at, reason, author) SELECT $1, $2, $4, $5, $6, ${moment('$7')}, ${moment('$8')}, $9, $3
+      WITH made AS (INSERT INTO silences (kind, tenant, device, pipeline, alert, begins_at, ends_at, reason, author, relearn) SELECT $1, $2, $4, $5, $6, ${moment('$7')}, ${moment('$8')}, $9, $3, $11
         WHERE (SELECT count(*) FROM silences WHERE ends_at > now() AND tenant IS NOT DISTINCT FROM $2) < $10 RETURNING *),
-      noted AS (${AUDIT} SELECT $3, tenant, kind || '.create', id::text, json_build_object('device', device, 'pipeline', pipeline, 'alert', alert, 'from', begins_at, 'to', ends_at, 'reason', reason) FROM made)
-      SELECT ${SILENCE} FROM made`, [kind, tenant ?? null, id, device ?? null, pipeline ?? null, alert ?? null, micros(from), micros(to), clean(reason), most])
+      noted AS (${AUDIT} SELECT $3, tenant, kind || '.create', id::text, json_build_object('device', device, 'pipeline', pipeline, 'alert', alert, 'from', begins_at, 'to', ends_at, 'reason', reason, 'relearn', relearn) FROM made)
+      SELECT ${SILENCE} FROM made`, [kind, tenant ?? null, id, device ?? null, pipeline ?? null, alert ?? null, micros(from), micros(to), clean(reason), most, relearn])
     return made
   }
 
   async endSilence (silence: string, kind: string, actor: Actor): Promise<Silence | undefined> {
     const { id, tenant } = actor
     return (await this.pool.as(actor).ask<Silence>(`
-      WITH ended AS (UPDATE silences SET begins_at = least(begins_at, now() - interval '1 microsecond'), ends_at = now() WHERE id = $1::bigint AND ${OWN} AND kind = $4 AND ends_at > now() RETURNING *),
+      WITH ended AS (UPDATE silences SET begins_at = least(begins_at, now() - interval '1 microsecond'), ends_at = now(), relearn = relearn AND begins_at <= now() WHERE id = $1::bigint AND ${OWN} AND kind = $4 AND ends_at > now() RETURNING *),
       noted AS (${AUDIT} SELECT $3, tenant, kind || '.end', id::text, '{}' FROM ended)
       SELECT ${SILENCE} FROM ended`, [silence, tenant ?? null, id, kind]))[0]
+  }
+
+  async ended (after: number | undefined): Promise<readonly Ended[]> {
+    return await this.pool.ask<Ended>(`SELECT DISTINCT ON (tenant, device) id::text, tenant, device, ${millis('ends_at')} AS end FROM silences
+      WHERE kind = 'maintenance' AND relearn AND ends_at <= now() AND ends_at > coalesce(${moment('$1')}, '-infinity') ORDER BY tenant, device, ends_at DESC, silences.id DESC`, [after === undefined ? null : micros(after)]).catch((error: unknown) => { if (isMissing(error)) return []; throw error })      // nothing has been migrated yet
+  }
+
+  async relearned (id: string, pipeline: string, at: number): Promise<void> {
+    await this.pool.ask(`
+      WITH done AS (UPDATE silences SET relearned = relearned || jsonb_build_object($2::text, to_char((${moment('$3')}) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) WHERE id = $1::bigint RETURNING *)
+      ${AUDIT} SELECT 'millrace', tenant, 'maintenance.relearn', id::text, json_build_object('device', device, 'pipeline', $2::text, 'since', relearned -> $2) FROM done`, [id, pipeline, micros(at)])
   }
 
   async deliveries ({ tenant, pipeline, receiver, state, incident }: DeliveryFilter, { limit, after }: Page, actor: Actor): Promise<Found<Delivery>> {

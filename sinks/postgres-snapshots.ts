@@ -17,14 +17,15 @@ export async function putSnapshot (session: Session, pipeline: string, { generat
 }
 
 export async function putMarks (session: Session, pipeline: string, { marks, position, version }: Commit): Promise<void> {
-  for (const [part, { kind, time }] of marks.entries()) await session.query('INSERT INTO marks (pipeline, version, part, position, kind, time) VALUES ($1, $2, $3, $4, $5, $6)', [pipeline, version + 1, part, position, kind, time])
+  for (const [part, mark] of marks.entries()) await session.query('INSERT INTO marks (pipeline, version, part, position, kind, time, relearn) VALUES ($1, $2, $3, $4, $5, $6, $7)', [pipeline, version + 1, part, position, mark.kind, mark.time, mark.kind === 'relearn' ? JSON.stringify(mark.of) : null])
 }
 
 /** What a new owner finds: complete snapshots, newest first, and the marks since the oldest. What was never completed is removed. */
 export async function snapshotsOf (session: Session, pipeline: string): Promise<{ snapshots: RecoveredSnapshot[], marks: (Mark & { position: number, version: number })[] }> {
   await session.query('DELETE FROM snapshot_pages WHERE pipeline = $1 AND generation > coalesce((SELECT max(generation) FROM snapshots WHERE pipeline = $1), 0)', [pipeline])
   const { rows } = await session.query('SELECT generation::float8, position::float8, version::float8, origin, pages, layout FROM snapshots WHERE pipeline = $1 ORDER BY snapshots.generation DESC', [pipeline])
-  const { rows: marks } = await session.query('SELECT version::float8, position::float8, kind, time FROM marks WHERE pipeline = $1 ORDER BY marks.version, part', [pipeline])
+  const { rows: kept } = await session.query('SELECT version::float8, position::float8, kind, time, relearn FROM marks WHERE pipeline = $1 ORDER BY marks.version, part', [pipeline])
+  const marks = kept.map(({ relearn, ...mark }) => ({ ...mark, ...relearn === null ? {} : { of: relearn } }) as Mark & { position: number, version: number })
   return { marks, snapshots: rows.map(row => ({ ...row, origin: row.origin ?? undefined, content: () => pagesOf(session, pipeline, row.generation) })) }
 }
 

@@ -6,6 +6,7 @@ import { Archive, readArchive } from '../bench/kill/archive.ts'
 import { work } from '../bench/kill/oracle.ts'
 import { settingsOf } from '../bench/kill/pipeline.ts'
 import { messageOf, nameOf, payloadOf, readingOf, seriesOf, type Plan } from '../bench/kill/readings.ts'
+import { relearnBody } from '../engine/relearn.ts'
 import { kinds } from '../engine/wal-segment.ts'
 import { Wal } from '../engine/wal.ts'
 import { temporary } from './support/program.ts'
@@ -21,7 +22,8 @@ t.test('the archive has every message of a log, in order, also of segments that 
   const wal = await Wal.open(log, { log: { warn () {} }, segment: 2000 }, new AbortController().signal)
   const archive = new Archive(join(folder, 'log'), kept)
   for (let i = 0; i < 200; i++) {
-    wal.append(i % 5 === 4 ? kinds.tick : kinds.message, i, body(`kill/d${i}/m0`, i & 7 | (i & 24) << 1, `payload ${i}`))
+    if (i % 5 === 4) wal.append(i % 10 === 4 ? kinds.tick : kinds.relearn, i, i % 10 === 4 ? new Uint8Array(0) : relearnBody({ tenant: 't', device: `d${i}`, end: i }))
+    else wal.append(kinds.message, i, body(`kill/d${i}/m0`, i & 7 | (i & 24) << 1, `payload ${i}`))
     if (i % 20 === 19) await wal.flush()
   }
   await sleep(100)

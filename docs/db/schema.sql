@@ -216,10 +216,12 @@ CREATE TABLE marks (
   position bigint NOT NULL,
   kind text NOT NULL,
   time double precision NOT NULL,
+  relearn jsonb,
   PRIMARY KEY (pipeline, version, part),
-  CHECK ((kind = ANY (ARRAY['tick'::text, 'listen'::text])))
+  CHECK ((kind = ANY (ARRAY['tick'::text, 'listen'::text, 'relearn'::text])))
 );
-COMMENT ON TABLE marks IS 'Ticks of the ingest clock (ms since 1970) and ends of pauses since the older snapshot, for sources whose log does not have them.';
+COMMENT ON TABLE marks IS 'Ticks of the ingest clock (ms since 1970), ends of pauses and devices that are learned anew since the older snapshot, for sources whose log does not have them.';
+COMMENT ON COLUMN marks.relearn IS 'Which device is learned anew, and after which end of a maintenance window, ms since 1970.';
 
 CREATE TABLE pipelines (
   name text NOT NULL,
@@ -272,13 +274,18 @@ CREATE TABLE silences (
   reason text NOT NULL,
   author text NOT NULL,
   created_at timestamp with time zone NOT NULL DEFAULT now(),
+  relearn boolean NOT NULL DEFAULT false,
+  relearned jsonb NOT NULL DEFAULT '{}'::jsonb,
   PRIMARY KEY (id),
   CHECK ((ends_at > begins_at)),
   CHECK (((kind = 'silence'::text) OR (device IS NOT NULL))),
+  CHECK (((kind = 'maintenance'::text) OR (NOT relearn))),
   CHECK ((kind = ANY (ARRAY['silence'::text, 'maintenance'::text])))
 );
 CREATE INDEX silences_end ON silences USING btree (ends_at);
 COMMENT ON TABLE silences IS 'Spans of the wall clock in which nobody is told of what fires. device: a pattern in which * stands for anything, of a maintenance window a name. What is null is any; ending one early sets ends_at.';
+COMMENT ON COLUMN silences.relearn IS 'When it is over, detectors learn the device anew; of those from before this migration they do not.';
+COMMENT ON COLUMN silences.relearned IS 'Since when they do, by pipeline.';
 
 CREATE TABLE snapshot_pages (
   pipeline text NOT NULL,

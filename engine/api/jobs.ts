@@ -1,33 +1,26 @@
-import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import type { Readable } from 'node:stream'
-import { pipeline as pump } from 'node:stream/promises'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { createReadStream } from 'node:fs'
+import { rm, stat } from 'node:fs/promises'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { uploadOf, type BackfillAsked } from '../backfill.ts'
 import { clock } from '../clock.ts'
 import { MillraceError } from '../errors.ts'
+import { evaluationFile, type EvaluationFormat } from '../evaluate-job.ts'
 import { exportFile } from '../export-job.ts'
 import { jobStates, type Job, type Jobs, type JobState } from '../jobs.ts'
 import { Type } from '../options.ts'
+import { evaluation, evaluations, storedEvaluation, type EvaluationGiven } from './evaluations.ts'
+import { begun, optionsOf, Shown, started, store, UPLOAD } from './job.ts'
 import { failures } from './problem.ts'
 import { filterText, Moment, rangeOf, tableOf, tenantOf, Text } from './query.ts'
 import type { Plane } from './server.ts'
 
-const UPLOAD = 256 * 2 ** 20         // bytes of a CSV
-const Count = Type.Number({ minimum: 0 }), Null = Type.Null()
-const Shown = Type.Object({
-  id: Type.String(), kind: Type.String(), target: Type.String({ description: 'The pipeline or table that it is about.' }), tenant: Type.Union([Type.String(), Null]),
-  state: Type.Union(jobStates.map(state => Type.Literal(state)), { description: 'interrupted: its process has ended, and it did not go on.' }),
-  done: Type.Number({ minimum: 0, description: 'Records or rows.' }), total: Type.Union([Count, Null]), detail: Type.Union([Type.String(), Null]),
-  asked: { type: 'object', additionalProperties: true } as never, author: Type.String(), created: Type.String({ format: 'date-time' }), ended: Type.Union([Type.String({ format: 'date-time' }), Null])
-})
-const started = { 202: { description: 'It has begun.', headers: { location: { schema: { type: 'string' }, description: 'Where it is shown.' } }, ...Shown } }
 const name = (description: string) => Type.Optional(Type.String({ description, minLength: 1, maxLength: 200 }))
 const span = { from: Moment('Only from this event time on.'), to: Moment('Only before this event time.') }
 const past = { ...span, table: name('A table of readings; without it the one that the pipeline writes.') }
 
-type Given = { readonly kind: string, readonly pipeline?: string, readonly table?: string, readonly from?: string, readonly to?: string, readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly columns?: string, readonly format?: 'csv' | 'ndjson' }
+const RESULTS = { json: 'application/json; charset=utf-8', html: 'text/html; charset=utf-8' } as const
+
+type Given = { readonly kind: string, readonly pipeline?: string, readonly table?: string, readonly from?: string, readonly to?: string, readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly columns?: string, readonly format?: 'csv' | 'ndjson' } & EvaluationGiven
 
 /** Work that takes longer than a request: started, followed, cancelled, and what it has made. */
 export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
@@ -42,7 +35,6 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
     if (job === undefined) throw new MillraceError('api/not-found', `there is no job "${request.params.id}"`)
     return job
   }
-  const begun = (reply: FastifyReply, job: Job) => reply.code(202).header('location', `/api/v1/jobs/${job.id}`).send(job)
   /** @throws api/forbidden for a key of one tenant: a pipeline may be about any */
   const backfill = (request: FastifyRequest, asked: BackfillAsked): BackfillAsked => {
     const { actor } = request
@@ -51,7 +43,7 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
     plane.jobs!.backfill.check(asked)
     return asked
   }
-  const timesOf = ({ from, to }: Pick<Given, 'from' | 'to'>) => ({ ...from === undefined ? {} : { from: Date.parse(from) }, ...to === undefined ? {} : { to: Date.parse(to) } })
+  const timesOf = ({ from, to }: { readonly from?: string | undefined, readonly to?: string | undefined }) => ({ ...from === undefined ? {} : { from: Date.parse(from) }, ...to === undefined ? {} : { to: Date.parse(to) } })
 
   app.get<{ Querystring: { kind?: string, state?: JobState, limit: number } }>('/api/v1/jobs', {
     ...read,
@@ -64,16 +56,24 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
   app.post<{ Body: Given }>('/api/v1/jobs', {
     ...write,
     schema: {
-      summary: 'Start a job: a backfill of a pipeline from a table, or an export of a table into a file.', tags, consumes: ['application/json'],
-      description: 'backfill: the pipeline stands still, works through readings from before, and goes on with its own source without a gap or an overlap; nobody is told of alerts of that time. At most two jobs of a tenant, and four in all, are under way.',
+      summary: 'Start a job: a backfill of a pipeline from a table, an evaluation of a pipeline on readings of a table, or an export of a table into a file.', tags, consumes: ['application/json'],
+      description: 'backfill: the pipeline stands still, works through readings from before, and goes on with its own source without a gap or an overlap; nobody is told of alerts of that time. evaluate: what the alerts of a version of a pipeline find, miss and say wrongly in a range of which it is known when something was wrong, as JSON and as a page. At most two jobs of a tenant, and four in all, are under way.',
       body: Type.Object({
-        kind: Type.Union([Type.Literal('backfill'), Type.Literal('export')]), pipeline: name('Of a backfill.'), ...past, tenant: name('Of an export: only of this tenant.'), device: name('Of an export: only of this device.'), metric: name('Of an export: only of this metric.'),
-        columns: Text('Of an export: columns, with commas between.'), format: Type.Optional(Type.Union([Type.Literal('csv'), Type.Literal('ndjson')], { description: 'Of an export.' }))
+        kind: Type.Union([Type.Literal('backfill'), Type.Literal('evaluate'), Type.Literal('export')]), pipeline: name('Of a backfill or an evaluation.'), ...past, tenant: name('Of an export or an evaluation: only of this tenant.'), device: name('Of an export: only of this device.'), metric: name('Of an export: only of this metric.'),
+        columns: Text('Of an export: columns, with commas between.'), format: Type.Optional(Type.Union([Type.Literal('csv'), Type.Literal('ndjson')], { description: 'Of an export.' })), ...evaluation
       }, { additionalProperties: false }),
       response: { ...started, ...failures(404, 409, 413, 415, 504) }
     }
   }, async (request, reply) => {
-    const { body: { kind, pipeline, table, device, metric, columns, format = 'csv', ...given }, actor } = request, { tenant, id: author } = actor!
+    const { body: { kind, pipeline, table, device, metric, columns, format = 'csv', from, to, tenant: asked, ...evaluated }, actor } = request, { tenant, id: author } = actor!, given = { from, to, tenant: asked }
+    if (kind === 'evaluate') {
+      if (pipeline === undefined) throw new MillraceError('api/invalid', 'an evaluation is of a pipeline: pipeline is not there')
+      if (device !== undefined || metric !== undefined || columns !== undefined) throw new MillraceError('api/invalid', 'device, metric and columns are of an export')
+      const asked = await storedEvaluation(plane, request, { ...evaluated, ...given, pipeline, table })
+      return await begun(reply, await those().start('evaluate', { target: pipeline, tenant, author, asked: { ...asked } }))
+    }
+    const [strange] = Object.keys(evaluated)
+    if (strange !== undefined) throw new MillraceError('api/invalid', `${strange} is of an evaluation`)
     if (kind === 'backfill') {
       if (pipeline === undefined) throw new MillraceError('api/invalid', 'a backfill is of a pipeline: pipeline is not there')
       if (device !== undefined || metric !== undefined || columns !== undefined || given.tenant !== undefined) throw new MillraceError('api/invalid', 'device, metric, columns and tenant are of an export: a backfill is of all that a pipeline reads')
@@ -101,8 +101,7 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
     const asked = backfill(request, { pipeline, ...table === undefined ? {} : { table }, ...timesOf(given), csv: true, ...options === undefined ? {} : { options: optionsOf(options) } })
     const file = uploadOf(folder, id)
     try {
-      await store(request.raw, file)
-      return await begun(reply, await those().start('backfill', { id, target: pipeline, tenant: null, author: actor!.id, asked: { ...asked } }))
+      return await begun(reply, await those().start('backfill', { id, target: pipeline, tenant: null, author: actor!.id, asked: { ...asked } }, () => store(request.raw, file)))
     } catch (error) {
       await rm(file, { force: true })
       throw error
@@ -120,37 +119,21 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
     return await those().cancel(id, { tenant: own(request), id: actor!.id }) ?? job
   })
 
-  app.get<{ Params: { id: string } }>('/api/v1/jobs/:id/result', {
+  app.get<{ Params: { id: string }, Querystring: { format: EvaluationFormat } }>('/api/v1/jobs/:id/result', {
     ...read,
-    schema: { summary: 'The file that an export has made.', tags, params: Id, response: { 200: { description: 'Rows.', content: { 'text/csv': { schema: { type: 'string' } }, 'application/x-ndjson': { schema: { type: 'string' } } } }, ...failures(404, 409, 504) } }
+    schema: {
+      summary: 'The file that an export has made, or what an evaluation has found.', tags, params: Id,
+      querystring: Type.Object({ format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('html')], { description: 'Of an evaluation: data, or a page that needs nothing else.', default: 'json' })) }),
+      response: { 200: { description: 'Rows; or the evaluation.', content: { 'text/csv': { schema: { type: 'string' } }, 'application/x-ndjson': { schema: { type: 'string' } }, 'application/json': { schema: { type: 'object', additionalProperties: true } }, 'text/html': { schema: { type: 'string' } } } }, ...failures(404, 409, 504) }
+    }
   }, async (request, reply) => {
-    const job = await find(request), { format = 'csv' } = job.asked as { format?: string }, file = exportFile(plane.jobs!.folder, job.id, format)
-    if (job.kind !== 'export' || job.state !== 'done') throw new MillraceError('api/conflict', `the job ${job.id} ${job.kind === 'export' ? `is ${job.state}` : 'makes no file'}`, { help: 'the result of an export is there when it is done' })
+    const job = await find(request), { folder } = plane.jobs!, { format = 'csv' } = job.asked as { format?: string }
+    if (job.kind === 'backfill' || job.state !== 'done') throw new MillraceError('api/conflict', `the job ${job.id} ${job.kind === 'backfill' ? 'makes no file' : `is ${job.state}`}`, { help: 'the result of an export or an evaluation is there when it is done' })
+    const [file, type] = job.kind === 'evaluate' ? [evaluationFile(folder, job.id, request.query.format), RESULTS[request.query.format]] : [exportFile(folder, job.id, format), format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson']
     const size = await stat(file).then(s => s.size, () => undefined)
     if (size === undefined) throw new MillraceError('api/not-found', 'its file is not there any more')
-    return await reply.type(format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson').header('content-length', size).send(createReadStream(file))
+    if (type === RESULTS.html) void reply.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'; sandbox")
+    return await reply.type(type).header('content-length', size).send(createReadStream(file))
   })
-}
-
-function optionsOf (text: string): Record<string, unknown> {
-  let given: unknown
-  try { given = JSON.parse(text) } catch { given = undefined }
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw new MillraceError('api/invalid', 'options is no JSON object', { help: 'such as {"dates":"dmy"}' })
-  const { files, speed, ...rest } = given as Record<string, unknown>
-  if (files !== undefined || speed !== undefined) throw new MillraceError('api/invalid', `options: ${files === undefined ? 'speed' : 'files'} is not for a CSV that is sent`)
-  return rest
-}
-
-/** As much as comes, durable; nothing of it stays when it is too much or breaks off. */
-async function store (body: Readable, file: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-  let bytes = 0
-  await pump(body, async function* (source: AsyncIterable<Buffer>) {
-    for await (const chunk of source) {
-      bytes += chunk.length
-      if (bytes > UPLOAD) throw new MillraceError('api/too-large', `the CSV has more than the ${UPLOAD} bytes that are taken`, { help: 'several backfills are not one: put it on the machine, and millrace replay it into a table first' })
-      yield chunk
-    }
-  }, createWriteStream(file, { mode: 0o600, flush: true }))
-  if (bytes === 0) throw new MillraceError('api/invalid', 'the request has no body', { help: 'a CSV' })
+  await app.register(evaluations, plane)
 }

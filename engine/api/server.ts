@@ -18,6 +18,7 @@ import { isLoopback } from '../loopback.ts'
 import { openMetrics } from '../metrics.ts'
 import type { Query } from '../query.ts'
 import type { Pipeline } from '../pipeline.ts'
+import type { Pipelines } from '../pipelines.ts'
 import type { Run } from '../run.ts'
 import type { PlantAsked, Planted } from '../simulated.ts'
 import { keyPair, renewing, type TlsFiles } from '../tls.ts'
@@ -62,7 +63,7 @@ export interface Plane {
   readonly live?: Live | undefined                       // undefined: nothing commits here
   readonly inlets?: () => Iterable<Inlet>                // undefined: nothing is read that is posted
   readonly pipelines?: () => readonly Pipeline[]         // undefined: none is paused
-  readonly jobs?: { readonly all: Jobs, readonly backfill: Backfill, readonly folder: string } | undefined
+  readonly jobs?: { readonly all: Jobs, readonly backfill: Backfill, readonly pipelines: Pipelines, readonly folder: string } | undefined
   readonly plant?: (asked: PlantAsked) => Planted        // simulated faults
 }
 

@@ -1,8 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Command } from 'commander'
 import { countOf, pairOf, REPLAYED, SERIES, seriesOf } from './arguments.ts'
 import type { Parts } from '../components.ts'
+import { sent } from '../environment.ts'
 import { MillraceError } from '../errors.ts'
 import { evaluate as evaluatePipeline } from '../evaluate/evaluate.ts'
 import type { Rules } from '../evaluate/judge.ts'
@@ -18,7 +19,7 @@ import { streams } from './program.ts'
 interface Options {
   readonly data: readonly string[], readonly labels?: readonly string[], readonly labelColumn?: string, readonly healthy?: boolean, readonly option?: readonly string[]
   readonly tolerance: string, readonly probation: string, readonly by: string, readonly alert?: readonly string[], readonly to: string, readonly plots: string
-  readonly maxSeries: string, readonly json?: boolean, readonly logLevel?: string, readonly logFormat?: LogOptions['format']
+  readonly maxSeries: string, readonly json?: boolean, readonly sent?: boolean, readonly logLevel?: string, readonly logFormat?: LogOptions['format']
 }
 
 /** `millrace evaluate`: what the alerts of a pipeline would have said about a history of which it is known when something was wrong. */
@@ -39,11 +40,12 @@ export function evaluate (program: Command, parts: Parts): void {
     .option('--plots <n>', 'plots in each section of the page, at the most', '12')
     .option(...SERIES)
     .option('--json', 'print the JSON instead of the table')
+    .option('--sent', 'the pipeline was sent by somebody: it sees neither the environment nor files')
     .action(async (file: string, options: Options) => {
       const ways = [options.labels !== undefined, options.labelColumn !== undefined, options.healthy === true].filter(Boolean).length
       if (ways !== 1) throw new MillraceError('usage/command', ways === 0 ? 'evaluate: nothing says when something was wrong' : 'evaluate: --labels, --label-column and --healthy exclude each other', { help: 'one of --labels <file>, --label-column <name> and --healthy' })
       const rules = rulesOf(options), plots = countOf('--plots', options.plots), maxSeries = seriesOf(options.maxSeries)
-      const pipeline = await load(file, parts)
+      const pipeline = await load(file, parts, options.sent ? sent : undefined), parent = parentOf(), called = (path: string) => options.sent ? basename(path) : path
       const names = routesOf(pipeline).flatMap(([, route]) => route.alerts.map(a => a.name))
       const strange = options.alert?.find(name => !names.includes(name))
       if (strange !== undefined) throw new MillraceError('usage/command', `--alert ${strange}: ${file} has no such alert`, { help: suggest(strange, names) })
@@ -52,8 +54,8 @@ export function evaluate (program: Command, parts: Parts): void {
       const source = parts.sources.replay({ files: options.data, ...given, ...column === undefined ? {} : { ignore: [...[given.ignore ?? []].flat(), column] } })
       const labels: readonly Label[] = options.labels !== undefined ? await parts.readLabels(options.labels) : column === undefined ? [] : await parts.labelsInColumn(column, source.options)
       const { evaluation, page } = await evaluatePipeline(pipeline, source, {
-        data: options.data, file, labels, rules, plots, maxSeries, alerts: options.alert, log: openLog({ level: options.logLevel, format: options.logFormat }),
-        labelled: options.labels !== undefined ? `labels ${options.labels.join(', ')}` : column !== undefined ? `labels from column ${column}` : 'nothing was wrong'
+        data: options.data.map(called), file: called(file), labels, rules, plots, maxSeries, alerts: options.alert, progress: parent, log: openLog({ level: options.logLevel, format: options.logFormat }),
+        labelled: options.labels !== undefined ? `labels ${options.labels.map(called).join(', ')}` : column !== undefined ? `labels from column ${column}` : 'nothing was wrong'
       })
       const report = `${JSON.stringify(reportOf(evaluation), null, 2)}\n`
       mkdirSync(options.to, { recursive: true })
@@ -64,6 +66,20 @@ export function evaluate (program: Command, parts: Parts): void {
       err(`page  ${join(options.to, 'evaluation.html')}\n`)
     })
 }
+
+/** The process that has started this one and wants to know how far it is, if there is one; without it, this one ends. */
+function parentOf (): ((done: number, total?: number) => void) | undefined {
+  if (process.send === undefined) return undefined
+  let told = 0
+  process.once('disconnect', () => { process.exit(1) })
+  process.channel!.unref()
+  return (done, total) => {
+    if (performance.now() - told < TELL) return
+    told = performance.now()
+    process.send!({ done, total })
+  }
+}
+const TELL = 200                     // ms
 
 function rulesOf ({ tolerance, probation, by }: Options): Rules {
   if (by !== 'metric' && by !== 'device') throw new MillraceError('usage/command', `--by ${by} is neither metric nor device`)

@@ -4,6 +4,7 @@ import { Backfill } from '../backfill.ts'
 import type { Parts } from '../components.ts'
 import { Control } from '../control.ts'
 import { MillraceError } from '../errors.ts'
+import { Evaluate } from '../evaluate-job.ts'
 import { ExportRows } from '../export-job.ts'
 import { Jobs } from '../jobs.ts'
 import type { Limits } from '../limits.ts'
@@ -12,6 +13,7 @@ import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Pipelines } from '../pipelines.ts'
 import { forget } from '../plan.ts'
+import { Relearning } from '../relearning.ts'
 import type { Run } from '../run.ts'
 import type { SourceSpec } from '../source.ts'
 import type { Tokens } from '../token.ts'
@@ -57,14 +59,16 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     ...maxSeries === undefined ? {} : { maxSeries }, ...maxPoison === undefined ? {} : { maxPoison }, ...source === undefined ? {} : { source }
   })
   const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)
-  const query = http === undefined || database === undefined ? undefined : parts.openQuery(database)
-  const actions = http === undefined || database === undefined ? undefined : parts.openActions(database)
-  const control = !changes || database === undefined ? undefined : new Control({
-    pipelines, registry: parts.openRegistry(database), components: parts, log, folder, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
+  const query = database === undefined ? undefined : parts.openQuery(database)         // for jobs too, which go on without HTTP
+  const actions = database === undefined ? undefined : parts.openActions(database)
+  const relearning = actions === undefined || source !== undefined ? undefined : new Relearning({ maintenance: actions, pipelines, log })
+  const registry = !changes || database === undefined ? undefined : parts.openRegistry(database)
+  const control = registry === undefined ? undefined : new Control({
+    pipelines, registry, components: parts, log, folder, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
     forget: pipeline => forget(pipeline, { log, folder, database }, parts.fileStore)
   })
   const backfill = control === undefined || query === undefined ? undefined : new Backfill({ pipelines, query, log, folder, database, fallback: parts.fileStore, maxSeries, replay: options => parts.sources.replay(options) })
-  const jobs = backfill === undefined ? undefined : { backfill, folder, all: new Jobs({ store: parts.openJobs(database!), kinds: { backfill, export: new ExportRows(folder, query!) }, instance: () => control!.owner, log }) }
+  const jobs = backfill === undefined ? undefined : { backfill, pipelines, folder, all: new Jobs({ store: parts.openJobs(database!), kinds: { backfill, evaluate: new Evaluate({ folder, query: query!, registry: registry! }), export: new ExportRows(folder, query!) }, instance: () => control!.owner, log }) }
   let plane: Awaited<ReturnType<typeof serve>> | undefined
   try {
     const runs = await pipelines.open(given, signal)
@@ -75,6 +79,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     pipelines.begin()
     control?.open()
     jobs?.all.open()
+    relearning?.open()
     if (given.length === 0) await new Promise(resolve => { stop.signal.addEventListener('abort', resolve, { once: true }) })
     await pipelines.idle()
     if (failure !== undefined) throw failure
@@ -83,6 +88,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   } finally {
     signal.removeEventListener('abort', forward)
     stop.abort()                     // the plane says so too, until it is closed: requests are answered as long as logs are
+    await relearning?.close()
     await jobs?.all.close()
     await pipelines.stop()
     await control?.close()

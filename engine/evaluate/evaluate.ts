@@ -27,6 +27,7 @@ export interface EvaluateOptions {
   readonly alerts?: readonly string[] | undefined      // only these
   readonly plots: number             // of a section of the page, at most
   readonly maxSeries?: number
+  readonly progress?: ((done: number, total?: number) => void) | undefined      // readings; the history is played twice
   readonly log: Logger
 }
 
@@ -34,14 +35,14 @@ export interface EvaluateOptions {
  * A pipeline over labelled history: its figures, and the page. The history is played twice, once to judge and once to draw
  * what is worth a look, so that memory is bounded by what is drawn and not by the history. Throws when both differ: the same data must give the same alerts.
  */
-export async function evaluate (pipeline: Pipeline, source: SourceSpec, { data, file, labels, labelled, rules, alerts, plots, maxSeries, log }: EvaluateOptions): Promise<{ readonly evaluation: Evaluation, readonly page: () => Promise<string> }> {
+export async function evaluate (pipeline: Pipeline, source: SourceSpec, { data, file, labels, labelled, rules, alerts, plots, maxSeries, progress, log }: EvaluateOptions): Promise<{ readonly evaluation: Evaluation, readonly page: () => Promise<string> }> {
   const wanted = (name: string) => alerts?.includes(name) ?? true
   const layouts = layoutsOf(pipeline).filter(l => l.alerts.some(wanted)), names = layouts.flatMap(l => l.alerts).filter(wanted)
   if (names.length === 0) throw new MillraceError('usage/command', `${file} has no alert, so that there is nothing to evaluate`, { help: 'write one under "alerts:"' })
   const host = { log, ...maxSeries === undefined ? {} : { maxSeries } }
   const rowsOf = new Map<string, number[]>()         // branch -> by series: rows
   const learners = new Map(routesOf(pipeline).map(([branch, { steps }]) => [branch, explainedBy(steps)])), last = new Map<string, Learning>()      // series and step: how far it is
-  const history = await playHistory(pipeline, source, { ...host, rows: (branch, batch, table) => {
+  const history = await playHistory(pipeline, source, { ...host, ...progress === undefined ? {} : { progress }, rows: (branch, batch, table) => {
     const rows = getOr(rowsOf, branch, () => []), explained = learners.get(branch) ?? [], newest = new Map<number, number>()
     batch.series.forEach((s, i) => { rows[s] = (rows[s] ?? 0) + 1; newest.set(s, i) })
     for (const [s, i] of newest) for (const learning of learningOf(explained, batch, i)) {
@@ -63,7 +64,8 @@ export async function evaluate (pipeline: Pipeline, source: SourceSpec, { data, 
     const traces = groupBy([...drawings], ([{ layout, device, metric }]) => key(layout.branch, device, metric))
     const tracesOf = (branch: string, { device, metric }: SeriesName) => (traces.get(key(branch, device, metric)) ?? []).map(([, trace]) => trace)
     const known = new Map<string, (readonly Trace[])[]>()      // branch -> by series: what is drawn of it
-    const again = await playHistory(pipeline, source, { ...host, rows: (branch, batch, series) => {
+    const { received } = history.counts
+    const again = await playHistory(pipeline, source, { ...host, ...progress === undefined ? {} : { progress: (done: number) => { progress(received + done, 2 * received) } }, rows: (branch, batch, series) => {
       const ofBranch = getOr(known, branch, () => [])
       for (let i = 0; i < batch.length; i++) {
         const s = batch.series[i]

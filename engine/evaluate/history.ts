@@ -34,7 +34,7 @@ export type TakeRows = (branch: string, batch: Batch<any>, series: SeriesTable) 
  * An alert is said when the reading that made it, or that closed its window, arrives: at the newest time of its own device
  * so far, whatever the clocks of others say; one that silence made, when that was noticed.
  */
-export async function playHistory (pipeline: Pipeline, source: SourceSpec, { log, maxSeries, rows = () => {} }: { readonly log: Logger, readonly maxSeries?: number, readonly rows?: TakeRows }): Promise<History> {
+export async function playHistory (pipeline: Pipeline, source: SourceSpec, { log, maxSeries, rows = () => {}, progress }: { readonly log: Logger, readonly maxSeries?: number, readonly rows?: TakeRows, readonly progress?: (readings: number) => void }): Promise<History> {
   const series = new SeriesTable(maxSeries), credits = new Credits()
   const flow = openFlow(probed(pipeline), series)
   const extents = new Map<string, Extent>(), byId: Extent[] = []
@@ -67,6 +67,7 @@ export async function playHistory (pipeline: Pipeline, source: SourceSpec, { log
     clock.cut(delivery, { readings, tick: at => { take(flow.tick(at), () => at) } })
     ingest = delivery.ingest
     credits.give(delivery.bytes)
+    progress?.(counts.received)
   })
   await opened.close?.()
   take(flow.end(ingest), newest)

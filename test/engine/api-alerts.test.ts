@@ -72,7 +72,7 @@ t.test('silences and maintenance windows are made, listed and ended; a key of on
   const made = await ask('POST', '/silences', { device: 'pump-*', alert: 'hot', to: iso(3_600_000), reason: 'new seals' })
   t.match([made.status, made.json], [201, { kind: 'silence', tenant: 'acme', device: 'pump-*', pipeline: null, alert: 'hot', reason: 'new seals', active: true }])
   const later = (await ask('POST', '/maintenance', { device: 'pump-1', from: iso(60_000), to: iso(120_000), reason: 'oil' })).json
-  t.match(later, { kind: 'maintenance', device: 'pump-1', active: false })
+  t.match(later, { kind: 'maintenance', device: 'pump-1', active: false, relearn: true, relearned: {} })
   t.strictSame([(await ask('GET', '/silences')).json.rows, (await ask('GET', '/maintenance')).json.rows], [[made.json], [later]])
   t.equal((await ask('DELETE', `/maintenance/${made.json.id}`)).status, 404, 'it is a silence')
   t.match((await ask('DELETE', `/silences/${made.json.id}`)).json, { id: made.json.id, active: false })

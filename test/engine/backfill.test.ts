@@ -1,11 +1,15 @@
 /** Pipelines that work through their past and then go on with their own source: a real database, a real broker, real devices. */
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { device, means, open, rows, until, valueOf, type Process } from '../support/control.ts'
 import { freePort } from '../support/mosquitto.ts'
 import { freshDatabase, quiet, rowsOf } from '../support/postgres.ts'
+import { PostgresJobs } from '../../sinks/postgres-jobs.ts'
 import { PostgresKeys } from '../../sinks/postgres-keys.ts'
 import { migrate } from '../../sinks/postgres-migrate.ts'
 import { newKey } from '../../engine/api-key.ts'
+import { Jobs } from '../../engine/jobs.ts'
 import { start, temporary } from '../support/program.ts'
 
 interface Given { readonly name?: string, readonly table?: string, readonly more?: string, readonly alpha?: number, readonly topics?: string, readonly to?: string }
@@ -234,6 +238,46 @@ t.test('an export as a job: the file has each row once, and belongs to its tenan
   t.match(await ended(process, theirs.json.id), { state: 'done', done: 0, tenant: 'north' })
   t.equal((await process.call('GET', `/jobs/${theirs.json.id}/result`, undefined, foreign)).text, '')
   t.equal((await process.call('POST', '/jobs', { kind: 'export', table: 'readings', tenant: 't' }, foreign)).status, 404)
+})
+
+t.test('a new pipeline on a source that others have begins at the oldest record that its log keeps, without a gap to what comes', async t => {
+  const { url, port, process } = await begin(t), d = await device(t, port)
+  await process.ask('PUT', '/p', text(port))
+  await d.send(40)
+  await stored(url, 40)
+  let going = true
+  const sending = (async () => { while (going) await d.send(1) })()
+  t.equal((await process.ask('PUT', '/q', text(port, { name: 'q', table: 'again' }))).status, 201)
+  const enough = d.sent + 20
+  await until('it goes on', () => d.sent >= enough)
+  going = false
+  await sending
+  await stored(url, d.sent, 'again')
+  t.strictSame((await rows(url, 'value, ewma', 'again')).map(r => [r.value, r.ewma]), numbers(d.sent).map((v, i) => [v, means(d.sent)[i]]), 'each once, from the first one on')
+  t.match((await process.ask('GET', '/q')).json, { imbalance: 0, trouble: {} })
+})
+
+t.test('what a process has left of uploads goes with the next start, apart from that of its jobs', async t => {
+  const { url, folder, process } = await begin(t), uploads = join(folder, 'uploads')
+  await process.end()
+  mkdirSync(uploads, { recursive: true })
+  for (const name of ['left.csv', 'left.ndjson', 'new.csv']) writeFileSync(join(uploads, name), 'time,m\n')
+  for (const name of ['left.csv', 'left.ndjson']) utimesSync(join(uploads, name), 1, 1)
+  await open(t, url, folder)
+  await until('it is gone', () => readdirSync(uploads).join() === 'new.csv')
+})
+
+t.test('jobs that wait for their body count as under way, for their own tenant', async t => {
+  const { url } = await begin(t), jobs = new Jobs({ store: new PostgresJobs(url), kinds: { k: { run: async () => 'done' } }, instance: () => 'i', log: quiet })
+  t.teardown(() => jobs.close())
+  const held: (() => void)[] = [], begun = (tenant: string) => jobs.start('k', { target: 'x', asked: {}, tenant, author: 'me' }, () => new Promise<void>(resolve => { held.push(resolve) }))
+  const mine = [begun('a'), begun('a')]
+  let taken = false
+  await t.rejects(jobs.start('k', { target: 'x', asked: {}, tenant: 'a', author: 'me' }, async () => { taken = true }), { code: 'api/too-many', message: /2 jobs of this tenant/ })
+  t.notOk(taken, 'refused before anything is taken')
+  const theirs = begun('b')
+  for (const go of held) go()
+  t.match(await Promise.all([...mine, theirs]), [{ tenant: 'a' }, { tenant: 'a' }, { tenant: 'b' }])
 })
 
 t.test('killed again and again in the middle: the next process goes on, and ends in the rows of one that nobody killed', { timeout: 180_000 }, async t => {

@@ -20,6 +20,7 @@ async function logOf (t: { teardown (f: () => unknown): void }, events: readonly
     time = event.do === 'readings' ? event.ingest : event.time
     if (event.do === 'readings') ear.append({ topic: '', payload: Buffer.from(JSON.stringify(event.of).padEnd(400)) })
     else if (event.do === 'tick') hand.tick()
+    else if (event.do === 'relearn') await journal.relearn({ tenant: 'default', device: DEVICES[event.device], end: event.end })
     else {
       ear.listening(false)
       ear.listening(true)

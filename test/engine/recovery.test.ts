@@ -1,13 +1,14 @@
 import t from 'tap'
-import { defineSource, gather, Intake, Type } from '#engine'
+import { defineSource, gather, Intake, Type, type Mark } from '#engine'
+import type { Relearn } from '../../engine/relearn.ts'
 import { Run } from '../../engine/run.ts'
 import { fileStore } from '../../sinks/file.ts'
-import { DEVICES, START } from '../support/flow.ts'
+import { DEVICES, markOf, START } from '../support/flow.ts'
 import { Crashed, type Event, events, expected, Hand, hows, type Life, log, messageOf, Mortal, none, type Result, snapshots, soon, stored, temporary, until, work } from '../support/lives.ts'
 
 /** A source that can be read again and has no marks: the ticks are the engine's. `fails`: it dies before that message. `together`: messages in a delivery, where no tick stands between. */
 function scripted (events: readonly Event[], hand: Hand, mortal: () => Mortal, { fails = Infinity, together = 1 }: Life) {
-  const script = { over: false, spec: none }
+  const script = { over: false, spec: none, relearn: (_of: Relearn) => {} }
   script.spec = defineSource({
     name: 'scripted', summary: 'What a test has written down.', options: Type.Object({}),
     open: (_, host) => {
@@ -36,6 +37,8 @@ function scripted (events: readonly Event[], hand: Hand, mortal: () => Mortal, {
                   if (position % together !== 0 && events[i + 1]?.do === 'readings' && position + 1 !== fails) continue
                 } else if (position >= (from ?? 0)) {
                   time = event.time
+                  const mark = markOf(event)
+                  if (mark.kind === 'relearn') script.relearn(mark.of)
                   hand.tick()
                 }
                 await idle()
@@ -63,6 +66,7 @@ async function live (t: { teardown (f: () => unknown): void }, events: readonly 
     const hand = new Hand(), mortal = new Mortal(folder, crash), stop = new AbortController()
     const script = scripted(events, hand, () => mortal, life)
     const run = new Run(work(script.spec, mortal.make), { log, folder, fallback: fileStore, clock: hand.clock, snapshots, maxSeries: 100 })
+    script.relearn = of => { run.relearn(of) }
     let over = false
     const running = run.run(stop.signal).finally(() => { over = true })
     running.catch(() => {})
@@ -80,10 +84,12 @@ async function live (t: { teardown (f: () => unknown): void }, events: readonly 
   throw new Error('it dies whenever it lives')
 }
 
+const stepOf = (mark: Mark): Event => mark.kind === 'relearn' ? { do: 'relearn', time: mark.time, device: DEVICES.indexOf(mark.of.device), end: mark.of.end } : { do: mark.kind, time: mark.time }
+
 /** The messages, each followed by the marks that were committed behind it. */
 function withMarks (events: readonly Event[], committed: Mortal['committed']): Event[] {
   const messages = events.filter(messageOf)
-  const at = (position: number): Event[] => committed.filter(c => c.position === position).flatMap(c => c.marks.map(({ kind, time }): Event => ({ do: kind, time })))
+  const at = (position: number): Event[] => committed.filter(c => c.position === position).flatMap(c => c.marks.map(stepOf))
   return [...at(0), ...messages.flatMap((message, i) => [message, ...at(i + 1)])]
 }
 

@@ -27,6 +27,7 @@ export function chain (...steps: Operator[]): Operator {
           return out
         },
         bytes: () => 0,
+        relearn (series, devices) { for (const stage of stages) stage.relearn(series, devices) },
         save: () => ({ fingerprint: 'chain', series: Object.fromEntries(stages.map((s, k) => [k, s.save()])) as any, devices: {} }),
         load (snapshot) { stages.forEach((s, k) => s.load((snapshot.series as any)[k])) }
       }

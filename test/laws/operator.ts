@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import assert from 'node:assert/strict'
 import { deserialize, serialize } from 'node:v8'
 import type { Batch, Operator } from '#engine'
-import { alone, deliveries, logs, Run, type Log } from './stream.ts'
+import { alone, deliveries, logs, Run, type Log, type Row } from './stream.ts'
 
 export type Law = (make: () => Operator, runs?: fc.Parameters<any>) => void
 const cuts = fc.infiniteStream(fc.boolean()).map(s => [...s.take(64)])
@@ -77,6 +77,21 @@ export const laws = {
         assert.deepEqual(single.rows, company.rows.filter(row => row[0].startsWith(`${device}/`)))
         assert.deepEqual(single.late, company.late.filter(row => row[0].startsWith(`${device}/`)))
       }
+    }), runs)
+  },
+
+  'when it learns, has a device that is learned anew as a new one; else as before; and others in any case' (make, runs) {
+    fc.assert(fc.property(logs, cuts, fc.nat(40), fc.constantFrom('d0', 'd1', 'd2'), (log, mask, at, device) => {
+      const parts = cutBy(log, mask), began = () => new Run(make()).feed(parts.slice(0, at)), before = began().rows.length
+      const plain = began().feed(parts.slice(at)), anew = began(), fresh = new Run(make(), anew)
+      fresh.watermarks.load(anew.watermarks.save())
+      fresh.feed(parts.slice(at))
+      anew.relearn(device)
+      anew.feed(parts.slice(at))
+      const rest = { plain: plain.rows.slice(before), anew: anew.rows.slice(before), fresh: fresh.rows }, own = ([series]: Row) => series.startsWith(`${device}/`), { name, learns } = make().definition
+      if (name !== 'chain') assert.deepEqual(rest.anew.filter(own), rest[learns === true ? 'fresh' : 'plain'].filter(own))
+      assert.deepEqual(rest.anew.filter(row => !own(row)), rest.plain.filter(row => !own(row)))
+      if (learns !== true && name !== 'chain') assert.deepEqual(anew.late, plain.late)
     }), runs)
   },
 

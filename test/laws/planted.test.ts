@@ -24,6 +24,10 @@ const adding = (compute: (batch: Batch, memory: Float64Array) => Float64Array) =
 
 let runs = 0
 const planted: Record<string, [law: keyof typeof laws, broken: () => Operator]> = {
+  'learns, and forgets only one series of a device that is learned anew': ['when it learns, has a device that is learned anew as a new one; else as before; and others in any case',
+    around(() => ewma({ alpha: 0.5 }), stage => ({ relearn (series, devices) { stage.relearn(series.subarray(0, 1), devices) } }))],
+  'forgets what it has not learned': ['when it learns, has a device that is learned anew as a new one; else as before; and others in any case',
+    around(() => dedupe({ within: '1m' }), stage => ({ relearn () { const fresh = dedupe({ within: '1m' }).open({ series: { capacity: 64, size: 64, devices: 64 } as never, late () {}, aggregated () {} }); stage.load(fresh.save()) } }))],
   'closes windows by the shared watermark': ['gives a device alone, with its own progress, the same rows in the same order as in company',
     around(minutes, stage => ({
       process (batch) {

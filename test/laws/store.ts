@@ -101,12 +101,12 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     await one.commit([1], { marks: [{ kind: 'listen', time: TIME }] })
     await one.commit([2])
     await one.commit([], { marks: [{ kind: 'tick', time: TIME + 5.125 }, { kind: 'listen', time: TIME + 6 }] })
-    await one.commit([3], { marks: [{ kind: 'tick', time: TIME + 7 }] })
+    await one.commit([3], { marks: [{ kind: 'tick', time: TIME + 7 }, { kind: 'relearn', time: TIME + 8, of: { tenant: 't', device: 'é', end: TIME + 0.125 } }] })
     await one.store.close()
     t.strictSame((await bench.open()).recovered.marks.map(m => ({ ...m })), [
       { kind: 'listen', time: TIME, position: 1, version: 1 },
       { kind: 'tick', time: TIME + 5.125, position: 2, version: 3 }, { kind: 'listen', time: TIME + 6, position: 2, version: 3 },
-      { kind: 'tick', time: TIME + 7, position: 3, version: 4 }
+      { kind: 'tick', time: TIME + 7, position: 3, version: 4 }, { kind: 'relearn', time: TIME + 8, of: { tenant: 't', device: 'é', end: TIME + 0.125 }, position: 3, version: 4 }
     ])
   })
 

@@ -7,6 +7,7 @@ export type Entry =
   | { readonly kind: 'record', readonly position: number, readonly readings: readonly Reading[] }
   | { readonly kind: 'tick', readonly position: number, readonly silence: number }     // ms that pass on the ingest clock
   | { readonly kind: 'listen' }                                                        // nobody has listened until now
+  | { readonly kind: 'relearn', readonly device: string }                              // maintenance of it is over
   | { readonly kind: 'empty' }                                                         // a batch without rows
   | { readonly kind: 'end', readonly position: number }
 export type Log = readonly Entry[]
@@ -25,13 +26,14 @@ const repeat = fc.record({ kind: fc.constant('repeat' as const), back: fc.nat(6)
 const tick = fc.record({ kind: fc.constant('tick' as const), silence: fc.constantFrom(10_000, 40_000, 2_000_000) })
 const empty = fc.record({ kind: fc.constant('empty' as const) })
 const listen = fc.record({ kind: fc.constant('listen' as const) })
+const relearn = fc.record({ kind: fc.constant('relearn' as const), device: fc.constantFrom('d0', 'd1', 'd2') })
 
 /**
  * Streams of three devices with three metrics each: gaps, repeats, stragglers, missing values, empty batches, series that
- * appear on the way, a device whose clock is wrong, devices that go silent, come back with old readings, or are forgotten.
+ * appear on the way, a device whose clock is wrong, devices that go silent, come back with old readings, are forgotten, or are to be learned anew.
  */
 export const logs: fc.Arbitrary<Log> = fc.record({
-  steps: fc.array(fc.oneof({ weight: 12, arbitrary: record }, { weight: 2, arbitrary: repeat }, { weight: 2, arbitrary: tick }, { weight: 1, arbitrary: empty }, { weight: 1, arbitrary: listen }), { maxLength: 40, size: 'max' }),
+  steps: fc.array(fc.oneof({ weight: 12, arbitrary: record }, { weight: 2, arbitrary: repeat }, { weight: 2, arbitrary: tick }, { weight: 1, arbitrary: empty }, { weight: 1, arbitrary: listen }, { weight: 1, arbitrary: relearn }), { maxLength: 40, size: 'max' }),
   wrongClock: fc.constantFrom(0, 0, 90_000, -3_600_000),
   ends: fc.boolean()
 }).map(({ steps, wrongClock, ends }) => {
@@ -109,7 +111,7 @@ export class Run {
     this.stage = operator.open(host)
   }
 
-  /** What the source and the clock make of one delivery; nothing when a tick finds nobody silent. */
+  /** What the source and the clock make of one delivery; nothing when a tick finds nobody silent, and of what makes no batch. */
   batch (delivery: Log): Batch<any> | undefined {
     const [entry] = delivery
     if (entry.kind === 'tick') {
@@ -117,6 +119,7 @@ export class Run {
       const batch = this.watermarks.tick(this.watermarks.gone(this.ingest), entry.position)
       return batch === undefined ? undefined : withColumns(batch, this.operator.needs)
     }
+    if (entry.kind === 'relearn') return this.relearn(entry.device)
     if (entry.kind === 'listen') return withColumns(this.watermarks.listen(this.ingest), this.operator.needs)
     if (entry.kind === 'end') return withColumns(this.watermarks.end(entry.position), this.operator.needs)
     const readings = delivery.flatMap(e => e.kind === 'record' ? e.readings.map(r => ({ ...r, position: e.position })) : [])
@@ -128,6 +131,13 @@ export class Run {
       ingest: new Float64Array(readings.length).fill(this.ingest)
     }
     return withColumns(this.watermarks.arrive(rows), this.operator.needs)
+  }
+
+  relearn (device: string): undefined {
+    const d = this.table.known('t', device), series: number[] = []
+    if (d < 0) return
+    for (let s = this.table.firstOf(d); s >= 0; s = this.table.nextOf(s)) series.push(s)
+    this.stage.relearn(Int32Array.from(series), Int32Array.of(d))
   }
 
   process (batch: Batch<any>): Batch<any> {

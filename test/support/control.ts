@@ -5,17 +5,20 @@ import { newKey, scopes, type Scope } from '../../engine/api-key.ts'
 import { Backfill } from '../../engine/backfill.ts'
 import type { Components } from '../../engine/components.ts'
 import { Control } from '../../engine/control.ts'
+import { Evaluate } from '../../engine/evaluate-job.ts'
 import { ExportRows } from '../../engine/export-job.ts'
 import { Jobs } from '../../engine/jobs.ts'
 import { normalise } from '../../engine/lint.ts'
 import { Pipelines } from '../../engine/pipelines.ts'
 import { forget } from '../../engine/plan.ts'
+import { Relearning } from '../../engine/relearning.ts'
 import { readYaml } from '../../engine/yaml.ts'
 import * as sources from '../../connectors/index.ts'
 import { plantFault } from '../../connectors/planted.ts'
 import * as operators from '../../operators/index.ts'
 import { fileStore } from '../../sinks/file.ts'
 import * as sinks from '../../sinks/index.ts'
+import { PostgresActions } from '../../sinks/postgres-actions.ts'
 import { PostgresJobs } from '../../sinks/postgres-jobs.ts'
 import { PostgresKeys } from '../../sinks/postgres-keys.ts'
 import { migrate } from '../../sinks/postgres-migrate.ts'
@@ -51,15 +54,18 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
   await migrate(url, quiet)
   const keys = new PostgresKeys(url), failures: unknown[] = []
   const pipelines = new Pipelines({ log: quiet, folder, database: url, fallback: fileStore, within, egress, maxSeries: 1000, failed: error => { failures.push(error) } })
+  const registry = new PostgresRegistry(url)
   const control = new Control({
-    pipelines, registry: new PostgresRegistry(url), components, log: quiet, folder, files: new Map(files.map(text => [/name: (\S+)/.exec(text)![1], 'plant.yaml'])),
+    pipelines, registry, components, log: quiet, folder, files: new Map(files.map(text => [/name: (\S+)/.exec(text)![1], 'plant.yaml'])),
     forget: pipeline => forget(pipeline, { log: quiet, folder, database: url }, fileStore)
   })
   await pipelines.open(files.map(text => normalise(readYaml(text, components, { file: 'plant.yaml' }).pipeline!, components)), new AbortController().signal)
-  const query = new PostgresQuery(url), backfill = new Backfill({ pipelines, query, log: quiet, folder, database: url, fallback: fileStore, maxSeries: 1000, replay: options => sources.replay(options as { files: string }) })
-  const jobs = { backfill, folder, all: new Jobs({ store: new PostgresJobs(url), kinds: { backfill, export: new ExportRows(folder, query) }, instance: () => control.owner, log: quiet }) }
-  const app = await plan({ runs: () => pipelines.runs, pipelines: () => pipelines.all, stopping: () => false, components, keys, query, control, jobs, plant: plantFault, inlets: () => pipelines.inlets }, quiet)
+  const query = new PostgresQuery(url), actions = new PostgresActions(url), backfill = new Backfill({ pipelines, query, log: quiet, folder, database: url, fallback: fileStore, maxSeries: 1000, replay: options => sources.replay(options as { files: string }) })
+  const jobs = { backfill, pipelines, folder, all: new Jobs({ store: new PostgresJobs(url), kinds: { backfill, evaluate: new Evaluate({ folder, query, registry }), export: new ExportRows(folder, query) }, instance: () => control.owner, log: quiet }) }
+  const app = await plan({ runs: () => pipelines.runs, pipelines: () => pipelines.all, stopping: () => false, components, keys, query, actions, control, jobs, plant: plantFault, inlets: () => pipelines.inlets }, quiet)
+  const relearning = new Relearning({ maintenance: actions, pipelines, log: quiet })
   pipelines.begin()
+  relearning.open()
   control.open()
   jobs.all.open()
   const key = async (given: readonly Scope[], tenant: string | null = null) => {
@@ -72,6 +78,7 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
   const end = async () => {
     if (ended) return
     ended = true
+    await relearning.close()
     await jobs.all.close()
     await pipelines.stop()
     await control.close()
@@ -79,6 +86,7 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
     await app.close()
     await keys.close()
     await query.close()
+    await actions.close()
   }
   t.teardown(end)
   const ask: Process['ask'] = async (method, path, body, headers = {}) => await call(method, `/pipelines${path}`, body, headers)

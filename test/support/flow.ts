@@ -1,7 +1,8 @@
 /** A flow that is driven by hand, and what comes out of it with names in place of ids. */
-import { Credits, Intake, pipeline, SeriesTable, type Delivery, type Pipeline } from '#engine'
+import { Credits, Intake, pipeline, SeriesTable, type Delivery, type Mark, type Pipeline } from '#engine'
 import { Flow, type Outputs } from '../../engine/flow.ts'
 import { normalise } from '../../engine/lint.ts'
+import { apply } from '../../engine/recovery.ts'
 import { partitionOf } from '../../engine/partition.ts'
 import * as components from '../../index.ts'
 import { rowsOf, type Row } from '../laws/stream.ts'
@@ -22,6 +23,11 @@ export const DEVICES: readonly string[] = (() => {
 export type Step =
   | { readonly do: 'readings', readonly of: readonly (readonly [device: number, metric: number, time: number, value: number])[], readonly ingest: number }
   | { readonly do: 'tick' | 'listen', readonly time: number }
+  | { readonly do: 'relearn', readonly time: number, readonly device: number, readonly end: number }
+
+/** What is no message, as the log has it. */
+export const markOf = (step: Exclude<Step, { do: 'readings' }>): Mark =>
+  step.do === 'relearn' ? { kind: 'relearn', time: step.time, of: { tenant: 'default', device: DEVICES[step.device], end: step.end } } : { kind: step.do, time: step.time }
 
 /** All kinds of memory: by series and by device, numbers, rings, lists, windows, alerts, in a trunk and a branch. */
 export const remembering = ({ alpha = 0.5, samples = 3 } = {}): Pipeline => normalise(pipeline('p')
@@ -59,8 +65,7 @@ export class Driven {
 
   feed (step: Step): unknown {
     if (step.do === 'readings') return this.plain(this.flow.process(this.delivery(step.of, step.ingest)))
-    if (step.do === 'listen') return this.flow.listen(step.time)
-    return this.plain(this.flow.tick(step.time))
+    return this.plain(apply(this.flow, markOf(step)))
   }
 
   plain (outputs: Outputs | undefined): unknown {

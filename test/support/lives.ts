@@ -12,7 +12,7 @@ import { Run } from '../../engine/run.ts'
 import * as components from '../../index.ts'
 import { fileStore } from '../../sinks/file.ts'
 import { RowText } from '../../sinks/format/rows.ts'
-import { Driven, START, type Step } from './flow.ts'
+import { Driven, markOf, START, type Step } from './flow.ts'
 const { dedupe, ewma, tumbling, webhook, zscore } = components
 
 export const log = openLog({ level: 'silent' })
@@ -29,7 +29,7 @@ export const to = (store: typeof fileStore, table: string) => defineSink({ name:
 export type Event = Step
 export const messageOf = (event: Event): boolean => event.do === 'readings'
 
-/** Six devices that go silent and come back, with repeats, stragglers and spikes. No chance in it: the same at every start. */
+/** Six devices that go silent and come back, or are learned anew, with repeats, stragglers and spikes. No chance in it: the same at every start. */
 export function history (n: number): Event[] {
   const events: Event[] = []
   let seed = 7, clock = START
@@ -42,6 +42,7 @@ export function history (n: number): Event[] {
     if (i % 7 === 3) events.push({ do: 'tick', time: clock += 5000 })
     if (i % 7 === 5) events.push({ do: 'tick', time: clock += IDLE + 1000 }, { do: 'tick', time: clock += 1000 })
     if (i % 11 === 9) events.push({ do: 'listen', time: clock += 20_000 })
+    if (i % 4 === 2) events.push({ do: 'relearn', time: clock += 100, device: i % 3, end: clock - 50 })
   }
   return events
 }
@@ -54,7 +55,7 @@ export function expected (events: readonly Event[]): Result {
   const rows: Record<string, string[]> = { r: [], w: [] }, alerts: string[] = [], counts = {}
   let late = 0
   for (const event of events) {
-    const outputs = event.do === 'readings' ? driven.flow.process(driven.message(event.of, event.ingest)) : apply(driven.flow, { kind: event.do, time: event.time })
+    const outputs = event.do === 'readings' ? driven.flow.process(driven.message(event.of, event.ingest)) : apply(driven.flow, markOf(event))
     if (outputs === undefined) continue
     for (const { table, batch } of outputs.writes) rows[table].push(...text.lines(batch))
     for (const { event } of outputs.alerts) alerts.push(event.id)
