@@ -28,7 +28,7 @@ void t.test('planted bugs are found', { timeout: 400_000 }, async t => {
 })
 
 void t.test('through any faults every acknowledged message has one fate, and all that was worked out is right', { timeout: 500_000 }, async t => {
-  const child = fork(new URL('simulation/explore.ts', import.meta.url), [String(SEEDS), process.env.SIMULATION_SEED ?? '1'], { execArgv: ['--import=tsx'] })
+  const child = fork(new URL('simulation/explore.ts', import.meta.url), [String(SEEDS), process.env.SIMULATION_SEED ?? '1'], { execArgv: ['--import=./test/support/typescript.mjs'], env: { ...process.env, NODE_OPTIONS: undefined } })
   t.teardown(() => child.kill())
   const [{ seeds, seconds, cpu, seen, failure }] = await Promise.race([once(child, 'message'), once(child, 'exit').then(([code]) => { throw new Error(`ended with ${code}`) })]) as [Explored]
   t.equal(failure, undefined)

@@ -110,7 +110,7 @@ const RATE = 1000, PHASE = 1000, REST = 200         // readings/s of the neighbo
 /** P3: phases without and with a device that sends as much as all others together; of each kind the best one, as what else the machine does only makes them slower. */
 export const hot: Row = {
   id: 'P3', name: 'one device makes 50 % of the traffic',
-  rounds: { commit: 4, nightly: 25 },
+  rounds: { commit: 4, nightly: 25 }, alone: true,
   run: ({ rounds, say }) => inPlace(async place => {
     const engine = await place.program({ pipe: [{ ewma: { alpha: 0.1 } }], windows: '10s' })
     const committed = await Committed.of(place), steady = await Steady.start(place, 'steady', RATE), hot = await Publisher.connect(engine.port)
@@ -149,7 +149,7 @@ const given: Given = { time: { lateness: '10s', idle: `${IDLE}ms` }, windows: '1
 /** B12: a device that goes dark in the middle of a window and sends all of six hours later on, at once. */
 export const backlog: Row = {
   id: 'B12', name: 'store and forward: six hours of backlog at once, and an engine that was down',
-  rounds: { commit: 1, nightly: 10 },
+  rounds: { commit: 1, nightly: 10 }, alone: true,
   run: ({ rounds, say }) => inPlace(async place => {
     let engine = await place.program(given)
     const wrong: Record<string, boolean> = {}, committed = await Committed.of(place), p99 = { before: [] as number[], during: [] as number[] }, figures = { backlog: 0, feature_rows: 0 }

@@ -24,7 +24,7 @@ function* slice (name: string, from: number, count: number, poison: number, rand
 
 export const poison: Row = {
   id: 'B5', name: '3,000 poison messages in 100,000',
-  rounds: { commit: 1, nightly: 5 },
+  rounds: { commit: 1, nightly: 5 }, alone: true,
   run: ({ seed, rounds, say }) => inPlace(async place => {
     const http = await fixedPort(), random = chance(seed)
     const engine = await place.program({}, { http })

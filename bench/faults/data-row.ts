@@ -2,6 +2,7 @@
 export interface Row {
   readonly id: string
   readonly name: string
+  readonly alone?: true
   readonly rounds: { readonly commit?: number, readonly nightly?: number, readonly release?: number }
   run (options: { readonly seed: number, readonly rounds: number, readonly say: (line: string) => void }): Promise<{ readonly verdict: 'pass' | 'fail', readonly [figure: string]: unknown }>
 }

@@ -1,10 +1,12 @@
 /**
- * npm run faults -- [--tier commit|nightly|release] [--row K2,D3] [--seed S] [--rounds N] [--stretch X] [--json] [--save]: the rows of the fault
- * matrix, one after the other, one line of JSON each. Ends with 1 when one fails, or when CI=true and one cannot run.
+ * npm run faults -- [--tier commit|nightly|release] [--row K2,D3] [--seed S] [--rounds N] [--stretch X] [--jobs N] [--json]
+ * [--save]: the rows of the fault matrix, N at a time, one line of JSON each. Ends with 1 when one fails, or when CI=true and one cannot run.
  */
-import { loadavg } from 'node:os'
+import { fork } from 'node:child_process'
+import { on, once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { commitOf, keep } from '../keep.ts'
+import { keep } from '../keep.ts'
 import { brokers } from './brokers.ts'
 import { dataRows } from './data.ts'
 import { damages } from './damage.ts'
@@ -12,10 +14,10 @@ import { database } from './database.ts'
 import { disk } from './disk.ts'
 import { inside } from './inside.ts'
 import { kills } from './kills.ts'
+import { Lane, type How, type Line } from './lane.ts'
 import { load } from './load.ts'
 import { network } from './network.ts'
-import { Skipped, tiers, type Bench, type Row, type Tier, type Value } from './row.ts'
-import { Server } from './server.ts'
+import { tiers, type Row } from './row.ts'
 import { security } from './security.ts'
 import { streams } from './streams.ts'
 import { twinRows } from './twins.ts'
@@ -23,17 +25,15 @@ import { webhook } from './webhook.ts'
 
 const rows: readonly Row[] = [...kills, ...inside, ...brokers, ...database, ...twinRows, ...disk, ...damages, ...streams, ...network, ...load, ...webhook, ...security, ...dataRows]
 
-interface Asked { readonly tier: Tier, readonly rows: readonly Row[], readonly seed: number, readonly rounds: number | undefined, readonly stretch: number, readonly json: boolean, readonly save: boolean }
-interface Outcome { readonly verdict: 'pass' | 'fail' | 'skipped', readonly wrong?: readonly string[] }
-type Line = Outcome & { readonly row: string, readonly name: string, readonly tier: Tier, readonly commit: string } & Readonly<Record<string, Value | readonly string[]>>
+interface Asked extends How { readonly rows: readonly Row[], readonly jobs: number, readonly json: boolean, readonly save: boolean }
 
 const asked = read()
-if (asked !== undefined) await run(asked)
+if (asked !== undefined) await (process.send === undefined ? run : serve)(asked)
 
 function read (): Asked | undefined {
   try {
     const text = (preset: string) => ({ type: 'string', default: preset }) as const, flag = { type: 'boolean', default: false } as const
-    const { values } = parseArgs({ options: { tier: text('commit'), row: text(''), seed: text('1'), rounds: text(''), stretch: text('1'), json: flag, save: flag } })
+    const { values } = parseArgs({ options: { tier: text('commit'), row: text(''), seed: text('1'), rounds: text(''), stretch: text('1'), jobs: text('1'), json: flag, save: flag } })
     const whole = (name: string, given: string, least: number, most: number): number => {
       if (!/^\d+$/.test(given) || Number(given) < least || Number(given) > most) throw new Error(`--${name} is a whole number from ${least} to ${most}, not ${given}`)
       return Number(given)
@@ -48,7 +48,7 @@ function read (): Asked | undefined {
     })
     return {
       tier, rows: chosen, seed: whole('seed', values.seed, 0, 2 ** 31 - 1), rounds: values.rounds === '' ? undefined : whole('rounds', values.rounds, 1, 100_000),
-      stretch: whole('stretch', values.stretch, 1, 20), json: values.json, save: values.save
+      stretch: whole('stretch', values.stretch, 1, 20), jobs: whole('jobs', values.jobs, 1, 8), json: values.json, save: values.save
     }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n`)
@@ -57,45 +57,40 @@ function read (): Asked | undefined {
   }
 }
 
-async function run ({ tier, rows, seed, rounds, stretch, json, save }: Asked): Promise<void> {
-  const stop = new AbortController(), interrupt = () => stop.abort(new Error('interrupted'))
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt)
-  let server: Promise<Server> | undefined
-  const lines: Line[] = [], commit = commitOf()
-  try {
-    for (const row of rows) {
-      if (stop.signal.aborted) break
-      const closing: (() => unknown)[] = []
-      const bench: Bench = {
-        rounds: rounds ?? row.tiers[tier] ?? Object.values(row.tiers)[0], seed, stretch, signal: stop.signal, closing,
-        say: line => { process.stderr.write(`${row.id}: ${line}\n`) },
-        server: () => server ??= Server.open()
-      }
-      const line = { row: row.id, name: row.name, tier, seed, ...stretch === 1 ? {} : { stretch }, commit, ...await attempt(row, bench) }
-      lines.push(line)
-      process.stdout.write(json ? `${JSON.stringify(line)}\n` : shown(line))
-      if (line.verdict === 'fail' || line.verdict === 'skipped' && process.env.CI === 'true') process.exitCode = 1
-    }
-  } finally {
-    await (await server?.catch(() => undefined))?.stop()
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupt)
+/** `jobs` rows at a time, then those that run alone, with what is left if lanes have ended before their time. */
+async function run (asked: Asked): Promise<void> {
+  const { rows, jobs, json, save } = asked, here = new Lane(asked), lines: Line[] = []
+  const say = (line: Line): void => {
+    lines.push(line)
+    process.stdout.write(json ? `${JSON.stringify(line)}\n` : shown(line))
+    if (line.verdict === 'fail' || line.verdict === 'skipped' && process.env.CI === 'true') process.exitCode = 1
   }
+  const waiting = jobs === 1 ? [] : rows.filter(row => !row.alone), after = rows.filter(row => !waiting.includes(row))
+  try {
+    await Promise.all(Array.from({ length: Math.min(jobs, waiting.length) }, async () => {
+      const lane = fork(fileURLToPath(import.meta.url), process.argv.slice(2)), ended = once(lane, 'exit')
+      const interrupt = () => { lane.kill('SIGTERM') }
+      here.signal.addEventListener('abort', interrupt)
+      for (let row; lane.connected && !here.signal.aborted && (row = waiting.shift()) !== undefined;) {
+        lane.send(row.id)
+        const [line] = await Promise.race([once(lane, 'message'), ended]) as [Line | number | null]
+        say(typeof line === 'object' && line !== null ? line : { ...here.head(row), verdict: 'fail', wrong: [`its process ended with ${line ?? lane.signalCode}`] })
+      }
+      if (lane.connected) lane.disconnect()
+      await ended
+      here.signal.removeEventListener('abort', interrupt)
+    }))
+    for (const row of [...waiting, ...after]) if (!here.signal.aborted) say(await here.run(row))
+  } finally { await here.close() }
   if (save) keep('faults', lines)
 }
 
-/** Runs a row; what it has not expected is a failure too. */
-async function attempt (row: Row, bench: Bench): Promise<Outcome> {
-  const began = performance.now(), rest = () => ({ seconds: Math.round((performance.now() - began) / 100) / 10, load: Math.round(loadavg()[0] * 10) / 10 })
+/** A lane in a process of its own, with a server of its own: what a row does to them is not seen by others. Runs what it is told until it is told no more. */
+async function serve (asked: Asked): Promise<void> {
+  const lane = new Lane(asked)
   try {
-    try {
-      const { figures, wrong } = await row.run(bench)
-      return { verdict: wrong.length === 0 ? 'pass' : 'fail', ...wrong.length === 0 ? {} : { wrong }, ...figures, ...rest() }
-    } finally {
-      for (const close of bench.closing.toReversed()) await Promise.resolve().then(close).catch((error: Error) => bench.say(`not cleaned up: ${error.message}`))
-    }
-  } catch (error) {
-    return error instanceof Skipped ? { verdict: 'skipped', wrong: [error.message] } : { verdict: 'fail', wrong: [(error as Error).stack ?? String(error)], ...rest() }
-  }
+    for await (const [id] of on(process, 'message', { close: ['disconnect'] })) process.send!(await lane.run(rows.find(row => row.id === id)!))
+  } finally { await lane.close() }
 }
 
 function shown ({ row, name, verdict, wrong, ...figures }: Line): string {

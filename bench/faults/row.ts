@@ -17,6 +17,8 @@ export interface Row {
   readonly expected: string
   /** Rounds by tier; a row is not run in a tier that it does not name. */
   readonly tiers: Readonly<Partial<Record<Tier, number>>>
+  /** It compares times or rates, which another row at the same time would change: it runs alone. */
+  readonly alone?: true
   run (bench: Bench): Promise<Report>
 }
 

@@ -20,7 +20,7 @@ export const security: readonly Row[] = [{
   run: forgetfulStatements
 }, {
   id: 'S3', name: 'keys that are cut off, mistyped, unknown, revoked, expired', fault: 'each of them, and a thousand samples a round of how long a refusal takes', expected: 'refused; a second after it was revoked at the latest; the time does not tell whether an id is known',
-  tiers: { nightly: 100, release: 100 },
+  tiers: { nightly: 100, release: 100 }, alone: true,
   run: keyTimes
 }, {
   id: 'S4', name: 'a webhook into one\'s own network', fault: 'addresses in every spelling, names that change, redirects', expected: 'no connection',
@@ -32,7 +32,7 @@ export const security: readonly Row[] = [{
   run: signatures
 }, {
   id: 'S6', name: 'slow requests, headers without end, odd types of content', fault: 'raw sockets', expected: 'refused or closed; nothing gets past its schema; good clients wait at most 1.2 times as long',
-  tiers: { commit: 1, nightly: 5, release: 5 },
+  tiers: { commit: 1, nightly: 5, release: 5 }, alone: true,
   run: slowAndOdd
 }, {
   id: 'S7', name: 'what is shipped beside our own code', fault: 'none', expected: 'all of it in the bill of materials, pinned, of known licences; nothing unknown runs at an installation',
@@ -52,6 +52,6 @@ export const security: readonly Row[] = [{
   run: injected
 }, {
   id: 'P5', name: 'a tenant that sends twenty times its quota', fault: 'over HTTP, beside another', expected: 'it alone is refused, and told when to come back; the other waits at most 1.2 times as long',
-  tiers: { nightly: 6, release: 6 },
+  tiers: { nightly: 6, release: 6 }, alone: true,
   run: noisyTenant
 }]

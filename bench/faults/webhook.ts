@@ -76,7 +76,7 @@ async function drained (database: string, within: number): Promise<void> {
 
 export const webhook: readonly Row[] = [{
   id: 'N7', name: 'receivers that hang, fail, redirect, flood and drip', fault: 'nine ill webhooks beside three good ones', expected: 'the good ones wait at most 1.2 times as long; in the end everything is everywhere, no redirect is followed',
-  tiers: { commit: 1, nightly: 20, release: 60 },
+  tiers: { commit: 1, nightly: 20, release: 60 }, alone: true,
   run: isolated
 }, {
   id: 'N8', name: 'kill -9 between 2xx of a webhook and its mark', fault: 'a failpoint before the outbox is told', expected: 'every alert is heard of; what is repeated has the same id and the same body',

@@ -2,6 +2,7 @@ import t from 'tap'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { MAIN } from '../support/program.ts'
 import { call, files, good } from './call.ts'
 
 const here = files({
@@ -66,7 +67,7 @@ void t.test('a file that is not there, and a command called wrongly, are exit co
 })
 
 void t.test('the program itself ends with the exit code', async t => {
-  const { status, stdout } = spawnSync(process.execPath, ['--import=tsx', 'engine/main.ts', 'lint', here.path('bad.yaml')], { cwd: join(import.meta.dirname, '../..'), encoding: 'utf8' })
+  const { status, stdout } = spawnSync(process.execPath, [MAIN, 'lint', here.path('bad.yaml')], { env: { ...process.env, NODE_OPTIONS: undefined }, encoding: 'utf8' })
   t.equal(status, 78)
   t.match(stdout, /there is no source "plant"/)
 })

@@ -44,7 +44,7 @@ t.test('one that hardly comes is over, also behind a refusal', async t => {
   const [read, refused] = await Promise.all([send('/read', { bytes: 1, pieces: 100 }), send('/refused', { bytes: 1, pieces: 100 })])
   t.equal(read.status, 408)
   t.equal(refused.status, 401)
-  for (const { ms } of [read, refused]) t.ok(ms < 3 * EVERY, `${ms} ms`)
+  for (const { ms } of [read, refused]) t.ok(ms < 10 * EVERY, `${ms} ms`)
 })
 
 t.test('the plane goes by it, and does not end a whole request as soon as a head that is not there', async t => {

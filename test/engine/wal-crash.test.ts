@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises'
@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import { Wal } from '../../engine/wal.ts'
 import { HEADER, seal } from '../../engine/wal-segment.ts'
 import { all, append, copyOf, entry, memory, never, openWal, survivesLossOfPower, warnings, type Entry } from '../laws/wal.ts'
-import { temporary } from '../support/program.ts'
+import { startTypeScript, temporary } from '../support/program.ts'
 
 const inMemory = (t: Test): string => {
   const folder = mkdtempSync(join(memory, 'millrace-wal-'))
@@ -137,9 +137,8 @@ void t.test('a log whose newest files are gone is not taken for the one that was
   await wal.close()
 })
 
-const writer = join(import.meta.dirname, '../fixtures/wal-writer.ts')
 function write (t: Test, folder: string) {
-  const child = spawn(process.execPath, ['--import', 'tsx', writer, folder], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = startTypeScript('test/fixtures/wal-writer.ts', folder)
   const out = { child, text: '', err: '', last: () => Number(out.text.slice(0, out.text.lastIndexOf('\n')).split('\n').at(-1)) }
   child.stdout.on('data', d => { out.text += d })
   child.stderr.on('data', d => { out.err += d })

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { closeSync, existsSync, openSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,6 +12,7 @@ import { file, fileStore } from '../../sinks/file.ts'
 import { FileStore } from '../../sinks/file/store.ts'
 import { alert, Bench, pagesOf, snapshot, type StoredRow, type StoreHarness } from '../fixtures/bench.ts'
 import { storeLaws } from '../laws/store.ts'
+import { startTypeScript } from '../support/program.ts'
 
 const never = new AbortController().signal
 const folderOf = async (t: Test): Promise<string> => {
@@ -280,7 +281,7 @@ void t.test('the sink names a table; names that the store uses itself are refuse
 
 /** A process that commits one reading after the other and prints the version after each. */
 function writer (folder: string) {
-  const process_ = spawn(process.execPath, ['--import=tsx', join(import.meta.dirname, '..', 'fixtures', 'file-writer.ts'), folder], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const process_ = startTypeScript('test/fixtures/file-writer.ts', folder)
   let last = 0
   const lines = createInterface(process_.stdout)
   lines.on('line', line => { last = Number(line) })

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
@@ -7,6 +6,7 @@ import { pino } from 'pino'
 import { Batch, SeriesTable, type SinkHost } from '#engine'
 import { alertsTo, rowsTo, stdout } from '../../sinks/stdout.ts'
 import { alert } from '../fixtures/bench.ts'
+import { startTypeScript } from '../support/program.ts'
 
 const host: SinkHost = { pipeline: 'p', series: new SeriesTable(10), log: pino({ level: 'silent' }), database: undefined, folder: '.' }
 const s = host.series.id('acme', 'boiler-1', 'temp')
@@ -71,7 +71,7 @@ void t.test('a real process whose reader goes away ends with that error', async 
     const to = stdout.definition.receive({ format: 'json' }, {})
     const send = () => to.send({ id: 'inc.firing', events: [alert('inc').event] }).then(() => setTimeout(send, 5), e => { process.stderr.write(e.code); process.exitCode = 3 })
     send()`
-  const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'pipe'], cwd: join(import.meta.dirname, '../..') })
+  const child = startTypeScript('--input-type=module', '-e', script)
   t.teardown(() => child.kill('SIGKILL'))
   let said = ''
   child.stderr.on('data', d => { said += d })

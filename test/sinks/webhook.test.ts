@@ -114,9 +114,9 @@ void t.test('a server that hangs, drips, floods or is not there is transient, wi
     more()
   })
   let closed = 0
-  const timed = async (path: string) => {
+  const timed = async (path: string, timeout = '300ms') => {
     const started = Date.now()
-    const error = await failure(t, url + path, { timeout: '300ms' })
+    const error = await failure(t, url + path, { timeout })
     return { error, took: Date.now() - started }
   }
   const hang = await timed('/hang')
@@ -124,8 +124,8 @@ void t.test('a server that hangs, drips, floods or is not there is transient, wi
   t.match(hang.error.message, /no answer within 300ms/)
   const drip = await timed('/drip')
   t.ok(drip.error instanceof Transient && drip.took < 2000)
-  const flood = await timed('/flood')
-  t.ok(flood.error instanceof Transient && flood.took < 280, 'cut off at 64 KB, not by the timeout')
+  const flood = await timed('/flood', '20s')
+  t.ok(flood.error instanceof Transient && flood.took < 15_000, 'cut off at 64 KB, not by the timeout')
   t.ok(closed < 2e7, `${closed} bytes sent`)
   t.equal((await timed('/flood-ok')).error, undefined, 'delivered all the same')
   t.equal(received.length, 4)

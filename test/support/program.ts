@@ -1,7 +1,8 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 
@@ -36,6 +37,10 @@ export function start (t: Test, args: readonly string[], env: Record<string, str
   })
   return started
 }
+
+/** Starts a program in TypeScript, which is killed: without NODE_OPTIONS, by which tap would measure it. */
+export const startTypeScript = (...args: readonly string[]): ChildProcessByStdio<null, Readable, Readable> =>
+  spawn(process.execPath, ['--import=./test/support/typescript.mjs', ...args], { cwd: root, env: { ...process.env, NODE_OPTIONS: undefined }, stdio: ['ignore', 'pipe', 'pipe'] })
 
 export function temporary (t: Test): string {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-'))
