@@ -50,12 +50,13 @@ const pause = (span: number, usual: number): number => usual > 0 && span > CLIP 
 function doubt (m: Float64Array, at: number, r: Portfolio): void {
   if (!r.doubted) {
     if (doubts.isInDoubt(m, at + DOUBT)) regimes.meet(m, at + REGIME, doubts.mean(m, at + DOUBT), m[at + CHANGES])
-    return doubts.pass(m, at + DOUBT)
+    return doubts.pass(m, at + DOUBT, r.x[JUMP] === 0)
   }
   doubts.take(m, at + DOUBT, r.value, r.predicted, m[at + CHANGES])
   if (!doubts.isOver(m, at + DOUBT)) return
+  const level = doubts.mean(m, at + DOUBT)
   doubts.end(m, at + DOUBT)
-  changeLevel(m, at, doubts.mean(m, at + DOUBT), doubts.scatter(m, at + DOUBT))
+  changeLevel(m, at, level, doubts.scatter(m, at + DOUBT))
 }
 
 /**
