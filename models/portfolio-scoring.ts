@@ -29,9 +29,7 @@ export function score (m: Float64Array, at: number, r: Portfolio): void {
   } else if (x[SEASONAL] > m[t + SEASONAL * TAIL] && regimes.hasSeveral(m, at + REGIME)) {
     x[SEASONAL] = Math.min(x[SEASONAL], offSeason(m, at, r, -HOUR), offSeason(m, at, r, HOUR))
   }
-  judge(m, t, r)
-  r.evidence = r.largest > m[at + LAST] && !r.onTheWay ? tails.unlikely(m, at + LAST, r.largest) : 0
-  r.news = isNews(m[at + BAR], r.evidence)
+  judge(m, at, r)
   expect(m, at, r)
 }
 
@@ -51,6 +49,8 @@ function compare (m: Float64Array, at: number, r: Portfolio): void {
   r.volatility = volatility
   r.predicted = predicted
   r.off = off
+  r.fast = fast
+  r.change = change
   x[JUMP] = jump
   x[LEVEL] = Math.abs(value - middle)
   x[SHIFT] = Math.abs(fast - middle)
@@ -87,17 +87,27 @@ const isInDoubt = (m: Float64Array, at: number, r: Portfolio): boolean =>
 
 const isUnlikely = (m: Float64Array, at: number, { x }: Portfolio, k: number): boolean => isEvent(tails.unlikely(m, at + TAILS + k * TAIL, x[k]), m[at + N])
 
-/** Which signal is the most unlikely, of tails from t on. */
-function judge (m: Float64Array, t: number, r: Portfolio): void {
+/** How unusual the signals are. Mostly none is: that is written out, as V8 reads all again in each turn of a loop. */
+function judge (m: Float64Array, at: number, r: Portfolio): void {
+  const { x } = r, t = at + TAILS
+  r.largest = r.evidence = 0
+  r.signal = -1
+  r.news = false
+  r.unusual = x[JUMP] > m[t] || x[LEVEL] > m[t + LEVEL * TAIL] || x[SHIFT] > m[t + SHIFT * TAIL] || x[DRIFT] > m[t + DRIFT * TAIL] ||
+    x[SEASONAL] > m[t + SEASONAL * TAIL] || x[DYNAMICS] > m[t + DYNAMICS * TAIL] || x[NOISE] > m[t + NOISE * TAIL]
+  if (r.unusual) weigh(m, at, r)
+}
+
+/** Which signal is the most unlikely, and how unlikely it is that one is so unlikely. */
+function weigh (m: Float64Array, at: number, r: Portfolio): void {
   const { x } = r
-  let largest = 0, signal = -1
-  for (let k = 0; k < K; k++, t += TAIL) {
+  for (let k = 0, t = at + TAILS; k < K; k++, t += TAIL) {
     if (!(x[k] > m[t])) continue
     const evidence = tails.unlikely(m, t, x[k])
-    if (evidence > largest) { largest = evidence; signal = k }
+    if (evidence > r.largest) { r.largest = evidence; r.signal = k }
   }
-  r.largest = largest
-  r.signal = signal
+  r.evidence = r.largest > m[at + LAST] && !r.onTheWay ? tails.unlikely(m, at + LAST, r.largest) : 0
+  r.news = isNews(m[at + BAR], r.evidence)
 }
 
 /** Where values are expected. */

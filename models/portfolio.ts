@@ -33,7 +33,6 @@ import { learn } from './portfolio-learning.ts'
 import { places } from './portfolio-memory.ts'
 import { score } from './portfolio-scoring.ts'
 import { Hour } from './season.ts'
-import { Weights } from './tail.ts'
 export { portfolio, signals } from './portfolio-memory.ts'
 
 const { N, INTERVAL, BAR, SPENT, START, K } = places
@@ -54,9 +53,12 @@ export class Portfolio {
   time = 0
   clock = 0
   readonly x = new Float64Array(K)   // what the signals say; of `noise` 0 when it is surely below the threshold of its tail
+  unusual = false                    // whether one of these exceeds the threshold of its tail
   largest = 0                        // -log10 p of a signal
   predicted = 0                      // by the autoregression
   off = 0                            // from the season
+  fast = 0                           // what the mean of FAST readings comes to with the value
+  change = 0                         // and that of FAST changes
   spread = 0
   volatility = 0
   seasonal = false                   // whether something is usual at this hour
@@ -67,7 +69,6 @@ export class Portfolio {
   readonly hour = new Hour()
   readonly beside = new Hour()
   readonly step = new Step()
-  readonly weights = new Weights()
 
   /** What comes next: a finite value, at a time in ms since 1970; `clock` is what clocks read there then, likewise: hours and days go by it. */
   read (value: number, time: number, clock = time): void {

@@ -59,8 +59,8 @@ export class Hour {
     if (time >= this.begin && time < this.begin + HOUR) return this
     this.number = Math.floor(time / HOUR)
     this.begin = this.number * HOUR
-    this.ofDay = mod(this.number, HOURS)
-    this.weekday = weekdayOf(this.number)
+    this.ofDay = mod(this.number, HOURS) | 0
+    this.weekday = weekdayOf(this.number) | 0
     return this
   }
 

@@ -100,29 +100,15 @@ export function rescale (m: Float64Array, at: number, by: number): void {
 
 /** Takes in a later number. `gain` is the weight of the newest number in threshold and rate; in the moments, which rest on the last `most` excesses, it counts `weight`, in tenths. */
 export function learn (m: Float64Array, at: number, x: number, gain: number, weight: number, most: number): void {
-  if (x > m[at]) return exceed(m, at, x, gain, weight, most)
-  const threshold = m[at] - m[at + 2] * gain
+  if (x > m[at]) exceed(m, at, x, gain, weight, most)
+  else stay(m, at, gain)
+}
+
+/** Takes in a later number that does not exceed the threshold. */
+export function stay (m: Float64Array, at: number, gain: number): void {
+  const threshold = m[at] - m[at + 2] * gain, kept = m[at + 1]
   m[at] = threshold < 0 ? 0 : threshold
-  m[at + 1] -= rate(m, at) * gain
-}
-
-/** What numbers count, as in `learn`. */
-export class Weights {
-  gain = NaN
-  weight = NaN
-}
-
-/** `learn` of a number for each of the tails in a row from `at` on, but of tail `except`. */
-export function learnEach (m: Float64Array, at: number, x: Float64Array, except: number, weights: Weights): void {
-  const { gain } = weights
-  for (let k = 0, t = at; k < x.length; k++, t += TAIL) {
-    if (k === except) continue
-    const before = m[t], number = x[k]
-    if (number > before) { exceed(m, t, number, gain, weights.weight, EXCESSES); continue }
-    const threshold = before - m[t + 2] * gain, kept = m[t + 1]
-    m[t] = threshold < 0 ? 0 : threshold
-    m[t + 1] = kept - (kept - Math.floor(kept)) * gain
-  }
+  m[at + 1] = kept - (kept - Math.floor(kept)) * gain
 }
 
 /** Takes in number `n` of the stream, from 1 on; behind the first ones it counts `weight`. */

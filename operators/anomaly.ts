@@ -30,7 +30,7 @@ export const anomaly = defineOperator({
   check: checkZone,
   adds: ['anomaly', 'anomaly_p', 'anomaly_low', 'anomaly_high', 'anomaly_signal', 'anomaly_usual', 'anomaly_learned', 'anomaly_alarm'],
   explains: ({ samples }) => ({ learning: { learned: 'anomaly_learned', of: samples }, expected: ['anomaly_low', 'anomaly_high'], p: 'anomaly_p', spoke: { column: 'anomaly_signal', names: signals } }),
-  version: 2,                            // the season knows kinds of days, the series its regimes
+  version: 3,                            // a series knows whether it stands still
   learns: true,
   perSeries: { memory: portfolio },
   tuning: ['alarms', 'per', 'samples'],

@@ -1,6 +1,8 @@
 import t from 'tap'
 import { portfolio, Portfolio } from '../../models/portfolio.ts'
-import { uniform } from './random.ts'
+import { places } from '../../models/portfolio-memory.ts'
+import { TAIL } from '../../models/tail.ts'
+import { normal, uniform } from './random.ts'
 
 const names = Object.keys(portfolio), isUnknown = (name: string) => /^season_(?:hour|mean\d+)$/.test(name)
 
@@ -30,4 +32,29 @@ t.test('no value, however large, leaves a number in the memory that is none', as
     }
     t.strictSame([...bad], [], kind)
   }
+})
+
+t.test('what is written out for usual readings learns what is learned of unusual ones, to the last bit', async t => {
+  const { CHANGE, FAST, FAST_MEAN, JUMP, N, START, TAILS } = places, z = normal(3)
+  const valueAt = (i: number): number => (i % 288 < 144 ? 10 : 0) + (i % 5000 === 4000 ? 500 : 0) + (i > 9000 && i < 9040 ? 30 : 0) + z()
+  const m = Float64Array.from(Object.values(portfolio)), other = m.slice(), model = new Portfolio(), general = new Portfolio()
+  let usual = 0, seasonal = 0, wrong = 0
+  for (let i = 0; i < 15_000; i++) {
+    const value = valueAt(i)
+    for (const [one, memory] of [[model, m], [general, other]] as const) {
+      one.read(value, i * 300_000)
+      one.score(memory, 0)
+    }
+    const { x, unusual, doubted } = model, scored = m[N] >= START, before = { fast: m[FAST_MEAN], change: m[CHANGE] }
+    if (scored && unusual !== x.some((number, k) => number > m[TAILS + k * TAIL])) wrong++
+    if (scored && !unusual) usual++
+    if (scored && model.seasonal) seasonal++
+    general.unusual = true
+    model.learn(m, 0)
+    general.learn(other, 0)
+    if (scored && !doubted && (m[FAST_MEAN] !== before.fast + (value - before.fast) / FAST || m[CHANGE] !== before.change + (x[JUMP] - before.change) / FAST)) wrong++
+    for (let k = 0; k < m.length; k++) if (!Object.is(m[k], other[k])) wrong++
+  }
+  t.equal(wrong, 0)
+  t.ok(usual > 10_000 && usual < 14_900 && seasonal > 10_000, `${usual} usual, ${seasonal} with a season`)
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { begin, EXCESSES, FIRST, learn, learnEach, LIMIT, rate, SHARE, tail, TAIL, unlikely, Weights } from '../../models/tail.ts'
+import { begin, FIRST, learn, LIMIT, rate, SHARE, tail, TAIL, unlikely } from '../../models/tail.ts'
 import { normal, uniform } from './random.ts'
 
 const AT = 2
@@ -57,20 +57,4 @@ t.test('one wild number changes the tail by no more than ten mean excesses', asy
   const u = uniform(7), m = learned(20_000, () => -Math.log(1 - u())), [, , , , before] = m
   learn(m, AT, 1e12, 1e-4, 1, 200)
   t.ok(m[AT + 2] - before <= 9.01 * before / 200, `${before} -> ${m[AT + 2]}`)
-})
-
-t.test('several tails in a row learn what each of them learns alone, to the last bit, but the one that is left out', async t => {
-  const z = normal(11), row = new Float64Array(1 + 5 * TAIL), alone = row.slice(), x = new Float64Array(5), weights = new Weights()
-  for (const m of [row, alone]) for (let k = 0; k < 5; k++) m.set(Object.values(tail), 1 + k * TAIL)
-  for (let i = 1; i <= 20_000; i++) {
-    for (let k = 0; k < 5; k++) x[k] = Math.abs(z()) ** (k + 1)
-    weights.gain = 1 / Math.min(i, 10_000)
-    weights.weight = i % 7 === 0 ? 0.1 : 1
-    if (i > FIRST) learnEach(row, 1, x, 3, weights)
-    for (let k = 0; k < 5; k++) {
-      if (i <= FIRST) for (const m of [row, alone]) begin(m, 1 + k * TAIL, x[k], i)
-      else if (k !== 3) learn(alone, 1 + k * TAIL, x[k], weights.gain, weights.weight, EXCESSES)
-    }
-  }
-  t.strictSame(row, alone)
 })
