@@ -172,7 +172,7 @@ export class Peers {
       let k = place
       for (const j of places(left)) if (Math.abs(wild[j]) > Math.abs(wild[k])) k = j
       if (k === place) return wild[k]
-      const excess = wild[k] - limited(wild[k], WILD + 2 * Math.abs(m[d + OFF + k])), own = m[d + PRECISIONS + k * WIDTH + k]
+      const excess = Math.abs(wild[k]) > WILD + 2 * Math.abs(m[d + OFF + k]) ? wild[k] : 0, own = m[d + PRECISIONS + k * WIDTH + k]
       for (const j of of) wild[j] -= excess * m[d + PRECISIONS + j * WIDTH + k] / Math.sqrt(own * m[d + PRECISIONS + j * WIDTH + j])
       left &= ~(1 << k)
     }
