@@ -7,8 +7,8 @@
  * together are one observation (block maxima; Leadbetter 1983, Extremes and local dependence in stationary sequences).
  *
  * An excursion of several blocks teaches its peak, when it is over (declustering, Davison and Smith 1990): so a slow drift does not
- * make itself usual. A reading of another metric that is WILD, and farther off than this one, is taken for no farther where it predicts this one;
- * the wildest first, so that it does not make others look wild. One that goes on is taken for what it is within some readings, as in its own mean. Means and covariances go back a week of event time, and learn from sets in which each metric has a new value,
+ * make itself usual. A reading of another metric that is WILD, and farther off than this one, is taken for what is expected of it where it predicts
+ * this one, the wildest first: it makes others look wild. What goes on is taken for what it is within some readings, as in its own mean. Means and covariances go back a week of event time, and learn from sets in which each metric has a new value,
  * but not during an excursion, unless that has lasted for a day: then it is usual. No metric pulls at them with more than
  * first-rows.ts says, from its first value on.
  *
@@ -32,7 +32,7 @@ import * as tails from './tail.ts'
 export const WIDTH = 8
 const FAST = 10, SOLVE = 64
 export const BLOCK = 100
-const CLIP = 10, WILD = 5            // usual sizes, and twice what the mean is off already: a reading counts as no more in it, and in what is expected of others
+const CLIP = 10, WILD = 5            // usual sizes, and twice what the mean is off already: a reading counts as no more in it, and one beyond that predicts no other
 const DAY = 24 * 60 * 60_000, MEMORY = 7 * DAY
 const REGULAR = 16, SPARSE = 10
 
@@ -66,7 +66,7 @@ export class Peers {
 
   private readonly off = new Float64Array(WIDTH)     // room to work in: of values, and of means of the last BLOCK
   private readonly far = new Float64Array(WIDTH)
-  private readonly wild = new Float64Array(WIDTH)    // residuals, and what is left of them
+  private readonly wild = new Float64Array(WIDTH)    // residuals of all, and what is left of them without a wild one
 
   /** Judges a finite value and learns it. False when it cannot be judged: it has no part, or no other has a value in `within`, or less than `span` is learned. `limit`: the evidence from which on nothing is learned. */
   take (devices: Float64Array, d: number, series: Float64Array, s: number, value: number, time: number, within: number, limit: number, span: number): boolean {
@@ -162,7 +162,7 @@ export class Peers {
     return ready
   }
 
-  /** Of the metric at `place`, standardised. */
+  /** Of the metric at `place` from the others without those that are wild, standardised. */
   private residual (m: Float64Array, d: number, place: number, members: number): number {
     const usual = this.standardised(m, d, place, members)
     if (Math.abs(usual) <= WILD) return usual
@@ -178,6 +178,7 @@ export class Peers {
     }
   }
 
+  /** Of the metric at `place` from all others as they are. */
   private standardised (m: Float64Array, d: number, place: number, members: number): number {
     const row = d + PRECISIONS + place * WIDTH
     let sum = 0
