@@ -93,7 +93,7 @@ export class Hygiene {
     if (n === 0) return this.begin(m, at, value, time)
     const slots = this.pace(m, at, time, n, limit, told, asleep), doubted = n >= SETTLED ? limit : Infinity
     this.stuck.take(m, at + STUCK, value, before, limit)
-    this.changes.take(m, at + CHANGES, change, slots, this.known.rate === undefined ? Infinity : this.known.rate * slots * this.interval(m, at) / 1000)
+    this.changes.take(m, at + CHANGES, change, slots, this.known.rate === undefined ? Infinity : this.known.rate * slots * this.interval(m, at) / 1000, doubted)
     this.clipping.take(m, at + CLIPPING, value, change, this.stuck.finding.evidence, doubted)
     const jumped = this.changes.rate.evidence >= limit, suspended = this.changes.suspended(m, at + CHANGES, doubted)
     const isSwitch = jumped && this.levels.isSwitch(m, at + LEVELS, before, value)

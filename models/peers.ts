@@ -7,7 +7,8 @@
  * together are one observation (block maxima; Leadbetter 1983, Extremes and local dependence in stationary sequences).
  *
  * An excursion of several blocks teaches its peak, when it is over (declustering, Davison and Smith 1990): so a slow drift does not
- * make itself usual. Means and covariances go back a week of event time, and learn from sets in which each metric has a new value,
+ * make itself usual. A reading of another metric that is WILD, and farther off than this one, is taken for what is expected of it where it predicts
+ * this one, the wildest first: it makes others look wild. What goes on is taken for what it is within some readings, as in its own mean. Means and covariances go back a week of event time, and learn from sets in which each metric has a new value,
  * but not during an excursion, unless that has lasted for a day: then it is usual. No metric pulls at them with more than
  * first-rows.ts says, from its first value on.
  *
@@ -21,7 +22,7 @@
  * of its own usual size (from the running covariance of u), has a tail likewise. One wrong sensor leaves it what it was, whatever
  * that sensor says; two that are wrong do not.
  *
- * Up to WIDTH metrics of a device. 3.4 KB per device, 144 bytes per series.
+ * Up to WIDTH metrics of a device. 3.5 KB per device, 136 bytes per series.
  */
 import { numbered, prefixed } from './fields.ts'
 import { firstOf, firstRows, KEPT, pull } from './first-rows.ts'
@@ -31,29 +32,29 @@ import * as tails from './tail.ts'
 export const WIDTH = 8
 const FAST = 10, SOLVE = 64
 export const BLOCK = 100
-const CLIP = 10                      // usual sizes, and twice what the mean is off already: a reading counts as no more in it
+const CLIP = 10, WILD = 5            // usual sizes, and twice what the mean is off already: a reading counts as no more in it, and one beyond that predicts no other
 const DAY = 24 * 60 * 60_000, MEMORY = 7 * DAY
 const REGULAR = 16, SPARSE = 10
 
 const own = { count: 0, sets: 0, begun: NaN, learned: NaN, fresh: 0, solved: 0, members: 0, mute: 0, since: NaN }
 const COUNT = 0, SETS = 1, BEGUN = 2, LEARNED = 3, FRESH = 4, SOLVED = 5, MEMBERS = 6, MUTED = 7, SINCE = 8
 const VALUES = 9, TIMES = VALUES + WIDTH, MEANS = TIMES + WIDTH, COVARIANCES = MEANS + WIDTH, PRECISIONS = COVARIANCES + WIDTH * WIDTH
-const SMOOTH = PRECISIONS + WIDTH * WIDTH, SLOW = SMOOTH + WIDTH, TOGETHER = SLOW + WIDTH, SPREADS = TOGETHER + WIDTH * WIDTH, FIRST = SPREADS + WIDTH * WIDTH
+const SMOOTH = PRECISIONS + WIDTH * WIDTH, SLOW = SMOOTH + WIDTH, TOGETHER = SLOW + WIDTH, SPREADS = TOGETHER + WIDTH * WIDTH, OFF = SPREADS + WIDTH * WIDTH, FIRST = OFF + WIDTH
 
 /**
  * One device: how many metrics have a place; sets of values learned, times of the first and the last; a bit for each metric with a
  * new value; sets since the precisions were worked out, and a bit for each metric that they are of. Of each metric: value, time (NaN: it
  * has no part) and mean; then the matrices; means of the last BLOCK values, their standardised residuals, how these means and these
- * residuals vary together; and the first sets.
+ * residuals vary together; the mean of the last residuals; and the first sets.
  */
 export const device: Readonly<Record<string, number>> = {
   ...own, ...numbered('value', WIDTH, NaN), ...numbered('time', WIDTH, NaN), ...numbered('mean', WIDTH), ...numbered('covariance', WIDTH * WIDTH), ...numbered('precision', WIDTH * WIDTH),
-  ...numbered('smooth', WIDTH), ...numbered('slow', WIDTH), ...numbered('together', WIDTH * WIDTH), ...numbered('spread', WIDTH * WIDTH), ...firstRows(WIDTH)
+  ...numbered('smooth', WIDTH), ...numbered('slow', WIDTH), ...numbered('together', WIDTH * WIDTH), ...numbered('spread', WIDTH * WIDTH), ...numbered('off', WIDTH), ...firstRows(WIDTH)
 }
 const maxima = { largest: 0, peak: 0, ...tails.unheard }
-/** One series: its place among the metrics of its device, readings in a row that came regularly and the time of the last, the mean of its last residuals; readings in this block, blocks before; then of its own disagreement and of the others without it the largest in this block, the peak of this excursion, and the tail. */
-export const peer: Readonly<Record<string, number>> = { place: -1, regular: 0, came: NaN, mean: 0, readings: 0, blocks: 0, ...prefixed('own', maxima), ...prefixed('rest', maxima) }
-const PLACE = 0, IN_A_ROW = 1, CAME = 2, MEAN = 3, READINGS = 4, BLOCKS = 5, OWN = 6, REST = OWN + Object.keys(maxima).length
+/** One series: its place among the metrics of its device, readings in a row that came regularly and the time of the last; readings in this block, blocks before; then of its own disagreement and of the others without it the largest in this block, the peak of this excursion, and the tail. */
+export const peer: Readonly<Record<string, number>> = { place: -1, regular: 0, came: NaN, readings: 0, blocks: 0, ...prefixed('own', maxima), ...prefixed('rest', maxima) }
+const PLACE = 0, IN_A_ROW = 1, CAME = 2, READINGS = 3, BLOCKS = 4, OWN = 5, REST = OWN + Object.keys(maxima).length
 const LARGEST = 0, PEAK = 1, TAIL = 2
 
 /** Works on the memory of one device and one of its series, at `d` in devices and `s` in series. */
@@ -65,6 +66,7 @@ export class Peers {
 
   private readonly off = new Float64Array(WIDTH)     // room to work in: of values, and of means of the last BLOCK
   private readonly far = new Float64Array(WIDTH)
+  private readonly wild = new Float64Array(WIDTH)    // residuals of all, and what is left of them without a wild one
 
   /** Judges a finite value and learns it. False when it cannot be judged: it has no part, or no other has a value in `within`, or less than `span` is learned. `limit`: the evidence from which on nothing is learned. */
   take (devices: Float64Array, d: number, series: Float64Array, s: number, value: number, time: number, within: number, limit: number, span: number): boolean {
@@ -139,11 +141,9 @@ export class Peers {
     }
     const own = devices[row + place]
     if (!(own > 0)) return false
-    let sum = 0
-    for (const k of places(members)) sum += devices[row + k] * (devices[d + VALUES + k] - devices[d + MEANS + k])
-    this.expected = devices[d + VALUES + place] - sum / own
-    const residual = limited(sum / Math.sqrt(own), CLIP + 2 * Math.abs(series[s + MEAN]))
-    this.deviation = series[s + MEAN] += (residual - series[s + MEAN]) / FAST
+    const residual = this.residual(devices, d, place, members), off = devices[d + OFF + place]
+    this.expected = devices[d + VALUES + place] - residual / Math.sqrt(own)
+    this.deviation = devices[d + OFF + place] += (limited(residual, CLIP + 2 * Math.abs(off)) - off) / FAST
     const size = Math.abs(this.deviation), others = places(members & ~(1 << place)), rest = this.without(devices, d, place, others), ready = series[s + BLOCKS] >= tails.FIRST
     this.evidence = ready ? tails.unlikely(series, s + OWN + TAIL, size) : 0
     this.rest = ready && others.length > 1 ? tails.unlikely(series, s + REST + TAIL, rest) : NaN
@@ -160,6 +160,30 @@ export class Peers {
       this.block(series, s + REST, n, limit)
     }
     return ready
+  }
+
+  /** Of the metric at `place` from the others without those that are wild, standardised. */
+  private residual (m: Float64Array, d: number, place: number, members: number): number {
+    const usual = this.standardised(m, d, place, members)
+    if (Math.abs(usual) <= WILD) return usual
+    const { wild } = this, of = places(members)
+    for (const k of of) wild[k] = k === place ? usual : this.standardised(m, d, k, members)
+    for (let left = members; ;) {
+      let k = place
+      for (const j of places(left)) if (Math.abs(wild[j]) > Math.abs(wild[k])) k = j
+      if (k === place) return wild[k]
+      const excess = Math.abs(wild[k]) > WILD + 2 * Math.abs(m[d + OFF + k]) ? wild[k] : 0, own = m[d + PRECISIONS + k * WIDTH + k]
+      for (const j of of) wild[j] -= excess * m[d + PRECISIONS + j * WIDTH + k] / Math.sqrt(own * m[d + PRECISIONS + j * WIDTH + j])
+      left &= ~(1 << k)
+    }
+  }
+
+  /** Of the metric at `place` from all others as they are. */
+  private standardised (m: Float64Array, d: number, place: number, members: number): number {
+    const row = d + PRECISIONS + place * WIDTH
+    let sum = 0
+    for (const k of places(members)) sum += m[row + k] * (m[d + VALUES + k] - m[d + MEANS + k])
+    return sum / Math.sqrt(m[row + place])
   }
 
   /** How far the others disagree among themselves when the metric at `place` is left out: the largest of their residuals, in its usual size. */

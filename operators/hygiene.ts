@@ -6,7 +6,7 @@ import { woven, type Gap } from './shared/gap-rows.ts'
 
 const evidences = checks.map(check => `hygiene_${check}` as const)
 const shapes = {
-  version: 3,                            // what stands still by nature is known; an event is counted as often as it comes back
+  version: 4,                            // a spike is judged against the level before it
   perSeries: { memory: { ...series, heard: 0, due: Infinity, told: 0 } },          // heard, due: of the device's live time; told: that it is silent
   perDevice: { pace: { reached: -Infinity, live: 0, pause: 0, records: 0, due: Infinity } }
 } as const

@@ -111,6 +111,31 @@ for (const when of [0, 5, 15, 17, 400, FROM - 4000, FROM - 1500]) {
   })
 }
 
+t.test('a wild reading is wild itself and predicts nothing of the others; what goes on does', async t => {
+  const at = FROM + 200, values = (i: number) => [...coupled(i), 7 + 3 * Math.sin(2 * Math.PI * i * EVERY / DAY) + 0.9 * Math.sin(i / 100) + 0.1 * normal(key(4), i), -2 * coupled(i)[1] + 0.1 * normal(key(5), i)]
+  const all = (odd: (k: number, i: number) => number) => {
+    const deviations: number[][] = [], expected: number[][] = []
+    run(at + 40, i => values(i).map((x, k) => odd(k, i) || x), (i, k, model) => {
+      if (i < at) return
+      if (k === 0) { deviations.push([]); expected.push([]) }
+      deviations.at(-1)![k] = model.deviation
+      expected.at(-1)![k] = model.expected
+    }, 3.5, SPAN)
+    return { deviations, expected }
+  }
+  const healthy = all(() => NaN)
+  for (const [code, one] of [[65535, 0], [-9999, 2], [65535, 3], [-60, 4]]) {
+    const wild = all((k, i) => k === one && i === at ? code : NaN)
+    const moved = (k: number) => Math.max(...wild.deviations.map((d, i) => Math.abs(d[k] - healthy.deviations[i][k]))), far = (k: number) => Math.max(...wild.expected.map((e, i) => Math.abs(e[k] - healthy.expected[i][k])))
+    for (let k = 0; k < 5; k++) {
+      if (k === one) t.ok(moved(k) > 0.8, `${code} in ${one}: ${moved(k)} of itself`)
+      else t.ok(moved(k) < 0.25 && far(k) < 3, `${code} in ${one}: ${moved(k)} of ${k}, expected ${far(k)} off`)
+    }
+  }
+  const biased = all((k, i) => k === 0 && i >= at ? values(i)[0] + 20 : NaN)
+  t.ok(Math.abs(biased.deviations.at(-1)![1]) > 3, `${biased.deviations.at(-1)![1]}: a neighbour of one that stays away`)
+})
+
 const others: Readonly<Record<string, (i: number) => number>> = {
   'came once, at first': i => i === 0 ? 1 : NaN,
   'came once, after a long time': i => i === FROM - 2000 ? 1 : NaN,
