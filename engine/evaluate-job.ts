@@ -1,9 +1,9 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { setPriority } from 'node:os'
-import { extname, join } from 'node:path'
+import { dirname, extname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline as pump } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
@@ -23,7 +23,7 @@ export interface EvaluateAsked {
   readonly pipeline: string, readonly version: number
   readonly table?: { readonly table: string, readonly writer: string, readonly from: number, readonly to: number, readonly tenant: string }
   readonly options?: Asked
-  readonly labels?: readonly SentLabel[], readonly labelColumn?: string        // neither: nothing was wrong
+  readonly labels?: number, readonly labelColumn?: string        // how many there are, see keepLabels; neither: nothing was wrong
   readonly tolerance?: string, readonly probation?: string, readonly by?: string, readonly alerts?: readonly string[]
 }
 
@@ -33,6 +33,15 @@ const folderOf = (folder: string, id: string): string => join(folder, 'evaluatio
 /** Where the result of an evaluation is, or would be. */
 export const evaluationFile = (folder: string, id: string, format: EvaluationFormat): string => join(folderOf(folder, id), FORMATS[format])
 
+/** Labels of a job that is to be: not part of what is shown of it, as there may be many. */
+export async function keepLabels (folder: string, id: string, labels: readonly SentLabel[]): Promise<void> {
+  await mkdir(folderOf(folder, id), { recursive: true, mode: 0o700 })
+  await writeFile(join(folderOf(folder, id), LABELS), JSON.stringify(labels), { mode: 0o600 })
+}
+/** There is to be no such job. */
+export async function dropEvaluation (folder: string, id: string): Promise<void> { await rm(folderOf(folder, id), { recursive: true, force: true }) }
+
+const DATA = 'data.csv', DEFINITION = 'pipeline.yaml', LABELS = 'labels.json'
 const MAIN = fileURLToPath(new URL(`./main${extname(import.meta.url)}`, import.meta.url))
 const MEMORY = 1024                  // MiB of heap of the process that evaluates
 const LONGEST = 3_600_000            // ms
@@ -49,28 +58,36 @@ export class Evaluate implements JobKind {
 
   async run ({ id, asked }: { readonly id: string, readonly asked: Asked }, { signal, progress }: JobHost): Promise<string> {
     const { folder, registry } = this.options, { pipeline: name, version, table, options = {}, labels, labelColumn, tolerance, probation, by, alerts } = asked as unknown as EvaluateAsked
-    const place = folderOf(folder, id), data = join(place, 'data.csv'), file = join(place, 'pipeline.yaml'), labelled = join(place, 'labels.json')
+    const place = folderOf(folder, id), data = join(place, DATA), file = join(place, DEFINITION)
     const definition = await registry.definition(name, version)
     if (definition === undefined) throw new MillraceError('api/not-found', `the pipeline "${name}" has no version ${version}`)
     await mkdir(place, { recursive: true, mode: 0o700 })
     await writeFile(file, definition, { mode: 0o600 })
-    if (labels !== undefined) await writeFile(labelled, JSON.stringify(labels), { mode: 0o600 })
     if (table === undefined) await rename(uploadOf(folder, id), data)
     else await this.gather(table, data, signal)
     if (signal.aborted) throw new Stopped('cancelled')
     const said = (flag: string, value: string | undefined) => value === undefined ? [] : [`--${flag}=${value}`]       // one word each, whatever stands in it
     await evaluate([
-      'evaluate', file, '--sent', `--data=${data}`, `--to=${place}`, '--json', ...labels !== undefined ? said('labels', labelled) : labelColumn !== undefined ? said('label-column', labelColumn) : ['--healthy'],
+      'evaluate', file, '--sent', `--data=${data}`, `--to=${place}`, '--json', ...labels !== undefined ? said('labels', join(place, LABELS)) : labelColumn !== undefined ? said('label-column', labelColumn) : ['--healthy'],
       ...Object.entries(table === undefined ? options : { tenant: table.tenant }).map(([key, value]) => `--option=${key}=${JSON.stringify(value)}`), ...said('tolerance', tolerance), ...said('probation', probation), ...said('by', by), ...(alerts ?? []).map(name => `--alert=${name}`)
     ], place, signal, progress)
     return 'the result is there, as JSON and as a page'
   }
 
   async clear ({ id }: { readonly id: string }, state: JobState): Promise<void> {
-    const place = folderOf(this.options.folder, id)
-    await rm(uploadOf(this.options.folder, id), { force: true })
-    if (state !== 'done') return await rm(place, { recursive: true, force: true })
-    for (const name of ['data.csv', 'pipeline.yaml', 'labels.json']) await rm(join(place, name), { force: true })
+    const { folder } = this.options
+    await rm(uploadOf(folder, id), { force: true })
+    if (state !== 'done') return await dropEvaluation(folder, id)
+    for (const name of [DATA, DEFINITION, LABELS]) await rm(join(folderOf(folder, id), name), { force: true })
+  }
+
+  /** Labels that the process before has made no job of. */
+  async sweep (left: ReadonlySet<string>): Promise<void> {
+    const { folder } = this.options
+    for (const id of await readdir(dirname(folderOf(folder, 'x'))).catch(() => [])) {
+      const unused = await stat(join(folderOf(folder, id), LABELS)).catch(() => undefined)
+      if (unused !== undefined && !left.has(id) && unused.mtimeMs < performance.timeOrigin) await dropEvaluation(folder, id)
+    }
   }
   /** Readings in the order of their arrival, as a CSV. */
   private async gather ({ table, writer, from, to, tenant }: NonNullable<EvaluateAsked['table']>, file: string, signal: AbortSignal): Promise<void> {
@@ -98,7 +115,7 @@ async function evaluate (args: readonly string[], place: string, signal: AbortSi
   signal.addEventListener('abort', stop, { once: true })
   if (signal.aborted) stop()
   try {
-    if (child.pid !== undefined) setPriority(child.pid, NICE)
+    if (child.pid !== undefined) try { setPriority(child.pid, NICE) } catch { /* it has ended already, and says why */ }
     const [code] = await once(child, 'close') as [number | null]
     if (signal.aborted) throw new Stopped('cancelled')
     if (late) throw new MillraceError('api/too-long', `it was not over within ${LONGEST / 60_000} minutes`, { help: 'a shorter history' })

@@ -30,6 +30,8 @@ export class Journals implements Iterable<Journal> {
 
   * [Symbol.iterator] (): Iterator<Journal> { for (const { journal } of this.byKey.values()) yield journal }
 
+  get users (): { readonly journal: Journal, readonly pipelines: readonly string[] }[] { return Array.from(this.byKey.values(), ({ journal, users }) => ({ journal, pipelines: [...users.keys()] })) }
+
   of (pipeline: string): Journal | undefined { return this.find(pipeline)?.[1].journal }
 
   /** Whether this pipeline would find its log open under the very options that it has: then its devices notice nothing of it. */

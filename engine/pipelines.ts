@@ -48,7 +48,8 @@ export class Pipelines {
   /** All, also those that are paused. */
   get all (): readonly Pipeline[] { return [...this.entries.values()].map(e => e.pipeline) }
   /** Where requests feed pipelines that run or are paused. */
-  get logs (): readonly Journal[] { return [...this.journals] }
+  /** With those that read them, paused ones too. */
+  get logs (): readonly { readonly journal: Journal, readonly pipelines: readonly string[] }[] { return this.journals.users }
   get inlets (): readonly Inlet[] { return [...this.journals].flatMap(j => j.inlet ?? []) }
   runOf (name: string): Run | undefined { return this.entries.get(name)?.run }
   get isStopping (): boolean { return this.stopping.signal.aborted }

@@ -15,6 +15,7 @@ export interface Maintenance {
   relearned (id: string, pipeline: string, at: number): Promise<void>
 }
 
+type Log = Pipelines['logs'][number]
 const LOOK = 1000                    // ms
 const MARGIN = 60_000                // ms within which a change that has an end before others becomes known after them
 
@@ -56,36 +57,45 @@ export class Relearning {
       if (this.known.has(window.id)) continue
       this.known.add(window.id)
       this.ended.push(window)
-      if (before !== undefined) for (const journal of pipelines.logs) await this.write(journal, window)      // also those whose pipelines are paused: it stands where it belongs
+      if (before !== undefined) for (const log of pipelines.logs) await this.write(log, window)      // also those whose pipelines are paused: it stands where it belongs
     }
     this.newest ??= 0
     this.trouble = undefined
     for (const run of pipelines.runs) await this.tell(run)
   }
 
-  /** What is noted and not done, because the process ends between, the next one does. */
   private async tell (run: Run): Promise<void> {
-    const { maintenance, pipelines, log } = this.options, { journal, pipeline: { name } } = run
+    const { pipelines } = this.options, { journal, pipeline: { name } } = run, log = pipelines.logs.find(l => l.journal === journal)
     if (!run.isUp || run.history !== undefined) return           // after its past another run follows
-    if (journal === undefined && !pipelines.isWorking(name)) return
+    if (journal === undefined ? !pipelines.isWorking(name) : log === undefined) return
     for (let next = this.told.get(run) ?? 0; next < this.ended.length; this.told.set(run, ++next)) {
       const window = this.ended[next]
       if (!run.isToRelearn(window)) continue
-      if (journal?.open === false) return      // at the next look
-      await maintenance.relearned(window.id, name, Math.max(this.clock.now(), window.end))
-      if (journal === undefined) run.relearn(window)
-      else if (!await this.write(journal, window)) return
-      log.info({ pipeline: name, tenant: window.tenant, device: window.device, maintenance: window.id }, 'a maintenance window is over: this device is learned anew')
+      if (log !== undefined) {
+        if (!await this.write(log, window)) return       // at the next look
+        continue
+      }
+      await this.note(window, [name])
+      run.relearn(window)
     }
   }
 
-  /** Once in each log, whoever reads it; false when there is no room for it. */
-  private async write (journal: Journal, window: Ended): Promise<boolean> {
+  /** Once in each log, for all that read it; false when there is no room for it. */
+  private async write ({ journal, pipelines }: Log, window: Ended): Promise<boolean> {
     let written = this.written.get(journal)
     if (written === undefined) this.written.set(journal, written = new Set())
-    if (!written.has(window.id) && !await journal.relearn(window)) return false
+    if (written.has(window.id)) return true
+    if (!journal.open) return false
+    await this.note(window, pipelines)
+    if (!await journal.relearn(window)) return false
     written.add(window.id)
     return true
+  }
+
+  /** Before it is done: what is noted and not done, because the process ends between, the next one does. */
+  private async note (window: Ended, pipelines: readonly string[]): Promise<void> {
+    for (const name of pipelines) await this.options.maintenance.relearned(window.id, name, Math.max(this.clock.now(), window.end))
+    this.options.log.info({ pipelines, tenant: window.tenant, device: window.device, maintenance: window.id }, 'a maintenance window is over: this device is learned anew')
   }
 
   private warn ({ message }: Error): void {

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { tableOf, uploadOf } from '../backfill.ts'
 import { clock } from '../clock.ts'
-import type { EvaluateAsked, SentLabel } from '../evaluate-job.ts'
+import { dropEvaluation, keepLabels, type EvaluateAsked, type SentLabel } from '../evaluate-job.ts'
 import { MillraceError } from '../errors.ts'
 import type { Job } from '../jobs.ts'
 import { duration, suggest, Type } from '../options.ts'
@@ -31,19 +31,33 @@ export interface EvaluationGiven {
   readonly version?: number, readonly healthy?: boolean, readonly labels?: readonly SentLabel[], readonly labelColumn?: string, readonly tolerance?: string, readonly probation?: string, readonly by?: string, readonly alerts?: readonly string[]
 }
 
-/** What is to be worked out of readings that are stored: of one tenant, in a range that has both ends. */
-export async function storedEvaluation (plane: Plane, { actor }: FastifyRequest, given: EvaluationGiven & { readonly pipeline: string, readonly table?: string | undefined, readonly from?: string | undefined, readonly to?: string | undefined, readonly tenant?: string | undefined }): Promise<EvaluateAsked> {
+/** Of readings that are stored: of one tenant, in a range that has both ends. */
+export async function startStored (plane: Plane, { actor }: FastifyRequest, given: EvaluationGiven & { readonly pipeline: string, readonly table?: string | undefined, readonly from?: string | undefined, readonly to?: string | undefined, readonly tenant?: string | undefined }): Promise<Job> {
   const { pipeline, table, from, to, tenant, ...rest } = given
   if (from === undefined || to === undefined || !(Date.parse(from) < Date.parse(to))) throw new MillraceError('api/invalid', 'an evaluation of what is stored has a range: from, and after it to')
   if (actor!.tenant !== null && tenant !== undefined && tenant !== actor!.tenant) throw new MillraceError('api/not-found', `there is no tenant "${tenant}"`)
-  const { asked, definition } = await check(plane, pipeline, rest)
-  const found = tableOf(plane.jobs!.pipelines, definition, table)!
-  return { ...asked, table: { ...found, from: Date.parse(from), to: Date.parse(to), tenant: actor!.tenant ?? tenant ?? DEFAULT_TENANT } }
+  const { asked, definition } = await check(plane, pipeline, rest), found = tableOf(plane.jobs!.pipelines, definition, table)!
+  return await start(plane, clock.id(), actor!, { ...asked, table: { ...found, from: Date.parse(from), to: Date.parse(to), tenant: actor!.tenant ?? tenant ?? DEFAULT_TENANT } }, rest.labels)
+}
+
+/** `prepare`: what is to be there besides its labels. Nothing of them stays when it does not begin. */
+async function start ({ jobs }: Plane, id: string, { id: author, tenant }: NonNullable<FastifyRequest['actor']>, asked: EvaluateAsked, labels: readonly SentLabel[] | undefined, prepare?: () => Promise<void>): Promise<Job> {
+  const { all, folder } = jobs!
+  try {
+    return await all.start('evaluate', { id, target: asked.pipeline, tenant, author, asked: { ...asked } }, async () => {
+      await prepare?.()
+      if (labels !== undefined) await keepLabels(folder, id, labels)
+    })
+  } catch (error) {
+    await rm(uploadOf(folder, id), { force: true })
+    await dropEvaluation(folder, id)
+    throw error
+  }
 }
 
 /** Pipelines judged on history of which it is known when something was wrong, sent as CSV. */
 export async function evaluations (app: FastifyInstance, plane: Plane): Promise<void> {
-  app.post<{ Querystring: Omit<EvaluationGiven, 'labels'> & { readonly pipeline: string, readonly labels?: string, readonly options?: string } }>('/api/v1/jobs/evaluate', {
+  app.post<{ Querystring: Omit<EvaluationGiven, 'labels' | 'alerts'> & { readonly pipeline: string, readonly labels?: string, readonly alerts?: string, readonly options?: string } }>('/api/v1/jobs/evaluate', {
     config: { scope: 'jobs:write' },
     schema: {
       summary: 'Start an evaluation of a pipeline on a CSV, which is the body.', tags: ['jobs'], consumes: ['text/csv'], body: { description: `A CSV of up to ${UPLOAD / 2 ** 20} MiB, in the order of time.` },
@@ -56,16 +70,10 @@ export async function evaluations (app: FastifyInstance, plane: Plane): Promise<
       response: { ...started, ...failures(404, 409, 413, 415, 504) }
     }
   }, async (request, reply: FastifyReply): Promise<Job> => {
-    const { query: { pipeline, labels, alerts, options, ...rest }, actor } = request, id = clock.id(), read = options === undefined ? {} : optionsOf(options)
-    const { asked } = await check(plane, pipeline, { ...rest, ...labels === undefined ? {} : { labels: labelsOf(labels) }, ...alerts === undefined ? {} : { alerts: (alerts as unknown as string).split(',') } })
+    const { query: { pipeline, labels: given, alerts, options, ...rest }, actor } = request, id = clock.id(), read = options === undefined ? {} : optionsOf(options), labels = given === undefined ? undefined : labelsOf(given)
+    const { asked } = await check(plane, pipeline, { ...rest, ...labels === undefined ? {} : { labels }, ...alerts === undefined ? {} : { alerts: alerts.split(',') } })
     plane.components.sources.replay({ ...read, files: 'x.csv' })
-    const file = uploadOf(plane.jobs!.folder, id)
-    try {
-      return await begun(reply, await plane.jobs!.all.start('evaluate', { id, target: pipeline, tenant: actor!.tenant, author: actor!.id, asked: { ...asked, options: read } }, () => store(request.raw, file)))
-    } catch (error) {
-      await rm(file, { force: true })
-      throw error
-    }
+    return await begun(reply, await start(plane, id, actor!, { ...asked, options: read }, labels, () => store(request.raw, uploadOf(plane.jobs!.folder, id))))
   })
 }
 
@@ -80,7 +88,7 @@ async function check ({ jobs, control }: Plane, name: string, { version, healthy
   if (names.length === 0) throw new MillraceError('api/invalid', `the pipeline "${name}" has no alert, so that there is nothing to evaluate`)
   if (strange !== undefined) throw new MillraceError('api/invalid', `the pipeline "${name}" has no alert "${strange}"`, { help: suggest(strange, names) })
   for (const [what, span] of Object.entries({ tolerance, probation })) if (span !== undefined && !(what === 'probation' && /^\d{1,2}(\.\d+)?%$/.test(span))) spanOf(what, span)
-  return { definition, asked: { pipeline: name, version: wanted!, ...Object.fromEntries(Object.entries({ labels, labelColumn, alerts, tolerance, probation, by }).filter(([, value]) => value !== undefined)) } }
+  return { definition, asked: { pipeline: name, version: wanted!, ...Object.fromEntries(Object.entries({ labels: labels?.length, labelColumn, alerts, tolerance, probation, by }).filter(([, value]) => value !== undefined)) } }
 }
 
 function spanOf (what: string, text: string): void {

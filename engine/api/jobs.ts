@@ -8,7 +8,7 @@ import { evaluationFile, type EvaluationFormat } from '../evaluate-job.ts'
 import { exportFile } from '../export-job.ts'
 import { jobStates, type Job, type Jobs, type JobState } from '../jobs.ts'
 import { Type } from '../options.ts'
-import { evaluation, evaluations, storedEvaluation, type EvaluationGiven } from './evaluations.ts'
+import { evaluation, evaluations, startStored, type EvaluationGiven } from './evaluations.ts'
 import { begun, optionsOf, Shown, started, store, UPLOAD } from './job.ts'
 import { failures } from './problem.ts'
 import { filterText, Moment, rangeOf, tableOf, tenantOf, Text } from './query.ts'
@@ -69,8 +69,7 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
     if (kind === 'evaluate') {
       if (pipeline === undefined) throw new MillraceError('api/invalid', 'an evaluation is of a pipeline: pipeline is not there')
       if (device !== undefined || metric !== undefined || columns !== undefined) throw new MillraceError('api/invalid', 'device, metric and columns are of an export')
-      const asked = await storedEvaluation(plane, request, { ...evaluated, ...given, pipeline, table })
-      return await begun(reply, await those().start('evaluate', { target: pipeline, tenant, author, asked: { ...asked } }))
+      return await begun(reply, await startStored(plane, request, { ...evaluated, ...given, pipeline, table }))
     }
     const [strange] = Object.keys(evaluated)
     if (strange !== undefined) throw new MillraceError('api/invalid', `${strange} is of an evaluation`)

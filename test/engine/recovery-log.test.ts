@@ -107,3 +107,13 @@ t.test('when the newest snapshot is damaged, the one before is taken up, and not
   }
   t.ok(damaged > 2, `${damaged} were damaged`)
 })
+
+t.test('a record of a kind that only a newer program knows is refused, and not passed over', async t => {
+  const { folder } = await logOf(t, events.slice(0, 2))
+  const journal = await Journal.open(heard(), { folder, log, client: 'me', pipelines: ['p'], tick: 1000, budget: 200_000 }, new AbortController().signal)
+  journal.wal.append(9 as never, START, new Uint8Array(0))
+  await journal.wal.flush()
+  const run = new Run(work(heard()), { log, folder: temporary(t), fallback: fileStore, journal, maxSeries: 100 })
+  await t.rejects(run.run(new AbortController().signal), { code: 'log/newer', message: /at position \d+ is of kind 9/ })
+  await journal.close()
+})

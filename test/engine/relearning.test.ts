@@ -102,7 +102,7 @@ t.test('a stream has no place for it: there it stands in a commit', async t => {
 })
 const START = Date.now() - 60_000
 
-t.test('killed around the end of maintenance, the device is learned anew exactly once', { timeout: 240_000 }, async t => {
+t.test('killed around the end of maintenance, the device is learned anew exactly once', { timeout: 600_000 }, async t => {
   const url = (await freshDatabase(t))!, folder = temporary(t), port = await freePort(), keys = new PostgresKeys(url), { key, id: keyId, digest } = newKey()
   t.teardown(() => keys.close())
   await migrate(url, quiet)
@@ -139,7 +139,7 @@ t.test('killed around the end of maintenance, the device is learned anew exactly
 
 async function begin (t: Test, url: string, folder: string, key: string) {
   const program = start(t, ['run', '--database', url, '--folder', folder, '--http', '127.0.0.1:0'])
-  await program.until(/http:\/\/127\.0\.0\.1:\d+/)
+  await program.until(/http:\/\/127\.0\.0\.1:\d+/, 90_000)
   const [at] = /http:\/\/127\.0\.0\.1:\d+/.exec(program.err + program.out)!
   const ask = async (method: string, path: string, body?: string | object) => {
     const reply = await fetch(`${at}/api/v1${path}`, {
