@@ -48,7 +48,7 @@ export function end (m: Float64Array, at: number): void {
 
 /** Takes in a reading in doubt, when `expected` was expected and changes are usually of that `size`. */
 export function take (m: Float64Array, at: number, value: number, expected: number, size: number): void {
-  const still = stood(m, at) ? 0.5 : 0, k = Math.max(Math.floor(m[at]), 0) + 1, off = value - m[at + 1]
+  const still = stood(m, at) ? HALF : 0, k = Math.max(Math.floor(m[at]), 0) + 1, off = value - m[at + 1]
   const isFirst = k === 1 || k <= WAY && Math.abs(off) > APART * size && Math.abs(off) > Math.abs(m[at + 1] - expected) / APART
   m[at] = k + still
   m[at + 1] = isFirst ? value : m[at + 1] + off / k

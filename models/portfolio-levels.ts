@@ -50,7 +50,7 @@ export function changeLevel (m: Float64Array, at: number, level: number, scatter
   if (go(m, at, regimes.find(m, at + REGIME, level, Math.max(size, scatter), Math.abs(level - m[at + MIDDLE_MEAN])), level, anew) && !anew) return
   if (anew) return start(m, at, level, scatter)
   settle(m, at, level)
-  if (isStep && size === 0) return resize(m, at, Math.abs(level - before) / n, Math.abs(level - before) / n)
+  if (isStep && size === 0) return measure(m, at, Math.abs(level - before) / n, Math.abs(level - before) / n)
   if (ratio > ALIKE || ratio < 1 / ALIKE && !stood) resize(m, at, scatter, m[at + ERRORS] * ratio)
 }
 
@@ -67,11 +67,16 @@ export function go (m: Float64Array, at: number, k: number, value: number, early
 /** Changes and errors are of another size from now on, and what counts in their unit is as large. */
 function resize (m: Float64Array, at: number, size: number, error: number): void {
   const by = regimes.ratio(size, m[at + CHANGES])
-  m[at + CHANGE] = m[at + CHANGES] = size
-  m[at + ERROR] = m[at + ERRORS] = error
+  measure(m, at, size, error)
   if (by === 1) return
   autoregressive.rescale(m, at + AR, by)
   for (let k = JUMP; k <= DRIFT; k++) tails.rescale(m, at + TAILS + k * TAIL, by)
+}
+
+/** Changes and errors are of a size from now on. */
+function measure (m: Float64Array, at: number, size: number, error: number): void {
+  m[at + CHANGE] = m[at + CHANGES] = size
+  m[at + ERROR] = m[at + ERRORS] = error
 }
 
 function settle (m: Float64Array, at: number, level: number): void {

@@ -98,6 +98,24 @@ t.test('a series that never varied: another value is as unlikely as can be, and 
   t.ok(out[500].anomaly as number > 5 && out[500].anomaly_alarm === 1)
 })
 
+t.test('what stands still and moves on by steps is known by its steps', async t => {
+  const MINUTES = 10_080, weeks = 3
+  const fall = (seed: number, from: number): Float64Array => {
+    let level = from
+    return Float64Array.from({ length: weeks * MINUTES }, (_, i) => uniform(key(seed), i) < 1 / 7 ? level = level === 0 ? from : level - 1 : level)
+  }
+  for (const seed of [61, 62, 63]) {
+    const { alarms, learned } = columnsOf(fall(seed, 100), 60, {})
+    t.ok(learned.at(-1) === 200 && learned.findLastIndex(n => n < 200) < 300, `battery ${seed} begins once`)
+    t.ok(alarms.filter(i => i < MINUTES).length <= 8 && alarms.filter(i => i >= MINUTES).length <= 3, `battery ${seed}: ${alarms.map(i => Math.floor(i / MINUTES)).join()}`)
+  }
+  for (const every of [37, 100]) {
+    const count = Float64Array.from({ length: MINUTES }, (_, i) => Math.floor(i / every) - (i >= 2000 ? 30 : 0)), { alarms, learned } = columnsOf(count, 60, {})
+    t.ok(learned[300] === 200 && learned.at(-1) === 200, `a counter that goes up every ${every} readings begins once`)
+    t.strictSame(alarms, [2000], `and falls once (${every})`)
+  }
+})
+
 t.test('a long stream in pieces, with a snapshot in its middle and beside another series, gives the same', async t => {
   const mixed = noise(1500, 15).flatMap((x, i): Given[] => [[i * 60, 'a/x', x + (i > 700 ? 5 : 0)], [i * 60, 'b/x', Math.abs(x)]])
   const alone = through(anomaly(), mixed.filter(r => r[1] === 'a/x'))
