@@ -7,10 +7,13 @@
  * together are one observation (block maxima; Leadbetter 1983, Extremes and local dependence in stationary sequences).
  *
  * An excursion of several blocks teaches its peak, when it is over (declustering, Davison and Smith 1990): so a slow drift does not
- * make itself usual. A reading of another metric that is WILD, and farther off than this one, is taken for what is expected of it where it predicts
- * this one, the wildest first: it makes others look wild. What goes on is taken for what it is within some readings, as in its own mean. Means and covariances go back a week of event time, and learn from sets in which each metric has a new value,
+ * make itself usual. Means and covariances go back a week of event time, and learn from sets in which each metric has a new value,
  * but not during an excursion, unless that has lasted for a day: then it is usual. No metric pulls at them with more than
  * first-rows.ts says, from its first value on.
+ *
+ * A reading of another metric that is WILD, and farther off than this one, counts as what is expected of it where it predicts this
+ * one: the wildest first, as it makes others look wild. What goes on counts as what it is within some readings, as in its own mean.
+ * Of two that are wild at once each may hide the other.
  *
  * Those that are not there for a while, or do not vary, are left out and the others are predicted without them. A metric has a part
  * in it when REGULAR readings in a row have come no further apart than SPARSE times what values of others may be away; all is then
@@ -172,9 +175,9 @@ export class Peers {
       let k = place
       for (const j of places(left)) if (Math.abs(wild[j]) > Math.abs(wild[k])) k = j
       if (k === place) return wild[k]
-      const excess = Math.abs(wild[k]) > WILD + 2 * Math.abs(m[d + OFF + k]) ? wild[k] : 0, own = m[d + PRECISIONS + k * WIDTH + k]
-      for (const j of of) wild[j] -= excess * m[d + PRECISIONS + j * WIDTH + k] / Math.sqrt(own * m[d + PRECISIONS + j * WIDTH + j])
       left &= ~(1 << k)
+      const u = wild[k], own = m[d + PRECISIONS + k * WIDTH + k]
+      if (Math.abs(u) > WILD + 2 * Math.abs(m[d + OFF + k])) for (const j of of) wild[j] -= u * m[d + PRECISIONS + j * WIDTH + k] / Math.sqrt(own * m[d + PRECISIONS + j * WIDTH + j])
     }
   }
 
