@@ -16,12 +16,13 @@ import { load } from './load.ts'
 import { network } from './network.ts'
 import { Skipped, tiers, type Bench, type Row, type Tier, type Value } from './row.ts'
 import { Server } from './server.ts'
+import { sharedKeys } from './shared-keys.ts'
 import { security } from './security.ts'
 import { streams } from './streams.ts'
 import { twinRows } from './twins.ts'
 import { webhook } from './webhook.ts'
 
-const rows: readonly Row[] = [...kills, ...inside, ...brokers, ...database, ...twinRows, ...disk, ...damages, ...streams, ...network, ...load, ...webhook, ...security, ...dataRows]
+const rows: readonly Row[] = [...kills, ...inside, ...sharedKeys, ...brokers, ...database, ...twinRows, ...disk, ...damages, ...streams, ...network, ...load, ...webhook, ...security, ...dataRows]
 
 interface Asked { readonly tier: Tier, readonly rows: readonly Row[], readonly seed: number, readonly rounds: number | undefined, readonly stretch: number, readonly json: boolean, readonly save: boolean }
 interface Outcome { readonly verdict: 'pass' | 'fail' | 'skipped', readonly wrong?: readonly string[] }
