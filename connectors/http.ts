@@ -71,14 +71,35 @@ class HttpListener implements Listener, Inlet {
   durable (upTo: Position): void { this.acks.commit(upTo) }
 
   async take (message: Message): Promise<{ position: Position, again: boolean }> {
-    const taken = this.append(message) ?? await this.later(message)
-    await new Promise<void>((go, fail) => {
-      const held = { at: taken.position, go, fail }
-      this.held.add(held)
-      this.acks.hold(taken.position, held)
-    })
+    const asked = this.host.reserve(message), reserved = asked === undefined ? undefined : await asked
+    if (typeof reserved === 'number') {
+      this.events.request_repeated++
+      return { position: reserved, again: true }
+    }
+    let taken
+    try {
+      taken = this.append(message) ?? await this.later(message)
+    } catch (error) {
+      reserved?.refused()
+      throw error
+    }
+    try {
+      await this.synced(taken.position)
+    } catch (error) {
+      reserved?.left()
+      throw error
+    }
+    await reserved?.taken(taken.position)
     if (taken.again) this.events.request_repeated++
     return taken
+  }
+
+  private synced (position: Position): Promise<void> {
+    return new Promise((go, fail) => {
+      const held = { at: position, go, fail }
+      this.held.add(held)
+      this.acks.hold(position, held)
+    })
   }
 
   /** What was not durable is gone, and the key under which it came with it. */

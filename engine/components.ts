@@ -7,6 +7,7 @@ import type { Definition, Operator } from './operator.ts'
 import type { Query } from './query.ts'
 import type { Registry } from './registry.ts'
 import type { RunOptions } from './run.ts'
+import type { KeyServer } from './shared-keys.ts'
 import type { SinkDefinition, SinkSpec } from './sink.ts'
 import type { PlantAsked, Planted } from './simulated.ts'
 import type { SourceDefinition, SourceSpec } from './source.ts'
@@ -29,6 +30,8 @@ export interface Parts extends Components {
   readonly openKeys: (url: string) => Keys
   readonly openRegistry: (url: string) => Registry
   readonly openJobs: (url: string) => JobStore
+  /** Where instances share the Idempotency-Keys of requests; throws usage/command. Connects by and by. */
+  readonly openSharedKeys: (url: string, log: Logger) => KeyServer
   readonly openQuery: (url: string) => Query
   readonly openActions: (url: string) => AlertActions
   /** Fetches JSON from where that is allowed. */

@@ -58,6 +58,7 @@ export const errors = {
   'api/too-large': { title: 'A request larger than is taken.', status: 413, exit: 1 },
   'api/media-type': { title: 'A request in a form that is not read.', status: 415, exit: 1 },
   'api/key-used': { title: 'An Idempotency-Key under which another request came before.', status: 422, exit: 1 },
+  'api/key-pending': { title: 'An Idempotency-Key under which a request is being taken: try again soon.', status: 409, exit: 1 },
   'api/busy': { title: 'What cannot be taken now: try again later.', status: 503, exit: 69 },
   'api/too-many': { title: 'More than this key may send, or have under way.', status: 429, exit: 1 },
   'api/quota': { title: 'More of something than may be there at once.', status: 409, exit: 1 },

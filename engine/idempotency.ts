@@ -47,15 +47,19 @@ export class IdempotencyKeys {
   /** Up to here no record is needed any more for its key. */
   get passed (): Position { return this.newest > this.covered ? this.covered : Infinity }
 
+  /** Of all keys, see nameOf; oldest first. */
+  get names (): Iterable<string> { return this.entries.keys() }
+  at (name: string): Keyed | undefined { return this.entries.get(name) }
+
   find (key: string, now: number): Keyed | undefined {
     this.expire(now)
-    return this.entries.get(short(key))
+    return this.entries.get(nameOf(key))
   }
 
   put (key: string, keyed: Keyed): void {
     const { most = MOST } = this.options
     this.expire(keyed.at)
-    const name = short(key)
+    const name = nameOf(key)
     this.entries.delete(name)
     this.entries.set(name, keyed)
     this.newest = keyed.position
@@ -137,4 +141,5 @@ export class IdempotencyKeys {
   }
 }
 
-const short = (key: string): string => createHash('sha256').update(key).digest().toString('latin1', 0, 16)
+/** What a key is kept as: 128 bits of its SHA-256, as 16 characters. */
+export const nameOf = (key: string): string => createHash('sha256').update(key).digest().toString('latin1', 0, 16)

@@ -48,6 +48,7 @@ export { pipeline, PipelineBuilder, type AlertOptions, type AlertSpec, type Pipe
 export type { Label } from './evaluate/label.ts'
 export type { Components } from './components.ts'
 export type { Logger } from './log.ts'
+export type { Claim, KeyServer, Reserved, Taken } from './shared-keys.ts'
 export { sameDigest } from './api-key.ts'
 export { CREDENTIALS, devicesOf, passwordDigest, type Device } from './credentials.ts'
 export { isLoopback } from './loopback.ts'

@@ -14,6 +14,7 @@ import { Places } from './journal-places.ts'
 import { JournalWal } from './journal-wal.ts'
 import { relearnBody, type Relearn } from './relearn.ts'
 import { takeUp } from './requeue.ts'
+import { SharedKeys, type Reserved, type SharedKeysOptions } from './shared-keys.ts'
 import type { Position, Source, SourceHost, SourceSpec } from './source.ts'
 import { kinds, type Kind } from './wal-segment.ts'
 import type { Wal } from './wal.ts'
@@ -27,6 +28,7 @@ export interface JournalOptions {
   readonly budget?: number           // bytes on disk
   readonly keep?: number             // of them for what nobody needs any more, see Wal
   readonly retain?: number           // ms that the place of a pipeline that is not running is kept
+  readonly shared?: SharedKeysOptions        // its keys are those of other instances too
   readonly clock?: Clock
   readonly fs?: FileSystem
   readonly self?: Self               // who takes its folder
@@ -56,6 +58,7 @@ export class Journal implements ListenerHost {
   private readonly file: JournalWal
   private readonly redeliveries: RedeliveryLog
   private readonly keys: IdempotencyKeys | undefined
+  private shared: SharedKeys | undefined
   private readonly places: Places
   private readonly head = new MessageHead()
   private readonly hash = Buffer.alloc(8)
@@ -115,8 +118,14 @@ export class Journal implements ListenerHost {
     await journal.places.open()
     await journal.file.open(signal)
     journal.found = journal.wal.durable
+    journal.share()
     for (const pipeline of options.pipelines) journal.places.expect(pipeline, journal.wal.first - 1)
     return journal
+  }
+
+  private share (): void {
+    const { keys, clock, log, now, origin: owner, options: { shared }, spec: { options: { path } } } = this
+    if (shared !== undefined && keys !== undefined) this.shared = new SharedKeys({ ...shared, space: String(path), owner, keys, now, log, durable: () => this.durableUpTo, later: (act, ms) => clock.timeout(act, ms) })
   }
 
   readonly now: () => number
@@ -173,7 +182,7 @@ export class Journal implements ListenerHost {
   get inlet (): Inlet | undefined { return this.listener?.inlet }
 
   /** What has happened to messages that should be known. */
-  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, redelivery_forgotten: this.redeliveries.forgotten, record_lost: this.lost, ...this.keys === undefined ? {} : { key_forgotten: this.keys.forgotten }, ...this.listener?.events } }
+  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, redelivery_forgotten: this.redeliveries.forgotten, record_lost: this.lost, ...this.keys === undefined ? {} : { key_forgotten: this.keys.forgotten }, ...this.shared?.events, ...this.listener?.events } }
 
   /** Is so much of the log behind what a reader at `position` has read that a snapshot would make room? */
   crowdedAt (position: Position): boolean {
@@ -208,6 +217,11 @@ export class Journal implements ListenerHost {
     const known = this.keys?.find(key, this.now())
     if (known !== undefined && known.position > this.durableUpTo && this.file.full !== undefined) return undefined
     return known === undefined || known.hash === hashOf(topic, payload, this.hash).readBigUInt64LE(0) ? known?.position : 'other'
+  }
+
+  reserve (message: Message): Promise<Reserved | Position> | undefined {
+    const { key, topic, payload } = message
+    return key === undefined || this.shared === undefined || this.keyed(key, message) !== undefined ? undefined : this.shared.reserve(key, hashOf(topic, payload, this.hash).readBigUInt64LE(0))
   }
 
   room (go: () => void): void {
@@ -276,6 +290,7 @@ export class Journal implements ListenerHost {
   async close (): Promise<void> {
     await this.stop()
     await this.listener?.close()
+    await this.shared?.close()
     this.closed = true
     await this.places.saved
     await this.wal.close()
@@ -291,6 +306,7 @@ export class Journal implements ListenerHost {
     await this.keys?.open(wal)
     this.start = Math.max(this.start, this.newest - this.clock.monotonic())       // the wall clock may stand before the newest record: ingest time goes on from there
     this.redeliveries.save()
+    this.shared?.settle()
   }
 
   /** Messages that are to be read once more. */

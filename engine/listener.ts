@@ -1,4 +1,5 @@
 import type { Logger } from './log.ts'
+import type { Reserved } from './shared-keys.ts'
 import type { Position } from './source.ts'
 import type { Reason } from './errors.ts'
 import type { SeriesName } from './series.ts'
@@ -60,7 +61,7 @@ export interface Inlet {
   wasRead (position: Position, tenant: string, readings: number, at: number): void
   /**
    * Resolves when the message is durable in the log: `again` when it had come under its key before, and is not taken twice. Throws
-   * api/busy when it cannot be taken now, api/key-used when another one came under its key.
+   * api/busy when it cannot be taken now, api/key-used when another one came under its key, api/key-pending when it may be under way.
    */
   take (message: Message): Promise<{ readonly position: Position, readonly again: boolean }>
 }
@@ -75,6 +76,8 @@ export interface ListenerHost {
   append (message: Message): Position | undefined
   /** Where the message is that came under the key of this one, of a source that is `keyed`; 'other': it was not the same. */
   keyed (key: string, message: Message): Position | 'other' | undefined
+  /** Asks the other instances for the key of a message, see SharedKeys; undefined when there is nothing to ask: no key, none that is shared, or known here. */
+  reserve (message: Message): Promise<Reserved | Position> | undefined
   readonly largest: number           // bytes of a payload: of a larger one only the beginning is kept
   /** Has this log ever been filled before? */
   readonly heard: boolean

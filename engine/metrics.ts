@@ -47,7 +47,7 @@ export function openMetrics (runs: () => readonly Run[]): Metrics {
   })
   gauge('millrace_buffer_bytes', 'Bytes read but not yet committed.', [], (run, set) => set({}, run.credits.used))
   gauge('millrace_buffer_capacity_bytes', 'Bytes at which the source stops reading.', [], (run, set) => set({}, run.credits.limit))
-  counter('millrace_source_events_total', 'What has happened at the source that should be known: redelivery_suppressed (sent again, and stored already), record_lost (read too late), session_lost (by the broker), redelivery_forgotten (would not be recognised any more if it were sent again), request_repeated (came again under its Idempotency-Key), request_put_off (no room), key_forgotten (would not be recognised any more).', ['event'], (run, set) => {
+  counter('millrace_source_events_total', 'What has happened at the source that should be known: redelivery_suppressed (sent again, and stored already), record_lost (read too late), session_lost (by the broker), redelivery_forgotten (would not be recognised any more if it were sent again), request_repeated (came again under its Idempotency-Key), request_put_off (no room), key_forgotten (would not be recognised any more), key_refused (the other instances could not be asked for a key), key_alone (taken without asking them), key_twice (stands in the log of another instance too).', ['event'], (run, set) => {
     for (const [event, n] of Object.entries(run.source?.events?.() ?? {})) set({ event }, n)
   })
   gauge('millrace_log_bytes', 'Bytes of the write-ahead log of the source.', [], (run, set) => { if (run.journal !== undefined) set({}, run.journal.wal.bytes) })

@@ -19,7 +19,8 @@ const COMPONENTS = ['connectors', 'operators', 'sinks']
 const LIBRARIES: Record<string, readonly string[]> = {
   rxjs: ['engine/stream.ts'],
   'prom-client': ['engine/metrics.ts'],
-  jose: ['engine/token.ts']
+  jose: ['engine/token.ts'],
+  '@redis/client': ['connectors/redis-keys.ts']
 }
 
 /** No clock and no chance. */

@@ -11,6 +11,7 @@ import { ServerResponse } from 'node:http'
 import { Checkpoints } from '../../engine/checkpoint.ts'
 import { disk } from '../../engine/files.ts'
 import { Wal } from '../../engine/wal.ts'
+import { RedisKeys } from '../../connectors/redis-keys.ts'
 import { PostgresStore } from '../../sinks/postgres-store.ts'
 import { Session } from '../../sinks/postgres-session.ts'
 
@@ -78,6 +79,10 @@ wrap(Session.prototype, 'query', query => after(query, sql => sql.includes('INSE
 
 // what becomes of an alert
 wrap(PostgresStore.prototype, 'settle', settle => before(settle, (_, { state }) => state === 'delivered' ? 'alert.sent' : undefined))
+
+// keys that instances share
+wrap(RedisKeys.prototype, 'reserve', reserve => after(reserve, (..._) => 'key.reserved'))
+wrap(RedisKeys.prototype, 'take', take => after(before(take, (..._) => 'key.taking'), (..._) => 'key.taken'))
 
 // the answer to a request
 const isTaken = (response: ServerResponse) => response.statusCode === 202

@@ -18,12 +18,13 @@ import { Lane, type How, type Line } from './lane.ts'
 import { load } from './load.ts'
 import { network } from './network.ts'
 import { tiers, type Row } from './row.ts'
+import { sharedKeys } from './shared-keys.ts'
 import { security } from './security.ts'
 import { streams } from './streams.ts'
 import { twinRows } from './twins.ts'
 import { webhook } from './webhook.ts'
 
-const rows: readonly Row[] = [...kills, ...inside, ...brokers, ...database, ...twinRows, ...disk, ...damages, ...streams, ...network, ...load, ...webhook, ...security, ...dataRows]
+const rows: readonly Row[] = [...kills, ...inside, ...sharedKeys, ...brokers, ...database, ...twinRows, ...disk, ...damages, ...streams, ...network, ...load, ...webhook, ...security, ...dataRows]
 
 interface Asked extends How { readonly rows: readonly Row[], readonly jobs: number, readonly json: boolean, readonly save: boolean }
 

@@ -29,7 +29,7 @@ export async function ingest (app: FastifyInstance, { inlets = () => [], stoppin
     body: { description: 'One reading, an object of several, an array of them, columns, or lines of any of those: the same forms as over MQTT.' },
     response: {
       202: { description: 'Durable.', headers: { 'idempotency-replayed': { schema: { type: 'string' }, description: 'true: it had been taken before.' } }, ...Type.Object({ position: Type.Integer({ description: 'Place in the log: that of its dead letters, if any.' }), replayed: Type.Boolean({ description: 'It had been taken before, and was not taken again.' }) }) },
-      ...failures(404, 413, 415, 422)
+      ...failures(404, 409, 413, 415, 422)
     }
   }
   const config = { scope: 'ingest:write' as const, rateLimit: { max: (request: FastifyRequest) => limits.ofKey(request.actor!.id).ingests, timeWindow: '1 minute' } }

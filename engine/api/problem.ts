@@ -3,7 +3,7 @@ import { errors, MillraceError, Transient, type Code } from '../errors.ts'
 import { Type } from '../options.ts'
 import { REQUEST_ID } from './request-id.ts'
 
-const LATER = '5'                    // s after which to try again
+const LATER = '5', SOON = '2'        // s after which to try again
 const DEEP = 32                      // objects and arrays in each other in a body
 
 /** Errors as RFC 9457 has them. `code` is that of the error table; `type` the same as a name (RFC 8141). */
@@ -28,6 +28,7 @@ export function answer (error: FastifyError | MillraceError | Transient, request
   if (error instanceof MillraceError) {
     if (error.status >= 500 && error.code !== 'api/busy') request.log.warn({ err: error.message, code: error.code }, 'a request failed')
     if (error.status === 503) void reply.header('retry-after', LATER)
+    if (error.code === 'api/key-pending') void reply.header('retry-after', SOON)
     return send(reply, error.code, error.message, error.help)
   }
   if (error instanceof Transient) {

@@ -1,10 +1,11 @@
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { address, bytesOf, countOf, egress, networksOf, publicUrl, SERIES, seriesOf, urlOf } from './arguments.ts'
 import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import { readLimits } from '../limits.ts'
 import { openLog } from '../log.ts'
 import { describe } from '../api/status.ts'
+import { whenDown, type SharedKeysOptions } from '../shared-keys.ts'
 import { sleep } from '../clock.ts'
 import { duration } from '../options.ts'
 import { load } from './load.ts'
@@ -12,7 +13,7 @@ import type { TlsFiles } from '../tls.ts'
 import { readTokens } from '../token.ts'
 import { stopSignal, work } from './work.ts'
 
-interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly tlsCert?: string, readonly tlsKey?: string, readonly maxSeries: string, readonly logBudget: string, readonly logKeep?: string, readonly limits?: string, readonly jwt?: string, readonly retain: string, readonly maxPoison: string, readonly acceptLoss?: boolean, readonly for?: string, readonly json?: boolean, readonly egress?: string, readonly publicUrl?: string, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
+interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly tlsCert?: string, readonly tlsKey?: string, readonly maxSeries: string, readonly logBudget: string, readonly logKeep?: string, readonly limits?: string, readonly jwt?: string, readonly redis?: string, readonly redisDown: SharedKeysOptions['down'], readonly retain: string, readonly maxPoison: string, readonly acceptLoss?: boolean, readonly for?: string, readonly json?: boolean, readonly egress?: string, readonly publicUrl?: string, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
 
 /** `millrace run`: pipelines until they are told to stop. */
 export function run (program: Command, parts: Parts): void {
@@ -32,6 +33,8 @@ export function run (program: Command, parts: Parts): void {
     .option('--retain <span>', 'how long the log keeps the place of a pipeline that does not run', '24h')
     .option('--limits <file>', 'how much keys and tenants may have: requests, readings, series, silences and more; YAML')
     .option('--jwt <file>', 'tokens of an issuer that do as well as API keys: who it is, its keys, which claims say tenant and scopes; YAML')
+    .addOption(new Option('--redis <url>', 'the Redis in which instances that are fed the same requests share their Idempotency-Keys, such as rediss://user:password@host:6380').env('MILLRACE_REDIS'))
+    .addOption(new Option('--redis-down <what>', 'requests with an Idempotency-Key while it cannot be asked: refuse with 503, or take those that this instance alone does not know').choices(whenDown).default('refuse'))
     .option('--max-poison <n>', 'how many readings in a row an operator may throw on before the pipeline stops', '10')
     .option('--accept-loss', 'go on although the log or stream that a pipeline had read is not there any more, or a step is not as it was and what it remembers does not fit')
     .option('--for <span>', 'stop after this time, such as 20s')
@@ -46,7 +49,7 @@ export function run (program: Command, parts: Parts): void {
       const pipelines = await Promise.all(files.map(file => load(file, parts)))
       const runs = await work(pipelines, {
         parts, log, folder: options.folder, database, changes: true,
-        http: options.http === 'off' ? undefined : { ...address(options.http), tls: tlsOf(options) }, maxSeries: seriesOf(options.maxSeries), ...options.jwt === undefined ? {} : { tokens: readTokens(options.jwt, { log, get: url => parts.getJson(url, networksOf(options.egress)) }) }, ...options.limits === undefined ? {} : { limits: readLimits(options.limits) }, egress: networksOf(options.egress), links: urlOf('--public-url', options.publicUrl), logBudget: bytesOf(options.logBudget), ...options.logKeep === undefined ? {} : { logKeep: bytesOf(options.logKeep) }, retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
+        http: options.http === 'off' ? undefined : { ...address(options.http), tls: tlsOf(options) }, maxSeries: seriesOf(options.maxSeries), ...options.jwt === undefined ? {} : { tokens: readTokens(options.jwt, { log, get: url => parts.getJson(url, networksOf(options.egress)) }) }, ...options.limits === undefined ? {} : { limits: readLimits(options.limits) }, ...options.redis === undefined ? {} : { redis: { url: options.redis, down: options.redisDown } }, egress: networksOf(options.egress), links: urlOf('--public-url', options.publicUrl), logBudget: bytesOf(options.logBudget), ...options.logKeep === undefined ? {} : { logKeep: bytesOf(options.logKeep) }, retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
         started: (_, url) => { if (url !== undefined) log.info(`status page ${url}/`) }
       })
       if (options.json) for (const run of runs) process.stdout.write(`${JSON.stringify(describe(run))}\n`)

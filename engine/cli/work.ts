@@ -15,6 +15,7 @@ import { Pipelines } from '../pipelines.ts'
 import { forget } from '../plan.ts'
 import { Relearning } from '../relearning.ts'
 import type { Run } from '../run.ts'
+import type { SharedKeysOptions } from '../shared-keys.ts'
 import type { SourceSpec } from '../source.ts'
 import type { Tokens } from '../token.ts'
 
@@ -35,6 +36,7 @@ export interface WorkOptions {
   readonly source?: SourceSpec
   readonly limits?: Limits | undefined
   readonly tokens?: Tokens | undefined       // that do as well as keys
+  readonly redis?: { readonly url: string, readonly down: SharedKeysOptions['down'] } | undefined
   readonly signal: AbortSignal
   readonly changes?: boolean                 // pipelines that the API puts are brought back, and it may put more
   readonly started?: (runs: readonly Run[], url: string | undefined) => void
@@ -45,7 +47,7 @@ export interface WorkOptions {
  * it waits for those that are put. One that fails does not stop the others; the first failure is thrown when all have ended. A log
  * that fails, and that was there from the start, stops all. Returns the runs of the pipelines that were given.
  */
-export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, egress, links, logBudget, logKeep, retain, maxSeries, maxPoison, acceptLoss = false, source, limits, tokens, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
+export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, egress, links, logBudget, logKeep, retain, maxSeries, maxPoison, acceptLoss = false, source, limits, tokens, redis, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
   mkdirSync(folder, { recursive: true })
   const stop = new AbortController()
   const forward = () => stop.abort()
@@ -53,9 +55,10 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   if (signal.aborted) forward()
   const unserved = http === undefined && source === undefined ? given.find(p => p.source!.definition.keyed === true) : undefined
   if (unserved !== undefined) throw new MillraceError('usage/command', `the pipeline "${unserved.name}" reads what is posted over HTTP, and there is no HTTP here`, { help: 'without --http off' })
+  const shared = redis === undefined ? undefined : { server: parts.openSharedKeys(redis.url, log), down: redis.down }
   let failure: unknown
   const live = http === undefined ? undefined : new Live(), pipelines = new Pipelines({
-    log, folder, database, egress, links, fallback: parts.fileStore, acceptLoss, logBudget, logKeep, retain, failed: error => { failure ??= error; stop.abort() }, live, seriesOf: limits === undefined ? undefined : tenant => limits.ofTenant(tenant).series ?? Infinity,
+    log, folder, database, egress, links, fallback: parts.fileStore, acceptLoss, logBudget, logKeep, retain, shared, failed: error => { failure ??= error; stop.abort() }, live, seriesOf: limits === undefined ? undefined : tenant => limits.ofTenant(tenant).series ?? Infinity,
     ...maxSeries === undefined ? {} : { maxSeries }, ...maxPoison === undefined ? {} : { maxPoison }, ...source === undefined ? {} : { source }
   })
   const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)
@@ -94,6 +97,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     await control?.close()
     await pipelines.close()
     await plane?.close()
+    shared?.server.close()
     await keys?.close()
     await query?.close()
     await actions?.close()
