@@ -1,7 +1,9 @@
+import { join, resolve } from 'node:path'
 import { key, normal, uniform } from '../models/random.ts'
 import { anomaly } from '../operators/index.ts'
 import { columnsOf, type Series } from './drive.ts'
 import { mustEqual, mustLie, round, type Benchmark, type Figures } from './measure.ts'
+import { files, foldersOf, readSeries, writeSeries } from './series-files.ts'
 
 const LEVELS = [1e-3, 1e-4], MINUTE = 60_000, BEGIN = Date.UTC(2026, 0, 5)
 
@@ -64,6 +66,7 @@ export const calibration: Benchmark = {
   summary: 'how often the p-value of anomaly is below 1e-3 and 1e-4 on noise without any anomaly',
   unit: 'process and level',
   options: {
+    ...files,                                            // data: a folder of series without anomalies for each process
     seed: { type: 'string', default: '1' },
     series: { type: 'string', default: '10' },
     length: { type: 'string', default: '120000' },       // readings of each series
@@ -72,8 +75,14 @@ export const calibration: Benchmark = {
   check ({ seed, series, length, from }) { for (const [name, text] of Object.entries({ seed, series, length, from })) if (!/^\d+$/.test(text)) throw new Error(`--${name} ${text}: must be a whole number`) },
   async run (say, options) {
     const [seed, series, length, from] = [options.seed, options.series, options.length, options.from].map(Number)
-    say(`${series} series of ${length} readings for each process, without the first ${from}; news: those that are no continuation`)
-    return Object.entries(processes).flatMap(([process, make]) =>
-      falseAlarms(seriesOf(make, seed, series, length), LEVELS, from).map(({ empirical, news }, i): Figures => ({ process, nominal: LEVELS[i], empirical: round(empirical), news: round(news) })))
+    const { data, write } = options, folder = resolve(data), given = data === '' ? Object.keys(processes) : foldersOf(folder)
+    if (given.length === 0) throw Object.assign(new Error(`${folder}: no folder of a process`), { code: 'ENOENT', path: join(folder, '*') })
+    if (data === '') say(`${series} series of ${length} readings for each process`)
+    say(`without the first ${from} readings; news: those that are no continuation`)
+    return given.flatMap(process => {
+      const all = data === '' ? seriesOf(processes[process], seed, series, length) : readSeries(join(folder, process))
+      if (write !== '') writeSeries(join(resolve(write), process), all)
+      return falseAlarms(all, LEVELS, from).map(({ empirical, news }, i): Figures => ({ process, nominal: LEVELS[i], empirical: round(empirical), news: round(news) }))
+    })
   }
 }

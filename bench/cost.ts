@@ -1,68 +1,124 @@
 import { Batch, SeriesTable, Watermarks, type Operator } from '#engine'
 import { Fleet, roomFor } from '../models/fleet.ts'
 import { metricModels } from '../models/fleet-metric.ts'
-import { anomaly, fault, hygiene, peers, verdict } from '../operators/index.ts'
+import * as operators from '../operators/index.ts'
+import { features as running } from '../models/features.ts'
 import { alternate, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
 
-const DEVICES = 250, TICKS = 1000, ROUNDS = 5, EVERY = 10_000, BYTES = 8
-const metrics = (['temperature', 'vibration', 'current', 'pressure'] as const).map(name => ({ ...metricModels[name], stride: 1 }))
-const STEPS: readonly (() => Operator)[] = [hygiene, anomaly, () => peers({ learn: '30m' }), fault, verdict]
+const names = ['temperature', 'vibration', 'current', 'pressure'] as const, metrics = names.map(name => ({ ...metricModels[name], stride: 1 }))
+const ROUNDS = 5, SECOND = 1000, HOUR = 3_600_000, BYTES = 8
+const { across, anomaly, change, count, deadband, dedupe, derive, drift, ewma, fault, forecast, forest, hopping, hotelling, hygiene, loda, peers, rul, scale, session, sliding, threshold, tumbling, validate, verdict, where, zscore } = operators
 
-/** The operators that name faults, one behind the other, over 250 devices with 4 metrics: what each takes by itself. Peers learn for half an hour, so that most of it is spent judging. */
+/** What operators are measured on: devices with 4 metrics, all readings or one row of the four; `of` what stands before them. */
+interface Input { readonly devices: number, readonly ticks: number, readonly every: number, readonly of?: readonly (() => Operator<any, any>)[] }
+const many: Input = { devices: 100, ticks: 500, every: 10 * SECOND }
+const hours: Input = { devices: 10, ticks: 500, every: HOUR }
+const minutes: Input = { devices: 25, ticks: 500, every: 10 * SECOND }
+const columns = names.map(name => `${name}_last` as const)
+const rows: Input = { ...minutes, of: [() => tumbling({ every: '10s', features: ['last'] }), () => across({ metrics: [...names], columns: ['last'] })] }
+/** Behind those before it. */
+const behind = (...of: readonly (() => Operator<any, any>)[]): Input => ({ ...many, of })
+const learned = () => peers({ learn: '30m' })          // so that most of the time is spent judging
+
+/** Each operator with options as one would write them. */
+const cases: Readonly<Record<keyof typeof operators, readonly [Input, () => Operator<any, any>, options?: string]>> = {
+  across: [behind(() => tumbling({ every: '10s' })), () => across({ metrics: [...names] }), '{ metrics: [4 of them] }'],
+  anomaly: [behind(hygiene), anomaly],
+  change: [many, change],
+  count: [many, () => count({ readings: 60 }), '{ readings: 60 }'],
+  deadband: [many, () => deadband({ percent: 1 }), '{ percent: 1 }'],
+  dedupe: [many, dedupe],
+  derive: [many, () => derive({ metric: 'load', from: ['current', 'pressure'], by: 'product' }), '{ from: [2 metrics], by: product }'],
+  drift: [many, () => drift({ reference: 300, current: 100 }), '{ reference: 300, current: 100 }'],
+  ewma: [many, ewma],
+  fault: [behind(hygiene, anomaly, learned), fault],
+  forecast: [hours, () => forecast({ every: '1h', horizons: [1, 24] }), '{ every: 1h, horizons: [1, 24] }, on hourly readings'],
+  forest: [rows, () => forest({ columns }), '{ columns: [4 of them] }'],
+  hopping: [many, () => hopping({ size: '10m', every: '1m' }), '{ size: 10m, every: 1m }'],
+  hotelling: [rows, () => hotelling({ columns }), '{ columns: [4 of them] }'],
+  hygiene: [many, hygiene],
+  loda: [rows, () => loda({ columns }), '{ columns: [4 of them] }'],
+  peers: [behind(hygiene, anomaly), learned, '{ learn: 30m }'],
+  rul: [minutes, () => rul({ above: 1e6 }), '{ above: 1000000 }'],
+  scale: [many, () => scale({ factor: 1.8, offset: 32 }), '{ factor: 1.8, offset: 32 }'],
+  session: [many, () => session({ gap: '1m' }), '{ gap: 1m }'],
+  sliding: [many, () => sliding({ over: '10m' }), '{ over: 10m }'],
+  threshold: [many, () => threshold({ above: 80, clear: 75 }), '{ above: 80, clear: 75 }'],
+  tumbling: [many, () => tumbling({ every: '10m', features: [...running], above: 20 }), `{ every: 10m, features: [all ${running.length} that are sums] }`],
+  validate: [many, () => validate({ min: -50, max: 500 }), '{ min: -50, max: 500 }'],
+  verdict: [behind(hygiene, anomaly, learned, fault), verdict],
+  where: [many, () => where({ metric: ['temperature', 'current'] }), '{ metric: [2 of 4] }'],
+  zscore: [many, () => zscore({ over: '1h' }), '{ over: 1h }']
+}
+
+/** Every operator by itself, on devices of the simulator: the time of a reading, or of a row of several columns, and what is remembered of a series at the end. */
 export const cost: Benchmark = {
-  summary: 'time and memory of hygiene, anomaly, peers, fault and verdict',
+  summary: 'time and memory of each operator',
   unit: 'operator',
-  async run (say) {
-    const inputs = prepared(), total = DEVICES * TICKS * metrics.length
-    say(`${total} readings of ${DEVICES} devices; each operator gives the same in batches of half the size`)
-    const names = STEPS.map(make => make().name)
-    const sums = STEPS.map((make, k) => sum(make, inputs[k]))
-    STEPS.forEach((make, k) => { mustEqual(names[k], sum(make, inputs[k].flatMap(halves)), sums[k]) })
-    const taken = alternate(ROUNDS, Object.fromEntries(STEPS.map((make, k) => [names[k], () => { mustEqual(names[k], sum(make, inputs[k]), sums[k]) }])))
-    return STEPS.map((make, k): Figures => {
-      const { median, low, high } = spread(taken[names[k]].map(ns => ns / total)), { perSeries, perDevice } = make().definition
-      return { operator: names[k], ns_per_reading: round(median), bytes_per_series: bytes(perSeries), bytes_per_device: bytes(perDevice), runs: ROUNDS, ns_per_reading_spread: [round(low), round(high)] }
+  options: { only: { type: 'string', default: '' } },
+  check ({ only }) { if (only !== '' && !(only in cases)) throw new Error(`--only ${only}: there is no such operator`) },
+  async run (say, { only }) {
+    return Object.entries(cases).filter(([name]) => only === '' || name === only).map(([operator, [input, make, options = '']]): Figures => {
+      const batches = prepared(input), total = batches.reduce((n, batch) => n + batch.length, 0), expected = sum(make, batches, input)
+      mustEqual(`${operator} in batches of half the size`, sum(make, batches.flatMap(halves), input), expected)
+      const { median, low, high } = spread(alternate(ROUNDS, { own: () => { mustEqual(operator, sum(make, batches, input), expected) } }).own.map(ns => ns / total))
+      say(`${operator} ${options}: ${total} readings or rows`)
+      return { operator, options, ns_per_reading: round(median), bytes_per_series: Math.round(remembered(make, batches, input)), readings: total, runs: ROUNDS, ns_per_reading_spread: [round(low), round(high)] }
     })
   }
 }
 
-/** What each operator is given: readings, with what those before it add. */
-function prepared (): Batch<any>[][] {
-  const fleet = new Fleet({ devices: DEVICES, metrics, every: EVERY, seed: 1, start: Date.UTC(2026, 0, 5) })
-  const table = tableOf(), time = new Watermarks(table, { lateness: 0, idle: Infinity, forget: Infinity }), out = roomFor(DEVICES * metrics.length)
-  const batches: Batch<any>[] = []
-  for (let tick = 0, position = 0; tick < TICKS; tick++) {
+/** Readings, through the steps that stand before. */
+function prepared (input: Input): Batch<any>[] {
+  const { devices, ticks, every, of = [] } = input
+  const fleet = new Fleet({ devices, metrics, every, seed: 1, start: Date.UTC(2026, 0, 5) })
+  const table = tableOf(input), time = new Watermarks(table, { lateness: 0, idle: Infinity, forget: Infinity }), out = roomFor(devices * metrics.length)
+  let position = 0
+  const batches = Array.from({ length: ticks }, (): Batch<any> => {
     const n = fleet.fill(out)
-    batches.push(time.arrive({ time: out.time.slice(0, n), series: out.series.slice(0, n), value: out.value.slice(0, n), position: new Float64Array(n).map(() => ++position), ingest: out.truth.slice(0, n) }))
-  }
-  return STEPS.reduce<Batch<any>[][]>((all, make) => {
-    const stage = make().open({ series: table, late () {}, aggregated () {} })
-    return [...all, all.at(-1)!.map(batch => stage.process(batch))]
-  }, [batches])
+    return time.arrive({ time: out.time.slice(0, n), series: out.series.slice(0, n), value: out.value.slice(0, n), position: new Float64Array(n).map(() => ++position), ingest: out.truth.slice(0, n) })
+  })
+  return of.reduce((batches, make) => { const stage = open(make(), table); return batches.map(batch => stage.process(batch)) }, batches)
 }
 
-function tableOf (): SeriesTable {
-  const table = new SeriesTable(DEVICES * metrics.length)
-  for (let d = 0; d < DEVICES; d++) for (let m = 0; m < metrics.length; m++) table.id('bench', `${d}`, `${m}`)
+const open = (operator: Operator<any, any>, series: SeriesTable) => operator.open({ series, late () {}, aggregated () {}, filtered () {} } as Parameters<typeof operator.open>[0])
+
+/** Every series that is given is known, and there is room for those that operators add. */
+function tableOf (input: Input): SeriesTable {
+  const { devices } = input, table = new SeriesTable(2 * devices * metrics.length)
+  for (let d = 0; d < devices; d++) for (const name of names) table.id('bench', `${d}`, name)
+  if (input === rows) for (let d = 0; d < devices; d++) table.id('bench', `${d}`, 'all')
   return table
 }
 
-/** The sum of all that an operator adds. */
-function sum (make: () => Operator, batches: readonly Batch<any>[]): number {
-  const operator = make(), stage = operator.open({ series: tableOf(), late () {}, aggregated () {} })
+/** The number of rows and the sum of all that an operator adds. */
+function sum (make: () => Operator<any, any>, batches: readonly Batch<any>[], input: Input): number {
+  const operator = make(), stage = open(operator, tableOf(input))
   let sum = 0
   for (const batch of batches) {
-    const { columns } = stage.process(batch)
-    for (const name of operator.adds) for (const x of columns[name] as Float64Array) if (Number.isFinite(x)) sum += Math.round(x * 1e6)      // whole numbers: exact in any order
+    const out = stage.process(batch)
+    sum += out.length
+    for (const name of operator.adds) for (const x of (out.columns as Record<string, Float64Array>)[name]) if (Number.isFinite(x)) sum += Math.round(x * 1e6) % 1e8      // whole numbers, and few digits of them: exact in any order
   }
   return sum
 }
 
+/** Bytes in its snapshot behind all readings, for each series that it is given. */
+function remembered (make: () => Operator<any, any>, batches: readonly Batch<any>[], input: Input): number {
+  const series = new Set<number>(), stage = open(make(), tableOf(input))
+  for (const batch of batches) {
+    for (const s of batch.series) series.add(s)
+    stage.process(batch)
+  }
+  return bytesOf(stage.save()) / series.size
+}
+
+const bytesOf = (part: unknown): number => ArrayBuffer.isView(part) ? part.byteLength : typeof part === 'number' ? BYTES : part !== null && typeof part === 'object' ? Object.values(part).reduce((all: number, one) => all + bytesOf(one), 0) : 0
+
 function halves (batch: Batch<any>): Batch<any>[] {
+  if (batch.length < 2) return [batch]
   const middle = batch.length >> 1, rows = Int32Array.from({ length: batch.length }, (_, i) => i), { progress } = batch
-  const cut = progress.position.findIndex(p => p > batch.position[middle - 1])
+  const found = progress.position.findIndex(p => p > batch.position[middle - 1]), cut = found < 0 ? progress.position.length : found
   const part = (from: number, to: number, first: number, last: number) => new Batch({ ...batch.take(rows.subarray(from, to)), progress: { ...progress, device: progress.device.subarray(first, last), time: progress.time.subarray(first, last), position: progress.position.subarray(first, last) } })
   return [part(0, middle, 0, cut), part(middle, batch.length, cut, progress.device.length)]
 }
-
-const bytes = (shapes: unknown): number => BYTES * Object.values(shapes ?? {}).reduce((sum: number, shape) => sum + (typeof shape === 'number' ? 1 : Object.keys(shape as object).length), 0)

@@ -1,44 +1,53 @@
+import { resolve } from 'node:path'
 import { key, normal } from '../models/random.ts'
 import { portfolio, Portfolio } from '../models/portfolio.ts'
 import { anomaly } from '../operators/index.ts'
-import { BATCH } from './drive.ts'
+import { BATCH, type Series } from './drive.ts'
 import { alternate, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
+import { files, readSeries, writeSeries } from './series-files.ts'
 import { Batch, SeriesTable } from '#engine'
 
-const SERIES = 1000, EACH = 1000, ROUNDS = 7, ALPHA = 0.01
+const SERIES = 1000, ROUNDS = 7, ALPHA = 0.01
 const BYTES = 8
 
 /** `anomaly` over 1,000 series that come in turn, a reading a second each; the floor is the least detector: mean and variance that fade, and a z-score. */
 export const detect: Benchmark = {
   summary: 'the operator anomaly, time and memory, against a z-score of fading mean and variance written by hand',
   unit: 'reading',
-  options: { seed: { type: 'string', default: '1' } },
-  check ({ seed }) { if (!/^\d+$/.test(seed)) throw new Error(`--seed must be a whole number, got "${seed}"`) },
-  async run (say, { seed }) {
-    const batches = readings(Number(seed)), total = SERIES * EACH
-    const expected = alone(batches)
-    say(`${total} readings of ${SERIES} series; the operator gives what the model alone gives: ${expected}`)
-    const taken = alternate(ROUNDS, { operator: () => { mustEqual('the sum of evidence', through(batches), expected, 1e-12) }, floor: () => { mustEqual('the number of scores', floor(batches), total) } })
+  options: { seed: { type: 'string', default: '1' }, each: { type: 'string', default: '1000' }, ...files },      // each: readings of a series
+  check ({ seed, each }) { for (const [name, text] of Object.entries({ seed, each })) if (!/^\d+$/.test(text)) throw new Error(`--${name} must be a whole number, got "${text}"`) },
+  async run (say, { seed, each, data, write }) {
+    const series = data === '' ? made(Number(seed), Number(each)) : readSeries(resolve(data)), count = series.length, total = series.reduce((n, s) => n + s.time.length, 0), batches = batchesOf(series)
+    if (write !== '') writeSeries(resolve(write), series)
+    const expected = alone(batches, count)
+    say(`${total} readings of ${count} series; the operator gives what the model alone gives: ${expected}`)
+    const taken = alternate(ROUNDS, { operator: () => { mustEqual('the sum of evidence', through(batches, count), expected, 1e-12) }, floor: () => { mustEqual('the number of scores', floor(batches, count), total) } })
     const own = spread(taken.operator.map(ns => ns / total)), least = spread(taken.floor.map(ns => ns / total)), ratio = spread(taken.operator.map((ns, i) => ns / taken.floor[i]))
     const figures: Figures = {
       ns_per_reading: round(own.median), bytes_per_series: Object.keys(portfolio).length * BYTES, floor_ns_per_reading: round(least.median), ratio_to_floor: round(ratio.median),
-      series: SERIES, readings: total, runs: ROUNDS, ns_per_reading_spread: [round(own.low), round(own.high)], floor_ns_per_reading_spread: [round(least.low), round(least.high)]
+      series: count, evidence: expected, readings: total, runs: ROUNDS, ns_per_reading_spread: [round(own.low), round(own.high)], floor_ns_per_reading_spread: [round(least.low), round(least.high)]
     }
     return [figures]
   }
 }
 
-function readings (seed: number): Batch[] {
-  const of = key(seed), count = SERIES * EACH
-  return Array.from({ length: Math.ceil(count / BATCH) }, (_, b) => {
-    const at = Float64Array.from({ length: Math.min(BATCH, count - b * BATCH) }, (_, i) => b * BATCH + i)
-    return new Batch({ time: at.map(i => Math.floor(i / SERIES) * 1000), series: Int32Array.from(at, i => i % SERIES), value: at.map(i => normal(of, i)) })
+function made (seed: number, each: number): Series[] {
+  const of = key(seed)
+  return Array.from({ length: SERIES }, (_, s) => ({ name: `${s}`, time: Float64Array.from({ length: each }, (_, i) => i * 1000), value: Float64Array.from({ length: each }, (_, i) => normal(of, i * SERIES + s)) }))
+}
+
+/** As they come: by time, at one time by series. */
+function batchesOf (all: readonly Series[]): Batch[] {
+  const rows = all.flatMap(({ time, value }, s) => Array.from(time, (at, i) => ({ at, s, x: value[i] }))).sort((a, b) => a.at - b.at || a.s - b.s)
+  return Array.from({ length: Math.ceil(rows.length / BATCH) }, (_, b) => {
+    const part = rows.slice(b * BATCH, (b + 1) * BATCH)
+    return new Batch({ time: Float64Array.from(part, r => r.at), series: Int32Array.from(part, r => r.s), value: Float64Array.from(part, r => r.x) })
   })
 }
 
-function through (batches: readonly Batch[]): number {
-  const table = new SeriesTable(SERIES)
-  for (let s = 0; s < SERIES; s++) table.id('bench', `${s}`, 'value')
+function through (batches: readonly Batch[], count: number): number {
+  const table = new SeriesTable(count)
+  for (let s = 0; s < count; s++) table.id('bench', `${s}`, 'value')
   const stage = anomaly().open({ series: table, late () {}, aggregated () {} })
   let sum = 0
   for (const batch of batches) for (const x of (stage.process(batch).columns as Record<string, Float64Array>).anomaly) if (x > 0) sum += x
@@ -46,10 +55,10 @@ function through (batches: readonly Batch[]): number {
 }
 
 /** The sum of what is news, by the model without an operator. */
-function alone (batches: readonly Batch[]): number {
+function alone (batches: readonly Batch[], count: number): number {
   const first = Object.values(portfolio), width = first.length, model = new Portfolio()
-  const m = new Float64Array(SERIES * width), { samples } = anomaly().options as { samples: number }
-  for (let s = 0; s < SERIES; s++) m.set(first, s * width)
+  const m = new Float64Array(count * width), { samples } = anomaly().options as { samples: number }
+  for (let s = 0; s < count; s++) m.set(first, s * width)
   let sum = 0
   for (const { time, series, value } of batches) {
     for (let i = 0; i < value.length; i++) {
@@ -63,8 +72,8 @@ function alone (batches: readonly Batch[]): number {
   return sum
 }
 
-function floor (batches: readonly Batch[]): number {
-  const mean = new Float64Array(SERIES), variance = new Float64Array(SERIES).fill(1)
+function floor (batches: readonly Batch[], count: number): number {
+  const mean = new Float64Array(count), variance = new Float64Array(count).fill(1)
   let scores = 0
   for (const { series, value } of batches) {
     const z = new Float64Array(value.length)

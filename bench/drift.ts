@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { key, normal } from '../models/random.ts'
 import { change, drift } from '../operators/index.ts'
 import { Batch, SeriesTable, type Operator } from '#engine'
 import { BATCH, columnsOf, type Series } from './drive.ts'
-import { alternate, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
+import { alternate, mustEqual, round, spread, type Benchmark, type Figures, type Options } from './measure.ts'
+import { files, foldersOf, readChanges, readSeries, writeChanges, writeSeries } from './series-files.ts'
 
 const SIZES = [100, 200, 500, 1000, 2000], RUN_LENGTH = 10_000, LEARNED = 1000, LATEST = 1000, TURN = 32
 const methods = ['cusum', 'page_hinkley', 'adwin', 'kswin'] as const
@@ -22,35 +23,92 @@ const seriesOf = (count: number, length: (run: number) => number, value: (run: n
   return { name: `${run}`, time: Float64Array.from({ length: length(run) }, (_, i) => i * 1000), value: Float64Array.from({ length: length(run) }, (_, i) => next(i)) }
 })
 
-/** The share of runs in which drift is found between two readings, among those in which none was found before. */
-export function found (process: Process, n: number, runs: number, seed: number, shift: number, from: number, to: number): number {
-  const all = seriesOf(runs, () => to, run => { const next = process(key(seed, n, run)); return i => next(i) + (i >= from ? shift : 0) })
+/** Runs of 3 n readings, with a shift in the last n or none. */
+export const runsOf = (process: Process, n: number, runs: number, seed: number, shift = 0): Run[] =>
+  seriesOf(runs, () => 3 * n, run => { const next = process(key(seed, n, run)); return i => next(i) + (i >= 2 * n ? shift : 0) }).map((series, run) => ({ ...series, name: `${n}-${run}`, from: shift === 0 ? 0 : 2 * n }))
+
+/** A series, and the reading from which on drift is looked for: that of a change, or 0. */
+interface Run extends Series { readonly from: number }
+
+/** The share of runs in which drift is found from there on, to n readings behind a change, among those in which none was found before. */
+export function found (all: readonly Run[], n: number): number {
   let alarms = 0, counted = 0
-  for (const { drift: column } of columnsOf(drift({ reference: n, current: n }), all)) {
-    const at = column.indexOf(1)
-    if (at >= 0 && at < from) continue
+  columnsOf(drift({ reference: n, current: n }), all).forEach(({ drift: column }, run) => {
+    const { from } = all[run], at = column.subarray(0, from === 0 ? 3 * n : from + n).indexOf(1)
+    if (at >= 0 && at < from) return
     counted++
     if (at >= 0) alarms++
-  }
+  })
   return alarms / counted
 }
 
-/** Readings without a change, over changes that are found all the same. */
-export function runLengthOf (step: ReturnType<typeof change>, readings: number, seed: number): number {
+/** Normal numbers without a change, in series of up to a million. */
+export function * steady (readings: number, seed: number): Generator<Series> {
   const each = Math.min(readings, 1_000_000), count = Math.ceil(readings / each)
-  let changes = 0
-  for (let part = 0; part < count; part++) for (const { change } of columnsOf(step, seriesOf(1, () => each, () => { const k = key(seed, part); return i => normal(k, i) }))) for (const x of change) if (x === 1) changes++
-  return count * each / changes
+  for (let part = 0; part < count; part++) yield { ...seriesOf(1, () => each, () => { const k = key(seed, part); return i => normal(k, i) })[0], name: `${part}` }
+}
+
+/** Readings without a change, over changes that are found all the same. */
+export function runLengthOf (step: ReturnType<typeof change>, all: Iterable<Series>): number {
+  let changes = 0, readings = 0
+  for (const series of all) {
+    for (const x of columnsOf(step, [series])[0].change) if (x === 1) changes++
+    readings += series.time.length
+  }
+  return readings / changes
+}
+
+/** Normal numbers with a shift behind a thousand or a few more. */
+export const shifted = (shift: number, runs: number, seed: number): Run[] => {
+  const at = (run: number) => LEARNED + run % TURN
+  return seriesOf(runs, run => at(run) + LATEST, run => { const k = key(seed, run); return i => normal(k, i) + (i >= at(run) ? shift : 0) }).map((series, run) => ({ ...series, from: at(run) }))
 }
 
 /** Readings from a shift to its finding, Infinity when it is not found, in runs without a false change before it. */
-export function delaysOf (step: ReturnType<typeof change>, shift: number, runs: number, seed: number): number[] {
-  const at = (run: number) => LEARNED + run % TURN
-  const all = seriesOf(runs, run => at(run) + LATEST, run => { const k = key(seed, run); return i => normal(k, i) + (i >= at(run) ? shift : 0) })
+export function delaysOf (step: ReturnType<typeof change>, all: readonly Run[]): number[] {
   return columnsOf(step, all).flatMap(({ change }, run) => {
-    const first = change.indexOf(1)
-    return first < 0 ? [Infinity] : first < at(run) ? [] : [first - at(run) + 1]
+    const first = change.indexOf(1), { from } = all[run]
+    return first < 0 ? [Infinity] : first < from ? [] : [first - from + 1]
   })
+}
+
+/** Runs of a folder, with the change that changes.csv has of them. A run without one is left out. */
+function readRuns (folder: string): Run[] {
+  const changes = readChanges(folder)
+  return readSeries(folder).flatMap(series => {
+    const at = changes.get(series.name)
+    return at === undefined ? [] : [{ ...series, from: Array.from(series.time).findIndex(time => time >= at) }]
+  }).filter(run => run.from > 0)
+}
+
+function writeRuns (folder: string, runs: readonly Run[]): void {
+  writeSeries(folder, runs)
+  if (runs.some(run => run.from > 0)) writeChanges(folder, runs.map(run => [run.name, run.time[run.from]]))
+}
+
+/** Runs by the largest n that they are long enough for. */
+const bySize = (all: readonly Run[], most: (run: Run) => number): Map<number, Run[]> => new Map(SIZES.map(n => [n, all.filter(run => SIZES.findLast(size => size <= most(run)) === n)] as const).filter(([, runs]) => runs.length > 0))
+
+/** What is measured on: from seeds, or in the folders of one. */
+interface Cases {
+  readonly stable: Iterable<readonly [name: string, readonly Run[]]>       // of whose readings none is a drift
+  readonly drifted: Iterable<readonly [name: string, readonly Run[]]>      // with a drift at a known time
+  readonly steady: () => Iterable<Series>
+  readonly shifted: readonly Run[]
+}
+
+function * made (processes: Readonly<Record<string, Process>>, runs: number, seed: number, sizes: readonly number[], shift: number): Generator<readonly [string, Run[]]> {
+  for (const [name, process] of Object.entries(processes)) for (const n of sizes) yield [shift === 0 ? name : `${shift} sd, ${name}`, runsOf(process, n, runs, seed, shift)]
+}
+const read = (folder: string, runs: (folder: string) => Run[]) => foldersOf(folder).map(name => [name, runs(join(folder, name))] as const)
+
+function casesOf ({ data, ...options }: Options): Cases {
+  const [seed, runs, readings] = [options.seed, options.runs, options.readings].map(Number), folder = resolve(data)
+  return data === '' ? {
+    stable: made(processes, runs, key(seed, 1), SIZES, 0), drifted: made(processes, runs, key(seed, 3), [500, 2000], 0.5), steady: () => steady(readings, key(seed, 4)), shifted: shifted(1, runs, key(seed, 5))
+  } : {
+    stable: read(join(folder, 'stable'), of => readSeries(of).map(series => ({ ...series, from: 0 }))), drifted: read(join(folder, 'drifted'), readRuns), steady: () => readSeries(join(folder, 'steady')), shifted: readRuns(join(folder, 'shifted'))
+  }
 }
 
 interface Match { readonly detector: string, readonly average_run_length: number, readonly delay: number }
@@ -98,34 +156,43 @@ export const driftBench: Benchmark = {
   options: {
     seed: { type: 'string', default: '1' },
     runs: { type: 'string', default: '1000' },           // of each case
-    readings: { type: 'string', default: '4000000' }     // that an average run length is taken over
+    readings: { type: 'string', default: '4000000' },    // that an average run length is taken over
+    ...files                                             // folders stable and drifted with one of series for each case, steady and shifted; changes.csv beside what has a change
   },
   check ({ seed, runs, readings }) {
     for (const [name, text] of Object.entries({ seed, runs, readings })) if (!/^\d+$/.test(text)) throw new Error(`--${name} ${text}: must be a whole number`)
     if (Number(readings) < 40 * RUN_LENGTH) throw new Error(`--readings ${readings}: an average run length of ${RUN_LENGTH} takes at least ${40 * RUN_LENGTH}`)
   },
   async run (say, options) {
-    const [seed, runs, readings] = [options.seed, options.runs, options.readings].map(Number), out: Figures[] = []
-    say(`false alarms: in the 2 n readings behind a reference of n, as a window of n slides over them; ${runs} runs each`)
-    for (const [name, process] of Object.entries(processes)) {
-      for (const n of SIZES) {
-        out.push({ case: name, n, false_alarm_rate: round(found(process, n, runs, key(seed, 1), 0, 0, 3 * n)) })
+    const seed = Number(options.seed), given = options.data !== '', cases = casesOf(options), write = (...path: string[]) => options.write === '' ? undefined : join(resolve(options.write), ...path), out: Figures[] = []
+    const keep = (folder: string | undefined, runs: readonly Run[]) => { if (folder !== undefined) writeRuns(folder, runs) }
+    say('false alarms: in the 2 n readings behind a reference of n, as a window of n slides over them')
+    for (const [name, all] of cases.stable) {
+      keep(write('stable', name), all)
+      for (const [n, runs] of bySize(all, run => run.time.length / 3)) {
+        out.push({ case: name, n, false_alarm_rate: round(found(runs, n)), runs: runs.length })
         say(JSON.stringify(out.at(-1)))
-        if (name !== 'ar(0.9)' && found(process, n, 20, key(seed, 2), 30, 2 * n, 3 * n) < 1) throw new Error(`the answer is wrong: a shift of 30 sd is not found (${name}, ${n})`)
+        if (!given && name !== 'ar(0.9)' && found(runsOf(processes[name], n, 20, key(seed, 2), 30), n) < 1) throw new Error(`the answer is wrong: a shift of 30 sd is not found (${name}, ${n})`)
       }
     }
-    for (const [name, process] of Object.entries(processes)) for (const n of [500, 2000]) out.push({ case: `0.5 sd, ${name}`, n, found: round(found(process, n, runs, key(seed, 3), 0.5, 2 * n, 3 * n)) })
+    for (const [name, all] of cases.drifted) {
+      keep(write('drifted', name), all)
+      for (const [n, runs] of bySize(all, run => Math.min(run.from / 2, run.time.length - run.from))) out.push({ case: name, n, found: round(found(runs, n)), runs: runs.length })
+    }
+    const shifts = cases.shifted, folder = write('steady')
+    keep(write('shifted'), shifts)
+    if (folder !== undefined) writeSeries(folder, cases.steady())
     const { version, detectors } = river()
-    say(`delay on a shift of 1 sd behind ${LEARNED} readings; river is ${version}, by test/oracles/drift.py: ${detectors.map(d => `${d.detector} ${round(d.delay)} at ${round(d.average_run_length)}`).join(', ')}`)
+    say(`delay on a shift${given ? '' : ` of 1 sd behind ${LEARNED} readings`}; river is ${version}, by test/oracles/drift.py: ${detectors.map(d => `${d.detector} ${round(d.delay)} at ${round(d.average_run_length)}`).join(', ')}`)
     const ofRiver = (name: string) => detectors.find(d => d.detector === name)!.delay, best = Math.min(ofRiver('adwin'), ofRiver('page_hinkley'))
     for (const method of methods) {
-      const step = change({ method, runLength: RUN_LENGTH }), average = runLengthOf(step, readings, key(seed, 4)), delays = delaysOf(step, 1, runs, key(seed, 5)).sort((a, b) => a - b)
+      const step = change({ method, runLength: RUN_LENGTH }), average = runLengthOf(step, cases.steady()), delays = delaysOf(step, shifts).sort((a, b) => a - b)
       const met = delays.filter(Number.isFinite), share = met.length / delays.length
-      mustEqual(`the average run length of ${method}`, average, RUN_LENGTH, 0.4)
-      if (method !== 'kswin') mustEqual(`the share of shifts that ${method} finds within ${LATEST} readings`, share, 1, 0.01)
+      if (!given) mustEqual(`the average run length of ${method}`, average, RUN_LENGTH, 0.4)
+      if (!given && method !== 'kswin') mustEqual(`the share of shifts that ${method} finds within ${LATEST} readings`, share, 1, 0.01)
       out.push({ case: method, average_run_length: round(average), delay: round(mean(met)), found: round(share), river_delay: round(method === 'adwin' || method === 'page_hinkley' ? ofRiver(method) : best), delay_p95: met[Math.floor(0.95 * met.length)] })
       say(JSON.stringify(out.at(-1)))
     }
-    return [...out, ...costs()]
+    return given ? out : [...out, ...costs()]
   }
 }

@@ -1,8 +1,12 @@
-import type { Fault } from '../models/faults.ts'
+import { join, resolve } from 'node:path'
+import { WEEK, type Fault } from '../models/faults.ts'
+import { roomFor } from '../models/fleet.ts'
 import { key } from '../models/random.ts'
+import { devicesIn, readDevice, readLabelled, writeDevice, writeLabelled, type DeviceReadings, type Labelled } from './device-files.ts'
 import { round, type Benchmark, type Figures } from './measure.ts'
-import { week, type Event } from './found/run.ts'
-import { asked, EVERY, GROUP, healthy, kinds, metrics, plan, type Kind, type Sizes } from './found/world.ts'
+import { fleetOf, inputOf, listen, week, type Event } from './found/run.ts'
+import { asked, EVERY, GROUP, healthy, kinds, metrics, names, plan, type Kind, type Sizes } from './found/world.ts'
+import { files, wrong } from './series-files.ts'
 
 const LEVELS = [1, 2, 3, 5, 10]
 const sized = ['spike', 'shift', 'drift', 'noise'] as const
@@ -17,10 +21,10 @@ export interface Outcome { readonly fault: Fault, readonly found: boolean, reado
  * said last in that time. A spike is known with the reading behind it, and a clock that was ahead when it comes back: they have
  * three readings more.
  */
-export function outcomes (faults: readonly Fault[], events: readonly Event[]): Outcome[] {
+export function outcomes (faults: readonly Fault[], events: readonly Event[], width = metrics.length): Outcome[] {
   return faults.map(fault => {
     const { device, metric, kind, from, to } = fault, until = kind === 'spike' || kind === 'clock' ? to + GRACE : to
-    const own = events.filter(({ series, from: at }) => Math.floor(series / metrics.length) === device && (metric < 0 || series % metrics.length === metric) && at > from && at < until)
+    const own = events.filter(({ series, from: at }) => Math.floor(series / width) === device && (metric < 0 || series % width === metric) && at > from && at < until)
     const said = own.flatMap(event => event.names.filter(({ at }) => at < until)).sort((a, b) => a.at - b.at)
     return { fault, found: own.some(event => kind === 'spike' || event.from < to), named: said.at(-1)?.kind }
   })
@@ -30,17 +34,64 @@ export function outcomes (faults: readonly Fault[], events: readonly Event[]): O
 const groups = (seed: number, devices: number) => Array.from({ length: Math.ceil(devices / GROUP) }, (_, g) => ({ seed: key(seed, g), devices: Math.min(GROUP, devices - g * GROUP) }))
 
 /** Devices that have each of these faults in their week. */
-const faulty = (seed: number, devices: number, each: readonly Kind[], sizes: Sizes): Outcome[] => groups(seed, devices).flatMap(({ seed, devices }) => {
+const faulty = (seed: number, devices: number, each: readonly Kind[], sizes: Sizes, write = '', labels: Labelled[] = []): Outcome[] => groups(seed, devices).flatMap(({ seed, devices }, g) => {
   const events: Event[] = [], faults = plan(seed, Array.from({ length: devices }, () => each), sizes, healthy(seed, devices))
+  if (write !== '') {
+    for (const readings of devicesOf(seed, devices, faults, g)) writeDevice(write, readings)
+    labels.push(...faults.map(({ device, metric, kind, from, to }) => ({ device: `${g * GROUP + device}`, metric: metric < 0 ? '' : names[metric], kind, verdict: '', from, to })))
+  }
   week(seed, devices, faults, event => events.push(event))
   return outcomes(faults, events)
 })
 
-const clean = (seed: number, devices: number): Event[] => groups(seed, devices).flatMap(({ seed, devices }) => {
+const clean = (seed: number, devices: number, write = ''): Event[] => groups(seed, devices).flatMap(({ seed, devices }, g) => {
   const events: Event[] = []
+  if (write !== '') for (const readings of devicesOf(seed, devices, [], g)) writeDevice(write, readings)
   week(seed, devices, [], event => events.push(event))
   return events
 })
+
+/** The readings of a simulated group, device by device. */
+function devicesOf (seed: number, devices: number, faults: readonly Fault[], group: number): DeviceReadings[] {
+  const all = Array.from({ length: devices }, (_, d) => ({ name: `${group * GROUP + d}`, metrics: names, arrival: [] as number[], time: [] as number[], metric: [] as number[], value: [] as number[] }))
+  const { to, fill } = fleetOf(seed, devices, faults), out = roomFor(4096)
+  for (let n; (n = fill(out, to - 1)) > 0;) for (let i = 0; i < n; i++) {
+    const device = all[Math.floor(out.series[i] / names.length)]
+    device.arrival.push(out.truth[i])
+    device.time.push(out.time[i])
+    device.metric.push(out.series[i] % names.length)
+    device.value.push(out.value[i])
+  }
+  return all
+}
+
+/** The faults that labels name, and what became of them, device by device. */
+function given (folder: string): Outcome[] {
+  const labels = readLabelled(folder), files = devicesIn(folder), strange = labels.find(l => !kinds.includes(l.kind as Kind))
+  if (strange !== undefined) throw wrong(`${folder}: a label of the kind "${strange.kind}"; there are: ${kinds.join(', ')}`)
+  const gone = [...new Set(labels.map(l => l.device))].filter(device => !files.includes(join(folder, `${device}.csv`)))
+  if (gone.length > 0) throw wrong(`${folder}: labels of devices that are not there: ${gone.join(', ')}`)
+  return files.flatMap(path => {
+    const readings = readDevice(path), { name, metrics: own } = readings, events: Event[] = []
+    const faults = labels.filter(l => l.device === name).map(({ metric, kind, from, to }): Fault => ({ device: 0, metric: metric === '' ? -1 : own.indexOf(metric), kind: kind as Kind, from, to, size: NaN }))
+    const odd = labels.find(l => l.device === name && l.metric !== '' && !own.includes(l.metric))
+    if (odd !== undefined) throw wrong(`${path} has no metric "${odd.metric}", which a label names; there are: ${own.join(', ')}`)
+    listen(inputOf(readings), event => events.push(event))
+    return outcomes(faults, events, own.length)
+  })
+}
+
+/** What is said of devices of which nothing is known to be wrong. */
+function alone (folder: string): { readonly events: Event[], readonly weeks: number } {
+  const events: Event[] = []
+  let ms = 0
+  for (const path of devicesIn(folder)) {
+    const input = inputOf(readDevice(path))
+    listen(input, event => events.push(event))
+    ms += input.to - input.from
+  }
+  return { events, weeks: ms / WEEK }
+}
 
 const share = (of: readonly unknown[], n: number): number => of.length === 0 ? NaN : n / of.length
 const recall = (of: readonly Outcome[]): number => share(of, of.filter(o => o.found).length)
@@ -52,14 +103,17 @@ export const faultsFound: Benchmark = {
     seed: { type: 'string', default: '2026' },
     faults: { type: 'string', default: '50' },        // of each kind; the figures in the docs are of 200
     weeks: { type: 'string', default: '25' },         // of a device without faults; of 100
+    ...files,                                         // folders faulty, with labels.csv, and healthy; a file a device
     each: { type: 'string', default: '0' }            // faults of each kind and size, for the recall by size, 0: none; of 51
   },
-  check (options) { for (const [name, text] of Object.entries(options)) if (!/^\d+$/.test(text)) throw new Error(`--${name} ${text}: must be a whole number`) },
+  check ({ seed, faults, weeks, each }) { for (const [name, text] of Object.entries({ seed, faults, weeks, each })) if (!/^\d+$/.test(text)) throw new Error(`--${name} ${text}: must be a whole number`) },
   async run (say, options) {
-    const [seed, count, weeks, each] = [options.seed, options.faults, options.weeks, options.each].map(Number)
-    const all = faulty(key(seed, 1), count, kinds, asked)
+    const { data, write } = options, [seed, count, each] = [options.seed, options.faults, data === '' ? options.each : '0'].map(Number)
+    const folder = (of: string, name: string) => of === '' ? '' : join(resolve(of), name)
+    const labels: Labelled[] = [], all = data === '' ? faulty(key(seed, 1), count, kinds, asked, folder(write, 'faulty'), labels) : given(folder(data, 'faulty'))
+    if (write !== '') writeLabelled(folder(write, 'faulty'), labels)
     say(`${all.length} faults`)
-    const events = clean(key(seed, 2), weeks), last = (event: Event) => event.names.at(-1)!.kind
+    const { events, weeks } = data === '' ? { events: clean(key(seed, 2), Number(options.weeks), folder(write, 'healthy')), weeks: Number(options.weeks) } : alone(folder(data, 'healthy')), last = (event: Event) => event.names.at(-1)!.kind
     say(`${events.length} false alarms in ${weeks} weeks of a device`)
     const bySize = (unit: Sizes['unit']) => each === 0 ? [] : LEVELS.map((level, l) => {
       const outcomes = faulty(key(seed, 3, l, unit.length), Math.ceil(each / REPEATS), Array.from({ length: REPEATS }, () => sized).flat(), { sd: { spike: level, shift: level, drift: level, noise: level }, unit })
@@ -71,7 +125,7 @@ export const faultsFound: Benchmark = {
     return kinds.map((kind): Figures => {
       const mine = all.filter(o => o.fault.kind === kind), found = mine.filter(o => o.found)
       return {
-        kind, recall: round(recall(mine)), false_alarms_per_device_week: round(share(Array.from({ length: weeks }), events.filter(e => last(e) === kind).length)),
+        kind, recall: round(recall(mine)), false_alarms_per_device_week: round(events.filter(e => last(e) === kind).length / weeks),
         named_right: round(share(found, found.filter(o => o.named === kind).length)), faults: mine.length,
         false_alarms_of_all_kinds_per_device_week: round(events.length / weeks), device_weeks: weeks,
         named: Object.fromEntries([...new Set(found.map(o => o.named!))].map(name => [name, found.filter(o => o.named === name).length])),

@@ -1,17 +1,37 @@
+import { resolve } from 'node:path'
 import { SeriesTable, Watermarks, type Batch, type Host } from '#engine'
 import { Random } from '../models/random.ts'
+import { count } from '../operators/count.ts'
 import { tumbling } from '../operators/tumbling.ts'
 import { features as all, type Feature } from '../operators/windows/features.ts'
 import { features as running } from '../models/features.ts'
+import type { Series } from './drive.ts'
 import { errorOf, exactFeatures } from './exact.ts'
 import { alternate, mustEqual, round, spread, type Benchmark } from './measure.ts'
+import { files, readSeries, writeSeries } from './series-files.ts'
 
-const WINDOWS = 12, PER_WINDOW = 400                                 // for the errors: exact arithmetic is slow
+const WINDOWS = 12, PER_WINDOW = 400                                 // of each series, for the errors: exact arithmetic is slow
+const OFFSET = 1e6                   // standard deviations: a series whose mean is farther from 0 counts as one with a large offset
 const SERIES = 1000, PER_DEVICE = 10, SECONDS = 600, EVERY = 60, ROUNDS = 7, BATCH = 1024
 const ABOVE = 20
 /** What has an exact rational value: all but entropies and what goes by frequency. */
-const exact = all.filter(f => !['permutation_entropy', 'band_energy', 'centroid', 'peak_frequency', 'spectral_entropy', 'envelope_energy'].includes(f))
+const exact: readonly Feature[] = all.filter(f => !['permutation_entropy', 'band_energy', 'centroid', 'peak_frequency', 'spectral_entropy', 'envelope_energy'].includes(f))
 const bySign: readonly Feature[] = ['skewness', 'kurtosis']
+
+/** Four kinds of ordinary values, and a large offset, taken every second. */
+export function made (seed: number): Series[] {
+  const random = new Random(seed), normal = () => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next())
+  let level = 0
+  const kinds = { normal: () => 20 + 5 * normal(), exponential: () => -7 * Math.log(1 - random.next()), 'uniform to one decimal': () => Math.round(random.next() * 1000) / 10, 'random walk': () => level += normal(), '1e9 + N(0, 1e-3)': () => 1e9 + 1e-3 * normal() }
+  const time = Array.from({ length: WINDOWS * PER_WINDOW }, (_, i) => 1_700_000_000_000 + i * 1000)
+  return Object.entries(kinds).map(([name, next]) => ({ name, time, value: time.map(next) }))
+}
+
+/** Is the mean so far from 0 that digits of the spread are few? */
+function isOffset ({ value }: Series): boolean {
+  const x = Array.from(value), mean = x.reduce((sum, v) => sum + v / x.length, 0)
+  return Math.abs(mean) > OFFSET * Math.sqrt(x.reduce((sum, v) => sum + (v - mean) ** 2 / x.length, 0))
+}
 
 /**
  * How far features are off from exact rational arithmetic on the same doubles, and what they cost. `max_relative_error` is
@@ -23,17 +43,15 @@ const bySign: readonly Feature[] = ['skewness', 'kurtosis']
 export const features: Benchmark = {
   summary: 'features against exact rational arithmetic, and ns per reading for all of the time domain in one pass',
   unit: 'reading',
-  options: { seed: { type: 'string', default: '1' } },
+  options: { seed: { type: 'string', default: '1' }, ...files },
   check ({ seed }) { if (!/^\d+$/.test(seed)) throw new Error(`--seed must be a whole number, got "${seed}"`) },
-  async run (say, { seed }) {
-    const random = new Random(Number(seed)), normal = () => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next())
-    let level = 0
-    const ordinary = { 'N(20, 5)': () => 20 + 5 * normal(), 'exponential': () => -7 * Math.log(1 - random.next()), 'uniform, one decimal': () => Math.round(random.next() * 1000) / 10, 'random walk': () => level += normal() }
-    const worst = Object.entries(ordinary).map(([name, next]) => worstOf(name, next)).reduce((a, b) => b.error > a.error ? b : a)
-    const offset = worstOf('1e9 + N(0, 1e-3)', () => 1e9 + 1e-3 * normal())
-    for (const { name, feature, error } of [worst, offset]) say(`${name}: ${feature} is off most, by ${error.toExponential(2)}`)
+  async run (say, { seed, data, write }) {
+    const series = data === '' ? made(Number(seed)) : readSeries(resolve(data)), [worst, offset] = worstOf(series)
+    if (write !== '') writeSeries(resolve(write), series)
+    for (const { name, feature, error } of [worst, offset]) if (name !== '') say(`${name}: ${feature} is off most, by ${error.toExponential(2)}`)
 
-    const batches = readings(() => 20 + 5 * normal()), total = SERIES * SECONDS
+    let n = 0
+    const values = (series.find(s => !isOffset(s)) ?? series[0]).value, batches = readings(() => values[n++ % values.length]), total = SERIES * SECONDS
     const expected = floor(batches)
     const sampled = exact.filter(f => !(running as readonly string[]).includes(f))
     const taken = alternate(ROUNDS, {
@@ -52,22 +70,26 @@ export const features: Benchmark = {
   fault: ({ max_relative_error: error, max_relative_error_offset: offset }) => Number(error) <= 1e-12 && Number(offset) <= 1e-9 ? undefined : `features are off by more than 1e-12, or 1e-9 on a large offset: ${Number(error)}, ${Number(offset)}`
 }
 
-/** The feature that is off most, over windows of such data taken every second. */
-function worstOf (name: string, next: () => number): { name: string, feature: Feature, error: number } {
-  let feature: Feature = 'count', error = 0
-  const times = Array.from({ length: WINDOWS * PER_WINDOW }, (_, i) => 1_700_000_000_000 + i * 1000), values = times.map(next)
-  const start = (k: number) => k * PER_WINDOW
-  const offset = times[0] % (PER_WINDOW * 1000)
-  const rows = rowsOf(exact, { every: `${PER_WINDOW}s`, offset: `${offset}ms` }, [{ times, values, series: times.map(() => 0) }])
-  mustEqual('the number of windows', rows.length, WINDOWS)
-  for (const [k, row] of rows.entries()) {
-    const part = <T>(of: readonly T[]) => of.slice(start(k), start(k + 1)), truth = exactFeatures(part(times), part(values), ABOVE)
-    for (const f of exact) {
-      const off = errorOf(row[f], truth[f], bySign.includes(f) ? 1 : 0)
-      if (!(off <= error)) { error = off; feature = f }
+interface Worst { readonly name: string, readonly feature: Feature, readonly error: number }
+
+/** The feature that is off most, over the first windows of ordinary series, and over those with a large offset. */
+export function worstOf (all: readonly Series[]): readonly [Worst, Worst] {
+  const worst: [Worst, Worst] = [{ name: '', feature: 'count', error: 0 }, { name: '', feature: 'count', error: 0 }]
+  for (const series of all) {
+    const which = isOffset(series) ? 1 : 0, times = Array.from(series.time).slice(0, WINDOWS * PER_WINDOW), values = Array.from(series.value).slice(0, times.length)
+    let from = 0
+    for (const row of rowsOf(exact, [{ times, values, series: times.map(() => 0) }])) {
+      const part = <T>(of: readonly T[]) => of.slice(from, from + row.count), truth = exactFeatures(part(times), part(values), ABOVE)
+      for (const f of exact) {
+        if (Number.isNaN(row[f]) && truth[f].q === 0n) continue
+        const error = errorOf(row[f], truth[f], bySign.includes(f) ? 1 : 0)
+        if (!(error <= worst[which].error)) worst[which] = { name: series.name, feature: f, error }
+      }
+      from += row.count
     }
+    mustEqual(`readings of ${series.name} in its windows`, from, times.length)
   }
-  return { name, feature, error }
+  return worst
 }
 
 interface Part { readonly times: readonly number[], readonly values: readonly number[], readonly series: readonly number[] }
@@ -86,8 +108,9 @@ const named = (): SeriesTable => {
 }
 const host = (series: SeriesTable): Host => ({ series, late () { throw new Error('nothing is late here') }, aggregated () {} })
 
-function rowsOf (chosen: readonly Feature[], options: { every: string, offset?: string }, parts: readonly Part[]): Record<string, number>[] {
-  const table = named(), stage = tumbling({ ...options, features: chosen, above: ABOVE }).open(host(table))
+/** Windows of so many readings. */
+function rowsOf (chosen: readonly Feature[], parts: readonly Part[]): Record<string, number>[] {
+  const table = named(), stage = count({ readings: PER_WINDOW, features: chosen, above: ABOVE }).open(host(table))
   return batchesOf(parts, table).flatMap(batch => {
     const out = stage.process(batch)
     return Array.from(out.time, (_, i) => Object.fromEntries(chosen.map(f => [f, out.columns[f][i]])))

@@ -52,8 +52,8 @@ function read (name: string | undefined): { readonly json: boolean, readonly sav
 
 async function measure (name: string, benchmark: Benchmark, { json, save, options }: NonNullable<ReturnType<typeof read>>): Promise<void> {
   const results = await benchmark.run(line => { process.stderr.write(`${line}\n`) }, options).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT' || options.data === undefined) throw error
-    process.stderr.write(`${name}: there is no ${error.path}; --data ${options.data} must be a folder laid out like the one that the benchmark takes by itself\n`)
+    if (!['ENOENT', 'EINVAL'].includes(error.code ?? '') || options.data === undefined) throw error
+    process.stderr.write(`${name}: ${error.code === 'EINVAL' ? error.message : `there is no ${error.path}; --data ${options.data} must be a folder laid out as docs/explain/detection.md says`}\n`)
     process.exitCode = 2
     return [] as readonly Figures[]
   })

@@ -1,15 +1,17 @@
+import { join, resolve } from 'node:path'
 import { key, normal, uniform } from '../models/random.ts'
 import { wiener } from '../models/wiener.ts'
 import { rul } from '../operators/index.ts'
 import { columnsOf, type Series } from './drive.ts'
 import { cpuOf, mustEqual, round, spread, type Benchmark } from './measure.ts'
+import { files, readChanges, readSeries, writeChanges, writeSeries } from './series-files.ts'
 
 const HOUR = 3_600_000, DAY = 24, BEGIN = Date.UTC(2026, 0, 1), LONGEST = 500 * DAY
 const THRESHOLD = 100, DRIFT = 1 / DAY, SPREAD = 0.3, WANDER = 2 / Math.sqrt(DAY), NOISE = 0.5, LEAST = 0.2
-const INSPECTED = 10 * DAY           // hours
+const INSPECTED = 10 * DAY * HOUR     // ms
 const SAMPLES = 30                   // readings before the first rate, by default
 
-interface Unit extends Series { readonly fails: number }      // hour of the first passage; Infinity when it does not come
+interface Unit extends Series { readonly fails: number }      // when it comes to the threshold, ms; Infinity when it does not
 
 /**
  * A unit that degrades as a Wiener process with a drift of its own, in hours until it has failed, read with noise. Units drift by
@@ -27,21 +29,36 @@ function unit (k: number, name: string, trend: number): Unit {
     if (passed) fails = hour + (next >= THRESHOLD ? (THRESHOLD - x) / (next - x) : 0.5)
     x = next
   }
-  return { name, fails, time: Float64Array.from(value, (_, hour) => BEGIN + hour * HOUR), value }
+  return { name, fails: Math.round(BEGIN + fails * HOUR), time: Float64Array.from(value, (_, hour) => BEGIN + hour * HOUR), value }
+}
+
+export const unitsOf = (seed: number, count: number, trend: number): Unit[] => Array.from({ length: count }, (_, u) => unit(key(seed, trend, u), `${u}`, trend))
+
+/** Units as they were written: those with a trend, which fail at the time in changes.csv or not at all, and those without one. */
+function readUnits (folder: string): Unit[] {
+  const fails = readChanges(folder)
+  return readSeries(folder).map(series => ({ ...series, fails: fails.get(series.name) ?? Infinity }))
+}
+
+function writeUnits (folder: string, units: readonly Unit[]): void {
+  writeSeries(folder, units)
+  writeChanges(folder, units.filter(u => u.fails < Infinity).map(u => [u.name, u.fails]))
 }
 
 /** What the operator says at every tenth day of units that have not failed: how often it speaks, and where the failure then falls. */
-export function inspect (seed: number, count: number, trend: number) {
-  const units = Array.from({ length: count }, (_, u) => unit(key(seed, trend, u), `${u}`, trend))
+export function inspect (units: readonly Unit[], above = THRESHOLD) {
   let inspections = 0, spoken = 0, early = 0, late = 0
-  columnsOf(rul({ above: THRESHOLD, over: '365d' }), units).forEach(({ rul_p10: p10, rul_p90: p90 }, u) => {
-    for (let hour = INSPECTED; hour < p10.length; hour += INSPECTED) {
+  columnsOf(rul({ above, over: '365d' }), units).forEach(({ rul_p10: p10, rul_p90: p90 }, u) => {
+    const { time, fails } = units[u]
+    for (let i = 0, next = time[0] + INSPECTED; i < time.length; i++) {
+      if (time[i] < next) continue
+      next += INSPECTED
       inspections++
-      if (Number.isNaN(p10[hour])) continue
-      const left = (units[u].fails - hour) * HOUR / 1000
+      if (Number.isNaN(p10[i])) continue
+      const left = (fails - time[i]) / 1000
       spoken++
-      if (left < p10[hour]) early++
-      if (left > p90[hour]) late++
+      if (left < p10[i]) early++
+      if (left > p90[i]) late++
     }
   })
   return { inspections, spoken, early, late }
@@ -65,16 +82,21 @@ function cost (): number {
 export const thresholdTime: Benchmark = {
   summary: 'the operator rul on simulated Wiener degradation: how often the time to the threshold lies between its 10 and 90 %',
   unit: 'all units',
-  options: { seed: { type: 'string', default: '1' }, units: { type: 'string', default: '1000' } },
-  check ({ seed, units }) { for (const [name, text] of Object.entries({ seed, units })) if (!/^\d+$/.test(text)) throw new Error(`--${name} ${text}: must be a whole number`) },
+  options: { seed: { type: 'string', default: '1' }, units: { type: 'string', default: '1000' }, above: { type: 'string', default: `${THRESHOLD}` }, ...files },      // data: folders trend and none of units
+  check ({ seed, units, above }) {
+    if (!Number.isFinite(Number(above))) throw new Error(`--above ${above}: must be a number`)
+    for (const [name, text] of Object.entries({ seed, units })) if (!/^\d+$/.test(text)) throw new Error(`--${name} ${text}: must be a whole number`) },
   async run (say, options) {
-    const [seed, units] = [options.seed, options.units].map(Number)
-    say(`${units} units that degrade, and as many that only wander, looked at every tenth day until they fail`)
-    const { inspections, spoken, early, late } = inspect(seed, units, 1), idle = inspect(seed, units, 0)
+    const [seed, count, above] = [options.seed, options.units, options.above].map(Number), { data, write } = options
+    const of = (name: string, trend: number) => data === '' ? unitsOf(seed, count, trend) : readUnits(join(resolve(data), name))
+    const units = of('trend', 1), still = of('none', 0)
+    if (write !== '') for (const [name, some] of [['trend', units], ['none', still]] as const) writeUnits(join(resolve(write), name), some)
+    say(`${units.length} units that degrade, and ${still.length} that only wander, looked at every tenth day until they fail`)
+    const { inspections, spoken, early, late } = inspect(units, above), idle = inspect(still, above)
     return [{
       coverage_80: round((spoken - early - late) / spoken), before_p10: round(early / spoken), after_p90: round(late / spoken),
-      spoken: round(spoken / inspections), spoken_without_trend: round(idle.spoken / idle.inspections), units, inspections,
-      ns_per_reading: round(cost()), bytes_per_series: 8 * Object.keys(wiener).length
+      spoken: round(spoken / inspections), spoken_without_trend: round(idle.spoken / idle.inspections), units: units.length, inspections,
+      ...data === '' ? { ns_per_reading: round(cost()) } : {}, bytes_per_series: 8 * Object.keys(wiener).length
     }]
   }
 }

@@ -10,29 +10,30 @@ export function named (components: Components, name: string): { readonly kind: K
   return Object.entries(kindsOf(components)).flatMap(([kind, known]) => Object.hasOwn(known, name) ? [{ kind: kind as Kind, definition: known[name].definition }] : [])
 }
 
-export interface Extra { readonly notes?: string | undefined, readonly example?: string | undefined }
+export interface Extra { readonly notes?: string | undefined, readonly example?: string | undefined, readonly cost?: string | undefined }
 
 /** The reference page of a component, in Markdown, made from its declaration. */
-export function page (kind: Kind, definition: any, { notes, example }: Extra = {}): string {
+export function page (kind: Kind, definition: any, { notes, example, cost }: Extra = {}): string {
   return [
     `# ${definition.name}`,
     `${capital(kind)}. ${definition.summary}`,
     ...notes === undefined ? [] : [notes.trim()],
     '## Options',
-    ...facts(kind, definition),
+    ...facts(kind, definition, cost),
     optionTable(definition.options),
     ...example === undefined ? [] : ['## Example', example.trim()]
   ].join('\n\n') + '\n'
 }
 
-function facts (kind: Kind, d: any): string[] {
+function facts (kind: Kind, d: any, cost?: string): string[] {
   const list = kind === 'operator'
     ? [
         ['needs', columns(d.needs)], ['adds', columns(d.adds)],
         ['memory', [memory(d.perSeries) && 'per series', memory(d.perDevice) && 'per device'].filter(Boolean).join(' and ') || 'none'],
         ['rows', d.windows ? 'readings in, rows of windows out' : d.drops ? `those it drops count as ${d.drops}` : d.derives ? 'all it is given, and some of its own' : 'all it is given'],
         ...d.crosses ? [['sees', 'all series of a device']] : [],
-        ...d.learns ? [['learns', 'what is usual: anew when maintenance of the device is over']] : []
+        ...d.learns ? [['learns', 'what is usual: anew when maintenance of the device is over']] : [],
+        ...cost === undefined ? [] : [['cost', cost]]
       ]
     : kind === 'sink'
       ? [['takes', [(d.store || d.follow) && 'rows', d.receive && 'alerts'].filter(Boolean).join(' and ')], ...d.store ? [['store', 'keeps the commits of a pipeline']] : []]

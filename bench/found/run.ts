@@ -1,6 +1,7 @@
 import { SeriesTable, Watermarks, type Batch } from '#engine'
+import type { DeviceReadings } from '../device-files.ts'
 import { WEEK, type Fault } from '../../models/faults.ts'
-import { Fleet, roomFor } from '../../models/fleet.ts'
+import { Fleet, roomFor, type FleetReadings } from '../../models/fleet.ts'
 import { kinds as named, type Kind } from '../../models/naming.ts'
 import { anomaly, fault, hygiene, peers } from '../../operators/index.ts'
 import { EVERY, metrics, names, START } from './world.ts'
@@ -16,14 +17,42 @@ export const steps = () => [hygiene(), anomaly(BUDGET), peers(BUDGET), fault()]
 const BUDGET = { alarms: 0.1, per: '1w' } as const
 const IDLE = 30_000
 
-/** A week of a fleet through hygiene, anomaly, peers and fault, with a tick every ten seconds. Calls `take` with what comes out and the true time. */
-export function week (seed: number, devices: number, faults: readonly Fault[], take: (event: Event) => void): number {
+/** What comes from devices with these metrics, between two times (ms): fill() writes what has come by then behind one another, and gives their number. */
+export interface Input { readonly devices: number, readonly names: readonly string[], readonly from: number, readonly to: number, readonly fill: (out: FleetReadings, until: number) => number }
+
+/** A week of a simulated fleet. */
+export function fleetOf (seed: number, devices: number, faults: readonly Fault[]): Input {
   const fleet = new Fleet({ devices, metrics, every: EVERY, seed, start: START, faults })
-  const table = new SeriesTable(devices * metrics.length)
+  return { devices, names, from: START, to: START + WEEK, fill: (out, until) => fleet.fill(out, until) }
+}
+
+/** A device from a file. */
+export function inputOf ({ metrics: names, arrival, time, metric, value }: DeviceReadings): Input {
+  let next = 0
+  return {
+    devices: 1, names, from: Math.floor(arrival[0] / EVERY) * EVERY, to: arrival[arrival.length - 1] + EVERY,
+    fill (out, until) {
+      let n = 0
+      for (; next < arrival.length && arrival[next] <= until && n < out.time.length; next++, n++) {
+        out.time[n] = time[next]
+        out.truth[n] = arrival[next]
+        out.series[n] = metric[next]
+        out.value[n] = value[next]
+      }
+      return n
+    }
+  }
+}
+
+export const week = (seed: number, devices: number, faults: readonly Fault[], take: (event: Event) => void): number => listen(fleetOf(seed, devices, faults), take)
+
+/** Devices through hygiene, anomaly, peers and fault, with a tick every ten seconds. Calls `take` with what comes out and the true time. */
+export function listen ({ devices, names, from, to, fill }: Input, take: (event: Event) => void): number {
+  const width = names.length, table = new SeriesTable(devices * width)
   for (let d = 0; d < devices; d++) for (const name of names) table.id('bench', `${d}`, name)
   const time = new Watermarks(table, { lateness: 0, idle: IDLE, forget: Infinity })
   const stages = steps().map(step => step.open({ series: table, late () {}, aggregated () {} }))
-  const open = new Map<number, Event>(), out = roomFor((devices + 1) * metrics.length)
+  const open = new Map<number, Event>(), out = roomFor((devices + 1) * width)
   let position = 0, readings = 0
   const process = (first: Batch<any>, now: number) => {
     const batch = stages.reduce((batch, stage) => stage.process(batch), first)
@@ -39,10 +68,8 @@ export function week (seed: number, devices: number, faults: readonly Fault[], t
       } else if (open.get(series)!.names.at(-1)!.kind !== kind) open.get(series)!.names.push({ kind, at: now })
     }
   }
-  for (let now = START; now < START + WEEK; now += EVERY) {
-    const n = fleet.fill(out, now + EVERY - 1)
-    if (n > 0) process(time.arrive({ time: out.time.slice(0, n), series: out.series.slice(0, n), value: out.value.slice(0, n), position: new Float64Array(n).map(() => ++position), ingest: out.truth.slice(0, n) }), now + EVERY)
-    readings += n
+  for (let now = from; now < to; now += EVERY) {
+    for (let n; (n = fill(out, now + EVERY - 1)) > 0; readings += n) process(time.arrive({ time: out.time.slice(0, n), series: out.series.slice(0, n), value: out.value.slice(0, n), position: new Float64Array(n).map(() => ++position), ingest: out.truth.slice(0, n) }), now + EVERY)
     const tick = time.tick(time.gone(now + EVERY), position)
     if (tick !== undefined) process(tick, now + EVERY)
   }

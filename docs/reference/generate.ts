@@ -48,7 +48,7 @@ export function pages (): Map<string, string> {
     const names = Object.keys(components[folder])
     for (const name of names) {
       const { definition } = named(components, name).find(c => c.kind === kind)!
-      out.set(`${folder}/${name}.md`, made + page(kind, definition, notesOf(kind, name)))
+      out.set(`${folder}/${name}.md`, made + page(kind, definition, { ...notesOf(kind, name), ...kind === 'operator' && { cost: costOf(name) } }))
     }
     out.set(`${folder}.md`, `${made}# ${folder.charAt(0).toUpperCase()}${folder.slice(1)}\n\n${table(['Name', 'What it does'], names.map(name => [`[${name}](${folder}/${name}.md)`, named(components, name).find(c => c.kind === kind)!.definition.summary]))}\n`)
   }
@@ -57,6 +57,17 @@ export function pages (): Map<string, string> {
   out.set('cli.md', made + commandPage())
   out.set('pipeline-schema.json', `${JSON.stringify(jsonSchema(components), null, 2)}\n`)
   return out
+}
+
+interface Cost { readonly operator: string, readonly options: string, readonly ns_per_reading: number, readonly bytes_per_series: number, readonly runs: number, readonly ns_per_reading_spread: readonly [number, number] }
+const costs = JSON.parse(readFileSync(join(here, '../../bench/results/cost.json'), 'utf8')) as { readonly results: readonly Cost[] }
+
+/** What an operator was measured to cost. Throws when it was not. */
+function costOf (name: string): string {
+  const found = costs.results.find(c => c.operator === name)
+  if (found === undefined) throw new Error(`bench/results/cost.json has no ${name}: add it to bench/cost.ts, and npm run bench -- cost --save`)
+  const { options, ns_per_reading: ns, bytes_per_series: bytes, runs, ns_per_reading_spread: [low, high] } = found, number = (x: number) => Math.round(x).toLocaleString('en')
+  return `${number(ns)} ns for each reading or row it is given (${number(low)} to ${number(high)} in ${runs} runs), ${number(bytes)} bytes for each series${options === '' ? '' : `, with \`${options}\``}: \`npm run bench -- cost\``
 }
 
 /** What stands in notes/, with its example executed; without notes an operator that needs no options shows itself. */

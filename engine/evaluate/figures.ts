@@ -18,6 +18,7 @@ export interface Figures {
   readonly delay_ms: { readonly median: number, readonly p90: number, readonly max: number } | null
   readonly device_weeks: number                // that count and lie in no label
   readonly false_alarms_per_device_week: number | null
+  readonly false_alarms_per_device_week_95: readonly [number, number] | null
 }
 
 /** The figures of some labels and alerts; `healthy`: ms of all devices that lie in no label. */
@@ -33,7 +34,7 @@ export function figuresOf (labels: readonly JudgedLabel[], alerts: readonly Judg
     recall, precision, f1: recall === null || precision === null ? null : recall + precision === 0 ? 0 : 2 * recall * precision / (recall + precision),
     recall_95: wilson(found, counted.length), precision_95: wilson(found, found + wrong),
     delay_ms: delays.length === 0 ? null : { median: rank(delays, 0.5), p90: rank(delays, 0.9), max: delays[delays.length - 1] },
-    device_weeks, false_alarms_per_device_week: ratio(wrong, device_weeks)
+    device_weeks, false_alarms_per_device_week: ratio(wrong, device_weeks), false_alarms_per_device_week_95: device_weeks > 0 ? poisson(wrong).map(n => n / device_weeks) as [number, number] : null
   }
 }
 
@@ -59,6 +60,12 @@ export function breakDown ({ labels, alerts, healthy }: Judged, names: readonly 
 const ratio = (a: number, b: number): number | null => b > 0 ? a / b : null
 /** The nearest rank. `sorted` is not empty. */
 const rank = (sorted: readonly number[], q: number): number => sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)]
+
+/** 95 % interval of the mean of a number that comes by chance (Byar's approximation; Breslow and Day 1987): within a percent of the exact one. */
+export function poisson (n: number): readonly [number, number] {
+  const end = (n: number, z: number) => n === 0 ? 0 : n * (1 - 1 / (9 * n) + z / (3 * Math.sqrt(n))) ** 3
+  return [end(n, -1.959964), end(n + 1, 1.959964)]
+}
 
 /** 95 % interval of a share (Wilson 1927): what so few cases allow to say. */
 export function wilson (k: number, n: number): readonly [number, number] | null {

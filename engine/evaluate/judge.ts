@@ -4,6 +4,7 @@
  * false. What begins in the probation, the first part of a device's readings, counts neither way: neither labels, nor alerts, nor alerts in such labels.
  */
 import type { AlertEvent } from '../alert.ts'
+import type { Details } from '../explain.ts'
 import { groupBy } from '../group.ts'
 import type { Extent, Said } from './history.ts'
 import type { Label } from './label.ts'
@@ -24,6 +25,7 @@ export interface Incident {
   readonly about: number             // event time of the row that fired: of a window its start, ms
   readonly over: number | undefined  // when its end was said
   readonly message: string
+  readonly details: Details | undefined
 }
 export interface JudgedAlert extends Incident { readonly verdict: 'true' | 'false' | 'excluded' }
 export interface JudgedLabel extends Label {
@@ -44,8 +46,8 @@ export function incidentsOf (said: readonly Said[]): Incident[] {
   const open = new Map<string, Mutable<Incident>>(), all: Incident[] = []
   for (const { event, at } of said) {
     if (event.state === 'firing') {
-      const { alert, severity, device, metric, time, message } = event
-      const incident = { alert, severity, device, metric, at, about: time, over: undefined, message }
+      const { alert, severity, device, metric, time, message, details } = event
+      const incident = { alert, severity, device, metric, at, about: time, over: undefined, message, details }
       open.set(event.incident, incident)
       all.push(incident)
     } else {

@@ -9,7 +9,7 @@ import type { Scene } from './scene.ts'
 import { style } from './style.ts'
 import { apart, timeline } from './timeline.ts'
 import type { Trace } from './trace.ts'
-import { between, confident, count, dayOf, lasting, moment, rate, share, short } from './words.ts'
+import { between, confident, count, dayOf, lasting, moment, rarely, rate, share, short, why } from './words.ts'
 
 export interface Drawn { readonly scene: Scene, readonly trace: Trace }
 export interface Pictures {
@@ -62,7 +62,7 @@ function tiles (all: Figures): Html {
   const tile = (name: string, figure: Html | string, more: string) => html`<div><dt>${name}</dt><dd class="figure">${figure}</dd><dd class="soft">${more}</dd></div>`
   return html`<dl class="tiles">
 ${tile('Found', all.labels === 0 ? '–' : html`${all.found}<small> of ${all.labels}</small>`, all.labels === 0 ? 'no label counts' : `recall ${share(all.recall)}; ${confident(all.recall_95)}`)}
-${tile('False alarms per device and week', rate(all.false_alarms_per_device_week).replace(/^-$/, '–'), `${all.false_alarms} in ${short(all.device_weeks)} device weeks without a label`)}
+${tile('False alarms per device and week', rate(all.false_alarms_per_device_week).replace(/^-$/, '–'), `${all.false_alarms} in ${short(all.device_weeks)} device weeks without a label${all.false_alarms_per_device_week_95 === null ? '' : `; ${rarely(all.false_alarms_per_device_week_95)}`}`)}
 ${tile('Precision', share(all.precision).replace(/^-$/, '–'), all.precision === null ? 'there was no alert' : `${all.found} found against ${all.false_alarms} false; ${confident(all.precision_95)}`)}
 ${tile('Delay', all.delay_ms === null ? '–' : lasting(all.delay_ms.median), all.delay_ms === null ? 'nothing was found' : `median; 90 % within ${lasting(all.delay_ms.p90)}, all within ${lasting(all.delay_ms.max)}`)}
 </dl>`
@@ -89,8 +89,19 @@ function picture ({ scene, trace }: Drawn, id: string, { judged, rules }: Evalua
   const series = `${device} ${metric}${layout.branch === '' ? '' : `, branch ${layout.branch}`}`
   const facts = `${count(trace.total, 'row')} from ${moment(whole(from))} to ${moment(whole(to))}, values from ${short(low)} to ${short(high)}`
   const drawn = trace.reduced ? ` Drawn as spans of ${lasting(trace.width)}, each from its least to its greatest value.` : ''
-  return html`<h3>${series}${about !== undefined && html`: ${summary(about)}`}</h3><figure>${sideways('Plot', plot({ id, title: series, description: `${facts}; ${count(labels.length, 'label')} and ${count(alerts.length, 'alert')}.`, trace, layout, labels, alerts, counted: judged.counted.get(device)! }))}<figcaption>${facts}.${drawn}</figcaption>
+  return html`<h3>${series}${about !== undefined && html`: ${summary(about)}`}</h3><figure>${sideways('Plot', plot({ id, title: series, description: `${facts}; ${count(labels.length, 'label')} and ${count(alerts.length, 'alert')}.`, trace, layout, labels, alerts, counted: judged.counted.get(device)! }))}<figcaption>${facts}.${drawn}${reached({ scene, trace })}</figcaption>
 <details><summary>As a table: ${count(labels.length, 'label')}, ${count(alerts.length, 'alert')}</summary>${labels.length > 0 && labelTable(labels)}${alerts.length > 0 && alertTable(alerts)}${labels.length + alerts.length === 0 && html`<p class="soft">Neither labels nor alerts.</p>`}</details></figure>`
+}
+
+/** How near a missed label came to the limits: what would have found it. */
+function reached ({ scene: { about, layout: { scores, bounds } }, trace }: Drawn): string {
+  if (about === undefined || 'at' in about || about.verdict !== 'missed') return ''
+  const limits = (column: string) => bounds.get(column) ?? []
+  const told = [...limits('value').length > 0 ? ['value'] : [], ...scores].map(column => {
+    const [low, high] = trace.extremes(column, about.from, about.to)
+    return Number.isNaN(low) ? `${column} has no value` : `${column} goes from ${short(low)} to ${short(high)}${limits(column).length === 0 ? '' : ` (limit ${limits(column).map(short).join(', ')})`}`
+  })
+  return told.length === 0 ? '' : ` In the label ${told.join(', ')}.`
 }
 
 /** Seconds are enough for the ends of a plot of minutes. */
@@ -106,7 +117,7 @@ const labelTable = (labels: readonly JudgedLabel[]): Html => rest(labels, table(
   [l.device, l.metric === '' ? 'all' : l.metric, l.kind, moment(l.from), lasting(l.to - l.from), verdict(l.verdict), l.delay === undefined ? '' : lasting(l.delay), l.alerts[0]?.alert ?? (l.already === undefined ? '' : `${l.already.alert}, firing since ${moment(l.already.at)}`), l.alerts.length])))
 
 const alertTable = (alerts: readonly JudgedAlert[]): Html => rest(alerts, table('Alerts', ['device', 'metric', 'alert', 'said', 'lasted', 'verdict', 'what it said'], alerts.slice(0, LISTED).map(a =>
-  [a.device, a.metric, a.alert, moment(a.at), a.over === undefined ? 'to the end' : lasting(a.over - a.at), verdict(a.verdict), a.message])))
+  [a.device, a.metric, a.alert, moment(a.at), a.over === undefined ? 'to the end' : lasting(a.over - a.at), verdict(a.verdict), [a.message, why(a.details)].filter(part => part !== '').join('; ')])))
 
 const rest = (all: readonly unknown[], shown: Html): Html => html`${shown}${all.length > LISTED && html`<p class="soft">The first ${LISTED} of ${all.length}; all are in the JSON.</p>`}`
 const verdict = (word: string): Html => html`<span class="${word === 'found' || word === 'true' ? 'good' : word === 'excluded' ? 'soft' : 'bad'}">${word === 'true' ? 'in a label' : word === 'excluded' ? 'not counted' : word}</span>`
@@ -130,7 +141,7 @@ function rules ({ rules: { tolerance, probation, by }, data, labelled, file, cou
 <li>An alert is <em>false</em> when it is said in no label of its device. Only the moment at which it begins to fire counts.</li>
 <li>An alert is said when the reading that made it, or that closed its window, arrives: a live run would have said it then.</li>
 <li>Recall is found / labels. Precision is found / (found + false). The ranges with 95 % confidence are those of Wilson (1927).</li>
-<li>False alarms per device and week: false alerts by the time of all devices, from the first to the last reading, that lies in no label.</li>
+<li>False alarms per device and week: false alerts by the time of all devices, from the first to the last reading, that lies in no label. Their range with 95 % confidence takes them to come by chance (Poisson; Byar's approximation).</li>
 <li>${learning === undefined ? 'All readings count; there is no probation.' : `${learning} (probation): labels that begin there, alerts that are said there, and alerts in such labels are left out.`}</li>
 <li>Nothing of the pipeline looks into the future. It ran as it would live, in the time of the data; nothing was stored and nobody was told.</li></ul>
 <p class="soft">Pipeline ${file}; data ${data.join(', ')}; ${labelled}; ${count(counts.late, 'late reading')}, ${count(counts.deduplicated, 'duplicate')}, ${count(counts.dead_lettered, 'dead letter')}.</p></section>`

@@ -20,8 +20,8 @@ export interface Evaluation {
 
 /** The same as plain data, for programs. Times are ISO 8601, spans in ms. */
 export function reportOf ({ pipeline, file, data, labelled, rules, counts, extents, series, judged, breakdown, notes }: Evaluation) {
-  const incident = ({ alert, severity, device, metric, at, about, over, message }: Incident) =>
-    ({ alert, severity, device, metric, said: iso(at), about: iso(about), over: over === undefined ? null : iso(over), message })
+  const incident = ({ alert, severity, device, metric, at, about, over, message, details }: Incident) =>
+    ({ alert, severity, device, metric, said: iso(at), about: iso(about), over: over === undefined ? null : iso(over), message, ...details, version: undefined })      // that is of the pipeline, not of an alert
   const map = (figures: ReadonlyMap<string, Figures>) => [...figures].map(([name, f]) => ({ name, ...f }))
   return {
     pipeline, file, data, labels_from: labelled,

@@ -11,6 +11,7 @@ export interface Layout {
   readonly branch: string
   readonly range: readonly [low: string, high: string] | undefined       // the expected range: `x_low` and `x_high`
   readonly scores: readonly string[]
+  readonly columns: readonly string[]                                    // all that rows have
   readonly bounds: ReadonlyMap<string, readonly number[]>                // what an alert compares a column with
   readonly alerts: readonly string[]
 }
@@ -27,10 +28,10 @@ export function layoutsOf (pipeline: Pipeline): Layout[] {
     const ranges = columns.filter(c => c.endsWith('_low') && columns.includes(c.replace(/low$/, 'high'))).map(c => c.slice(0, -4))
     const named = ranges.find(name => read.some(c => c.startsWith(name))) ?? ranges[0]
     const flags = new Set(read.filter(column => tests.every(([c, test]) => c !== column || test.equals !== undefined)))
-    const scores = [...new Set([...named !== undefined && columns.includes(named) ? [named] : [], ...read.filter(c => !flags.has(c)), ...flags])]
-      .filter(c => c !== `${named}_low` && c !== `${named}_high` && !(flags.has(c) && named !== undefined && columns.includes(named)))
+    const scoreOf = (flag: string) => { const score = flag.replace(/_alarm$/, ''); return columns.includes(score) ? score : flag }      // what an alarm is taken from says more
+    const scores = [...new Set([...named !== undefined && columns.includes(named) ? [named] : [], ...read.filter(c => !flags.has(c)), ...[...flags].map(scoreOf)])].filter(c => c !== `${named}_low` && c !== `${named}_high`)
     return {
-      branch, range: named === undefined ? undefined : [`${named}_low`, `${named}_high`] as const, scores: scores.slice(0, SCORES),
+      branch, range: named === undefined ? undefined : [`${named}_low`, `${named}_high`] as const, scores: scores.slice(0, SCORES), columns,
       bounds: new Map(['value', ...read].map(c => [c, tests.flatMap(([column, test]) => column === c ? boundsOf(test) : [])])),
       alerts: route.alerts.map(a => a.name)
     }
@@ -67,7 +68,15 @@ export function closeUps ({ labels, alerts }: Judged, layouts: readonly Layout[]
     const begin = Math.max(first, from - margin), end = Math.min(last, to + margin)
     return { layout, device, metric, from: begin, to: Math.max(end, begin + 1), about }
   }
-  const ofAlert = (alert: JudgedAlert): Layout => layouts.find(l => l.alerts.includes(alert.alert))!
+  /** With the column that weighs most in what the alert says, if rows have it: of many metrics the one to look at. */
+  const ofAlert = ({ alert, details }: JudgedAlert): Layout => {
+    const layout = layouts.find(l => l.alerts.includes(alert))!, heaviest = details?.signals?.find(s => s.weight !== undefined)?.name
+    return heaviest === undefined || !layout.columns.includes(heaviest) || layout.scores.includes(heaviest) ? layout : { ...layout, scores: [...layout.scores, heaviest] }
+  }
+  const shared = (all: readonly Scene[][]): Scene[] => {         // each label has its first plot before any has a second one
+    const turns = all.flatMap(scenes => scenes.map((scene, turn) => ({ scene, turn }))), kept = new Set(turns.toSorted((a, b) => a.turn - b.turn).slice(0, limit))
+    return turns.filter(t => kept.has(t)).map(t => t.scene)
+  }
   const ofLabel = (label: JudgedLabel): Scene[] => {
     const [alert] = label.alerts
     if (alert !== undefined) return [scene(ofAlert(alert), alert.device, alert.metric, label.from, Math.max(label.to, alert.at), label)]
@@ -76,13 +85,13 @@ export function closeUps ({ labels, alerts }: Judged, layouts: readonly Layout[]
   const wrong: Scene[] = []
   for (const alert of alerts.filter(a => a.verdict === 'false')) {           // one plot for those that stand close together
     if (wrong.length === limit) break
-    if (wrong.some(s => s.device === alert.device && s.metric === alert.metric && s.layout === ofAlert(alert) && s.from <= alert.at && alert.at <= s.to)) continue
+    if (wrong.some(s => s.device === alert.device && s.metric === alert.metric && s.layout.branch === ofAlert(alert).branch && s.from <= alert.at && alert.at <= s.to)) continue
     wrong.push(scene(ofAlert(alert), alert.device, alert.metric, Math.min(alert.about, alert.at), alert.at, alert))
   }
   return {
-    missed: labels.filter(l => l.verdict === 'missed').flatMap(ofLabel).slice(0, limit),
+    missed: shared(labels.filter(l => l.verdict === 'missed').map(ofLabel)),
     wrong,
-    found: labels.filter(l => l.verdict === 'found').flatMap(ofLabel).slice(0, limit)
+    found: shared(labels.filter(l => l.verdict === 'found').map(ofLabel))
   }
 }
 

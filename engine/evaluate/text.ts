@@ -1,6 +1,6 @@
 import { visible } from './html.ts'
 import type { Evaluation } from './report.ts'
-import { confident, count, lasting, moment, rate, share, short } from './words.ts'
+import { confident, count, lasting, moment, rarely, rate, share, short, why } from './words.ts'
 
 const LISTED = 10                    // of what was missed and of false alarms
 
@@ -11,7 +11,7 @@ export function textOf ({ pipeline, counts, extents, series, judged, breakdown, 
   lines.push(...columns([
     ['labels', String(all.labels), all.labels === 0 ? '' : `${all.found} found, ${all.missed} missed`],
     ['recall', share(all.recall), confident(all.recall_95)],
-    ['false alarms', String(all.false_alarms), `${rate(all.false_alarms_per_device_week)} per device and week, in ${short(all.device_weeks)} device weeks without a label`],
+    ['false alarms', String(all.false_alarms), `${rate(all.false_alarms_per_device_week)} per device and week, in ${short(all.device_weeks)} device weeks without a label${all.false_alarms_per_device_week_95 === null ? '' : `: ${rarely(all.false_alarms_per_device_week_95)}`}`],
     ['precision', share(all.precision), confident(all.precision_95)],
     ['delay', all.delay_ms === null ? '-' : lasting(all.delay_ms.median), all.delay_ms === null ? '' : `median; 90 % within ${lasting(all.delay_ms.p90)}, all within ${lasting(all.delay_ms.max)}`]
   ]))
@@ -25,7 +25,7 @@ export function textOf ({ pipeline, counts, extents, series, judged, breakdown, 
   const missed = judged.labels.filter(l => l.verdict === 'missed'), wrong = judged.alerts.filter(a => a.verdict === 'false')
   table(['missed', '', 'from', 'lasts'], missed.slice(0, LISTED).map(l => [visible(`${l.device} ${l.metric}`).trim(), visible(l.kind), moment(l.from), lasting(l.to - l.from)]))
   if (missed.length > LISTED) lines.push(`and ${missed.length - LISTED} more`)
-  table(['false alarm', 'alert', 'said'], wrong.slice(0, LISTED).map(a => [visible(`${a.device} ${a.metric}`), visible(a.alert), moment(a.at)]))
+  table(['false alarm', 'alert', 'said', 'why'], wrong.slice(0, LISTED).map(a => [visible(`${a.device} ${a.metric}`), visible(a.alert), moment(a.at), visible(why(a.details))]))
   if (wrong.length > LISTED) lines.push(`and ${wrong.length - LISTED} more`)
   if (notes.length > 0) lines.push('', ...notes.map(note => `note: ${visible(note)}`))
   return `${lines.join('\n')}\n`

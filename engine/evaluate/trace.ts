@@ -28,7 +28,7 @@ export class Trace {
   add (batch: Batch<any>, row: number): void {
     const time = batch.time[row]
     if (!(time >= this.from && time <= this.to)) return
-    const span = Math.min(this.spans - 1, Math.floor((time - this.from) * this.spans / Math.max(this.to - this.from, 1)))
+    const span = this.span(time)
     this.rows[span]++
     this.total++
     for (let c = 0, at = span; c < this.columns.length; c++, at += this.spans) {
@@ -38,6 +38,8 @@ export class Trace {
       if (!(x <= this.most[at])) this.most[at] = x
     }
   }
+
+  private span (time: number): number { return Math.min(this.spans - 1, Math.floor((time - this.from) * this.spans / Math.max(this.to - this.from, 1))) }
 
   /** Length of a span, ms. */
   get width (): number { return Math.max(this.to - this.from, 1) / this.spans }
@@ -49,10 +51,10 @@ export class Trace {
   low (column: string, span: number): number { return this.least[this.columns.indexOf(column) * this.spans + span] ?? NaN }
   high (column: string, span: number): number { return this.most[this.columns.indexOf(column) * this.spans + span] ?? NaN }
 
-  /** Of a column over all spans; NaN without any value. */
-  extremes (column: string): readonly [number, number] {
+  /** Of a column over all spans, or those that hold the times from `begin` to `end`; NaN without any value. */
+  extremes (column: string, begin = this.from, end = this.to): readonly [number, number] {
     let low = NaN, high = NaN
-    for (let i = 0; i < this.spans; i++) {
+    for (let i = Math.max(0, this.span(begin)); i <= Math.min(this.spans - 1, this.span(end)); i++) {
       if (!(this.low(column, i) >= low) && !Number.isNaN(this.low(column, i))) low = this.low(column, i)
       if (!(this.high(column, i) <= high) && !Number.isNaN(this.high(column, i))) high = this.high(column, i)
     }

@@ -1,4 +1,5 @@
 /** Numbers, times and spans for people; of the page and of the terminal. */
+import type { Details } from '../explain.ts'
 
 export const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
@@ -41,6 +42,18 @@ export const rate = (x: number | null): string => x === null ? '-' : short(x)
 export const between = (interval: readonly [number, number] | null): string => interval === null ? '' : `${Math.round(100 * interval[0])} to ${Math.round(100 * interval[1])} %`
 export const confident = (interval: readonly [number, number] | null): string => interval === null ? '' : `${between(interval)} with 95 % confidence`
 
-const NAMED = 5
+/** '0 to 1.95 per device and week with 95 % confidence' */
+export const rarely = (interval: readonly [number, number] | null): string => interval === null ? '' : `${short(interval[0])} to ${short(interval[1])} with 95 % confidence`
+
+/** Why an alert is one, as far as the steps before it say so: the heaviest of what contributes, what was expected, how rare it is. */
+export function why ({ signals = [], expected, p, verdict, learning = [] }: Partial<Details> = {}): string {
+  const bound = (x: number | null) => x === null ? '...' : short(x)
+  return [
+    ...verdict === undefined ? [] : [verdict], ...signals.slice(0, HEAVIEST).map(({ name, by, weight }) => weight === undefined ? `${name} (${by})` : `${name} ${short(weight)}`),
+    ...expected === undefined ? [] : [`expected ${bound(expected.low)} to ${bound(expected.high)}`], ...p === undefined ? [] : [`p ${short(p)}`], ...learning.map(({ by, learned, of }) => `${by} has learned ${learned} of ${of}`)
+  ].join('; ')
+}
+
+const HEAVIEST = 3, NAMED = 5
 /** The first of some names, and how many more there are. */
 export const listed = (names: readonly string[]): string => `${names.slice(0, NAMED).join(', ')}${names.length > NAMED ? ` and ${names.length - NAMED} more` : ''}`

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { coverageOf, scoresOf, shifting } from '../../bench/forecast.ts'
 import { HORIZON, intervalScore, mae, naive2, readM4, scaleOf, SEASON, smape } from '../../bench/m4.ts'
-import { inspect } from '../../bench/threshold-time.ts'
+import { inspect, unitsOf } from '../../bench/threshold-time.ts'
 import { developmentData } from '../support/development-data.ts'
 
 const { naive2: oracle } = JSON.parse(readFileSync(join(import.meta.dirname, '../oracles/forecast.json'), 'utf8')) as { naive2: { readonly x: number[], readonly seasonal: boolean, readonly forecast: number[] }[] }
@@ -26,7 +26,7 @@ t.test('on series that shift as many intervals hold as they say', async t => {
 })
 
 t.test('the time to the threshold lies between its 10 and 90 % in about 80 % of all cases, and without a trend it is silent', async t => {
-  const { spoken, early, late } = inspect(1001, 150, 1), idle = inspect(1001, 20, 0)
+  const { spoken, early, late } = inspect(unitsOf(1001, 150, 1)), idle = inspect(unitsOf(1001, 20, 0))
   const coverage = (spoken - early - late) / spoken
   t.ok(spoken > 500 && coverage > 0.74 && coverage < 0.86, `${coverage} of ${spoken}`)
   t.ok(idle.spoken / idle.inspections < 0.1, `${idle.spoken} of ${idle.inspections}`)

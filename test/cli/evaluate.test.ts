@@ -50,7 +50,7 @@ t.test('evaluate judges the alerts of a pipeline, as the author wrote it, on lab
   t.equal(code, 0)
   t.match(out, /^mill: 120 readings of 2 series, 2 devices\n/)
   t.match(out, /^labels {8}2 {6}1 found, 1 missed$/m)
-  t.match(out, /^false alarms {2}1 {6}93\.3 per device and week/m, '1 in 59 + 59 - 10 device minutes')
+  t.match(out, /^false alarms {2}1 {6}93\.3 per device and week, in 0\.0107 device weeks without a label: \d[\d.]* to \d+(\.\d+)? with 95 % confidence$/m, '1 in 59 + 59 - 10 device minutes')
   t.match(err, /evaluation\.html/)
   const report = JSON.parse(readFileSync(at('out/evaluation.json'), 'utf8'))
   t.match(report, { pipeline: 'mill', labels: 2, found: 1, missed: 1, alerts: 3, false_alarms: 1, recall: 0.5, precision: 0.5, delay_ms: { median: 60_000 }, readings: { received: 120, late: 0 } })
@@ -96,6 +96,7 @@ t.test('labels of series that no alert looks at are named', async t => {
 t.test('series of which a step was still learning at the end are told, as n of m readings', async t => {
   const { at } = place(t, { 'young.yaml': yaml.replace('pipe: [ ', 'pipe: [ anomaly, ') })
   const { out } = await call('evaluate', at('young.yaml'), '--data', at('data.csv'), '--to', at('out'), '--labels', at('labels.csv'), '--option', 'ignore=["bad"]', '--json')
+  t.match(JSON.parse(out).alert_list[0].learning, [{ by: 'anomaly', of: 200 }])
   t.match(JSON.parse(out).notes.join('\n'), /^anomaly was still learning at the end, of 2 series; the least, . temp: 59 of 200 readings$/m)
 })
 
@@ -157,6 +158,7 @@ t.test('every plot says in words what is in it, and has its table', async t => {
   const figures = all.filter(e => e.name === 'figure')
   t.ok(figures.every(f => elements(f).some(e => e.name === 'details' || e.attributes.href === '#tables')))
   t.match(figures.map(textIn).find(text => text.includes('120 rows') || text.includes('60 rows')), /values from 50 to 99/)
+  t.ok(figures.map(textIn).some(text => /In the label value goes from 50 to 50 \(limit 90\), ewma goes from 50 to 50(\.\d+)? \(limit 60\)\./.test(text)), 'and how near what was missed came to the limits')
 })
 
 t.test('a long history is drawn in spans, from the least to the greatest value, and says so', async t => {

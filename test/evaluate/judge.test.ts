@@ -7,7 +7,7 @@ import type { Label } from '../../engine/evaluate/label.ts'
 
 const strict: Rules = { tolerance: 0, probation: { ms: 0 }, by: 'metric' }
 const label = (series: string, from: number, to: number, kind = ''): Label => { const [device, metric = ''] = series.split('/'); return { device, metric, from, to, kind } }
-const alert = (series: string, at: number, over?: number, name = 'hot'): Incident => { const [device, metric] = series.split('/'); return { alert: name, severity: 'warning', device, metric, at, about: at, over, message: '' } }
+const alert = (series: string, at: number, over?: number, name = 'hot'): Incident => { const [device, metric] = series.split('/'); return { alert: name, severity: 'warning', device, metric, at, about: at, over, message: '', details: undefined } }
 const day = (...devices: string[]) => new Map(devices.map(d => [d, { first: 0, last: 1000, readings: 100 }]))
 const verdicts = (labels: Label[], alerts: Incident[], rules: Partial<Rules> = {}) => {
   const judged = judge(labels, alerts, day('a', 'b'), { ...strict, ...rules })

@@ -3,8 +3,9 @@ import fc from 'fast-check'
 import { html, visible } from '../../engine/evaluate/html.ts'
 import { ticksOf, timeTicks } from '../../engine/evaluate/scale.ts'
 import { Trace } from '../../engine/evaluate/trace.ts'
-import { lasting, moment, short } from '../../engine/evaluate/words.ts'
+import { lasting, moment, short, why } from '../../engine/evaluate/words.ts'
 import { layoutsOf } from '../../engine/evaluate/scene.ts'
+import { poisson } from '../../engine/evaluate/figures.ts'
 import { Batch, pipeline } from '#engine'
 import * as operators from '../../operators/index.ts'
 import { parseStrictly } from '../support/strict-html.ts'
@@ -58,4 +59,29 @@ t.test('the plots of a route show what its alerts read, with their limits', asyn
     { branch: '', range: ['anomaly_low', 'anomaly_high'], scores: ['anomaly', 'zscore'], bounds: { zscore: [-4, 4], value: [90] }, alerts: ['flagged', 'far'] },
     { branch: 'plain', scores: [], bounds: { value: [80, 200] }, alerts: ['hot'] }
   ])
+})
+
+t.test('of an alarm the score that it is taken from is shown, also where no range is expected; another flag stays what it is', async t => {
+  const p = pipeline('p').pipe(operators.tumbling({ every: '1s', features: ['mean', 'max'] }), operators.hotelling({ columns: ['mean', 'max'] }), operators.threshold({ above: 3 }))
+    .alert('odd', { when: { hotelling_alarm: { equals: 1 } } }).alert('full', { when: { revision: { equals: 0 } } })
+  t.strictSame(layoutsOf(p as any).map(l => [l.range, l.scores]), [[undefined, ['hotelling', 'revision']]])
+})
+
+t.test('why: the three that weigh most, what was expected, how rare it is, and what is still learned', async t => {
+  t.equal(why({ signals: [{ name: 'jump', by: 'anomaly' }, ...['a', 'b', 'c'].map((name, i) => ({ name, by: 'loda', weight: 0.5 / (i + 1) }))], expected: { low: 1, high: null }, p: 1e-5, verdict: 'sensor', learning: [{ by: 'anomaly', learned: 3, of: 200 }] }), 'sensor; jump (anomaly); a 0.5; b 0.25; expected 1 to ...; p 1e-5; anomaly has learned 3 of 200')
+  t.equal(why({ version: '1' }), '')
+})
+
+t.test('the interval of a number that comes by chance is the exact one, within a percent', async t => {
+  for (const [n, low, high] of [[0, 0, 3.689], [1, 0.0253, 5.572], [3, 0.6187, 8.767], [10, 4.795, 18.39], [100, 81.36, 121.6]] as const) {      // scipy.stats.chi2.ppf
+    const [least, most] = poisson(n)
+    t.ok(Math.abs(least - low) < Math.max(0.02 * low, 0.02) && Math.abs(most / high - 1) < 0.01, `${n}: ${least} to ${most}`)
+  }
+})
+
+t.test('extremes of a part of the time are those of the spans that hold it', async t => {
+  const trace = new Trace(['value'], { from: 0, to: 100, spans: 10 }), value = [5, 1, 9, 3, 7]
+  const batch = new Batch({ time: Float64Array.of(5, 25, 45, 65, 85), series: new Int32Array(5), value: Float64Array.from(value) })
+  value.forEach((_, i) => { trace.add(batch, i) })
+  t.strictSame([trace.extremes('value', 20, 69), trace.extremes('value', -50, 9), trace.extremes('value', 90, 500), trace.extremes('value')], [[1, 9], [5, 5], [NaN, NaN], [1, 9]])
 })
