@@ -241,8 +241,9 @@ t.test('an export as a job: the file has each row once, and belongs to its tenan
 })
 
 t.test('a new pipeline on a source that others have begins at the oldest record that its log keeps, without a gap to what comes', async t => {
-  const { url, port, process } = await begin(t), d = await device(t, port)
+  const { url, port, process } = await begin(t)
   await process.ask('PUT', '/p', text(port))
+  const d = await device(t, port)
   await d.send(40)
   await stored(url, 40)
   let going = true
