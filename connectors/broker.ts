@@ -1,11 +1,12 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { createServer as createSecureServer } from 'node:tls'
-import { Aedes, type AedesPublishPacket, type AuthenticateHandler, type AuthorizePublishHandler, type Client } from 'aedes'
+import { Aedes, type AuthenticateHandler, type AuthorizePublishHandler, type Client, type PublishPacket } from 'aedes'
 import { certifiedName, defineSource, File, isLoopback, keyPair, MillraceError, renewing, Type, type Device, type Listener, type ListenerHost, type Message, type Position, type TlsFiles, type Values } from '#engine'
 import { Access, mayUse } from './broker-access.ts'
 import { guard, type Refused } from './broker-guard.ts'
+import { Holds } from './broker-holds.ts'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
-import { templateFault, Topics } from './codec/topic.ts'
+import { templateFault, tenantsOf, Topics } from './codec/topic.ts'
 import { Acks } from './mqtt-acks.ts'
 
 const options = Type.Object({
@@ -73,6 +74,8 @@ export class BrokerListener implements Listener {
   private readonly forgetful = new WeakSet<Client>()           // asked for a clean session
   private readonly devices = new WeakMap<Client, Device>()     // who it is, with credentials
   private readonly admitted = new Set<Client>()                // who is connected of them
+  private readonly holds: Holds | undefined                    // undefined: nobody has a quota
+  readonly tenantOf: (topic: string) => string
   private access: Access | undefined
   private still = () => {}                                      // the certificate is no longer looked at
   private watching: NodeJS.Timeout | undefined                 // of the credentials
@@ -86,12 +89,15 @@ export class BrokerListener implements Listener {
     this.options = options
     this.host = host
     this.acks = new Acks(host.durableUpTo, held => this.acknowledge(held))
+    this.holds = host.wait === undefined ? undefined : new Holds(host.wait)
+    this.tenantOf = tenantsOf(templates(options), options.tenant)
     this.listen().catch((cause: NodeJS.ErrnoException) => {
       host.fail(new MillraceError('source/listen', `broker: ${options.host}:${options.port}: ${cause.message}`, { help: cause.code === 'EADDRINUSE' ? 'another program listens there: stop it, or give another port (0 for any)' : undefined, cause }))
     })
   }
 
   trouble (): string | undefined { return this.problem }
+  get events (): Readonly<Record<string, number>> { return this.holds === undefined ? {} : { publish_held: this.holds.held } }
 
   address (): string | undefined {
     const at = this.server?.address() as AddressInfo | null | undefined
@@ -110,6 +116,7 @@ export class BrokerListener implements Listener {
     clearInterval(this.watching)
     this.still()
     this.server?.close()
+    this.holds?.close()
   }
 
   async close (): Promise<void> {
@@ -178,7 +185,10 @@ export class BrokerListener implements Listener {
       else this.addresses.set(from, left)
     })
     socket.setNoDelay(true)
-    guard(socket, { connect: CONNECT_BYTES, packet: this.options.maxPayload + TOPIC_BYTES }, packet => this.refused(from, packet), { open: () => !this.stopped && this.host.open, next: go => { if (!this.stopped) this.host.room(go) } })
+    guard(socket, { connect: CONNECT_BYTES, packet: this.options.maxPayload + TOPIC_BYTES }, packet => this.refused(from, packet), {
+      open: () => !this.stopped && this.host.open && this.holds?.has(socket) !== true,
+      next: go => { if (!this.stopped) if (this.holds?.has(socket) === true) this.holds.next(socket, go); else this.host.room(go) }
+    })
     aedes.handle(socket)
   }
 
@@ -217,13 +227,21 @@ export class BrokerListener implements Listener {
   /** aedes sends the PUBACK of a message when this has called back, and only then: see its lib/handlers/publish.js. Runs for wills too. */
   private readonly publish: AuthorizePublishHandler = (client, packet, done) => {
     if (this.stopped) return
-    const { topic, qos, dup, messageId } = packet as AedesPublishPacket & { messageId?: number }
+    const { topic, qos } = packet
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload
     if (topic.startsWith('$') || !this.may(client, topic)) return this.forbidden(client, topic, payload, done)
     packet.retain = false
+    const go = () => { this.record(client, packet, payload, () => done(null)) }
+    if (this.holds === undefined || client === null) return go()
+    const { closed } = client          // it is a will
+    this.holds.pass(client.conn, this.tenantOf(topic), () => { if (qos === 0 || client.closed === closed) go() })        // who has left meanwhile was told nothing, and sends it again
+  }
+
+  private record (client: Client | null, packet: PublishPacket, payload: Buffer, done: () => void): void {
+    const { topic, qos, dup, messageId } = packet as PublishPacket & { messageId?: number }
     this.take({ topic, payload, sender: qos > 0 && client !== null && messageId !== undefined ? { client: client.id, packet: messageId, again: dup } : undefined }, at => {
-      if (qos > 0) this.acks.hold(at, { client, at, go: () => done(null) })
-      else done(null)
+      if (qos > 0) this.acks.hold(at, { client, at, go: done })
+      else done()
     })
   }
 

@@ -44,8 +44,6 @@ class HttpListener implements Listener, Inlet {
   private readonly held = new Set<Held>()
   private readonly waiting = new Set<() => void>()       // for room
   private asked = false              // to be told of it
-  told: Inlet['told']
-  private counted: Position          // up to here
   private stopped = false
 
   constructor ({ path, tenant, maxPayload }: Options, host: ListenerHost) {
@@ -53,19 +51,13 @@ class HttpListener implements Listener, Inlet {
     this.tenant = tenant
     this.most = maxPayload
     this.host = host
-    this.counted = host.durableUpTo
     this.acks = new Acks(host.durableUpTo, held => { this.held.delete(held); held.go() })
     host.listening(true)
   }
 
   get inlet (): Inlet { return this }
   get largest (): number { return Math.min(this.most, this.host.largest) }
-  now (): number { return this.host.now() }
-  wasRead (position: Position, tenant: string, readings: number, at: number): void {
-    if (position <= this.counted) return
-    this.counted = position
-    this.told?.(tenant, readings, at)
-  }
+  wait (tenant: string): number { return this.host.wait?.(tenant) ?? 0 }
 
   trouble (): string | undefined { return this.stopped ? 'closed' : undefined }
   durable (upTo: Position): void { this.acks.commit(upTo) }

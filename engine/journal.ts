@@ -4,7 +4,7 @@ import { disk, type FileSystem } from './files.ts'
 import type { Self } from './lock.ts'
 import { LogSource } from './log-source.ts'
 import { IdempotencyKeys } from './idempotency.ts'
-import type { Inlet, Listener, ListenerHost, Message } from './listener.ts'
+import type { Inlet, Listener, ListenerHost, Message, Requested } from './listener.ts'
 import type { Logger } from './log.ts'
 import { MessageHead } from './message.ts'
 import { hashOf } from './redelivery.ts'
@@ -12,6 +12,7 @@ import { barrier, RedeliveryLog } from './redelivery-log.ts'
 import { identify } from './journal-identity.ts'
 import { Places } from './journal-places.ts'
 import { JournalWal } from './journal-wal.ts'
+import type { ReadingQuota } from './quota.ts'
 import { relearnBody, type Relearn } from './relearn.ts'
 import { takeUp } from './requeue.ts'
 import { SharedKeys, type Reserved, type SharedKeysOptions } from './shared-keys.ts'
@@ -28,6 +29,7 @@ export interface JournalOptions {
   readonly budget?: number           // bytes on disk
   readonly keep?: number             // of them for what nobody needs any more, see Wal
   readonly retain?: number           // ms that the place of a pipeline that is not running is kept
+  readonly quota?: ReadingQuota      // what is heard counts there, and waits for it
   readonly shared?: SharedKeysOptions        // its keys are those of other instances too
   readonly clock?: Clock
   readonly fs?: FileSystem
@@ -65,6 +67,7 @@ export class Journal implements ListenerHost {
   private readonly stopping = new AbortController()
   private listener: Listener | undefined
   private able = false               // the listener hears what comes
+  private counted: Position = 0      // for quotas, up to here
   private hears = false              // and it is recorded
   private refused = 0                // bytes of a record that there was no room for: until there is, nothing is taken
   private newest = 0                 // ingest time of the newest record, ms
@@ -91,6 +94,8 @@ export class Journal implements ListenerHost {
     this.keys = spec.definition.keyed === true ? new IdempotencyKeys({ folder: options.folder, fs, log: options.log, saved: () => { void this.tidy() } }) : undefined
     this.places = new Places(options.folder, { log: options.log, fs, clock: () => clock.now(), ...options.retain === undefined ? {} : { retain: options.retain } })
     this.now = () => this.newest = Math.max(this.newest, this.start + clock.monotonic())
+    const { quota } = options
+    this.wait = quota === undefined ? undefined : tenant => quota.wait(tenant, this.now() / 1000)
     this.file = new JournalWal({
       folder: options.folder, log: options.log, clock, fs, budget: options.budget, keep: options.keep, self: options.self, stopping: this.stopping.signal,
       durable: upTo => {
@@ -129,6 +134,7 @@ export class Journal implements ListenerHost {
   }
 
   readonly now: () => number
+  readonly wait: ((tenant: string) => number) | undefined
   get wal (): Wal { return this.file.wal }
   get folder (): string { return this.options.folder }
   get heard (): boolean { return this.wal.durable > 1 }
@@ -160,6 +166,7 @@ export class Journal implements ListenerHost {
 
   listen (): void {
     if (this.listener !== undefined || this.stopping.signal.aborted) return
+    this.counted = this.wal.durable
     this.listener = this.spec.definition.listen!(this.spec.options, this)
     this.every(this.options.tick)
   }
@@ -260,6 +267,16 @@ export class Journal implements ListenerHost {
     this.options.failed?.(error)
     this.places.expelAll()
     this.wake()
+  }
+
+  get counts (): boolean { return this.options.quota !== undefined }
+
+  /** So many readings were in a message; each reader says so. What was there before it listened counts for nobody; over MQTT what is none of them counts as one. */
+  wasRead (position: Position, topic: string, request: Requested | undefined, readings: number, at: number): void {
+    if (position <= this.counted) return
+    this.counted = position
+    const tenant = request?.tenant ?? this.listener?.tenantOf?.(topic)
+    if (tenant !== undefined) this.options.quota!.take(tenant, request === undefined ? Math.max(1, readings) : readings, at / 1000)
   }
 
   /** A reader is out of the way. */

@@ -11,7 +11,7 @@ const ofKey = Type.Object({
 })
 const ofTenant = Type.Object({
   requests: Type.Optional(count('Requests in a minute of all its keys, but for those that bring readings; without it there is no limit.')),
-  readings: Type.Optional(count('Readings a second over HTTP, over ten seconds; without it there is no limit.')),
+  readings: Type.Optional(count('Readings a second, over HTTP and to the embedded broker, over ten seconds; without it there is no limit.')),
   series: Type.Optional(count('Series that a pipeline knows; without it there is no limit but --max-series.')),
   silences: count('Silences and maintenance windows that are not over.', 1000)
 })

@@ -40,6 +40,8 @@ export interface Listener {
   address? (): string | undefined
   /** Where requests hand messages over, of a source that is fed by the API. */
   readonly inlet?: Inlet
+  /** Whose readings come under a topic, when they count for its quota. */
+  tenantOf? (topic: string): string
   /** How often something has happened that an operator of the process should know of, by name. */
   readonly events?: Readonly<Record<string, number>>
   /** Hears nothing more; can still acknowledge. */
@@ -53,12 +55,8 @@ export interface Inlet {
   readonly path: string              // POST /api/v1/ingest/<path>; '': without
   readonly tenant: string            // of readings, when nobody says whose they are
   readonly largest: number           // bytes of a body
-  /** Is told, of each message that came since it listens, once: whose it was, how many readings it had, when it arrived, ms. */
-  told?: ((tenant: string, readings: number, at: number) => void) | undefined
-  /** The ingest clock, ms. */
-  now (): number
-  /** What was in the message at this position; said by each pipeline that reads it. */
-  wasRead (position: Position, tenant: string, readings: number, at: number): void
+  /** Seconds until a tenant may send more readings; 0: now. */
+  wait (tenant: string): number
   /**
    * Resolves when the message is durable in the log: `again` when it had come under its key before, and is not taken twice. Throws
    * api/busy when it cannot be taken now, api/key-used when another one came under its key, api/key-pending when it may be under way.
@@ -78,6 +76,8 @@ export interface ListenerHost {
   keyed (key: string, message: Message): Position | 'other' | undefined
   /** Asks the other instances for the key of a message, see SharedKeys; undefined when there is nothing to ask: no key, none that is shared, or known here. */
   reserve (message: Message): Promise<Reserved | Position> | undefined
+  /** Seconds until a tenant may send more readings, 0: now; absent when nobody has a limit. */
+  readonly wait?: ((tenant: string) => number) | undefined
   readonly largest: number           // bytes of a payload: of a larger one only the beginning is kept
   /** Has this log ever been filled before? */
   readonly heard: boolean

@@ -2,7 +2,7 @@ import type { Credits } from './credits.ts'
 import { MillraceError } from './errors.ts'
 import { Intake } from './intake.ts'
 import type { Journal } from './journal.ts'
-import type { Decode, Inlet } from './listener.ts'
+import type { Decode } from './listener.ts'
 import { readMessage } from './message.ts'
 import { readRelearn } from './relearn.ts'
 import type { SeriesTable } from './series.ts'
@@ -64,7 +64,7 @@ export class LogSource implements Source {
       const each: Each = (position, kind, ingest, bytes, start, end) => {
         this.position = position
         newest = ingest
-        if (kind === kinds.message) take(series, intake, decode, position, ingest, bytes, start, end, journal.inlet)
+        if (kind === kinds.message) take(series, intake, decode, position, ingest, bytes, start, end, journal.counts ? journal : undefined)
         const mark = markOf(position, kind, ingest, bytes, start)
         if (mark !== undefined) {
           if (intake.waiting > 0) queue.push(intake.take(ingest))
@@ -171,13 +171,13 @@ function markOf (position: Position, kind: Kind, time: number, bytes: Buffer, st
   }
 }
 
-function take (series: SeriesTable, intake: Intake, decode: Decode, position: Position, ingest: number, bytes: Buffer, start: number, end: number, inlet: Inlet | undefined): void {
+function take (series: SeriesTable, intake: Intake, decode: Decode, position: Position, ingest: number, bytes: Buffer, start: number, end: number, journal: Journal | undefined): void {
   const { topic, stamp, rejected, reading, request, payload } = readMessage(bytes, start)
   const body = bytes.subarray(payload, end)
   if (rejected === undefined && reading === undefined) {
     const before = intake.readings
     decode(topic, body, ingest, stamp, position)
-    if (request !== undefined) inlet?.wasRead(position, request.tenant, intake.readings - before, ingest)
+    journal?.wasRead(position, topic, request, intake.readings - before, ingest)
     return
   }
   intake.message(topic, body, ingest, position)

@@ -80,9 +80,9 @@ wrap(Session.prototype, 'query', query => after(query, sql => sql.includes('INSE
 // what becomes of an alert
 wrap(PostgresStore.prototype, 'settle', settle => before(settle, (_, { state }) => state === 'delivered' ? 'alert.sent' : undefined))
 
-// keys that instances share
-wrap(RedisKeys.prototype, 'reserve', reserve => after(reserve, (..._) => 'key.reserved'))
-wrap(RedisKeys.prototype, 'take', take => after(before(take, (..._) => 'key.taking'), (..._) => 'key.taken'))
+// keys that instances share, of a source without a path
+wrap(RedisKeys.prototype, 'reserve', reserve => after(reserve, space => space === '' ? 'key.reserved' : undefined))
+wrap(RedisKeys.prototype, 'take', take => after(before(take, space => space === '' ? 'key.taking' : undefined), space => space === '' ? 'key.taken' : undefined))
 
 // the answer to a request
 const isTaken = (response: ServerResponse) => response.statusCode === 202

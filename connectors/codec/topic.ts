@@ -59,7 +59,7 @@ export class Topics {
 
   private read (topic: string): Place | Fault {
     const levels = topic.split(this.separator)
-    const template = this.templates.find(t => t.levels.length === levels.length && t.levels.every((l, i) => l.literal === undefined || l.literal === levels[i]))
+    const template = this.templates.find(t => fits(t, levels))
     if (template === undefined) return { reason: 'topic_mismatch', detail: `"${short(topic)}" fits none of: ${this.text}` }
     const { tenant = this.tenant, device, metric, ...tags } = Object.fromEntries(template.levels.flatMap((l, i) => l.name === undefined ? [] : [[l.name, this.encoded ? decoded(levels[i]) : levels[i]]])) as Record<string, string | undefined>
     for (const [kind, name] of Object.entries({ tenant, device, metric, ...tags })) {
@@ -72,6 +72,15 @@ export class Topics {
     if (this.places.size >= REMEMBERED) this.places.delete(this.places.keys().next().value!)
     if (id !== -1) this.places.set(topic, place)
     return place
+  }
+}
+
+/** Whose readings come under a topic: what the template says, else `tenant`. */
+export function tenantsOf (templates: readonly string[], tenant: string): (topic: string) => string {
+  const parsed = templates.map(t => parse(t, '/')), said = parsed.map(t => t.levels.findIndex(l => l.name === 'tenant'))
+  return topic => {
+    const levels = topic.split('/'), i = parsed.findIndex(t => fits(t, levels))
+    return i < 0 || said[i] < 0 ? tenant : levels[said[i]]
   }
 }
 
@@ -113,5 +122,6 @@ const decoded = (level: string): string => { try { return decodeURIComponent(lev
 const parse = (template: string, separator: string): Template => ({
   levels: template.split(separator).map(level => { const name = LEVEL.exec(level)?.[1]; return name === undefined ? { literal: level } : { name } })
 })
+const fits = ({ levels }: Template, topic: readonly string[]): boolean => levels.length === topic.length && levels.every((l, i) => l.literal === undefined || l.literal === topic[i])
 const covers = (a: Template, b: Template): boolean => a.levels.length === b.levels.length && a.levels.every((l, i) => l.literal === undefined || l.literal === b.levels[i].literal)
 const distinct = (templates: readonly Template[]): Template[] => templates.filter((t, i) => !templates.some((o, j) => covers(o, t) && (j < i || !covers(t, o)) && j !== i))

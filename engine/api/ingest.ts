@@ -6,7 +6,7 @@ import type { Inlet, Message, Requested } from '../listener.ts'
 import { Type } from '../options.ts'
 import { failures } from './problem.ts'
 import { filterText, tenantOf, tenantText } from './query.ts'
-import { later, ReadingQuota } from './quota.ts'
+import { later } from './quota.ts'
 import type { Plane } from './server.ts'
 
 const MOST = 2 ** 20                 // bytes of a body, as it is sent and as it is when unpacked
@@ -33,14 +33,13 @@ export async function ingest (app: FastifyInstance, { inlets = () => [], stoppin
     }
   }
   const config = { scope: 'ingest:write' as const, rateLimit: { max: (request: FastifyRequest) => limits.ofKey(request.actor!.id).ingests, timeWindow: '1 minute' } }
-  const quota = new ReadingQuota(limits)
   const post = async (request: Asked, reply: FastifyReply) => {
     const { params: { source = '' }, body } = request, inlet = [...inlets()].find(i => i.path === source)
     if (inlet === undefined && (stopping() || control?.isChanging === true)) throw new MillraceError('api/busy', stopping() ? 'the process is stopping' : 'pipelines are being brought back or changed, and none reads this yet', { help: 'send it again when Retry-After says, under the same Idempotency-Key' })
     if (inlet === undefined) throw new MillraceError('api/not-found', `no pipeline here reads POST /api/v1/ingest${source === '' ? '' : `/${source}`}`, { help: `from: { http: ${source === '' ? '{}' : `{ path: ${source} }`} } in a pipeline` })
     if (body === undefined || body.length === 0) throw new MillraceError('api/invalid', 'the request has no body', { help: 'a reading such as { "device": "pump-1", "metric": "flow", "value": 3.2 }' })
     if (body.length > inlet.largest) throw new MillraceError('api/too-large', `the body has ${body.length} bytes, ${inlet.largest} are taken (maxPayload, and an eighth of the log)`, { help: 'several requests' })
-    const message = messageOf(request, inlet), wait = quota.of(inlet).wait(message.request.tenant, inlet.now() / 1000)
+    const message = messageOf(request, inlet), wait = inlet.wait(message.request.tenant)
     if (wait > 0) throw later(reply, wait, `the tenant "${message.request.tenant}" has sent more readings than its ${limits.ofTenant(message.request.tenant).readings} a second`)
     const { position, again } = await inlet.take(message)
     if (again) void reply.header('idempotency-replayed', 'true')

@@ -13,6 +13,7 @@ import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Pipelines } from '../pipelines.ts'
 import { forget } from '../plan.ts'
+import { ReadingQuota } from '../quota.ts'
 import { Relearning } from '../relearning.ts'
 import type { Run } from '../run.ts'
 import type { SharedKeysOptions } from '../shared-keys.ts'
@@ -58,7 +59,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   const shared = redis === undefined ? undefined : { server: parts.openSharedKeys(redis.url, log), down: redis.down }
   let failure: unknown
   const live = http === undefined ? undefined : new Live(), pipelines = new Pipelines({
-    log, folder, database, egress, links, fallback: parts.fileStore, acceptLoss, logBudget, logKeep, retain, shared, failed: error => { failure ??= error; stop.abort() }, live, seriesOf: limits === undefined ? undefined : tenant => limits.ofTenant(tenant).series ?? Infinity,
+    log, folder, database, egress, links, fallback: parts.fileStore, acceptLoss, logBudget, logKeep, retain, shared, quota: limits === undefined ? undefined : new ReadingQuota(limits), failed: error => { failure ??= error; stop.abort() }, live, seriesOf: limits === undefined ? undefined : tenant => limits.ofTenant(tenant).series ?? Infinity,
     ...maxSeries === undefined ? {} : { maxSeries }, ...maxPoison === undefined ? {} : { maxPoison }, ...source === undefined ? {} : { source }
   })
   const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)

@@ -3,10 +3,9 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { newKey, scopes, type Scope } from '../../engine/api-key.ts'
-import { ReadingQuota } from '../../engine/api/quota.ts'
+import { ReadingQuota } from '../../engine/quota.ts'
 import { plan, type Plane } from '../../engine/api/server.ts'
 import { Limits, readLimits } from '../../engine/limits.ts'
-import type { Inlet } from '../../engine/listener.ts'
 import { SeriesTable } from '../../engine/series.ts'
 import * as sources from '../../connectors/index.ts'
 import * as operators from '../../operators/index.ts'
@@ -96,12 +95,11 @@ t.test('readings that were taken are owed, and paid by time', t => {
 })
 
 t.test('readings that are read long after they came, as after a pause, are owed from when they came', t => {
-  const quota = new ReadingQuota(new Limits({ tenant: { readings: 100 } })), inlet = {} as Inlet
-  quota.of(inlet)
+  const quota = new ReadingQuota(new Limits({ tenant: { readings: 100 } }))
   t.ok(Array.from({ length: 3600 }, (_, s) => quota.wait('acme', s)).every(wait => wait === 0), 'not read yet')
-  for (let s = 0; s < 3600; s++) inlet.told!('acme', 100, s * 1000)
+  for (let s = 0; s < 3600; s++) quota.take('acme', 100, s)
   t.equal(quota.wait('acme', 3600), 0, 'an hour of what was allowed')
-  inlet.told!('acme', 2000, 3_600_000)
+  quota.take('acme', 2000, 3600)
   t.equal(quota.wait('acme', 3600), 10)
   t.end()
 })

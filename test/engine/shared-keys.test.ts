@@ -12,7 +12,7 @@ import { redisServer, withoutRedis, type RedisServer } from '../support/redis.ts
 
 const skip = withoutRedis
 
-interface Instance { readonly journal: Journal, readonly folder: string, readonly lines: ReturnType<typeof quiet>['lines'], send (key: string | undefined, text: string, tenant?: string): Promise<{ position: number, again: boolean }> }
+interface Instance { readonly journal: Journal, readonly folder: string, readonly lines: ReturnType<typeof quiet>['lines'], readonly send: (key: string | undefined, text: string, tenant?: string) => Promise<{ position: number, again: boolean }> }
 interface Setting { readonly folder?: string, readonly down?: SharedKeysOptions['down'], readonly around?: (server: KeyServer) => KeyServer, readonly path?: string, readonly journal?: Partial<JournalOptions> }
 
 /** An instance with a log of its own, on a connection of its own. */
@@ -25,7 +25,7 @@ async function instance (t: Test, url: string, { folder = temporary(t), down = '
   return { journal, folder, lines, send }
 }
 
-async function server (t: Test, options: Parameters<typeof redisServer>[0] = {}): Promise<RedisServer & { ask (...command: string[]): Promise<unknown> }> {
+async function server (t: Test, options: Parameters<typeof redisServer>[0] = {}): Promise<RedisServer & { readonly ask: (...command: string[]) => Promise<unknown> }> {
   const redis = await redisServer(options)
   t.teardown(() => redis.stop())
   const ask = async (...command: string[]) => {
