@@ -88,7 +88,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a request is answered before its record is durable', row: 'K4http', by: 'test/engine/api-ingest.test.ts', file: 'connectors/http.ts',
-    find: 'this.acks.hold(taken.position, held)', replace: 'held.go()'
+    find: 'this.acks.hold(position, held)', replace: 'held.go()'
   },
   {
     name: 'a key is written down whose record may never be durable', row: 'K4http', by: 'test/engine/idempotency.test.ts', file: 'engine/idempotency.ts',
