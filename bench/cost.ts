@@ -21,7 +21,7 @@ const behind = (...of: readonly (() => Operator<any, any>)[]): Input => ({ ...ma
 const learned = () => peers({ learn: '30m' })          // so that most of the time is spent judging
 
 /** Each operator with options as one would write them. */
-const cases: Readonly<Record<keyof typeof operators, readonly [Input, () => Operator<any, any>, options?: string]>> = {
+export const cases: Readonly<Partial<Record<keyof typeof operators, readonly [Input, () => Operator<any, any>, options?: string]>>> = {
   across: [behind(() => tumbling({ every: '10s' })), () => across({ metrics: [...names] }), '{ metrics: [4 of them] }'],
   anomaly: [behind(hygiene), anomaly],
   change: [many, change],

@@ -62,10 +62,10 @@ export function pages (): Map<string, string> {
 interface Cost { readonly operator: string, readonly options: string, readonly ns_per_reading: number, readonly bytes_per_series: number, readonly runs: number, readonly ns_per_reading_spread: readonly [number, number] }
 const costs = JSON.parse(readFileSync(join(here, '../../bench/results/cost.json'), 'utf8')) as { readonly results: readonly Cost[] }
 
-/** What an operator was measured to cost. Throws when it was not. */
-function costOf (name: string): string {
+/** What an operator was measured to cost, if it was. */
+export function costOf (name: string): string | undefined {
   const found = costs.results.find(c => c.operator === name)
-  if (found === undefined) throw new Error(`bench/results/cost.json has no ${name}: add it to bench/cost.ts, and npm run bench -- cost --save`)
+  if (found === undefined) return undefined
   const { options, ns_per_reading: ns, bytes_per_series: bytes, runs, ns_per_reading_spread: [low, high] } = found, number = (x: number) => Math.round(x).toLocaleString('en')
   return `${number(ns)} ns for each reading or row it is given (${number(low)} to ${number(high)} in ${runs} runs), ${number(bytes)} bytes for each series${options === '' ? '' : `, with \`${options}\``}: \`npm run bench -- cost\``
 }

@@ -2,7 +2,8 @@ import t from 'tap'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
-import { pages } from '../../docs/reference/generate.ts'
+import { cases } from '../../bench/cost.ts'
+import { costOf, pages } from '../../docs/reference/generate.ts'
 import { readYaml } from '../../engine/yaml.ts'
 import * as sources from '../../connectors/index.ts'
 import * as operators from '../../operators/index.ts'
@@ -16,6 +17,8 @@ void t.test('the reference pages are what the generator makes of the declaration
   for (const [path, text] of made) t.equal(files.includes(path) ? readFileSync(join(folder, path), 'utf8') : undefined, text, path)
   t.strictSame(files.filter(f => !f.startsWith('notes/') && f !== 'generate.ts' && !made.has(f)), [], 'no page of a component that is gone')
 })
+
+void t.test('what every operator costs is measured, and stands on its page', async t => { for (const name of Object.keys(operators)) t.ok(costOf(name) !== undefined && Object.hasOwn(cases, name), `${name}: a line in bench/cost.ts, and npm run bench -- cost --save`) })
 
 void t.test('every note belongs to a component', async t => {
   const names = [...Object.keys({ ...sources, ...operators, ...sinks, pipeline: 1 }), ...Object.keys(sinks).map(name => `sinks/${name}`)]
