@@ -12,11 +12,13 @@ import { readYaml } from '../../engine/yaml.ts'
 import * as operators from '../../operators/index.ts'
 import { fileStore } from '../../sinks/file.ts'
 import * as sinks from '../../sinks/index.ts'
+import { PostgresActions } from '../../sinks/postgres-actions.ts'
+import { PostgresQuery } from '../../sinks/postgres-query.ts'
 import { fixedPort } from '../kill/source.ts'
 import { Publisher } from '../publisher.ts'
 import { freshDatabase, Measured, postgresServer, query, temporary, until, type Service } from '../services.ts'
 
-const parts = { sources, operators, sinks, fileStore } as unknown as Parts
+const parts = { sources, operators, sinks, fileStore, openActions: url => new PostgresActions(url), openQuery: url => new PostgresQuery(url) } as Partial<Parts> as Parts
 const WINDOW = 1000                  // QoS 1 messages under way
 
 export const SECOND = 1000, HOUR = 3_600_000, DAY = 24 * HOUR
