@@ -81,7 +81,7 @@ function prepared (input: Input): Batch<any>[] {
   return of.reduce((batches, make) => { const stage = open(make(), table); return batches.map(batch => stage.process(batch)) }, batches)
 }
 
-const open = (operator: Operator<any, any>, series: SeriesTable) => operator.open({ series, late () {}, aggregated () {}, filtered () {} } as Parameters<typeof operator.open>[0])
+const open = (operator: Operator<any, any>, series: SeriesTable) => operator.open({ series, late () {}, aggregated () {} })
 
 /** Every series that is given is known, and there is room for those that operators add. */
 function tableOf (input: Input): SeriesTable {

@@ -48,7 +48,7 @@ export function pages (): Map<string, string> {
     const names = Object.keys(components[folder])
     for (const name of names) {
       const { definition } = named(components, name).find(c => c.kind === kind)!
-      out.set(`${folder}/${name}.md`, made + page(kind, definition, { ...notesOf(kind, name), ...kind === 'operator' && { cost: costOf(name) } }))
+      out.set(`${folder}/${name}.md`, made + page(kind, definition, { ...notesOf(kind, name), cost: kind === 'operator' ? costOf(name) : undefined }))
     }
     out.set(`${folder}.md`, `${made}# ${folder.charAt(0).toUpperCase()}${folder.slice(1)}\n\n${table(['Name', 'What it does'], names.map(name => [`[${name}](${folder}/${name}.md)`, named(components, name).find(c => c.kind === kind)!.definition.summary]))}\n`)
   }
@@ -67,7 +67,7 @@ export function costOf (name: string): string | undefined {
   const found = costs.results.find(c => c.operator === name)
   if (found === undefined) return undefined
   const { options, ns_per_reading: ns, bytes_per_series: bytes, runs, ns_per_reading_spread: [low, high] } = found, number = (x: number) => Math.round(x).toLocaleString('en')
-  return `${number(ns)} ns for each reading or row it is given (${number(low)} to ${number(high)} in ${runs} runs), ${number(bytes)} bytes for each series${options === '' ? '' : `, with \`${options}\``}: \`npm run bench -- cost\``
+  return `${number(ns)} ns for each reading or row it is given (${number(low)} to ${number(high)} in ${runs} runs on a busy machine), ${number(bytes)} bytes for each series${options === '' ? '' : `, with \`${options}\``}: \`npm run bench -- cost\``
 }
 
 /** What stands in notes/, with its example executed; without notes an operator that needs no options shows itself. */

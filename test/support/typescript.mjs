@@ -13,6 +13,7 @@ import { isMainThread } from 'node:worker_threads'
 const kept = fileURLToPath(new URL('../../node_modules/.cache/millrace', import.meta.url))
 const typebox = new URL('../../.built/typebox.js', import.meta.url)
 const isBundled = existsSync(typebox)
+const own = readFileSync(new URL(import.meta.url))       // how it is made belongs to what is kept
 
 if (isMainThread) register(import.meta.url)
 
@@ -26,7 +27,7 @@ export async function load (url, context, next) {
 /** The JavaScript of a file, kept by its text and its name: another text is never taken for it. */
 export async function compiled (path) {
   const text = readFileSync(path, 'utf8'), sourcefile = basename(path)
-  const file = `${kept}/${createHash('sha1').update(`${sourcefile}\n${text}`).digest('hex')}.js`
+  const file = `${kept}/${createHash('sha1').update(own).update(`${sourcefile}\n${text}`).digest('hex')}.js`
   if (existsSync(file)) return readFileSync(file, 'utf8')
   const { transform } = await import('esbuild')
   const { code } = await transform(text, { sourcefile, loader: 'ts', format: 'esm', target: 'node20', sourcemap: 'inline', sourcesContent: false, tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } } })
