@@ -4,5 +4,5 @@ export interface Row {
   readonly name: string
   readonly alone?: true
   readonly rounds: { readonly commit?: number, readonly nightly?: number, readonly release?: number }
-  run (options: { readonly seed: number, readonly rounds: number, readonly say: (line: string) => void }): Promise<{ readonly verdict: 'pass' | 'fail', readonly [figure: string]: unknown }>
+  run (options: { readonly seed: number, readonly rounds: number, readonly stretch: number, readonly say: (line: string) => void }): Promise<{ readonly verdict: 'pass' | 'fail', readonly [figure: string]: unknown }>
 }

@@ -15,8 +15,8 @@ export const rows: readonly Row[] = [torture, packets, bomb, poison, badRows, re
 /** The same as rows of the matrix. */
 export const dataRows: readonly MatrixRow[] = rows.map(row => ({
   id: row.id, name: row.name, fault: row.name, expected: 'one fate for every reading, and nobody else is affected', tiers: row.rounds, ...row.alone && { alone: row.alone },
-  async run ({ seed, rounds, say }) {
-    const { verdict, ...figures } = await row.run({ seed, rounds, say })
+  async run ({ seed, rounds, stretch, say }) {
+    const { verdict, ...figures } = await row.run({ seed, rounds, stretch, say })
     return { figures: figures as Report['figures'], wrong: verdict === 'pass' ? [] : [`${row.name}: see the figures`] }
   }
 }))

@@ -26,7 +26,7 @@ export interface Row {
 export interface Bench {
   readonly rounds: number
   readonly seed: number
-  /** Bounds of time and waits are multiplied by it, for a machine that is slow or busy. It stands in the results. */
+  /** Bounds of time, of ratios of times, and waits are multiplied by it, for a machine that is slow or busy. It stands in the results. */
   readonly stretch: number
   readonly signal: AbortSignal       // aborted: end
   /** What must be undone when the row has run, in reverse, also after an error. */
