@@ -1,6 +1,6 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { createServer as createSecureServer } from 'node:tls'
-import { Aedes, type AuthenticateHandler, type AuthorizePublishHandler, type Client, type PublishPacket } from 'aedes'
+import type { Aedes, AuthenticateHandler, AuthorizePublishHandler, Client, PublishPacket } from 'aedes'
 import { certifiedName, defineSource, File, isLoopback, keyPair, MillraceError, renewing, Type, type Device, type Listener, type ListenerHost, type Message, type Position, type TlsFiles, type Values } from '#engine'
 import { Access, mayUse } from './broker-access.ts'
 import { guard, type Refused } from './broker-guard.ts'
@@ -140,7 +140,7 @@ export class BrokerListener implements Listener {
       this.access = new Access(credentials)
       this.watching = setInterval(() => this.renew(), RENEW).unref()
     }
-    const aedes = this.aedes = await Aedes.createBroker({
+    const aedes = this.aedes = await (await import('aedes')).Aedes.createBroker({
       connectTimeout: CONNECT_WITHIN, drainTimeout: DRAIN_WITHIN, maxTopicLevels: LEVELS, queueLimit: QUEUE, maxInflightInbound: 100,
       preConnect: (client, packet, done) => {
         if (packet.clean) this.forgetful.add(client)

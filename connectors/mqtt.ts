@@ -3,7 +3,7 @@ import type { IClientOptions } from 'mqtt'
 import { backoff, defineSource, Duration, File, MillraceError, Type, type Listener, type ListenerHost, type Position, type Values } from '#engine'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
 import { filtersOf, templateFault, Topics } from './codec/topic.ts'
-import { openLink, type Link } from './mqtt-link.ts'
+import type { Link } from './mqtt-link.ts'
 
 const options = Type.Object({
   url: Type.String({ description: 'Broker: mqtt://, mqtts://, ws:// or wss://, with a port if it is not 1883, 8883, 80 or 443.', pattern: '^(mqtt|mqtts|ws|wss)://.+', default: 'mqtt://localhost:1883' }),
@@ -96,15 +96,14 @@ export class MqttListener implements Listener {
     this.link = undefined
   }
 
-  private dial (): void {
+  private dial (): void { this.connect().catch(error => { this.host.fail(error) }) }
+
+  private async connect (): Promise<void> {
+    const { openLink } = await import('./mqtt-link.ts')
+    if (this.stopped) return
     const { options: o, host, where, client } = this
-    let since = Infinity, retained = false, clientOptions
-    try {
-      clientOptions = this.clientOptions()
-    } catch (error) {
-      return host.fail(error)
-    }
-    this.link = openLink(o.url, clientOptions, {
+    let since = Infinity, retained = false
+    this.link = openLink(o.url, this.clientOptions(), {
       filters: this.filters, qos: o.qos, within: o.connectTimeout, durableUpTo: host.durableUpTo,
       message: packet => host.append({
         topic: packet.topic, payload: packet.payload as Buffer, stamp: stampOf(packet.properties?.userProperties?.[o.timeProperty]),

@@ -31,14 +31,14 @@ export interface Parts extends Components {
   readonly openRegistry: (url: string) => Registry
   readonly openJobs: (url: string) => JobStore
   /** Where instances share the Idempotency-Keys of requests; throws usage/command. Connects by and by. */
-  readonly openSharedKeys: (url: string, log: Logger) => KeyServer
+  readonly openSharedKeys: (url: string, log: Logger) => Promise<KeyServer>
   readonly openQuery: (url: string) => Query
   readonly openActions: (url: string) => AlertActions
   /** Fetches JSON from where that is allowed. */
   readonly getJson: (url: string, egress: readonly string[]) => Promise<unknown>
   readonly openDatabase: (folder: string, log: Logger) => Promise<{ readonly url: string, readonly folder: string, readonly takenOver: boolean, stop (): Promise<void> }>
   /** Publishes a simulated fleet over MQTT until `signal`; counts go up while it works. */
-  readonly publishFleet: (options: any) => { readonly published: number, readonly acknowledged: number, readonly connected: boolean, labels (): readonly object[], readonly done: Promise<unknown> }
+  readonly publishFleet: (options: any) => Promise<{ readonly published: number, readonly acknowledged: number, readonly connected: boolean, labels (): readonly object[], readonly done: Promise<unknown> }>
   /** One series of a device that there is not, with a fault. */
   readonly plantFault: (asked: PlantAsked) => Planted
   /** Labels of a history, from files or from a column of what a source replay reads. */

@@ -4,8 +4,6 @@ import * as sources from '../connectors/index.ts'
 import { labelsInColumn } from '../connectors/label-column.ts'
 import { readLabels } from '../connectors/labels.ts'
 import { plantFault } from '../connectors/planted.ts'
-import { publishFleet } from '../connectors/publisher.ts'
-import { RedisKeys } from '../connectors/redis-keys.ts'
 import * as operators from '../operators/index.ts'
 import { openEmbedded } from '../sinks/embedded.ts'
 import { fileStore } from '../sinks/file.ts'
@@ -21,7 +19,12 @@ import { commands } from './cli/index.ts'
 import { main } from './cli/program.ts'
 import type { Parts } from './components.ts'
 
-export const parts: Parts = { sources, operators, sinks, fileStore, publishFleet, plantFault, readLabels, labelsInColumn, openDatabase: openEmbedded, getJson, openKeys: url => new PostgresKeys(url), openRegistry: url => new PostgresRegistry(url), openJobs: url => new PostgresJobs(url), openSharedKeys: (url, log) => new RedisKeys(url, log), openQuery: url => new PostgresQuery(url), openActions: url => new PostgresActions(url), migrate: migrateDatabase, migrationStatus }
+// packages that take long to load, and that few need, are loaded by who needs them
+export const parts: Parts = {
+  publishFleet: async options => (await import('../connectors/publisher.ts')).publishFleet(options),
+  openSharedKeys: async (url, log) => new (await import('../connectors/redis-keys.ts')).RedisKeys(url, log),
+  sources, operators, sinks, fileStore, plantFault, readLabels, labelsInColumn, openDatabase: openEmbedded, getJson, openKeys: url => new PostgresKeys(url), openRegistry: url => new PostgresRegistry(url), openJobs: url => new PostgresJobs(url), openQuery: url => new PostgresQuery(url), openActions: url => new PostgresActions(url), migrate: migrateDatabase, migrationStatus
+}
 
 // a reader that has seen enough, such as head, ends the program without complaint
 process.stdout.on('error', error => { process.exit((error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1) })

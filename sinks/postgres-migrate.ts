@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { basename, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import Postgrator from 'postgrator'
 import { masked, MillraceError, Transient, type Logger } from '#engine'
 import { Session, sqlstate } from './postgres-session.ts'
 import { raiseWall } from './postgres-wall.ts'
@@ -22,7 +21,7 @@ export async function migrate (url: string, log: Pick<Logger, 'info'> & Partial<
 /** Every migration there is, whether it is applied, and whether its file was changed since. */
 export async function migrationStatus (url: string, folder = FOLDER): Promise<Migration[]> {
   return await connected(url, async session => {
-    const files = (await postgrator(session, folder, 'public').getMigrations()).filter(m => m.action === 'do')
+    const files = (await (await postgrator(session, folder, 'public')).getMigrations()).filter(m => m.action === 'do')
     const { rows: [{ there }] } = await session.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [TABLE])
     const { rows } = there ? await session.query<{ version: string, md5: string, run_at: Date }>(`SELECT version, md5, run_at FROM ${TABLE}`) : { rows: [] }
     return files.map(({ version, name, filename, md5 }) => {
@@ -45,7 +44,7 @@ export async function locked<T> (session: Session, work: () => Promise<T>): Prom
 /** Under the lock. */
 export async function migrateWith (session: Session, log: Pick<Logger, 'info'> & Partial<Pick<Logger, 'warn'>>, folder = FOLDER): Promise<string[]> {
   const { rows: [{ schema }] } = await session.query<{ schema: string }>('SELECT current_schema() AS schema')
-  const migrations = postgrator(session, folder, schema)
+  const migrations = await postgrator(session, folder, schema)
   let current = ''
   migrations.on('validation-started', m => { current = shown(folder, m.filename) })
   migrations.on('migration-started', m => { current = shown(folder, m.filename) })
@@ -66,7 +65,7 @@ export async function migrateWith (session: Session, log: Pick<Logger, 'info'> &
   }
 }
 
-const postgrator = (session: Session, folder: string, currentSchema: string) => new Postgrator({
+const postgrator = async (session: Session, folder: string, currentSchema: string) => new (await import('postgrator')).default({
   driver: 'pg',
   schemaTable: TABLE,
   currentSchema,

@@ -90,7 +90,7 @@ async function drive (run: Run, { parts, log, say, stop, over, limit, receiver, 
   say(`broker        ${broker}  (publish to <tenant>/<device>/<metric>)`)
   const enough = new AbortController()
   const started = performance.now()
-  const fleet = parts.publishFleet({ ...plant, url: broker, log, signal: enough.signal })
+  const fleet = await parts.publishFleet({ ...plant, url: broker, log, signal: enough.signal })
   const tty = process.stderr.isTTY && !quiet
   while (!stop.aborted && !over.aborted && performance.now() - started < limit) {
     await sleep(Math.min(500, Math.max(1, limit - (performance.now() - started))), AbortSignal.any([stop, over]))

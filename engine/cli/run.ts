@@ -10,7 +10,6 @@ import { sleep } from '../clock.ts'
 import { duration } from '../options.ts'
 import { load } from './load.ts'
 import type { TlsFiles } from '../tls.ts'
-import { readTokens } from '../token.ts'
 import { stopSignal, work } from './work.ts'
 
 interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly tlsCert?: string, readonly tlsKey?: string, readonly maxSeries: string, readonly logBudget: string, readonly logKeep?: string, readonly limits?: string, readonly jwt?: string, readonly redis?: string, readonly redisDown: SharedKeysOptions['down'], readonly retain: string, readonly maxPoison: string, readonly acceptLoss?: boolean, readonly for?: string, readonly json?: boolean, readonly egress?: string, readonly publicUrl?: string, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
@@ -49,7 +48,7 @@ export function run (program: Command, parts: Parts): void {
       const pipelines = await Promise.all(files.map(file => load(file, parts)))
       const runs = await work(pipelines, {
         parts, log, folder: options.folder, database, changes: true,
-        http: options.http === 'off' ? undefined : { ...address(options.http), tls: tlsOf(options) }, maxSeries: seriesOf(options.maxSeries), ...options.jwt === undefined ? {} : { tokens: readTokens(options.jwt, { log, get: url => parts.getJson(url, networksOf(options.egress)) }) }, ...options.limits === undefined ? {} : { limits: readLimits(options.limits) }, ...options.redis === undefined ? {} : { redis: { url: options.redis, down: options.redisDown } }, egress: networksOf(options.egress), links: urlOf('--public-url', options.publicUrl), logBudget: bytesOf(options.logBudget), ...options.logKeep === undefined ? {} : { logKeep: bytesOf(options.logKeep) }, retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
+        http: options.http === 'off' ? undefined : { ...address(options.http), tls: tlsOf(options) }, maxSeries: seriesOf(options.maxSeries), ...options.jwt === undefined ? {} : { tokens: (await import('../token.ts')).readTokens(options.jwt, { log, get: url => parts.getJson(url, networksOf(options.egress)) }) }, ...options.limits === undefined ? {} : { limits: readLimits(options.limits) }, ...options.redis === undefined ? {} : { redis: { url: options.redis, down: options.redisDown } }, egress: networksOf(options.egress), links: urlOf('--public-url', options.publicUrl), logBudget: bytesOf(options.logBudget), ...options.logKeep === undefined ? {} : { logKeep: bytesOf(options.logKeep) }, retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
         started: (_, url) => { if (url !== undefined) log.info(`status page ${url}/`) }
       })
       if (options.json) for (const run of runs) process.stdout.write(`${JSON.stringify(describe(run))}\n`)

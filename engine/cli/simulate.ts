@@ -37,7 +37,7 @@ export function simulate (program: Command, parts: Parts): void {
       const log = openLog({ level: given.logLevel, format: given.logFormat })
       const stop = stopSignal(log)
       const away = new AbortController()
-      const fleet = parts.publishFleet({ ...fleetOf(given), log, signal: AbortSignal.any([stop.signal, away.signal]) })
+      const fleet = await parts.publishFleet({ ...fleetOf(given), log, signal: AbortSignal.any([stop.signal, away.signal]) })
       const waited = given.for === undefined ? undefined : setTimeout(() => { if (!fleet.connected && fleet.published === 0) away.abort() }, duration(given.for) + AWAY)
       await fleet.done
       clearTimeout(waited)

@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs'
-import { serve, type Address } from '../api/server.ts'
+import type { Address, serve } from '../api/server.ts'
 import { Backfill } from '../backfill.ts'
 import type { Parts } from '../components.ts'
 import { Control } from '../control.ts'
@@ -56,7 +56,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   if (signal.aborted) forward()
   const unserved = http === undefined && source === undefined ? given.find(p => p.source!.definition.keyed === true) : undefined
   if (unserved !== undefined) throw new MillraceError('usage/command', `the pipeline "${unserved.name}" reads what is posted over HTTP, and there is no HTTP here`, { help: 'without --http off' })
-  const shared = redis === undefined ? undefined : { server: parts.openSharedKeys(redis.url, log), down: redis.down }
+  const shared = redis === undefined ? undefined : { server: await parts.openSharedKeys(redis.url, log), down: redis.down }
   let failure: unknown
   const live = http === undefined ? undefined : new Live(), pipelines = new Pipelines({
     log, folder, database, egress, links, fallback: parts.fileStore, acceptLoss, logBudget, logKeep, retain, shared, quota: limits === undefined ? undefined : new ReadingQuota(limits), failed: error => { failure ??= error; stop.abort() }, live, seriesOf: limits === undefined ? undefined : tenant => limits.ofTenant(tenant).series ?? Infinity,
@@ -76,7 +76,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   let plane: Awaited<ReturnType<typeof serve>> | undefined
   try {
     const runs = await pipelines.open(given, signal)
-    plane = http === undefined ? undefined : await serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions, control, live, limits, tokens, inlets: () => pipelines.inlets, pipelines: () => pipelines.all, jobs, plant: parts.plantFault }, { ...http, log })
+    plane = http === undefined ? undefined : await (await import('../api/server.ts')).serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions, control, live, limits, tokens, inlets: () => pipelines.inlets, pipelines: () => pipelines.all, jobs, plant: parts.plantFault }, { ...http, log })
     started?.(runs, plane?.url)
     if (stop.signal.aborted) return runs
     stop.signal.addEventListener('abort', () => { void pipelines.stop() }, { once: true })
