@@ -193,6 +193,6 @@ export const driftBench: Benchmark = {
       out.push({ case: method, average_run_length: round(average), delay: round(mean(met)), found: round(share), river_delay: round(method === 'adwin' || method === 'page_hinkley' ? ofRiver(method) : best), delay_p95: met[Math.floor(0.95 * met.length)] })
       say(JSON.stringify(out.at(-1)))
     }
-    return given ? out : [...out, ...costs()]
+    return given || options.write !== '' ? out : [...out, ...costs()]
   }
 }
