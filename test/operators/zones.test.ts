@@ -64,7 +64,7 @@ const expected = ({ from: first }: Clocks, windows: readonly [from: number, to: 
 })
 
 function shown (step: Operator, readings: readonly Given[]): string[] {
-  const b = bench(step, { lateness: 7200 }), rows = [...readings.flatMap((r, i) => i % 5 === 0 ? b.give(readings.slice(i, i + 5)) : []), ...b.end()]
+  const b = bench(step, { lateness: 7200 }), rows = [...readings.flatMap((_, i) => i % 5 === 0 ? b.give(readings.slice(i, i + 5)) : []), ...b.end()]
   assert.deepEqual(b.late, [])
   return rows.map(r => `${r.at}: ${r.count}, ${Math.round(r.mean as number * (r.count as number))}`)
 }
