@@ -7,17 +7,17 @@ import { alternate, mustEqual, round, spread, type Benchmark, type Figures } fro
 import { files, readSeries, writeSeries } from './series-files.ts'
 import { Batch, SeriesTable } from '#engine'
 
-const SERIES = 1000, ROUNDS = 7, ALPHA = 0.01
+const ROUNDS = 7, ALPHA = 0.01
 const BYTES = 8
 
 /** `anomaly` over 1,000 series that come in turn, a reading a second each; the floor is the least detector: mean and variance that fade, and a z-score. */
 export const detect: Benchmark = {
   summary: 'the operator anomaly, time and memory, against a z-score of fading mean and variance written by hand',
   unit: 'reading',
-  options: { seed: { type: 'string', default: '1' }, each: { type: 'string', default: '1000' }, ...files },      // each: readings of a series
-  check ({ seed, each }) { for (const [name, text] of Object.entries({ seed, each })) if (!/^\d+$/.test(text)) throw new Error(`--${name} must be a whole number, got "${text}"`) },
-  async run (say, { seed, each, data, write }) {
-    const series = data === '' ? made(Number(seed), Number(each)) : readSeries(resolve(data)), count = series.length, total = series.reduce((n, s) => n + s.time.length, 0), batches = batchesOf(series)
+  options: { seed: { type: 'string', default: '1' }, series: { type: 'string', default: '1000' }, each: { type: 'string', default: '1000' }, ...files },      // each: readings of a series
+  check ({ seed, series, each }) { for (const [name, text] of Object.entries({ seed, series, each })) if (!/^\d+$/.test(text)) throw new Error(`--${name} must be a whole number, got "${text}"`) },
+  async run (say, { seed, each, data, write, ...options }) {
+    const series = data === '' ? made(Number(seed), Number(options.series), Number(each)) : readSeries(resolve(data)), count = series.length, total = series.reduce((n, s) => n + s.time.length, 0), batches = batchesOf(series)
     if (write !== '') writeSeries(resolve(write), series)
     const expected = alone(batches, count)
     say(`${total} readings of ${count} series; the operator gives what the model alone gives: ${expected}`)
@@ -31,9 +31,9 @@ export const detect: Benchmark = {
   }
 }
 
-function made (seed: number, each: number): Series[] {
+function made (seed: number, series: number, each: number): Series[] {
   const of = key(seed)
-  return Array.from({ length: SERIES }, (_, s) => ({ name: `${s}`, time: Float64Array.from({ length: each }, (_, i) => i * 1000), value: Float64Array.from({ length: each }, (_, i) => normal(of, i * SERIES + s)) }))
+  return Array.from({ length: series }, (_, s) => ({ name: `${s}`, time: Float64Array.from({ length: each }, (_, i) => i * 1000), value: Float64Array.from({ length: each }, (_, i) => normal(of, i * series + s)) }))
 }
 
 /** As they come: by time, at one time by series. */

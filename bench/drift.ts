@@ -104,10 +104,11 @@ const read = (folder: string, runs: (folder: string) => Run[]) => foldersOf(fold
 
 function casesOf ({ data, ...options }: Options): Cases {
   const [seed, runs, readings] = [options.seed, options.runs, options.readings].map(Number), folder = resolve(data)
+  let given: Series[] | undefined
   return data === '' ? {
     stable: made(processes, runs, key(seed, 1), SIZES, 0), drifted: made(processes, runs, key(seed, 3), [500, 2000], 0.5), steady: () => steady(readings, key(seed, 4)), shifted: shifted(1, runs, key(seed, 5))
   } : {
-    stable: read(join(folder, 'stable'), of => readSeries(of).map(series => ({ ...series, from: 0 }))), drifted: read(join(folder, 'drifted'), readRuns), steady: () => readSeries(join(folder, 'steady')), shifted: readRuns(join(folder, 'shifted'))
+    stable: read(join(folder, 'stable'), of => readSeries(of).map(series => ({ ...series, from: 0 }))), drifted: read(join(folder, 'drifted'), readRuns), steady: () => given ??= readSeries(join(folder, 'steady')), shifted: readRuns(join(folder, 'shifted'))
   }
 }
 
@@ -117,7 +118,7 @@ function river (): { readonly version: string, readonly detectors: readonly Matc
   return { version: river, detectors }
 }
 
-const mean = (of: readonly number[]) => of.reduce((a, b) => a + b) / of.length
+const mean = (of: readonly number[]) => of.reduce((a, b) => a + b, 0) / of.length
 
 /** Time and memory over 1,000 series that come in turn, learning included. */
 const SERIES = 1000, EACH = 2000, ROUNDS = 5, BYTES = 8
@@ -193,6 +194,6 @@ export const driftBench: Benchmark = {
       out.push({ case: method, average_run_length: round(average), delay: round(mean(met)), found: round(share), river_delay: round(method === 'adwin' || method === 'page_hinkley' ? ofRiver(method) : best), delay_p95: met[Math.floor(0.95 * met.length)] })
       say(JSON.stringify(out.at(-1)))
     }
-    return given ? out : [...out, ...costs()]
+    return given || options.write !== '' ? out : [...out, ...costs()]
   }
 }

@@ -2,10 +2,10 @@ import { join, resolve } from 'node:path'
 import { WEEK, type Fault } from '../models/faults.ts'
 import { roomFor } from '../models/fleet.ts'
 import { key } from '../models/random.ts'
-import { devicesIn, readDevice, readLabelled, writeDevice, writeLabelled, type DeviceReadings, type Labelled } from './device-files.ts'
+import { devicesIn, readDevice, readLabelled, writeDevice, writeLabelled, type Labelled } from './device-files.ts'
 import { round, type Benchmark, type Figures } from './measure.ts'
-import { fleetOf, inputOf, listen, week, type Event } from './found/run.ts'
-import { asked, EVERY, GROUP, healthy, kinds, metrics, names, plan, type Kind, type Sizes } from './found/world.ts'
+import { fleetOf, inputOf, listen, week, type Event, type Input } from './found/run.ts'
+import { asked, EVERY, GROUP, healthy, kinds, metrics, plan, type Kind, type Sizes } from './found/world.ts'
 import { files, wrong } from './series-files.ts'
 
 const LEVELS = [1, 2, 3, 5, 10]
@@ -36,25 +36,21 @@ const groups = (seed: number, devices: number) => Array.from({ length: Math.ceil
 /** Devices that have each of these faults in their week. */
 const faulty = (seed: number, devices: number, each: readonly Kind[], sizes: Sizes, write = '', labels: Labelled[] = []): Outcome[] => groups(seed, devices).flatMap(({ seed, devices }, g) => {
   const events: Event[] = [], faults = plan(seed, Array.from({ length: devices }, () => each), sizes, healthy(seed, devices))
-  if (write !== '') {
-    for (const readings of devicesOf(seed, devices, faults, g)) writeDevice(write, readings)
-    labels.push(...faults.map(({ device, metric, kind, from, to }) => ({ device: `${g * GROUP + device}`, metric: metric < 0 ? '' : names[metric], kind, verdict: '', from, to })))
-  }
+  if (write !== '') labels.push(...writeGroup(write, fleetOf(seed, devices, faults), faults, g))
   week(seed, devices, faults, event => events.push(event))
   return outcomes(faults, events)
 })
 
 const clean = (seed: number, devices: number, write = ''): Event[] => groups(seed, devices).flatMap(({ seed, devices }, g) => {
   const events: Event[] = []
-  if (write !== '') for (const readings of devicesOf(seed, devices, [], g)) writeDevice(write, readings)
+  if (write !== '') writeGroup(write, fleetOf(seed, devices, []), [], g)
   week(seed, devices, [], event => events.push(event))
   return events
 })
 
-/** The readings of a simulated group, device by device. */
-function devicesOf (seed: number, devices: number, faults: readonly Fault[], group: number): DeviceReadings[] {
-  const all = Array.from({ length: devices }, (_, d) => ({ name: `${group * GROUP + d}`, metrics: names, arrival: [] as number[], time: [] as number[], metric: [] as number[], value: [] as number[] }))
-  const { to, fill } = fleetOf(seed, devices, faults), out = roomFor(4096)
+/** Writes what comes from a group, a file a device, and gives the labels of its faults. */
+export function writeGroup (folder: string, { devices, names, to, fill }: Input, faults: readonly Fault[], group = 0): Labelled[] {
+  const all = Array.from({ length: devices }, (_, d) => ({ name: `${group * GROUP + d}`, metrics: names, arrival: [] as number[], time: [] as number[], metric: [] as number[], value: [] as number[] })), out = roomFor(4096)
   for (let n; (n = fill(out, to - 1)) > 0;) for (let i = 0; i < n; i++) {
     const device = all[Math.floor(out.series[i] / names.length)]
     device.arrival.push(out.truth[i])
@@ -62,7 +58,8 @@ function devicesOf (seed: number, devices: number, faults: readonly Fault[], gro
     device.metric.push(out.series[i] % names.length)
     device.value.push(out.value[i])
   }
-  return all
+  for (const readings of all) writeDevice(folder, readings)
+  return faults.map(({ device, metric, kind, from, to }) => ({ device: all[device].name, metric: metric < 0 ? '' : names[metric], kind, verdict: '', from, to }))
 }
 
 /** The faults that labels name, and what became of them, device by device. */

@@ -80,4 +80,8 @@ export const foldersOf = (folder: string): string[] => existsSync(folder) ? list
 const CHANGES = 'changes.csv'
 /** When it happened to each series, ms. */
 export const readChanges = (folder: string): Map<string, number> => new Map(readTable(join(folder, CHANGES), 'series', 'time').map(({ series, time }, i) => [series, timeOf(time, `${join(folder, CHANGES)}, row ${i + 1}`)]))
-export const writeChanges = (folder: string, all: Iterable<readonly [series: string, time: number]>): void => { writeTable(join(folder, CHANGES), ['series', 'time'], Array.from(all, ([series, time]) => [series, iso(time)])) }
+/** Beside what is written there already. */
+export function writeChanges (folder: string, all: Iterable<readonly [series: string, time: number]>): void {
+  const before = existsSync(join(folder, CHANGES)) ? readChanges(folder) : []
+  writeTable(join(folder, CHANGES), ['series', 'time'], Array.from(new Map([...before, ...all]), ([series, time]) => [series, iso(time)]))
+}

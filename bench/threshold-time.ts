@@ -96,7 +96,7 @@ export const thresholdTime: Benchmark = {
     return [{
       coverage_80: round((spoken - early - late) / spoken), before_p10: round(early / spoken), after_p90: round(late / spoken),
       spoken: round(spoken / inspections), spoken_without_trend: round(idle.spoken / idle.inspections), units: units.length, inspections,
-      ...data === '' ? { ns_per_reading: round(cost()) } : {}, bytes_per_series: 8 * Object.keys(wiener).length
+      ...data === '' && write === '' ? { ns_per_reading: round(cost()) } : {}, bytes_per_series: 8 * Object.keys(wiener).length
     }]
   }
 }

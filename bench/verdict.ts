@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path'
 import { key } from '../models/random.ts'
-import { devicesIn, readDevice, readLabelled, writeDevice, writeLabelled, type Labelled } from './device-files.ts'
+import { devicesIn, readDevice, readLabelled, writeDevice, writeLabelled, type DeviceReadings, type Labelled } from './device-files.ts'
 import { cpuOf, mustEqual, round, type Benchmark } from './measure.ts'
 import { files, wrong } from './series-files.ts'
 import { END, kinds, verdicts, type Cause, type Verdict } from './verdict/causes.ts'
@@ -21,6 +21,12 @@ function heard (say: (line: string) => void, some: Outcome[], verdict: Verdict):
 function causesIn (plant: Plant, seed: number, devices: number, say: (line: string) => void): Outcome[] {
   const all = Array.from({ length: devices }, (_, n) => plantOutcomes(key(seed, n), plant)).flat()
   return verdicts.flatMap(verdict => heard(say, all.filter(o => o.cause.verdict === verdict), verdict))
+}
+
+/** Writes a device with a cause, and gives the label of that. */
+export function writeCause (folder: string, readings: DeviceReadings, { verdict, kind, metric, from, to }: Cause): Labelled {
+  writeDevice(folder, readings)
+  return { device: readings.name, metric: metric < 0 ? '' : names[metric], kind, verdict, from, to: Math.min(to, END) }
 }
 
 /** The causes that labels of a folder name, a device each. */
@@ -55,10 +61,7 @@ export const verdictBench: Benchmark = {
     const [seed, count, weeks] = [options.seed, options.causes, options.weeks].map(Number)
     const plant = options.plant === '' ? undefined : options.plant as Plant
     const { data, write } = options, folder = (of: string, name: string) => join(resolve(of), name), labels: Labelled[] = []
-    const keep = (readings: ReturnType<typeof readingsOf>, { verdict, kind, metric, from, to }: Cause) => {
-      writeDevice(folder(write, 'causes'), readings)
-      labels.push({ device: readings.name, metric: metric < 0 ? '' : names[metric], kind, verdict, from, to: Math.min(to, END) })
-    }
+    const keep = (readings: DeviceReadings, cause: Cause) => { labels.push(writeCause(folder(write, 'causes'), readings, cause)) }
     const all = data !== '' ? given(folder(data, 'causes')) : plant === undefined ? verdicts.flatMap(verdict => heard(say, outcomes(key(seed, 1), count, [verdict], write === '' ? undefined : keep), verdict)) : causesIn(plant, key(seed, 3, plants.indexOf(plant)), count / KINDS, say)
     const wrong: Told[] = [], learn = plant === undefined ? LEARN : 14 * DAY, until = plant === undefined ? HEALTHY : 42 * DAY
     if (write !== '') writeLabelled(folder(write, 'causes'), labels)

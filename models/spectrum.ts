@@ -52,11 +52,11 @@ export function centroid ({ density, step }: Spectrum): number {
   return sum > 0 ? moment / sum * step : NaN
 }
 
-/** Frequency of the highest bin, in Hz, by a parabola through the logarithms of it and its neighbours; NaN without power. */
+/** Frequency of the highest bin, in Hz, by a parabola through the logarithms of it and its neighbours; NaN without power, or when that is not finite. */
 export function peakFrequency ({ density, step }: Spectrum): number {
   let top = 1
   for (let k = 2; k < density.length; k++) if (density[k] > density[top]) top = k
-  if (!(density[top] > 0)) return NaN
+  if (!(density[top] > 0 && density[top] < Infinity)) return NaN
   const [before, at, after] = [density[top - 1], density[top], density[top + 1]].map(Math.log)
   const shift = (before - after) / (2 * (before - 2 * at + after))
   return (top + (Math.abs(shift) <= 1 ? shift : 0)) * step

@@ -1,4 +1,4 @@
-import { defineOperator, Duration, gridOf, Hop, hopFields, Type, windowMemory, type Operator } from '#engine'
+import { defineOperator, Duration, gridOf, Hop, hopFields, Type, windowMemory, type Grid, type Operator } from '#engine'
 import { checkFeatures, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, gridOptions, type usual } from './windows/features.ts'
 import { checkZone } from './shared/zone.ts'
 
@@ -20,11 +20,17 @@ const step = defineOperator({
   process (batch, options, held, host) {
     const memory = held as unknown as FeatureMemory, features = featuresOf(options)
     const { size, every, offset, zone } = options
-    const starts = gridOf(every, offset, zone)
-    const kind = new Hop({ starts, panes: gridOf(divisor(size, every), offset, zone), endOf: start => starts.plus(start, size) }, memory)
+    const starts = gridOf(every, offset, zone), panes = gridOf(divisor(size, every), offset, zone)
+    const kind = new Hop({ starts, panes, endOf: start => zone === undefined ? start + size : nextOf(panes, starts.plus(start, size)) }, memory)
     return features.through(batch, kind, memory, host, start => starts.end(start))
   }
 })
+
+/** The first begin at or after `time`: which it is itself, but where clocks go back by no multiple of a pane. */
+function nextOf (panes: Grid, time: number): number {
+  const begin = panes.start(time)
+  return begin === time ? time : panes.end(begin)
+}
 
 /** The greatest common divisor. */
 const divisor = (a: number, b: number): number => b === 0 ? a : divisor(b, a % b)

@@ -74,16 +74,18 @@ export function clocksAt (time: Numbers, name: string | undefined): Numbers {
 
 /**
  * Windows that begin when local clocks read a multiple of `every` (and `offset`), so that those of a day have 23 or 25 hours
- * when clocks change. A begin that is skipped is where the clocks jump. Where clocks go back, a window goes on, unless the
- * whole of it would come again: then it is one of its own.
+ * when clocks change. A begin that is skipped is where the clocks jump. Where clocks go back, the window goes on; by no less
+ * than `every`, begins come again, from the first on that leaves the window before it whole. `plus`: when clocks read so much
+ * more, or, where they go back by no less than that, when so much time has passed; for a begin that comes again no later than
+ * for the first that does, so that what begins later does not end earlier.
  */
 export function zonedGrid (every: number, offset: number, name: string): Grid {
   const zone = zoneOf(name)
   const label = (local: number) => Math.floor((local - offset) / every) * every + offset
   const begin = (read: number, s: Stretch): number => {
-    const start = read - s.offset
-    if (start >= s.from + s.back || (start >= s.from && every <= s.back)) return start
-    if (s.back > 0 && every <= s.back) return s.from
+    const at = read - s.offset
+    if (at >= s.from + s.back) return at
+    if (every <= s.back) return at >= again(s) ? at : start(s.from - 0.001)
     const before = zone.at(s.from - 1)
     return read - before.offset >= s.from ? s.from : begin(read, before)
   }
@@ -93,16 +95,18 @@ export function zonedGrid (every: number, offset: number, name: string): Grid {
     if (every > s.back && time < s.from + s.back) read = Math.max(read, label(s.from - 1 + s.offset + s.back))
     return begin(read, s)
   }
-  const readAt = (time: number): number => label(time + zone.at(time).offset)
-  const after = (from: number, read: number, stops: (time: number) => boolean): number => {
+  /** The first begin that comes again. */
+  const again = (s: Stretch): number => Math.ceil((start(s.from - 0.001) + every + s.offset - offset) / every) * every + offset - s.offset
+  const later = (from: number, span: number, repeated: (s: Stretch) => number): number => {
+    let read = label(from + zone.at(from).offset) + span
     for (let s = zone.at(from); ;s = zone.at(s.to)) {
-      if (s.from > from && stops(s.from)) return s.from
+      if (s.from > from && every <= s.back) {
+        if (span <= s.back) return repeated(s)
+        read = Math.min(read, again(s) + s.offset + span)
+      }
+      if (s.from > from && s.from + s.offset >= read) return s.from
       if (read - s.offset < s.to) return read - s.offset
     }
   }
-  return {
-    start,
-    end: from => after(from, readAt(from) + every, time => start(time) > from),
-    plus: (from, span) => after(from, readAt(from) + span, time => time + zone.at(time).offset >= readAt(from) + span)
-  }
+  return { start, end: from => later(from, every, again), plus: (from, span) => later(from, span, () => from + span) }
 }

@@ -80,6 +80,27 @@ t.test('what goes by frequency needs readings that are even, within half an inte
   t.ok(Number.isNaN(sequenced(['centroid'], { times: times(0, 1, 5, 6, 7), values: Float64Array.of(1, 2, 1, 2, 1) }, options)[0]))
 })
 
+t.test('the frequency of a sine is found to a quarter of a bin where readings come a tenth of the interval early or late, and its energy but for what that takes', async t => {
+  const n = 256, jitter = normal(11)
+  for (const hz of [0.02, 0.1, 0.3, 0.45]) {
+    const seconds = Array.from({ length: n }, (_, i) => i + 0.1 * Math.max(-3, Math.min(jitter(), 3))), values = Float64Array.from(seconds, s => Math.sin(2 * Math.PI * hz * s))
+    const [peak, energy] = sequenced(['peak_frequency', 'band_energy'], { times: Float64Array.from(seconds, s => START + s * 1000), values }, { ...options, bands: [[hz - 0.015, hz + 0.015]] })
+    const coherent = Math.exp(-((2 * Math.PI * hz * 0.1) ** 2))       // of the power of a sine with normal jitter
+    t.ok(Math.abs(peak - hz) < 0.25 / n && Math.abs(energy / 0.5 - coherent) < 0.1, `${hz}: ${peak}, ${energy}`)
+  }
+})
+
+t.test('what goes by frequency has no value behind a gap, beside a time that comes twice, or where power is beyond all numbers', async t => {
+  const at = (seconds: readonly number[], scale = 1) => sequenced(['band_energy', 'centroid', 'peak_frequency', 'spectral_entropy', 'envelope_energy'], { times: Float64Array.from(seconds, s => START + s * 1000), values: Float64Array.from(seconds, s => scale * Math.sin(s)) }, options)
+  const even = Array.from({ length: 512 }, (_, i) => i), none = Array(5).fill(NaN)
+  t.strictSame(at(even.filter(i => i < 128 || i >= 384)), none, 'half of the window is not there')
+  t.strictSame(at(even.filter(i => i !== 20)), none, 'one reading is not there')
+  t.strictSame(at([...even.slice(0, 101), ...even.slice(100)]), none, 'a time comes twice')
+  t.strictSame(at([0, 1]), none)
+  t.strictSame(at(even.slice(0, 64), 1e300), [Infinity, NaN, NaN, NaN, Infinity])
+  t.ok(Math.abs(at(even.slice(0, 64), 1e150)[2] - 1 / (2 * Math.PI)) < 1e-3)
+})
+
 t.test('patterns: one only, all alike, and too few readings', async t => {
   t.equal(one('permutation_entropy', [1, 2, 3, 4, 5, 6]), 0)
   t.equal(one('permutation_entropy', [1, 1, 1, 1]), 0)
