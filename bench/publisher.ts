@@ -33,6 +33,12 @@ export class Publisher {
     this.send({ cmd: 'publish', topic, payload, qos, dup: false, retain: false, ...qos === 1 ? { messageId: this.number } : {} })
   }
 
+  /** Resolves when the socket has taken what was published, or the broker has acknowledged some of it. */
+  async drained (): Promise<void> {
+    if (this.socket.writableLength > 0) await new Promise<void>((resolve, reject) => { this.socket.write('', error => { if (error) reject(error); else resolve() }) })
+    else await new Promise(setImmediate)
+  }
+
   /** Resolves when at most this many messages are under way. */
   async atMost (underWay: number): Promise<void> { while (this.underWay > underWay) await this.change() }
 
