@@ -5,7 +5,7 @@ import { MillraceError } from './errors.ts'
 import { disk, type FileSystem } from './files.ts'
 import { Lock, type Self } from './lock.ts'
 import type { Logger } from './log.ts'
-import { WalReader, type Tail } from './wal-reader.ts'
+import { WalReader, type Recent, type Tail } from './wal-reader.ts'
 import { recover, type Found } from './wal-recover.ts'
 import { BEGINS, create, HEAD, HEADER, seal, syncFolder, writeAll, type Kind, type Segment } from './wal-segment.ts'
 
@@ -48,6 +48,7 @@ export class Wal implements Tail {
   durable: number
   failure: MillraceError | undefined
   ended = false
+  recent: Recent | undefined
   private readonly folder: string
   private readonly options: WalOptions
   private readonly lock: Lock
@@ -121,6 +122,7 @@ export class Wal implements Tail {
     if (size > this.most) throw new MillraceError('log/too-large', `log: a record of ${size} bytes, ${this.most} are possible in ${this.folder}`, { help: 'give the log a larger budget, or limit the size of messages' })
     if (!this.fits(size)) return undefined
     const at = this.filled
+    if (this.recent?.bytes === this.filling) this.recent = undefined
     if (at + size > this.filling.length) this.grow(at + size)
     this.filling.set(body, at + HEAD)
     if (more.length > 0) this.filling.set(more, at + HEAD + body.length)
@@ -204,6 +206,7 @@ export class Wal implements Tail {
         await writeAll(this.handle!, bytes, length, segment.bytes)
         await this.handle!.datasync()
         this.guard()
+        this.recent = { segment, from: segment.bytes, bytes, length }
         segment.bytes += length
         this.durable = upTo
         this.tell()
