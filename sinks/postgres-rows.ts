@@ -34,8 +34,16 @@ export async function writeRows (writer: RowWriter, target: Target, batch: Batch
   return { written, duplicates: batch.length - written - refused, refused }
 }
 
+/** Are all rows of windows the first that are written of theirs? */
+export function isFirst (target: Target, batch: Batch<any>): boolean {
+  const revision: Readonly<Float64Array> | undefined = target.kind === 'windows' ? batch.columns.revision : undefined
+  return revision === undefined || revision.every(r => r === 0)
+}
+
+export const copyInto = (target: Target, batch: Batch<any>): string => `COPY ${identifier(target.name)} (${columnList(target, batch)}) FROM STDIN (FORMAT binary)`
+
 async function append ({ session, encoder, ids, ingest }: RowWriter, target: Target, batch: Batch<any>): Promise<number> {
-  await session.copy(`COPY ${identifier(target.name)} (${columnList(target, batch)}) FROM STDIN (FORMAT binary)`, encoder.encode(target, batch, ids, ingest))
+  await session.copy(copyInto(target, batch), encoder.encode(target, batch, ids, ingest))
   return batch.length
 }
 
