@@ -12,7 +12,7 @@ export interface Place {
 export function placeOf (reply: string): Place {
   const tokens = reply.split('.')
   const at = tokens.length > 9 ? 7 : 5
-  return { seq: Number(tokens[at]), delivery: Number(tokens[at + 1]), time: Number(BigInt(tokens[at + 2]) / 1000n) / 1000, pending: Number(tokens[at + 3]) }
+  return { seq: Number(tokens[at]), delivery: Number(tokens[at + 1]), time: Number(tokens[at + 2].slice(0, -3)) / 1000, pending: Number(tokens[at + 3]) }
 }
 
 const HEARTBEAT = 4000               // ms between signs of life of the server while it has nothing to deliver
