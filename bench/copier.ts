@@ -13,7 +13,7 @@ import { SERIES, timeOf, valueOf } from './messages.ts'
 
 const BATCH = 5000
 const [database, start] = process.argv.slice(2)
-const target: Target = { name: 'floor', kind: 'readings', columns: new Set(['seq']) }
+const target: Target = { name: 'floor', kind: 'readings', columns: new Set() }
 const client = new pg.Client(database)
 await client.connect()
 await client.query('CREATE TABLE floor (time timestamptz NOT NULL, series integer NOT NULL, seq smallint NOT NULL, value double precision, position bigint NOT NULL, ingested_at timestamptz NOT NULL, PRIMARY KEY (series, time, seq))')

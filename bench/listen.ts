@@ -16,6 +16,7 @@ process.on('message', message => {
   if (message === 'count') process.send!(journal.wal.durable - before)
   if (message === 'read') void read().then(times => process.send!(times))
 })
+process.once('SIGTERM', () => { void journal.close().then(() => process.exit()) })
 while (journal.address() === undefined) await new Promise(resolve => setTimeout(resolve, 10))
 console.log(`listening ${journal.address()!.split(':').at(-1)!}.`)
 

@@ -48,7 +48,7 @@ async function contest (server: Service, size: number, total: number, rounds: nu
     for (let k = 0; k <= rounds; k++) {
       const ms: Record<Path, number> = { copy: 0, guarded: 0, staged: 0 }
       for (let b = 0; b < batches; b++) {
-        const rows = batchOf(start, (k * batches + b) * size, size), encoded = Uint8Array.from(encoder.encode({ name: TABLE, kind: 'readings', columns: new Set(['seq']) }, rows, ids, start / 1000))
+        const rows = batchOf(start, (k * batches + b) * size, size), encoded = Uint8Array.from(encoder.encode({ name: TABLE, kind: 'readings', columns: new Set<string>() }, rows, ids, start / 1000))
         for (const path of paths) {
           const write = contestants[path].ready(rows, encoded), began = performance.now()
           await write()
@@ -69,7 +69,7 @@ async function contest (server: Service, size: number, total: number, rounds: nu
   })
 }
 
-const plan: TablePlan = { name: TABLE, kind: 'readings', columns: ['seq'], options: postgres({ table: TABLE }).options }
+const plan: TablePlan = { name: TABLE, kind: 'readings', columns: [], options: postgres({ table: TABLE }).options }
 const log = pino({ level: 'silent' })
 
 function batchOf (start: number, from: number, size: number): Batch<any> {
@@ -98,7 +98,7 @@ async function openCopy (server: Service, series: SeriesTable): Promise<Contesta
   await (await storeOf(database, series)).store.close()        // makes the table
   const client = new pg.Client(database.url)
   await client.connect()
-  const sql = `COPY ${TABLE} (${columnList({ name: TABLE, kind: 'readings', columns: new Set(['seq']) }, batchOf(0, 0, 0))}) FROM STDIN (FORMAT binary)`
+  const sql = `COPY ${TABLE} (${columnList({ name: TABLE, kind: 'readings', columns: new Set<string>() }, batchOf(0, 0, 0))}) FROM STDIN (FORMAT binary)`
   return {
     ready: (_, encoded) => async () => { await pipeline([encoded], client.query(copyFrom(sql))) },
     check: rows => answer(database, rows),

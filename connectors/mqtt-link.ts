@@ -70,7 +70,9 @@ export function openLink (url: string, options: IClientOptions, host: LinkHost):
     const bytes = Buffer.allocUnsafe(4 * leaving.length)
     leaving.forEach((id, i) => bytes.writeUInt32BE(PUBACK + id, 4 * i))
     leaving = []
-    if (client.connected) client.stream.write(bytes)
+    if (!client.connected) return
+    client.stream.write(bytes)
+    client.reschedulePing()
   }
   const asked: Position[] = []       // up to where PUBACKs had been sent when each ping was
   let position = host.durableUpTo, given = 0, told = 0
@@ -187,6 +189,7 @@ export function openLink (url: string, options: IClientOptions, host: LinkHost):
 /** While nothing is read, PINGRESP is not either: pings go on so that the broker keeps us, and mqtt.js is told not to wait for answers. */
 function keepAlive (client: MqttClient): NodeJS.Timeout | undefined {
   if (!client.keepalive) return undefined
+  client.reschedulePing(true)
   return setInterval(() => {
     if (!client.connected) return
     client.reschedulePing(true)
