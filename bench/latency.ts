@@ -33,7 +33,7 @@ export const latency: Benchmark = {
       name: 'latency', from: { mqtt: { url: `mqtt://127.0.0.1:${broker.port}`, topic: 'latency/{device}/{metric}' } }, time: { ahead: '10m' }, pipe: [{ validate: { min: -100, max: 1000 } }],
       alerts: { high: { when: { value: { above: HIGH } }, to: [{ webhook: { url } }] } }, to: [{ postgres: { table: 'readings' } }]
     }))
-    const engine = new Measured('engine/main', ['run', join(folder, 'p.json'), '--database', database.url, '--http', 'off', '--folder', folder])
+    const engine = new Measured('engine/main', ['run', join(folder, 'p.json'), '--database', database.url, '--http', 'off', '--egress', '127.0.0.0/8', '--folder', folder])
     try {
       await engine.says('subscribed')
       const publisher = await Publisher.connect(broker.port), all: Round[] = []

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { clock as real, type Clock } from './clock.ts'
+import { clock as real, sleep, type Clock } from './clock.ts'
 import { MillraceError } from './errors.ts'
 import { disk, type FileSystem } from './files.ts'
 import { Lock, type Self } from './lock.ts'
@@ -30,13 +30,14 @@ export interface WalOptions {
 }
 
 const MiB = 2 ** 20
+const APART = 2                      // ms from the beginning of one group to that of the next, at least
 const NOTHING = new Uint8Array(0)
 const FULL = ['ENOSPC', 'EDQUOT']
 
 /**
  * The write-ahead log of a source: records of opaque bytes with a position that grows by one and is never used twice,
- * durable in groups. While one group is written and synced, everything appended gathers for the next, so the number of
- * syncs does not grow with the rate. A folder of segments, of one process at a time.
+ * durable in groups. While one group is written and synced, and for 2 ms after it began, everything appended gathers for the next, so the
+ * number of syncs does not grow with the rate. A folder of segments, of one process at a time.
  *
  * After an error of the disk nobody knows what it holds: nothing more is taken or acknowledged until the log is opened
  * again. That keeps every record it finds whole, so some may be there that were never acknowledged.
@@ -64,6 +65,7 @@ export class Wal implements Tail {
   private filling = Buffer.allocUnsafeSlow(64 * 1024)
   private filled = 0
   private writing = Buffer.allocUnsafeSlow(64 * 1024)
+  private began = -Infinity          // the newest group, on the monotonic clock
   private running: Promise<void> | undefined
   private closing: Promise<void> | undefined
   private dropping: Promise<void> = Promise.resolve()
@@ -190,8 +192,12 @@ export class Wal implements Tail {
 
   /** Writes group after group until nothing is left, and acknowledges, only while the folder is ours: who took it over has read what was durable then, and may go on in the same file. */
   private async run (): Promise<void> {
+    const { clock = real } = this.options
     try {
       while (this.filled > 0) {
+        const early = this.began + APART - clock.monotonic()
+        if (early > 0) await sleep(early, undefined, clock)
+        this.began = clock.monotonic()
         const bytes = this.filling, length = this.filled, upTo = this.next - 1
         this.filling = this.writing
         this.writing = bytes
