@@ -10,6 +10,7 @@ import { freshDatabase, Measured, postgresServer, serverCpu, temporary, until, t
 
 const RATE = 5000, SETTLE = 300      // messages/s; ms after the last row, so that what a contestant still does is its own
 const MANY = 20                      // readings of a message
+const WARM = 3                       // times as many messages as in a round, at full speed, so that all code is compiled before it is measured
 const LARGE = { PASS: 1, FEATURES: 3 } as const        // times as many messages of so many readings, so that a round takes a second or two
 /** At most so many times the CPU of the floor, at least so much of raw COPY, at least so many readings/s; microseconds of the floor. */
 const BOUND = { PASS: 1.2, STATS: 1.3, PRED: 1.5, copy: 0.6, FEATURES: 150_000, floor: [30, 40] } as const
@@ -27,7 +28,7 @@ interface Contestant {
 
 /**
  * MQTT messages from mosquitto into PostgreSQL. One reading per message at 5,000 messages/s: what each flow spends on a message, against the
- * least program that does the same; all of them run, and take turns: a round to warm up, then five each. CPU is user and system of the process
+ * least program that does the same; all of them run, and take turns: at full speed to warm up, then five rounds each. CPU is user and system of the process
  * alone, and with all processes of the database, from the first message to 0.3 s after the last row; start-up is not in it. 20 readings per
  * message, as fast as the broker takes them: rows against raw COPY beside the same publisher, and windows only.
  */
@@ -93,14 +94,10 @@ async function oneEach (setting: Setting, qos: 0 | 1, flows: readonly Flow[]): P
     return contestants
   }, async (contestants, publisher) => {
     const taken = new Map([...contestants.keys()].map(name => [name, [] as Turn[]]))
-    for (let k = 0; k <= rounds; k++) {
-      for (const [name, contestant] of contestants) {
-        const turn = await turnOf(setting, contestant, publisher, { qos, from: k * count, count, rate: RATE, readings: 1 })
-        if (k > 0) taken.get(name)!.push(turn)
-      }
-    }
+    for (const contestant of contestants.values()) await turnOf(setting, contestant, publisher, { qos, from: 0, count: WARM * count, rate: 0, readings: 1 })
+    for (let k = 0; k < rounds; k++) for (const [name, contestant] of contestants) taken.get(name)!.push(await turnOf(setting, contestant, publisher, { qos, from: (WARM + k) * count, count, rate: RATE, readings: 1 }))
     const outcomes = new Map<string, Outcome>()
-    for (const [name, contestant] of contestants) outcomes.set(name, await contestant.check((rounds + 1) * count))
+    for (const [name, contestant] of contestants) outcomes.set(name, await contestant.check((WARM + rounds) * count))
     say(`QoS ${qos}: every value, time, window and alert in the database is right`)
     const lines: Figures[] = []
     for (const flow of flows) {
