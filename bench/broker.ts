@@ -72,8 +72,9 @@ export const broker: Benchmark = {
 }
 
 async function turnOf ({ process, publisher }: Contestant, order: Order): Promise<Turn> {
-  const before = await process.mark(), began = performance.now(), { count } = order
   await publisher.ask(order)
+  const before = await process.mark(), began = performance.now(), { count } = order
+  await publisher.ask('go')
   const seconds = (performance.now() - began) / 1000
   await until('all are counted', async () => await process.ask<number>('count') >= order.from + count)
   await sleep(SETTLE)

@@ -131,7 +131,8 @@ async function many (setting: Setting, qos: 0 | 1): Promise<Figures[]> {
     for (let k = 0; k <= rounds; k++) {
       const { process } = contestants.get('copy')!
       await process.ask({ from: k * base * MANY, count: base * MANY })
-      const [ms] = await Promise.all([process.ask<number>('go'), publisher.ask({ prefix: 'copy', qos, from: k * base, count: base, rate: 0, readings: MANY } satisfies Order)])
+      await publisher.ask({ prefix: 'copy', qos, from: k * base, count: base, rate: 0, readings: MANY } satisfies Order)
+      const [ms] = await Promise.all([process.ask<number>('go'), publisher.ask('go')])
       if (k > 0) copied.push(base * MANY / ms * 1000)
       for (const flow of ['PASS', 'FEATURES'] as const) {
         const count = base * LARGE[flow], turn = await turnOf(setting, contestants.get(flow)!, publisher, { qos, from: k * count, count, rate: 0, readings: MANY })
@@ -206,8 +207,9 @@ async function openFloor ({ server, port }: Setting, qos: 0 | 1, start: number, 
 
 async function turnOf ({ cpu }: Setting, { process, prefix, written }: Contestant, publisher: Measured, order: Omit<Order, 'prefix'>): Promise<Turn> {
   const { count, qos, readings } = order, expected = (order.from + count) * readings
-  const before = await process.mark(), database = cpu(), began = performance.now()
   await publisher.ask({ prefix, ...order } satisfies Order)
+  const before = await process.mark(), database = cpu(), began = performance.now()
+  await publisher.ask('go')
   let seen = -1, since = 0
   await until(`${expected} readings of ${prefix} are committed`, async () => {
     const n = await written()

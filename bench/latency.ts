@@ -9,7 +9,7 @@ import { HIGH, topicOf } from './messages.ts'
 import { Publisher } from './publisher.ts'
 import { freshDatabase, Measured, postgresServer, query, temporary, until } from './services.ts'
 
-const RATE = 5000, SECONDS = 8, ROUNDS = 5, WARM = 2, RARE = 251      // messages/s; every so many readings one is an incident
+const RATE = 5000, SECONDS = 8, ROUNDS = 5, WARM = 2, RARE = 1003      // messages/s; every so many readings one is an incident
 const BOUND = { publish_to_row_ms: 100, publish_to_webhook_ms: 150 } as const      // p99, ms
 
 interface Round { readonly row: { readonly p50: number, readonly p99: number }, readonly webhook: { readonly p50: number, readonly p99: number } }

@@ -2,7 +2,7 @@ import { pipeline } from 'node:stream/promises'
 import pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
 import { pino } from 'pino'
-import { Batch, noCounts, SeriesTable, type Store, type TablePlan } from '#engine'
+import { Batch, noCounts, SeriesTable, type TablePlan } from '#engine'
 import { postgres } from '../sinks/postgres.ts'
 import { columnList, CopyEncoder } from '../sinks/postgres-copy.ts'
 import { deviceOf, METRICS, SERIES, timeOf, valueOf } from './messages.ts'
@@ -42,7 +42,7 @@ export const sink: Benchmark = {
 async function contest (server: Service, size: number, total: number, rounds: number): Promise<Figures[]> {
   const start = Date.now() * 1000, series = new SeriesTable(SERIES), batches = total / size
   for (let s = 0; s < SERIES; s++) series.id('plant', `device-${deviceOf(s)}`, `metric-${s % METRICS}`)
-  const contestants: Record<Path, Contestant> = { copy: await openCopy(server, series), guarded: await openStore(server, series, 0), staged: await openStore(server, series, 1) }
+  const contestants: Record<Path, Contestant> = { copy: await openCopy(server, series, batchOf(start, 0, size)), guarded: await openStore(server, series, 0), staged: await openStore(server, series, 1) }
   const encoder = new CopyEncoder(), ids = Int32Array.from({ length: SERIES }, (_, s) => s + 1), taken: Record<Path, number[]> = { copy: [], guarded: [], staged: [] }
   try {
     for (let k = 0; k <= rounds; k++) {
@@ -80,11 +80,6 @@ function batchOf (start: number, from: number, size: number): Batch<any> {
   })
 }
 
-async function storeOf (database: Service, series: SeriesTable): Promise<{ store: Store, epoch: number }> {
-  const store = postgres.definition.store!([{ ...plan.options, url: database.url } as any], { pipeline: 'bench', tables: [plan] }, { pipeline: 'bench', series, log, database: undefined, folder: '' })
-  return { store, epoch: (await store.open(new AbortController().signal)).epoch }
-}
-
 const answer = async ({ url }: Service, rows: number): Promise<void> => {
   const [found] = await query(url, `SELECT count(*)::int AS n, sum(value) AS sum FROM ${TABLE}`)
   let sum = 0
@@ -93,9 +88,11 @@ const answer = async ({ url }: Service, rows: number): Promise<void> => {
   mustEqual('the sum of values', found.sum, sum, 1e-9)
 }
 
-async function openCopy (server: Service, series: SeriesTable): Promise<Contestant> {
-  const database = await freshDatabase(server.url)
-  await (await storeOf(database, series)).store.close()        // makes the table
+async function openCopy (server: Service, series: SeriesTable, first: Batch<any>): Promise<Contestant> {
+  const database = await freshDatabase(server.url), maker = await storeOf(database, series, 0)
+  await maker.ready(first)()         // makes the table, and the partition for these times
+  await maker.close()
+  await query(database.url, `TRUNCATE ${TABLE}`)
   const client = new pg.Client(database.url)
   await client.connect()
   const sql = `COPY ${TABLE} (${columnList({ name: TABLE, kind: 'readings', columns: new Set<string>() }, batchOf(0, 0, 0))}) FROM STDIN (FORMAT binary)`
@@ -106,13 +103,26 @@ async function openCopy (server: Service, series: SeriesTable): Promise<Contesta
   }
 }
 
-/** `again`: so many rows of the batch before stand in each once more. */
 async function openStore (server: Service, series: SeriesTable, again: number): Promise<Contestant> {
-  const database = await freshDatabase(server.url), { store, epoch } = await storeOf(database, series)
+  const database = await freshDatabase(server.url), store = await storeOf(database, series, again)
+  return {
+    ready: store.ready,
+    async check (rows, batches) {
+      mustEqual('duplicates', store.duplicates(), again * (batches - 1))
+      await answer(database, rows)
+    },
+    async close () { await store.close(); await database.stop() }
+  }
+}
+
+/** A store at work. `again`: so many rows of the batch before stand in each once more. */
+async function storeOf (database: Service, series: SeriesTable, again: number) {
+  const store = postgres.definition.store!([{ ...plan.options, url: database.url } as any], { pipeline: 'bench', tables: [plan] }, { pipeline: 'bench', series, log, database: undefined, folder: '' })
+  const { epoch } = await store.open(new AbortController().signal)
   const partitions = [...new Set(series.partitionOf.subarray(0, series.devices))]
   let version = 0, duplicates = 0, last: Batch<any> | undefined
   return {
-    ready (rows) {
+    ready (rows: Batch<any>) {
       const batch = last === undefined || again === 0 ? rows : joined(rows, last, again, version)
       last = rows
       return async () => {
@@ -124,11 +134,8 @@ async function openStore (server: Service, series: SeriesTable, again: number): 
         mustEqual('rows written', outcome.written, rows.length)
       }
     },
-    async check (rows, batches) {
-      mustEqual('duplicates', duplicates, again * (batches - 1))
-      await answer(database, rows)
-    },
-    async close () { await store.close(); await database.stop() }
+    duplicates: () => duplicates,
+    close: () => store.close()
   }
 }
 

@@ -42,7 +42,7 @@ async function commitPlain (session: Session, { pipeline, encoder, series, versi
   try {
     const ours = await session.copyScript(
       `BEGIN; ${advance(pipeline, commit, versions, moment(String(micros(ingest))))}; ${filled.map(({ table, batch }) => copyInto(table, batch)).join('; ')}; ${keepCounts(pipeline, commit, outcomes)} COMMIT`,
-      filled.map(({ table, batch }) => () => encoder.encode(table, batch, series.ids, ingest)), tags => tags.at(-1) === advanced)
+      filled.map(({ table, batch }) => () => encoder.slices(table, batch, series.ids, ingest)), tags => tags.at(-1) === advanced)
     if (!ours) throw fenced(pipeline)
     return { outcomes, named, known: true }
   } catch (error) {
@@ -66,7 +66,7 @@ async function commitAny (session: Session, { pipeline, encoder, series, version
     if (advanced.rowCount !== movedBy(commit.partitions).length) throw fenced(pipeline)
     const batches = [...writes.flatMap(({ batch }) => batch.provisional === undefined ? [batch] : [batch, batch.provisional]), ...late.map(l => l.batch)]
     named = await series.name(session, batches, position, ingest)
-    const writer = { session, encoder, ids: series.ids, ingest, careful, replace: commit.replace !== undefined }
+    const writer = { session, encoder, ids: series.ids, ingest, careful, replace: commit.replace !== undefined, used: new Set<string>() }
     for (const { table, batch, refused } of writes) {
       const asked = commit.replace === undefined ? batch : within(batch, commit.replace)
       const outcome = await writeRows(writer, table, asked, (row, why) => refusals.add(table.name, row, 0, 'rejected_by_store', why, position))

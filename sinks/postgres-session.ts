@@ -82,10 +82,10 @@ export class Session {
   }
 
   /**
-   * Several statements in one round trip, of which each COPY ... FROM STDIN takes the next of `copies` (COPY BINARY). `may` sees the tags
+   * Several statements in one round trip, of which each COPY ... FROM STDIN takes the next of `copies` (COPY BINARY, in slices that are sent as they are made). `may` sees the tags
    * of the statements before the first of them, such as "UPDATE 1": when it says no the script fails there, and this resolves to false.
    */
-  copyScript (sql: string, copies: readonly (() => Uint8Array)[], may: (tags: readonly string[]) => boolean): Promise<boolean> {
+  copyScript (sql: string, copies: readonly (() => Iterable<Uint8Array>)[], may: (tags: readonly string[]) => boolean): Promise<boolean> {
     const tags: string[] = []
     let next = 0, refused = false
     const work = new Promise<boolean>((resolve, reject) => {
@@ -96,7 +96,7 @@ export class Session {
         handleCopyInResponse (connection) {
           refused ||= next === 0 && !may(tags)
           if (refused) return connection.sendCopyFail('not now')
-          connection.sendCopyFromChunk(copies[next++]())
+          for (const slice of copies[next++]()) connection.sendCopyFromChunk(slice)
           connection.endCopyFrom()
         },
         handleError (error) { if (refused) resolve(false); else reject(error) },
