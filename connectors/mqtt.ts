@@ -106,7 +106,7 @@ export class MqttListener implements Listener {
     this.link = openLink(o.url, this.clientOptions(), {
       filters: this.filters, qos: o.qos, within: o.connectTimeout, durableUpTo: host.durableUpTo,
       message: packet => host.append({
-        topic: packet.topic, payload: packet.payload as Buffer, stamp: stampOf(packet.properties?.userProperties?.[o.timeProperty]),
+        topic: packet.topic, payload: packet.payload as Buffer, stamp: 'properties' in packet ? stampOf(packet.properties?.userProperties?.[o.timeProperty]) : undefined,
         sender: packet.qos > 0 && o.persistent ? { client, packet: packet.messageId!, again: packet.dup } : undefined
       }),
       room: go => host.room(() => { if (!this.stopped) go() }),

@@ -11,13 +11,13 @@ import { Observable } from './stream.ts'
 import { kinds, type Kind } from './wal-segment.ts'
 import type { Each, WalReader } from './wal-reader.ts'
 
-const ROWS = 1000                    // of a delivery, about
+const ROWS = 4000                    // of a delivery, about
 const LINGER = 20                    // ms that a delivery may wait for more
 const LAST = 1000                    // ms after a stop in which what is still in the log is read
 
 /**
  * The log of a source as one pipeline reads it, from any position: messages become columns, ticks and pauses become marks. While
- * the engine has no slot free deliveries grow up to 1,000 rows or the bytes that it may have in memory, and then nothing is read: what waits, waits on disk.
+ * the engine has no slot free deliveries grow up to 4,000 rows or the bytes that it may have in memory, and then nothing is read: what waits, waits on disk.
  */
 export class LogSource implements Source {
   readonly marks = true

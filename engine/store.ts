@@ -39,7 +39,7 @@ export interface Commit {
   readonly partitions: readonly number[]     // that it is about
   readonly marks: readonly Mark[]            // that followed `position` and that cannot be read again
   readonly ingest: number
-  /** The counts to keep, given what became of each write (in their order). Called once, before the transaction ends. */
+  /** The counts to keep, given what became of each write (in their order). Called before a transaction ends, of each that is tried. */
   readonly counts: (outcomes: readonly Outcome[]) => Record<string, Counts>
   /** Pages of a snapshot; with the last of them its header, which makes it the one to recover from. */
   readonly snapshot?: { readonly generation: number, readonly pages: readonly SnapshotPage[], readonly complete?: SnapshotHeader & { readonly version: number } }

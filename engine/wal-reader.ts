@@ -6,11 +6,16 @@ import { damaged, HEAD, HEADER, sizeAt, type Kind, type Segment } from './wal-se
 /** Takes a record: its body is `bytes` from `start` to `end`, valid only during the call. */
 export type Each = (position: number, kind: Kind, ingest: number, bytes: Buffer, start: number, end: number) => void
 
+/** The newest durable records, which are in memory still: what stands in `segment` from byte `from` on. */
+export interface Recent { readonly segment: Segment, readonly from: number, readonly bytes: Buffer, readonly length: number }
+
 /** What a reader needs of the log. */
 export interface Tail {
   readonly fs: FileSystem
   readonly segments: readonly Segment[]
   readonly durable: number
+  /** Gone as soon as something is appended over it. */
+  readonly recent: Recent | undefined
   readonly ended: boolean            // closed, nothing will follow
   readonly failure: MillraceError | undefined
   /** At the next change of any of these. */
@@ -67,10 +72,20 @@ export class WalReader {
       await this.log.changed()
     }
     for (const before = this.position; this.position === before;) {
-      if (this.closed || !await this.load()) return false
-      this.give(each)
+      if (this.closed) return false
+      const recent = this.recent()
+      if (recent !== undefined) this.give(each, recent)
+      else if (await this.load()) this.give(each, this.chunk.subarray(0, this.length))
+      else return false
     }
     return true
+  }
+
+  /** What comes next, if it is in memory still: until something is appended, which nobody does while `each` runs. */
+  private recent (): Buffer | undefined {
+    const { offset, segment, log: { recent } } = this
+    if (recent === undefined || recent.segment !== segment || recent.length > CHUNK || offset < recent.from || offset >= recent.from + recent.length) return undefined
+    return recent.bytes.subarray(offset - recent.from, recent.length)
   }
 
   /** Brings the chunk that begins with the record after the cursor, whole, to `this.chunk`; false when closed meanwhile. */
@@ -98,8 +113,8 @@ export class WalReader {
     }
   }
 
-  private give (each: Each): void {
-    const { chunk, length } = this, { file, salt } = this.segment!
+  private give (each: Each, chunk: Buffer): void {
+    const { length } = chunk, { file, salt } = this.segment!
     let at = 0
     for (let size = sizeAt(chunk, 0, length, this.cursor + 1, salt); size > 0; size = sizeAt(chunk, at, length, this.cursor + 1, salt)) {
       const position = this.cursor + 1

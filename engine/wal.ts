@@ -1,11 +1,11 @@
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { clock as real, type Clock } from './clock.ts'
+import { clock as real, sleep, type Clock } from './clock.ts'
 import { MillraceError } from './errors.ts'
 import { disk, type FileSystem } from './files.ts'
 import { Lock, type Self } from './lock.ts'
 import type { Logger } from './log.ts'
-import { WalReader, type Tail } from './wal-reader.ts'
+import { WalReader, type Recent, type Tail } from './wal-reader.ts'
 import { recover, type Found } from './wal-recover.ts'
 import { BEGINS, create, HEAD, HEADER, seal, syncFolder, writeAll, type Kind, type Segment } from './wal-segment.ts'
 
@@ -30,13 +30,14 @@ export interface WalOptions {
 }
 
 const MiB = 2 ** 20
+const APART = 2                      // ms from the beginning of one group to that of the next, at least
 const NOTHING = new Uint8Array(0)
 const FULL = ['ENOSPC', 'EDQUOT']
 
 /**
  * The write-ahead log of a source: records of opaque bytes with a position that grows by one and is never used twice,
- * durable in groups. While one group is written and synced, everything appended gathers for the next, so the number of
- * syncs does not grow with the rate. A folder of segments, of one process at a time.
+ * durable in groups. While one group is written and synced, and for 2 ms after it began, everything appended gathers for the next, so the
+ * number of syncs does not grow with the rate. A folder of segments, of one process at a time.
  *
  * After an error of the disk nobody knows what it holds: nothing more is taken or acknowledged until the log is opened
  * again. That keeps every record it finds whole, so some may be there that were never acknowledged.
@@ -48,6 +49,7 @@ export class Wal implements Tail {
   durable: number
   failure: MillraceError | undefined
   ended = false
+  recent: Recent | undefined
   private readonly folder: string
   private readonly options: WalOptions
   private readonly lock: Lock
@@ -63,6 +65,7 @@ export class Wal implements Tail {
   private filling = Buffer.allocUnsafeSlow(64 * 1024)
   private filled = 0
   private writing = Buffer.allocUnsafeSlow(64 * 1024)
+  private began = -Infinity          // the newest group, on the monotonic clock
   private running: Promise<void> | undefined
   private closing: Promise<void> | undefined
   private dropping: Promise<void> = Promise.resolve()
@@ -121,6 +124,7 @@ export class Wal implements Tail {
     if (size > this.most) throw new MillraceError('log/too-large', `log: a record of ${size} bytes, ${this.most} are possible in ${this.folder}`, { help: 'give the log a larger budget, or limit the size of messages' })
     if (!this.fits(size)) return undefined
     const at = this.filled
+    if (this.recent?.bytes === this.filling) this.recent = undefined
     if (at + size > this.filling.length) this.grow(at + size)
     this.filling.set(body, at + HEAD)
     if (more.length > 0) this.filling.set(more, at + HEAD + body.length)
@@ -188,8 +192,12 @@ export class Wal implements Tail {
 
   /** Writes group after group until nothing is left, and acknowledges, only while the folder is ours: who took it over has read what was durable then, and may go on in the same file. */
   private async run (): Promise<void> {
+    const { clock = real } = this.options
     try {
       while (this.filled > 0) {
+        const early = this.began + APART - clock.monotonic()
+        if (early > 0) await sleep(early, undefined, clock)
+        this.began = clock.monotonic()
         const bytes = this.filling, length = this.filled, upTo = this.next - 1
         this.filling = this.writing
         this.writing = bytes
@@ -204,6 +212,7 @@ export class Wal implements Tail {
         await writeAll(this.handle!, bytes, length, segment.bytes)
         await this.handle!.datasync()
         this.guard()
+        this.recent = { segment, from: segment.bytes, bytes, length }
         segment.bytes += length
         this.durable = upTo
         this.tell()

@@ -2,7 +2,7 @@ import { Batch, MillraceError, noCounts, Transient, type Commit, type Counts, ty
 import type { Refusals } from './postgres-admit.ts'
 import type { CopyEncoder } from './postgres-copy.ts'
 import { postAlerts } from './postgres-outbox.ts'
-import { writeRows } from './postgres-rows.ts'
+import { copyInto, isFirst, writeRows } from './postgres-rows.ts'
 import { clean, type DurableSeries, type Named } from './postgres-series.ts'
 import { literal, type Session } from './postgres-session.ts'
 import { advance, movedBy, putMarks, putSnapshot } from './postgres-snapshots.ts'
@@ -22,7 +22,40 @@ export interface Parts { readonly pipeline: string, readonly encoder: CopyEncode
 export interface Written { readonly outcomes: readonly Outcome[], readonly named: Named, readonly known: boolean }
 
 /** One transaction. When it throws, nothing of it is left, here or in the database. */
-export async function commitOnce (session: Session, { pipeline, encoder, series, versions }: Parts, { commit, writes, late, refusals }: Content, careful: boolean): Promise<Written> {
+export async function commitOnce (session: Session, parts: Parts, content: Content, careful: boolean): Promise<Written> {
+  return !careful && isPlain(content, parts.series) ? await commitPlain(session, parts, content) : await commitAny(session, parts, content, careful)
+}
+
+/** Rows of series that are known, and nothing else. */
+function isPlain ({ commit, writes, late, refusals }: Content, series: DurableSeries): boolean {
+  const { alerts, deadLetters, marks, snapshot, replace } = commit
+  return replace === undefined && snapshot === undefined && alerts.length + deadLetters.length + marks.length + late.length + refusals.letters.length === 0 &&
+    writes.some(({ batch }) => batch.length > 0) && writes.every(({ table, batch }) => batch.provisional === undefined && isFirst(table, batch)) && isKnown(series.unknown(writes.map(w => w.batch)))
+}
+const isKnown = ({ series, devices }: ReturnType<DurableSeries['unknown']>): boolean => series.size + devices.size === 0
+
+/** The common commit, in one round trip: the server has all statements at once, and gets the rows when it has said that the checkpoint is still ours. */
+async function commitPlain (session: Session, { pipeline, encoder, series, versions }: Parts, { commit, writes }: Content): Promise<Written> {
+  const { partitions, ingest } = commit, named: Named = { series: [], devices: [] }
+  const outcomes = writes.map(({ batch }): Outcome => ({ written: batch.length, duplicates: 0, refused: 0 })), filled = writes.filter(({ batch }) => batch.length > 0)
+  const advanced = `UPDATE ${movedBy(partitions).length}`
+  try {
+    const ours = await session.copyScript(
+      `BEGIN; ${advance(pipeline, commit, versions, moment(String(micros(ingest))))}; ${filled.map(({ table, batch }) => copyInto(table, batch)).join('; ')}; ${keepCounts(pipeline, commit, outcomes)} COMMIT`,
+      filled.map(({ table, batch }) => () => encoder.slices(table, batch, series.ids, ingest)), tags => tags.at(-1) === advanced)
+    if (!ours) throw fenced(pipeline)
+    return { outcomes, named, known: true }
+  } catch (error) {
+    if (error instanceof Transient) {
+      session.destroy()
+      return { outcomes, named, known: false }
+    }
+    await session.rollback()
+    throw error
+  }
+}
+
+async function commitAny (session: Session, { pipeline, encoder, series, versions }: Parts, { commit, writes, late, refusals }: Content, careful: boolean): Promise<Written> {
   const { position, ingest } = commit
   const ingested = moment(String(micros(ingest)))
   let named: Named = { series: [], devices: [] }
@@ -33,7 +66,7 @@ export async function commitOnce (session: Session, { pipeline, encoder, series,
     if (advanced.rowCount !== movedBy(commit.partitions).length) throw fenced(pipeline)
     const batches = [...writes.flatMap(({ batch }) => batch.provisional === undefined ? [batch] : [batch, batch.provisional]), ...late.map(l => l.batch)]
     named = await series.name(session, batches, position, ingest)
-    const writer = { session, encoder, ids: series.ids, ingest, careful, replace: commit.replace !== undefined }
+    const writer = { session, encoder, ids: series.ids, ingest, careful, replace: commit.replace !== undefined, used: new Set<string>() }
     for (const { table, batch, refused } of writes) {
       const asked = commit.replace === undefined ? batch : within(batch, commit.replace)
       const outcome = await writeRows(writer, table, asked, (row, why) => refusals.add(table.name, row, 0, 'rejected_by_store', why, position))

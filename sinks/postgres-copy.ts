@@ -8,6 +8,7 @@ const EPOCH = 946_684_800_000_000
 /** What every COPY BINARY begins with. */
 export const HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')
 const HIGH = 2 ** 32
+const SLICE = 1000                   // rows
 
 /** A table as rows are written to it. */
 export interface Target { readonly name: string, readonly kind: TablePlan['kind'], readonly columns: ReadonlySet<string> }
@@ -28,17 +29,18 @@ export class CopyEncoder {
   private bytes = Buffer.alloc(0)
   private view = new DataView(new ArrayBuffer(0))
 
-  /** `ids`: process id of a series -> durable id. `ingest` in ms. */
-  encode (target: Target, batch: Batch<any>, ids: Readonly<Int32Array>, ingest: number, provisional = false): Uint8Array {
+  /** `ids`: process id of a series -> durable id. `ingest` in ms. Of a part of the rows: what the whole would be, when such parts are put together. */
+  encode (target: Target, batch: Batch<any>, ids: Readonly<Int32Array>, ingest: number, provisional = false, from = 0, to = batch.length): Uint8Array {
     const columns: Numbers[] = brought(target, batch).map(name => batch.columns[name])
     const readings = target.kind === 'readings'
     const { time, series, position, value, length } = batch
+    const begin = from === 0 ? 0 : HEADER.length
     const whole: Numbers | undefined = readings ? batch.columns.seq : batch.columns.revision
-    this.reserve(HEADER.length + length * (64 + 12 * columns.length) + 2)
+    this.reserve(HEADER.length + (to - from) * (64 + 12 * columns.length) + 2)
     const { view } = this
     const ingested = micros(ingest) - EPOCH
     let at = HEADER.length
-    for (let i = 0; i < length; i++) {
+    for (let i = from; i < to; i++) {
       view.setInt16(at, 6 + columns.length)
       at = int64(view, at + 2, micros(time[i]) - EPOCH)
       view.setInt32(at, 4)
@@ -58,8 +60,14 @@ export class CopyEncoder {
       }
       for (let c = 0; c < columns.length; c++) at = double(view, at, columns[c][i])
     }
+    if (to < length) return this.bytes.subarray(begin, at)
     view.setInt16(at, -1)
-    return this.bytes.subarray(0, at + 2)
+    return this.bytes.subarray(begin, at + 2)
+  }
+
+  /** All of a batch in slices, so that the server can work at one while the next is made; each is valid until the next. */
+  * slices (target: Target, batch: Batch<any>, ids: Readonly<Int32Array>, ingest: number): Generator<Uint8Array> {
+    for (let from = 0; from < batch.length; from += SLICE) yield this.encode(target, batch, ids, ingest, false, from, Math.min(from + SLICE, batch.length))
   }
 
   private reserve (bytes: number): void {

@@ -12,6 +12,8 @@ export interface RowWriter {
   readonly careful: boolean
   /** Rows take the place of what is there; provisional ones only that of provisional ones. */
   readonly replace: boolean
+  /** Temporary tables that have been written to in this transaction. */
+  readonly used: Set<string>
 }
 
 /**
@@ -34,8 +36,16 @@ export async function writeRows (writer: RowWriter, target: Target, batch: Batch
   return { written, duplicates: batch.length - written - refused, refused }
 }
 
+/** Are all rows of windows the first that are written of theirs? */
+export function isFirst (target: Target, batch: Batch<any>): boolean {
+  const revision: Readonly<Float64Array> | undefined = target.kind === 'windows' ? batch.columns.revision : undefined
+  return revision === undefined || revision.every(r => r === 0)
+}
+
+export const copyInto = (target: Target, batch: Batch<any>): string => `COPY ${identifier(target.name)} (${columnList(target, batch)}) FROM STDIN (FORMAT binary)`
+
 async function append ({ session, encoder, ids, ingest }: RowWriter, target: Target, batch: Batch<any>): Promise<number> {
-  await session.copy(`COPY ${identifier(target.name)} (${columnList(target, batch)}) FROM STDIN (FORMAT binary)`, encoder.encode(target, batch, ids, ingest))
+  await session.copy(copyInto(target, batch), encoder.encode(target, batch, ids, ingest))
   return batch.length
 }
 
@@ -43,9 +53,10 @@ async function append ({ session, encoder, ids, ingest }: RowWriter, target: Tar
  * Through a temporary table. Readings that are there stay. A window is replaced by a later revision, a provisional one by its
  * equal too; a final one stays, also when memory that began anew after a crash gives it again, from fewer readings.
  */
-async function merge ({ session, encoder, ids, ingest, replace }: RowWriter, target: Target, batch: Batch<any>, provisional: boolean): Promise<number> {
+async function merge ({ session, encoder, ids, ingest, replace, used }: RowWriter, target: Target, batch: Batch<any>, provisional: boolean): Promise<number> {
   const table = identifier(target.name), stage = identifier(`stage_${target.name}`), columns = columnList(target, batch)
-  await session.query(`CREATE TEMPORARY TABLE IF NOT EXISTS ${stage} (LIKE ${table}) ON COMMIT DELETE ROWS; TRUNCATE pg_temp.${stage}`)
+  await session.query(`CREATE TEMPORARY TABLE IF NOT EXISTS ${stage} (LIKE ${table}) ON COMMIT DELETE ROWS${used.has(stage) ? `; TRUNCATE pg_temp.${stage}` : ''}`)
+  used.add(stage)
   await session.copy(`COPY pg_temp.${stage} (${columns}) FROM STDIN (FORMAT binary)`, encoder.encode(target, batch, ids, ingest, provisional))
   const given = [...fixedColumns[target.kind], ...brought(target, batch)].filter(c => !['time', 'series', 'seq'].includes(c)).map(identifier).map(c => `${c} = excluded.${c}`).join(', ')
   const insert = target.kind === 'readings'

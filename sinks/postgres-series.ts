@@ -24,8 +24,8 @@ export class DurableSeries {
     this.seen = new Int32Array(table.capacity)
   }
 
-  /** Gives every series in the batches a durable id, and stores tags that are new. Nothing is sent when all is known. */
-  async name (session: Session, batches: readonly Batch<any>[], position: number, ingest: number): Promise<Named> {
+  /** Series in the batches without a durable id, and devices with tags that are not stored. */
+  unknown (batches: readonly Batch<any>[]): { readonly series: Set<number>, readonly devices: Set<number> } {
     const { table, ids } = this
     const call = ++this.calls
     const series = new Set<number>(), devices = new Set<number>()
@@ -39,6 +39,13 @@ export class DurableSeries {
         if (this.tags[d] !== table.tags(d)) devices.add(d)
       }
     }
+    return { series, devices }
+  }
+
+  /** Gives every series in the batches a durable id, and stores tags that are new. Nothing is sent when all is known. */
+  async name (session: Session, batches: readonly Batch<any>[], position: number, ingest: number): Promise<Named> {
+    const { table, ids } = this
+    const { series, devices } = this.unknown(batches)
     const named: Named = { series: [...series], devices: [...devices].map(d => [d, table.tags(d)]) }
     if (named.devices.length > 0) await this.nameDevices(session, named.devices, position, ingest)
     for (const [d] of named.devices) for (let s = table.firstOf(d); s >= 0; s = table.nextOf(s)) if (ids[s] !== 0 && unitOf(table, s) !== null) series.add(s)

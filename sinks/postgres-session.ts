@@ -6,6 +6,17 @@ import { span, Transient } from '#engine'
 /** Codes for which the same may work later: connection, read-only after a failover, a session that was silent for too long (this process was stopped), rollback, resources, locks, operator, system. */
 const TRANSIENT = /^(08|25006|25P0[34]|40|53|55|57|58)/
 
+/** A query of our own that returns no rows, as pg.Client drives it: https://github.com/brianc/node-postgres, packages/pg/lib/client.js. */
+interface Submittable {
+  callback (): void
+  submit (connection: Wire): void
+  handleCommandComplete (message: { readonly text: string }): void
+  handleCopyInResponse (connection: Wire): void
+  handleError (error: Error): void
+  handleReadyForQuery (): void
+}
+interface Wire { query (sql: string): void, sendCopyFromChunk (bytes: Uint8Array): void, endCopyFrom (): void, sendCopyFail (why: string): void }
+
 /**
  * One connection with a watchdog. A statement that is not answered within `timeout` ms costs the connection: a dead
  * network gives no error of its own. What may work later comes out as Transient, all else as pg.DatabaseError.
@@ -68,6 +79,32 @@ export class Session {
   /** Sends `bytes` (COPY BINARY) and waits until the server has taken them: then they may be overwritten. */
   copy (sql: string, bytes: Uint8Array): Promise<void> {
     return this.guard(sql, pipeline([bytes], this.client.query(copyFrom(sql))))
+  }
+
+  /**
+   * Several statements in one round trip, of which each COPY ... FROM STDIN takes the next of `copies` (COPY BINARY, in slices that are sent as they are made). `may` sees the tags
+   * of the statements before the first of them, such as "UPDATE 1": when it says no the script fails there, and this resolves to false.
+   */
+  copyScript (sql: string, copies: readonly (() => Iterable<Uint8Array>)[], may: (tags: readonly string[]) => boolean): Promise<boolean> {
+    const tags: string[] = []
+    let next = 0, refused = false
+    const work = new Promise<boolean>((resolve, reject) => {
+      const script: Submittable = {
+        callback () {},              // pg puts its own there when it has a timeout
+        submit (connection) { connection.query(sql) },
+        handleCommandComplete ({ text }) { tags.push(text) },
+        handleCopyInResponse (connection) {
+          refused ||= next === 0 && !may(tags)
+          if (refused) return connection.sendCopyFail('not now')
+          for (const slice of copies[next++]()) connection.sendCopyFromChunk(slice)
+          connection.endCopyFrom()
+        },
+        handleError (error) { if (refused) resolve(false); else reject(error) },
+        handleReadyForQuery () { resolve(true) }
+      }
+      this.client.query(script as unknown as pg.Submittable)
+    })
+    return this.guard(sql, work)
   }
 
   /** `work` in a transaction; rolled back when it throws. */

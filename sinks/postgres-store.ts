@@ -17,6 +17,7 @@ export interface PostgresOptions { readonly url: string | undefined, readonly ti
 
 const WARN_EVERY = 60_000            // ms of ingest time
 const GIVE_UP = 10_000               // ms after a stop
+const REPEATS = 2                    // after so many the next is taken to be of that kind too, and goes through staging at once
 const LATE: Target = { name: 'late_readings', kind: 'readings', columns: new Set() }
 
 /** A pipeline's results in PostgreSQL. One connection commits, a second one serves the outbox, so that it never waits behind a COPY. */
@@ -31,6 +32,7 @@ export class PostgresStore implements Store {
   private readonly series: DurableSeries
   private readonly versions = new Float64Array(PARTITIONS)     // of the partitions of the checkpoint
   private version = 0                // of the last commit that is known to be done
+  private repeats = 0                // commits one after the other with rows that were there already
   private session: Session | undefined
   private side: Promise<Session> | undefined
   private sideWork: Promise<unknown> = Promise.resolve()
@@ -80,7 +82,7 @@ export class PostgresStore implements Store {
       const session = await this.connected()
       const content = this.content(commit)
       for (const table of this.tables.values()) await table.prepare(session, content.writes.filter(w => w.table === table).flatMap(w => w.batch.provisional === undefined ? [w.batch] : [w.batch, w.batch.provisional]), commit.ingest)
-      const written = await commitOnce(session, this.parts, content, false).catch((error: unknown) => {
+      const written = await commitOnce(session, this.parts, content, this.repeats >= REPEATS).catch((error: unknown) => {
         if (!isDuplicate(error) && !isBadData(error)) throw error
         return commitOnce(session, this.parts, this.content(commit), true)
       })
@@ -218,6 +220,7 @@ export class PostgresStore implements Store {
 
   private done ({ named, outcomes }: Written, { partitions, version }: Commit): readonly Outcome[] {
     this.series.keep(named)
+    this.repeats = outcomes.some(o => o.duplicates > 0) ? this.repeats + 1 : 0
     for (const partition of movedBy(partitions)) this.versions[partition] = version + 1
     this.version = version + 1
     return outcomes

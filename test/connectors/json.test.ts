@@ -222,3 +222,39 @@ t.test('law: what JSON says in any of the shapes is what comes out', async t => 
   }))
   t.ok(true)
 })
+
+t.test('law: the short way of common forms gives what JSON.parse would, to the last bit', async t => {
+  const digits = fc.string({ unit: fc.constantFrom(...'0123456789'), minLength: 0, maxLength: 20 })
+  const written = fc.tuple(fc.constantFrom('', '', '-', '+', '--'), digits, fc.constantFrom('', '.', '.'), digits, fc.constantFrom('', '', '', 'e5', 'E-7', 'e+3', 'e', 'e400', 'e-400')).map(parts => parts.join(''))
+  const number = fc.oneof(
+    { weight: 6, arbitrary: fc.double({ noNaN: true, noDefaultInfinity: true, min: -1e6, max: 1e6 }).map(String) },
+    { weight: 4, arbitrary: fc.integer({ min: -1e7, max: 1e7 }).map(n => String(n / 1000)) },
+    { weight: 2, arbitrary: fc.integer({ min: NOW - 1e6, max: NOW + 90_000 }).map(String) },
+    { weight: 2, arbitrary: written }, { weight: 1, arbitrary: fc.constantFrom('9007199254740991', '9007199254740992', '9007199254740993', '9007199254740.993', '-0', '0.1', '5e-324', '1.7976931348623157e308', '0.30000000000000004', '123456789012345678901234567890', '1e0', 'null', 'true', '"5"', '[]', '[1]', 'NaN') })
+  const time = fc.oneof({ weight: 6, arbitrary: fc.integer({ min: (NOW - 1e6) * 1000, max: NOW * 1000 }).map(us => String(us / 1000)) }, { weight: 1, arbitrary: number })
+  const space = fc.constantFrom('', '', '', ' ', '\n', '\t', '\r ', '\u00a0')
+  const single = fc.tuple(time, number), columns = fc.array(fc.tuple(time, number), { minLength: 0, maxLength: 6 })
+  const keys = fc.tuple(fc.constantFrom('ts', 'timestamp', 'time', 't', 't', 'ts', 'ts', 't', 'v', 'tss'), fc.constantFrom('value', 'value', 'value', 'v', 'v', 'v', 'value', 'v', 'ts', 'values', '\\u0076'), fc.boolean())
+  const text = fc.tuple(fc.oneof(single.map(([t, v]) => [t, v]), columns.map(all => [`[${all.map(r => r[0]).join(',')}]`, `[${all.map(r => r[1]).join(' , ')}]`])), keys, space, space).map(([[t, v], [first, second, swapped], a, b]) => {
+    const members = [`"${first}"${a}:${b}${t}`, `"${second}":${a}${v}${b}`]
+    return `${a}{${b}${(swapped ? members.toReversed() : members).join(`${a},`)}}${b}`
+  })
+  const cut = fc.tuple(text, fc.option(fc.tuple(fc.nat(), fc.nat(127)), { freq: 5 })).map(([text, change]) => {
+    const bytes = Buffer.from(text)
+    if (change !== null) bytes[change[0] % bytes.length] = change[1]
+    return bytes
+  })
+  const ways = ['auto', 'ms', 'us', 's'].map(timeUnit => {
+    const way = codec({ timeUnit })
+    for (const topic of ['acme/p1/flow', 'acme/p1']) way.read(topic, '1')
+    return way
+  })
+  let taken = 0, refused = 0
+  fc.assert(fc.property(cut, fc.constantFrom(...ways), fc.constantFrom('acme/p1/flow', 'acme/p1'), (bytes, { read }, topic) => {
+    const short = read(topic, bytes), long = read(topic, Buffer.concat([Buffer.from('\ufeff'), bytes]))       // a byte order mark is none of the common forms
+    taken += short.readings.length
+    refused += short.dead.length
+    return short.readings.length === long.readings.length && short.readings.every((r, i) => r.every((x, k) => Object.is(x, long.readings[i][k]))) && JSON.stringify(short.dead) === JSON.stringify(long.dead)
+  }), { numRuns: 20_000 })
+  t.ok(taken > 3000 && refused > 2000, `of both kinds: ${taken} taken, ${refused} refused`)
+})

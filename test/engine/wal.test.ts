@@ -5,6 +5,7 @@ import t from 'tap'
 import { disk, type FileSystem } from '../../engine/files.ts'
 import { all, append, behavesLikeAnArray, entry, openWal, take } from '../laws/wal.ts'
 import { RecordedDisk } from '../laws/wal-disk.ts'
+import { Disk } from '../support/disk.ts'
 import { temporary } from '../support/program.ts'
 
 const segmentsOf = async (folder: string) => (await readdir(folder)).filter(name => name.endsWith('.log')).toSorted()
@@ -190,4 +191,23 @@ void t.test('a log whose last flush fails says so when it is closed', async t =>
   const wal = await openWal(temporary(t), { fs: failing('EIO', 0) })
   append(wal, 1)
   await t.rejects(wal.close(), { code: 'log/failed' })
+})
+
+t.test('what a reader is late for comes from the disk when its place in memory has been used again', async t => {
+  const held = new Disk(), wal = await openWal(temporary(t), { fs: held.fs }), reader = wal.reader(0)
+  const durable = async (position: number) => { append(wal, position); await wal.flush() }
+  await durable(1)
+  t.strictSame(await take(reader), [entry(1)])
+  await durable(2)
+  held.hold()
+  append(wal, 3)
+  await new Promise(resolve => setTimeout(resolve, 50))      // its group is under way
+  append(wal, 4)
+  t.strictSame(await take(reader), [entry(2)])
+  held.release()
+  await wal.flush()
+  t.strictSame(await all(wal, 2), [entry(3), entry(4)])
+  while (reader.position < 4) await take(reader)
+  await reader.close()
+  await wal.close()
 })

@@ -65,6 +65,19 @@ function suite (kind: Kind) {
       await t.rejects(owner.commit(row(owner)), { code: 'store/fenced' })
     })
 
+    await t.test('rows alone, of series that are known, are fenced too and leave nothing', async t => {
+      const url = await fresh(t)
+      const zombie = await opened(t, url), rows = (o: Opened, after: number) => o.write('readings', batchOf(o.series, Array.from({ length: 2500 }, (_, i) => ['d', 'm', after + i, i])))
+      await zombie.commit(rows(zombie, 0))
+      await zombie.commit(rows(zombie, 10_000))
+      t.equal((await readings(url)).length, 5000)
+      const owner = await opened(t, url)
+      await t.rejects(zombie.commit(rows(zombie, 20_000)), { code: 'store/fenced' })
+      t.equal((await readings(url)).length, 5000)
+      await owner.commit(rows(owner, 20_000))
+      t.equal((await readings(url)).length, 7500)
+    })
+
     await t.test('rows that are there already are counted as duplicates and stored once, together with the new ones', async t => {
       const url = await fresh(t)
       const o = await opened(t, url)
