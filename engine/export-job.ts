@@ -41,6 +41,10 @@ export class ExportRows implements JobKind {
   }
 
   async clear ({ id }: { readonly id: string }, state: JobState): Promise<void> {
-    if (state !== 'done') for (const format of ['csv', 'ndjson']) await rm(exportFile(this.folder, id, format), { force: true })
+    if (state !== 'done') await this.remove({ id })
+  }
+
+  async remove ({ id }: { readonly id: string }): Promise<void> {
+    for (const format of ['csv', 'ndjson']) await rm(exportFile(this.folder, id, format), { force: true })
   }
 }
