@@ -6,6 +6,7 @@ import { MillraceError } from './errors.ts'
 import { History, merged, readRecords, writeRecords, type PastRecord, type PastRecords, type Span } from './history.ts'
 import { CANCEL, Stopped, type Asked, type JobHost, type JobKind } from './jobs.ts'
 import type { Logger } from './log.ts'
+import { readingsOf } from './log-past.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { Pipelines } from './pipelines.ts'
 import { openStore, planTables, storeSinks } from './plan.ts'
@@ -22,13 +23,14 @@ export interface BackfillOptions extends Pick<RunOptions, 'fallback' | 'database
   readonly replay: (options: object) => SourceSpec       // CSV files as a source
   readonly maxSeries: number | undefined
 }
-/** `table`: of readings; without it the one that the pipeline itself writes. `csv`: one is uploaded under the id of the job; `options`: how the source replay is to read it. */
-export interface BackfillAsked extends Span { readonly pipeline: string, readonly table?: string | undefined, readonly csv?: boolean | undefined, readonly options?: Asked | undefined }
+/** `table`: of readings; without it the one that the pipeline itself writes. `log`: what the log of its source still has instead. `csv`: one is uploaded under the id of the job; `options`: how the source replay is to read it. */
+export interface BackfillAsked extends Span { readonly pipeline: string, readonly table?: string | undefined, readonly log?: boolean | undefined, readonly csv?: boolean | undefined, readonly options?: Asked | undefined }
 
 /** Where a CSV that is sent for a job is. */
 export const uploadOf = (folder: string, id: string): string => join(folder, 'uploads', `${id}.csv`)
 
 const LOOK = 100                     // ms
+const LOGGED = 'pipelines from mqtt, broker, nats and http'
 const NO_ROWS: PastRecords = { async* [Symbol.asyncIterator] () {} }
 
 /**
@@ -41,14 +43,17 @@ export class Backfill implements JobKind {
   constructor (options: BackfillOptions) { this.options = options }
 
   /** Whose table is to be read: undefined when there is none. @throws what stands against it */
-  check ({ pipeline: name, table, csv, from, to, options }: BackfillAsked): { readonly table: string, readonly writer: string } | undefined {
+  check ({ pipeline: name, table, log, csv, from, to, options }: BackfillAsked): { readonly table: string, readonly writer: string } | undefined {
     const { pipelines, replay } = this.options, pipeline = pipelines.all.find(p => p.name === name)
     if (pipeline === undefined) throw new MillraceError('api/not-found', `there is no pipeline "${name}"`, { help: pipelines.all.map(p => p.name).join(', ') })
     if (pipelines.runOf(name)?.history !== undefined && pipelines.runOf(name)?.isPast !== true) throw new MillraceError('api/conflict', `the pipeline "${name}" is in the middle of another backfill`, { help: 'wait for it, or cancel it' })
     if (from !== undefined && to !== undefined && from >= to) throw new MillraceError('api/invalid', 'the range is empty: from is not before to')
     if (storeSinks(pipeline)[0]?.name !== 'postgres') throw new MillraceError('api/conflict', `the pipeline "${name}" keeps its rows in local files, where none takes the place of another`, { help: 'to: [ postgres: { table: ... } ]' })
     if (csv === true) replay({ ...options, files: 'x.csv' })
-    return tableOf(pipelines, pipeline, table, csv === true)
+    if (log !== true) return tableOf(pipelines, pipeline, table, csv === true)
+    if (table !== undefined || csv === true) throw new MillraceError('api/invalid', `what the log has cannot be read beside ${table === undefined ? 'a CSV' : 'a table'}`, { help: 'log: true, or table' })
+    if (pipeline.source?.listens !== true) throw new MillraceError('api/conflict', `the pipeline "${name}" reads no log of this process`, { help: `${LOGGED} have one; or a table, or a CSV` })
+    return undefined
   }
 
   async run ({ id, asked: given }: { readonly id: string, readonly asked: Asked }, host: JobHost): Promise<string> {
@@ -64,7 +69,7 @@ export class Backfill implements JobKind {
       progress({ done: 0, detail: 'gathering the past; the pipeline stands still' })
       await pipelines.exclusive(asked.pipeline, async () => {
         await pipelines.still(asked.pipeline, async pipeline => {
-          await this.begin(id, pipeline, asked, source, asked.csv !== true ? NO_ROWS : readRecords(converted), signal)
+          await this.begin(id, pipeline, asked, source, asked.csv === true ? readRecords(converted) : undefined, signal)
           begun = true
         })
       })
@@ -110,8 +115,8 @@ export class Backfill implements JobKind {
   }
 
   /** While the pipeline stands still: what it is to read, and then that it reads this. */
-  private async begin (id: string, pipeline: Pipeline, asked: BackfillAsked, source: ReturnType<Backfill['check']>, csv: PastRecords, signal: AbortSignal): Promise<void> {
-    const { folder, database, fallback, log, query, pipelines } = this.options, { name } = pipeline, host = { pipeline: name, series: new SeriesTable(1), log, database, folder }
+  private async begin (id: string, pipeline: Pipeline, asked: BackfillAsked, source: ReturnType<Backfill['check']>, csv: PastRecords | undefined, signal: AbortSignal): Promise<void> {
+    const { folder, database, fallback, log, query, pipelines, maxSeries } = this.options, { name } = pipeline, host = { pipeline: name, series: new SeriesTable(1), log, database, folder }
     const store = openStore(pipeline, planTables(pipeline), host, fallback)
     try {
       const own = await store.open(signal)
@@ -124,7 +129,9 @@ export class Backfill implements JobKind {
         if (join.origin !== own.origin || first === undefined) log.info({ pipeline: name, join }, 'joins its source there after the backfill')
         else if (join.position !== undefined && join.position < first - 1) throw new MillraceError('log/dropped', `the pipeline "${source!.writer}" stands at position ${join.position} of the log, which begins at ${first}: what lies between is nowhere`, { help: 'try again when it has caught up' })
         else if (join.position !== undefined) await journal!.stay(name, join.position)       // the writer goes on, and what it has passed is to be there
-        const history = await History.write(folder, { id, pipeline: name, asked: Date.now(), from: asked.from, to: asked.to, join }, until(signal, merged(csv, found?.records ?? NO_ROWS)))
+        if (asked.log === true && (journal === undefined || journal.origin !== own.origin || own.position === undefined)) throw new MillraceError('api/conflict', `the pipeline "${name}" has not read anything of its log yet`, { help: 'it begins at the oldest record by itself' })
+        const beside = asked.log === true ? readingsOf(journal!, own.position!, { ahead: pipeline.time.ahead, from: asked.from, maxSeries }) : csv ?? NO_ROWS
+        const history = await History.write(folder, { id, pipeline: name, asked: Date.now(), from: asked.from, to: asked.to, join }, until(signal, merged(beside, found?.records ?? NO_ROWS)))
         if (signal.aborted) throw new Stopped()
         await store.restart!(history.origin)
       } finally { await found?.close() }

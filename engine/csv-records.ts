@@ -17,7 +17,7 @@ export async function* recordsOf (spec: SourceSpec, { log, maxSeries }: { readon
     for (;;) {
       const delivery = waiting.shift()
       if (delivery !== undefined) {
-        yield [...split(delivery, series)]
+        yield [...recordsIn(delivery, series)]
         credits.give(delivery.bytes)
       } else if (failure !== undefined) throw failure
       else if (over) return
@@ -29,7 +29,8 @@ export async function* recordsOf (spec: SourceSpec, { log, maxSeries }: { readon
   }
 }
 
-function* split ({ rows, dead }: Delivery, series: SeriesTable): Generator<PastRecord> {
+/** What a delivery has, message by message. */
+export function* recordsIn ({ rows, dead }: Delivery, series: SeriesTable): Generator<PastRecord> {
   const letters = grouped(dead), n = rows.time.length
   const positions = [...new Set([...rows.position, ...dead.map(d => d.position)])].sort((a, b) => a - b)
   let i = 0

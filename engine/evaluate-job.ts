@@ -81,6 +81,8 @@ export class Evaluate implements JobKind {
     for (const name of [DATA, DEFINITION, LABELS]) await rm(join(folderOf(folder, id), name), { force: true })
   }
 
+  async remove ({ id }: { readonly id: string }): Promise<void> { await dropEvaluation(this.options.folder, id) }
+
   /** Labels that the process before has made no job of. */
   async sweep (left: ReadonlySet<string>): Promise<void> {
     const { folder } = this.options

@@ -3,11 +3,11 @@ import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline as pump } from 'node:stream/promises'
-import { linesOf } from './csv.ts'
+import { contentOf, exportFormats, type ExportFormat } from './export-format.ts'
 import { Stopped, type Asked, type JobHost, type JobKind, type JobState } from './jobs.ts'
 import type { ExportAsked, Query } from './query.ts'
 
-export interface ExportJob extends ExportAsked { readonly format: 'csv' | 'ndjson' }
+export interface ExportJob extends ExportAsked { readonly format: ExportFormat }
 
 /** Where the file of an export is, or would be. */
 export const exportFile = (folder: string, id: string, format: string): string => join(folder, 'exports', `${id}.${format}`)
@@ -34,13 +34,17 @@ export class ExportRows implements JobKind {
       }
     }
     try {
-      await pump(Readable.from(linesOf(format, ['time', 'tenant', 'device', 'metric', ...what.table.columns], counted())), createWriteStream(file, { mode: 0o600, flush: true }))
+      await pump(Readable.from(contentOf(format, what.table.columns, counted())), createWriteStream(file, { mode: 0o600, flush: true }))
     } finally { await close() }
     progress({ done, total: done })
     return `${done} rows`
   }
 
   async clear ({ id }: { readonly id: string }, state: JobState): Promise<void> {
-    if (state !== 'done') for (const format of ['csv', 'ndjson']) await rm(exportFile(this.folder, id, format), { force: true })
+    if (state !== 'done') await this.remove({ id })
+  }
+
+  async remove ({ id }: { readonly id: string }): Promise<void> {
+    for (const format of exportFormats) await rm(exportFile(this.folder, id, format), { force: true })
   }
 }

@@ -14,6 +14,9 @@ export interface NewJob extends Pick<Job, 'id' | 'kind' | 'tenant' | 'target' | 
 export interface Progress { readonly done: number, readonly total?: number | undefined, readonly detail?: string | undefined }
 export interface JobFilter { readonly tenant: string | undefined, readonly kind?: string | undefined, readonly state?: JobState | undefined }
 
+/** How many jobs of a tenant are kept when they are over, and for how long, ms. */
+export interface Kept { readonly most: number, readonly age: number }
+
 /** Where jobs are kept. What somebody does is one statement with its line of the audit log. `tenant` undefined: of every tenant. */
 export interface JobStore {
   /** Creates what is missing in the database. */
@@ -26,6 +29,9 @@ export interface JobStore {
   left (instance: string): Promise<readonly Job[]>
   progress (id: string, progress: Progress): Promise<void>
   end (id: string, state: Exclude<JobState, 'running'>, progress: Partial<Progress>): Promise<void>
+  /** Of this instance, those that have ended, the newest first. */
+  over (instance: string): Promise<readonly Pick<Job, 'id' | 'kind' | 'tenant' | 'ended'>[]>
+  remove (ids: readonly string[]): Promise<void>
   /** Somebody has asked for its end. */
   cancel (id: string, actor: string): Promise<void>
   close (): Promise<void>
@@ -42,6 +48,8 @@ export interface JobKind {
   resume? (job: Pick<Job, 'id' | 'tenant' | 'asked'>, host: JobHost): Promise<string | undefined>
   /** It has ended: what it leaves that nobody needs goes. */
   clear? (job: Pick<Job, 'id'>, state: JobState): Promise<void>
+  /** It is not kept any longer: nor are its files. */
+  remove? (job: Pick<Job, 'id'>): Promise<void>
   /** At the start of a process: what the one before has left for jobs that are none of these goes. */
   sweep? (left: ReadonlySet<string>): Promise<void>
 }
@@ -53,24 +61,29 @@ export class Stopped extends Error {}
 const MOST = 4, OF_A_TENANT = 2      // at once
 const SAY = 500                      // ms between two words about progress
 const PATIENCE = 3000                // ms that who cancels waits for the end
+const TIDY = 3_600_000               // ms
 
 /**
  * Work that takes longer than a request: bounded in number, kept in the database before it begins. What a process leaves behind goes
  * on in the next one where its kind can, and is interrupted otherwise: nothing is running that nobody works on.
  */
 export class Jobs {
-  private readonly options: { readonly store: JobStore, readonly kinds: Readonly<Record<string, JobKind>>, readonly instance: () => string, readonly log: Logger }
+  private readonly options: { readonly store: JobStore, readonly kinds: Readonly<Record<string, JobKind>>, readonly instance: () => string, readonly kept: (tenant: string | null) => Kept, readonly log: Logger }
   private readonly running = new Map<string, { readonly tenant: string | null, readonly stop: AbortController, readonly ended: Promise<void> }>()
   private readonly closing = new AbortController()
   private readonly taken: (string | null)[] = []       // tenants of those that are being added
   private opening: Promise<void> = Promise.resolve()
+  private stopTidying = () => {}
 
   constructor (options: Jobs['options']) { this.options = options }
 
   get store (): Pick<JobStore, 'list' | 'find'> { return this.options.store }
 
   /** Takes up what the last process of this instance has left, once that is known. */
-  open (): void { this.opening = this.takeUp().catch(error => { if (!this.closing.signal.aborted) this.options.log.error({ err: (error as Error).message }, 'jobs that were under way could not be taken up') }) }
+  open (): void {
+    this.opening = this.takeUp().catch(error => { if (!this.closing.signal.aborted) this.options.log.error({ err: (error as Error).message }, 'jobs that were under way could not be taken up') })
+    this.stopTidying = clock.interval(() => { void this.tidy() }, TIDY)
+  }
 
   /** `prepare`: what it needs before it is there, such as a body that is still to come; it counts as under way meanwhile. @throws api/too-many when as many are under way as may be */
   async start (kind: string, { id = clock.id(), target, asked, tenant, author }: Pick<NewJob, 'target' | 'asked' | 'tenant' | 'author'> & { readonly id?: string }, prepare?: () => Promise<void>): Promise<Job> {
@@ -99,6 +112,7 @@ export class Jobs {
 
   async close (): Promise<void> {
     this.closing.abort()
+    this.stopTidying()
     for (const { stop } of this.running.values()) stop.abort()
     await Promise.race([Promise.all([this.opening, ...Array.from(this.running.values(), r => r.ended)]), sleep(1000)])
     await this.options.store.close()
@@ -124,6 +138,25 @@ export class Jobs {
       if (this.running.has(job.id)) continue
       log.info({ id: job.id, kind: job.kind, target: job.target }, 'a job was under way when the last process ended')
       this.work(job, async host => await kinds[job.kind]?.resume?.(job, host))
+    }
+    await this.tidy()
+  }
+
+  /** Removes what is over and not to be kept: files first, as nobody would find them any more. */
+  private async tidy (): Promise<void> {
+    const { store, kinds, instance, kept, log } = this.options, there = new Map<string | null, number>()
+    try {
+      const gone = (await store.over(instance())).filter(({ tenant, ended }) => {
+        const { most, age } = kept(tenant), n = (there.get(tenant) ?? 0) + 1
+        there.set(tenant, n)
+        return n > most || Date.parse(ended!) < clock.now() - age
+      })
+      for (const job of gone) await kinds[job.kind]?.remove?.(job)
+      if (gone.length === 0) return
+      await store.remove(gone.map(job => job.id))
+      log.info({ jobs: gone.length }, 'jobs that were over were removed, with their files: there are newer ones, or they were old')
+    } catch (error) {
+      if (!this.closing.signal.aborted) log.warn({ err: (error as Error).message }, 'jobs that are over could not be removed')
     }
   }
 
@@ -160,6 +193,7 @@ export class Jobs {
       }
       await end(state, detail)
       await kinds[job.kind]?.clear?.(job, state)
+      await this.tidy()
     }
     const ended = worked().catch(error => { log.error({ id: job.id, err: (error as Error).message }, 'what has become of a job could not be recorded') }).finally(() => { this.running.delete(job.id) })
     this.running.set(job.id, { tenant: job.tenant, stop, ended })

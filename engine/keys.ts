@@ -18,7 +18,8 @@ export type NewKey = Omit<KeyRecord, 'created' | 'revoked'>
 export interface Keys {
   find (id: string): Promise<KeyRecord | undefined>
   list (): Promise<readonly KeyRecord[]>
-  add (key: NewKey, actor: string): Promise<void>
+  /** False: its tenant has as many that are valid as it may, `most`. Two that are made at the same moment may both be the last. */
+  add (key: NewKey, actor: string, most?: number): Promise<boolean>
   /** False: there is no such key, or it was revoked already. */
   revoke (id: string, actor: string): Promise<boolean>
   close (): Promise<void>

@@ -171,7 +171,8 @@ function markOf (position: Position, kind: Kind, time: number, bytes: Buffer, st
   }
 }
 
-function take (series: SeriesTable, intake: Intake, decode: Decode, position: Position, ingest: number, bytes: Buffer, start: number, end: number, journal: Journal | undefined): void {
+/** One message into an intake. `journal`: that is to hear how many readings it had. */
+export function take (series: SeriesTable, intake: Intake, decode: Decode, position: Position, ingest: number, bytes: Buffer, start: number, end: number, journal: Journal | undefined): void {
   const { topic, stamp, rejected, reading, request, payload } = readMessage(bytes, start)
   const body = bytes.subarray(payload, end)
   if (rejected === undefined && reading === undefined) {

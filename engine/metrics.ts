@@ -50,6 +50,9 @@ export function openMetrics (runs: () => readonly Run[]): Metrics {
   counter('millrace_source_events_total', 'What has happened at the source that should be known: redelivery_suppressed (sent again, and stored already), record_lost (read too late), session_lost (by the broker), redelivery_forgotten (would not be recognised any more if it were sent again), request_repeated (came again under its Idempotency-Key), request_put_off (no room), publish_held (of a tenant beyond its quota), key_forgotten (would not be recognised any more), key_refused (the other instances could not be asked for a key), key_alone (taken without asking them), key_twice (stands in the log of another instance too).', ['event'], (run, set) => {
     for (const [event, n] of Object.entries(run.source?.events?.() ?? {})) set({ event }, n)
   })
+  counter('millrace_store_events_total', 'What has happened at the store that should be known: retention_put_off (what is too old could not be removed, as others use the table).', ['event'], (run, set) => {
+    for (const [event, n] of Object.entries(run.store?.events ?? {})) set({ event }, n)
+  })
   gauge('millrace_log_bytes', 'Bytes of the write-ahead log of the source.', [], (run, set) => { if (run.journal !== undefined) set({}, run.journal.wal.bytes) })
   gauge('millrace_log_capacity_bytes', 'Bytes at which the source is not read any more.', [], (run, set) => { if (run.journal !== undefined) set({}, run.journal.budget) })
   gauge('millrace_log_waiting_records', 'Records of the log that wait to be processed.', [], (run, set) => { if (run.source?.behind !== undefined) set({}, run.source.behind()) })

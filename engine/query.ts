@@ -7,8 +7,8 @@ export interface Asker { readonly tenant: string | undefined, readonly request?:
 export interface Page { readonly limit: number, readonly after?: string | undefined }
 export interface Found<T> { readonly rows: readonly T[], readonly next: string | undefined }
 
-/** Which series: equal names, or all. */
-export interface SeriesFilter { readonly tenant: string | undefined, readonly device?: string | undefined, readonly metric?: string | undefined, readonly site?: string | undefined, readonly type?: string | undefined }
+/** Which series: equal names, or all; `tags`: devices that have all of these. */
+export interface SeriesFilter { readonly tenant: string | undefined, readonly device?: string | undefined, readonly metric?: string | undefined, readonly site?: string | undefined, readonly type?: string | undefined, readonly tags?: Readonly<Record<string, string>> | undefined }
 export interface SeriesRow { readonly tenant: string, readonly device: string, readonly metric: string, readonly unit: string | null, readonly type: string | null, readonly site: string | null, readonly tags: Readonly<Record<string, string>> }
 /** One series by its whole name. */
 export interface OneSeries { readonly tenant: string, readonly device: string, readonly metric: string }

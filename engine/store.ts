@@ -112,5 +112,7 @@ export interface Store {
   restart? (origin: string): Promise<void>
   close (): Promise<void>
   trouble (): string | undefined
+  /** What has happened to it that should be known, by how often. */
+  readonly events?: Readonly<Record<string, number>>
 }
 export type { Reason }

@@ -44,6 +44,12 @@ export class PostgresJobs implements JobStore {
     await this.pool.ask("UPDATE jobs SET state = $2, done = coalesce($3, done), total = coalesce($4, total), detail = $5, ended_at = now() WHERE id = $1 AND state = 'running'", [id, state, done ?? null, total ?? null, detail === undefined ? null : clean(detail)])
   }
 
+  async over (instance: string): Promise<readonly Pick<Job, 'id' | 'kind' | 'tenant' | 'ended'>[]> {
+    return await this.pool.ask<Pick<Job, 'id' | 'kind' | 'tenant' | 'ended'>>(`SELECT id, kind, tenant, ${ISO('ended_at', 'ended')} FROM jobs WHERE instance = $1 AND state <> 'running' ORDER BY ended_at DESC, id`, [instance])
+  }
+
+  async remove (ids: readonly string[]): Promise<void> { await this.pool.ask("DELETE FROM jobs WHERE id = ANY($1) AND state <> 'running'", [ids]) }
+
   async cancel (id: string, actor: string): Promise<void> {
     await this.pool.ask(`${AUDIT} SELECT $2, tenant, 'job.cancel', id, json_build_object('done', done) FROM jobs WHERE id = $1`, [id, actor])
   }

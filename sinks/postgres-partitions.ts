@@ -10,7 +10,7 @@ const LOCK = 0x6d72                  // with the table's name: who makes or drop
 interface Range { readonly name: string, readonly from: number, readonly to: number }     // ms; the oldest begins at -Infinity
 
 /**
- * Partitions by time of a table where TimescaleDB is not: made before they are needed, dropped when `retention` is over.
+ * Partitions by time of a table where TimescaleDB is not: made before they are needed; see Retention for their end.
  * Everything older than a year before the table was made is in one partition, `<table>_old`.
  */
 export class Partitions {
@@ -42,20 +42,14 @@ export class Partitions {
     if (now >= this.ahead) this.ahead = this.floor(now) + this.width
   }
 
-  /** Drops what is wholly older than `horizon`, and deletes such rows from the oldest partition. Returns the names of dropped partitions. */
-  async drop (session: Session, horizon: number): Promise<string[]> {
+  /** Those that are wholly older than `horizon`, and the one that takes whatever is oldest, which stays. */
+  async before (session: Session, horizon: number): Promise<{ readonly old: readonly string[], readonly oldest: string | undefined }> {
     await this.read(session)
-    const dropped = this.ranges.filter(r => r.to <= horizon && r.from !== -Infinity).map(r => r.name)
-    await session.transaction(async () => {
-      await session.query(`SET LOCAL lock_timeout = '5s'`)
-      await this.lock(session)
-      for (const name of dropped) await session.query(`DROP TABLE IF EXISTS ${identifier(name)}`)
-      const [oldest] = this.ranges
-      if (oldest?.from === -Infinity) await session.query(`DELETE FROM ${identifier(oldest.name)} WHERE time < ${at(horizon)}`)
-    })
-    await this.read(session)
-    return dropped
+    return { old: this.ranges.filter(r => r.to <= horizon && r.from !== -Infinity).map(r => r.name), oldest: this.ranges.find(r => r.from === -Infinity)?.name }
   }
+
+  /** Until the transaction ends nobody else makes or drops partitions of the table. */
+  async lock (session: Session): Promise<void> { await session.query('SELECT pg_advisory_xact_lock($1, hashtext($2))', [LOCK, this.table]) }
 
   /** Learns which partitions there are. */
   async read (session: Session): Promise<void> {
@@ -93,7 +87,6 @@ export class Partitions {
 
   private find (time: number): Range | undefined { return this.ranges.find(r => time >= r.from && time < r.to) }
   private floor (time: number): number { return Math.floor((time - MONDAY) / this.width) * this.width + MONDAY }
-  private async lock (session: Session): Promise<void> { await session.query('SELECT pg_advisory_xact_lock($1, hashtext($2))', [LOCK, this.table]) }
 }
 
 /** A moment as SQL, exact to the microsecond. */

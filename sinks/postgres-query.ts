@@ -114,7 +114,7 @@ export class PostgresQuery implements Query {
 /** Conditions on columns of a table, with their parameters behind those that are there. */
 export function matching (filter: Partial<SeriesFilter> | AlertFilter, values: readonly unknown[], of = 'n'): { where: string, values: readonly unknown[] } {
   const given = Object.entries(filter).filter(([, value]) => value !== undefined)
-  return { where: given.map(([name], k) => ` AND ${of}.${identifier(name)} = $${values.length + k + 1}`).join(''), values: [...values, ...given.map(([, value]) => value)] }
+  return { where: given.map(([name], k) => name === 'tags' ? ` AND ${of}.tags @> $${values.length + k + 1}::jsonb` : ` AND ${of}.${identifier(name)} = $${values.length + k + 1}`).join(''), values: [...values, ...given.map(([, value]) => value)] }
 }
 
 export const listed = (columns: readonly string[], of?: string): string => columns.map(c => c === POSITION ? `, ${of === undefined ? '' : `${of}.`}position::float8 AS position` : `, ${of === undefined ? '' : `${of}.`}${identifier(c)}`).join('')

@@ -145,6 +145,8 @@ export class PostgresStore implements Store {
     this.session = this.side = undefined
   }
 
+  get events (): Readonly<Record<string, number>> { return { retention_put_off: [...this.tables.values()].reduce((sum, table) => sum + table.putOff, 0) } }
+
   trouble (): string | undefined {
     if (this.session?.lost !== undefined) this.fail(this.session.lost)
     return this.failing

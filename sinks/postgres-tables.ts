@@ -1,16 +1,16 @@
 import { MillraceError, Transient, type Batch, type Logger, type TablePlan } from '#engine'
 import { fixedColumns, type Target } from './postgres-copy.ts'
-import { at, Partitions } from './postgres-partitions.ts'
+import { Partitions } from './postgres-partitions.ts'
+import { Retention } from './postgres-retention.ts'
 import { identifier, sqlstate, type Session } from './postgres-session.ts'
 import { shut } from './postgres-wall.ts'
-import { applyPolicies, dropChunks, makeHypertable, type Edition } from './postgres-timescale.ts'
+import { applyPolicies, makeHypertable, type Edition } from './postgres-timescale.ts'
 
 export interface TableOptions { readonly retention: number | undefined, readonly chunk: number, readonly compress: number | undefined, readonly aggregate: number | undefined }
 
 /** Columns of every table or of its view, and names of what the migrations make: a pipeline cannot use them. */
 const OWN_COLUMNS = new Set<string>([...fixedColumns.readings, ...fixedColumns.windows, 'tenant', 'device', 'metric', 'unit', 'type', 'site', 'tags'])
 const OWN_TABLES = ['devices', 'series', 'checkpoint', 'counts', 'alerts', 'alert_outbox', 'late_readings', 'dead_letters', 'snapshots', 'snapshot_pages', 'marks', 'api_keys', 'audit', 'pipelines', 'pipeline_versions', 'alert_deliveries', 'alert_endpoints', 'alert_incidents', 'alert_comments', 'silences', 'jobs', 'migrations']
-const RETENTION_EVERY = 36e5
 const LOCK = 3                       // s: whoever reads or writes the table waits behind one that waits to change it
 
 /** What is wrong with a plan, in a sentence. */
@@ -29,25 +29,23 @@ export class Table implements Target {
   readonly kind: TablePlan['kind']
   readonly columns: ReadonlySet<string>
   private readonly options: TableOptions
-  private readonly log: Logger
   private readonly partitions: Partitions
+  private readonly retention: Retention
   private edition: Edition = 'none'
   private form: 'partitioned' | 'hypertable' | 'plain' = 'partitioned'
-  private nextDrop = -Infinity
 
   constructor (plan: TablePlan, options: TableOptions, log: Logger) {
     this.name = plan.name
     this.kind = plan.kind
     this.columns = new Set(plan.columns)
     this.options = options
-    this.log = log
+    this.retention = new Retention(plan.name, log)
     this.partitions = new Partitions(plan.name, options.chunk)
   }
 
   /** Makes the table and its view, or adds the columns that are missing. Under the migration lock, outside any transaction. */
   async open (session: Session, edition: Edition, now: number): Promise<void> {
     this.edition = edition
-    this.nextDrop = -Infinity
     await session.transaction(async () => {
       await session.query(`SET LOCAL lock_timeout = '${LOCK}s'`)
       const known = await this.known(session)
@@ -64,23 +62,17 @@ export class Table implements Target {
     else if (this.form === 'hypertable' && edition === 'community') await this.policies(session)
   }
 
+  /** How often what is too old could not be removed. */
+  get putOff (): number { return this.retention.putOff }
+
   /** The time before which rows are refused. */
   horizon (ingest: number): number { return this.options.retention === undefined ? -Infinity : ingest - this.options.retention }
 
   /** Before a commit: room for its rows, and once an hour nothing older than the retention. Outside any transaction. */
   async prepare (session: Session, batches: readonly Batch<any>[], ingest: number): Promise<void> {
     if (this.form === 'partitioned') await this.partitions.reach(session, batches, ingest)
-    if (this.options.retention === undefined || ingest < this.nextDrop || (this.form === 'hypertable' && this.edition === 'community')) return
-    this.nextDrop = ingest + RETENTION_EVERY
-    const dropped = await this.drop(session, this.horizon(ingest))
-    if (dropped.length > 0) this.log.info({ table: this.name, dropped }, 'retention: partitions dropped')
-  }
-
-  private async drop (session: Session, horizon: number): Promise<string[]> {
-    if (this.form === 'hypertable') return await dropChunks(session, this.name, horizon)
-    if (this.form === 'partitioned') return await this.partitions.drop(session, horizon)
-    await session.query(`DELETE FROM ${identifier(this.name)} WHERE time < ${at(horizon)}`)
-    return []
+    if (this.options.retention === undefined || (this.form === 'hypertable' && this.edition === 'community')) return
+    await this.retention.keep(session, this.form, this.partitions, this.horizon(ingest), ingest)
   }
 
   /** A table keeps the form that it was made in. */

@@ -3,6 +3,7 @@ import { privateAddresses, signatures } from './egress.ts'
 import { injected } from './injection.ts'
 import { keyTimes } from './keys.ts'
 import { inventedNames } from './names.ts'
+import { noisyDevices } from './quota-mqtt.ts'
 import { noisyTenant } from './quota.ts'
 import type { Row } from './row.ts'
 import { slowAndOdd } from './slow.ts'
@@ -54,4 +55,8 @@ export const security: readonly Row[] = [{
   id: 'P5', name: 'a tenant that sends twenty times its quota', fault: 'over HTTP, beside another', expected: 'it alone is refused, and told when to come back; the other waits at most 1.2 times as long',
   tiers: { nightly: 6, release: 6 }, alone: true,
   run: noisyTenant
+}, {
+  id: 'P5a', name: 'devices of a tenant that publish twenty times its quota', fault: 'over MQTT, beside another', expected: 'they alone wait, and nothing of them is lost; the other waits at most 1.2 times as long',
+  tiers: { commit: 1, nightly: 6, release: 6 }, alone: true,
+  run: noisyDevices
 }]

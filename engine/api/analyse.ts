@@ -4,7 +4,9 @@ import { MillraceError } from '../errors.ts'
 import type { Operator } from '../operator.ts'
 import { Type } from '../options.ts'
 import { SeriesTable } from '../series.ts'
+import { DEFAULT_TENANT } from '../trial/given.ts'
 import { failures } from './problem.ts'
+import { databaseOf, Moment, nothing, rangeOf, tableOf, tenantOf } from './query.ts'
 import type { Plane } from './server.ts'
 
 const MOST = 5000                    // readings of a request
@@ -15,13 +17,33 @@ const Data = Type.Object({
   time: Type.Optional(Type.Array(Type.String({ format: 'date-time' }), { description: 'Event times, in order; without them the readings are a second apart.', maxItems: MOST })),
   value: Type.Array({ type: ['number', 'null'] } as never, { description: 'Readings; null: one without a value.', minItems: 1, maxItems: MOST })
 }, { description: 'One series.' })
+const Name = (description: string) => Type.String({ description, minLength: 1, maxLength: 200 })
+const Stored = Type.Object({
+  table: Name('A table of readings of a pipeline that runs here.'), tenant: Type.Optional(Name(`Without it, of keys for every tenant: \`${DEFAULT_TENANT}\`.`)), device: Name('The device.'), metric: Name('The metric.'),
+  column: Type.Optional(Name('Without it the value.')), from: Moment('From this event time on; without it an hour before `to`.'), to: Moment('Before this event time; without it now.')
+}, { description: `One series as it is stored, instead of \`data\`: up to ${MOST} readings.`, additionalProperties: false })
 const Last = Type.Optional(Type.Integer({ description: 'How many of the last rows come back.', minimum: 1, maximum: MOST, default: 1 }))
 const Row = { type: 'object', properties: { time: { type: 'string', format: 'date-time' }, value: { type: ['number', 'null'] } }, additionalProperties: { type: ['number', 'null'] } }
 
-interface Body { readonly data: { readonly time?: readonly string[], readonly value: readonly (number | null)[] }, readonly options?: Readonly<Record<string, unknown>>, readonly last: number }
+interface Readings { readonly time?: readonly string[], readonly value: readonly (number | null)[] }
+interface Body { readonly data?: Readings, readonly stored?: { readonly table: string, readonly tenant?: string, readonly device: string, readonly metric: string, readonly column?: string, readonly from?: string, readonly to?: string }, readonly options?: Readonly<Record<string, unknown>>, readonly last: number }
 
-/** Operators on demand: on readings that are sent, from nothing, and nothing is kept. What comes out are their columns. */
-export async function analyse (app: FastifyInstance, { components: { operators }, limits }: Plane): Promise<void> {
+/** Operators on demand: on readings that are sent or stored, from nothing, and nothing is kept. What comes out are their columns. */
+export async function analyse (app: FastifyInstance, plane: Plane): Promise<void> {
+  const { components: { operators }, limits } = plane, { table } = tableOf(plane)
+  const readingsOf = async (request: FastifyRequest<{ Body: Body }>): Promise<Readings> => {
+    const { actor, body: { data, stored } } = request
+    if ((data === undefined) === (stored === undefined)) throw new MillraceError('api/invalid', data === undefined ? 'there is neither data nor stored' : 'data and stored cannot be together', { help: 'data: { value: [...] }, or stored: { table, device, metric, from, to }' })
+    if (stored === undefined) return data!
+    const { tenant, device, metric, column = 'value', ...range } = stored, asked = table(stored.table, column)
+    if (asked.kind !== 'readings') throw new MillraceError('api/invalid', `the table "${stored.table}" has no readings`)
+    const series = { tenant: tenantOf({ actor, query: tenant === undefined ? {} : { tenant } } as never) ?? DEFAULT_TENANT, device, metric }
+    const found = await databaseOf(plane, request).rows(asked, series, rangeOf(range), { limit: MOST })
+    if (found === undefined) throw nothing(series)
+    if (found.rows.length === 0) throw new MillraceError('api/invalid', 'there are no readings in this range')
+    if (found.next !== undefined) throw new MillraceError('api/invalid', `there are more than ${MOST} readings in this range`, { help: 'a shorter one' })
+    return { time: found.rows.map(row => row.time as string), value: found.rows.map(row => row[column] as number | null) }
+  }
   const waiting: (() => void)[] = []
   let working = 0
   const begin = async (): Promise<void> => {
@@ -35,17 +57,18 @@ export async function analyse (app: FastifyInstance, { components: { operators }
     else next()
   }
   const route = (url: string, name: string, summary: string, config: object = {}): void => {
-    const { options } = operators[name].definition
+    const { options: given } = operators[name].definition
     app.post<{ Body: Body }>(`/api/v1/${url}`, {
       config: { scope: 'query:read', ...config },
       schema: {
         summary, tags: ['analyse'], description: `The operator \`${name}\`: its options, its columns.`,
-        body: Type.Object({ data: Data, options: Type.Optional(Type.Object(options.properties, { description: `Options of \`${name}\`.`, additionalProperties: false })), last: Last }, { additionalProperties: false }),
-        response: { 200: Type.Object({ readings: Type.Integer(), rows: Type.Array(Row as never) }), ...failures(413, 415) }
+        body: Type.Object({ data: Type.Optional(Data), stored: Type.Optional(Stored), options: Type.Optional(Type.Object(given.properties, { description: `Options of \`${name}\`.`, additionalProperties: false })), last: Last }, { additionalProperties: false }),
+        response: { 200: Type.Object({ readings: Type.Integer(), rows: Type.Array(Row as never) }), ...failures(404, 413, 415, 504) }
       }
-    }, async ({ body }) => {
+    }, async request => {
+      const { options, last } = request.body, data = await readingsOf(request)
       await begin()
-      try { return { readings: body.data.value.length, rows: await rowsOf(operators[name](body.options), body) } } finally { end() }
+      try { return { readings: data.value.length, rows: await rowsOf(operators[name](options), data, last) } } finally { end() }
     })
   }
   route('detect_anomaly', 'anomaly', 'How unusual each reading is, as a p-value, with the expected range and the signal that spoke.')
@@ -57,7 +80,7 @@ export async function analyse (app: FastifyInstance, { components: { operators }
  * In pieces of some milliseconds, with whatever else is to be done between them: where a stream is cut makes no difference to an
  * operator. The rows that come back are the last ones; as JSON they are made at once, so they have a limit.
  */
-async function rowsOf (operator: Operator, { data: { time: moments, value }, last }: Body): Promise<object[]> {
+async function rowsOf (operator: Operator, { time: moments, value }: Readings, last: number): Promise<object[]> {
   if (moments !== undefined && moments.length !== value.length) throw new MillraceError('api/invalid', `data has ${moments.length} times and ${value.length} values`)
   const series = new SeriesTable(1), id = series.id('default', 'posted', 'value')
   const time = Float64Array.from(value, (_, i) => moments === undefined ? 1000 * i : Date.parse(moments[i]))

@@ -5,6 +5,7 @@ import { uploadOf, type BackfillAsked } from '../backfill.ts'
 import { clock } from '../clock.ts'
 import { MillraceError } from '../errors.ts'
 import { evaluationFile, type EvaluationFormat } from '../evaluate-job.ts'
+import { exportFormats, mediaTypes, type ExportFormat } from '../export-format.ts'
 import { exportFile } from '../export-job.ts'
 import { jobStates, type Job, type Jobs, type JobState } from '../jobs.ts'
 import { Type } from '../options.ts'
@@ -20,7 +21,7 @@ const past = { ...span, table: name('A table of readings; without it the one tha
 
 const RESULTS = { json: 'application/json; charset=utf-8', html: 'text/html; charset=utf-8' } as const
 
-type Given = { readonly kind: string, readonly pipeline?: string, readonly table?: string, readonly from?: string, readonly to?: string, readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly columns?: string, readonly format?: 'csv' | 'ndjson' } & EvaluationGiven
+type Given = { readonly kind: string, readonly pipeline?: string, readonly table?: string, readonly from?: string, readonly to?: string, readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly columns?: string, readonly format?: ExportFormat, readonly log?: boolean } & EvaluationGiven
 
 /** Work that takes longer than a request: started, followed, cancelled, and what it has made. */
 export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
@@ -60,12 +61,13 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
       description: 'backfill: the pipeline stands still, works through readings from before, and goes on with its own source without a gap or an overlap; nobody is told of alerts of that time. evaluate: what the alerts of a version of a pipeline find, miss and say wrongly in a range of which it is known when something was wrong, as JSON and as a page. At most two jobs of a tenant, and four in all, are under way.',
       body: Type.Object({
         kind: Type.Union([Type.Literal('backfill'), Type.Literal('evaluate'), Type.Literal('export')]), pipeline: name('Of a backfill or an evaluation.'), ...past, tenant: name('Of an export or an evaluation: only of this tenant.'), device: name('Of an export: only of this device.'), metric: name('Of an export: only of this metric.'),
-        columns: Text('Of an export: columns, with commas between.'), format: Type.Optional(Type.Union([Type.Literal('csv'), Type.Literal('ndjson')], { description: 'Of an export.' })), ...evaluation
+        columns: Text('Of an export: columns, with commas between.'), log: Type.Optional(Type.Boolean({ description: 'Of a backfill: what the log of the source of the pipeline still has, instead of a table.' })), format: Type.Optional(Type.Union(exportFormats.map(format => Type.Literal(format)), { description: 'Of an export.' })), ...evaluation
       }, { additionalProperties: false }),
       response: { ...started, ...failures(404, 409, 413, 415, 504) }
     }
   }, async (request, reply) => {
-    const { body: { kind, pipeline, table, device, metric, columns, format = 'csv', from, to, tenant: asked, ...evaluated }, actor } = request, { tenant, id: author } = actor!, given = { from, to, tenant: asked }
+    const { body: { kind, pipeline, table, device, metric, columns, log, format = 'csv', from, to, tenant: asked, ...evaluated }, actor } = request, { tenant, id: author } = actor!, given = { from, to, tenant: asked }
+    if (log !== undefined && kind !== 'backfill') throw new MillraceError('api/invalid', 'log is of a backfill')
     if (kind === 'evaluate') {
       if (pipeline === undefined) throw new MillraceError('api/invalid', 'an evaluation is of a pipeline: pipeline is not there')
       if (device !== undefined || metric !== undefined || columns !== undefined) throw new MillraceError('api/invalid', 'device, metric and columns are of an export')
@@ -76,7 +78,7 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
     if (kind === 'backfill') {
       if (pipeline === undefined) throw new MillraceError('api/invalid', 'a backfill is of a pipeline: pipeline is not there')
       if (device !== undefined || metric !== undefined || columns !== undefined || given.tenant !== undefined) throw new MillraceError('api/invalid', 'device, metric, columns and tenant are of an export: a backfill is of all that a pipeline reads')
-      const asked = backfill(request, { pipeline, ...table === undefined ? {} : { table }, ...timesOf(given) })
+      const asked = backfill(request, { pipeline, ...table === undefined ? {} : { table }, ...log === true ? { log } : {}, ...timesOf(given) })
       return await begun(reply, await those().start('backfill', { target: pipeline, tenant, author, asked: { ...asked } }))
     }
     if (table === undefined) throw new MillraceError('api/invalid', 'an export is of a table: table is not there')
@@ -123,12 +125,12 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
     schema: {
       summary: 'The file that an export has made, or what an evaluation has found.', tags, params: Id,
       querystring: Type.Object({ format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('html')], { description: 'Of an evaluation: data, or a page that needs nothing else.', default: 'json' })) }),
-      response: { 200: { description: 'Rows; or the evaluation.', content: { 'text/csv': { schema: { type: 'string' } }, 'application/x-ndjson': { schema: { type: 'string' } }, 'application/json': { schema: { type: 'object', additionalProperties: true } }, 'text/html': { schema: { type: 'string' } } } }, ...failures(404, 409, 504) }
+      response: { 200: { description: 'Rows; or the evaluation.', content: { 'text/csv': { schema: { type: 'string' } }, 'application/x-ndjson': { schema: { type: 'string' } }, [mediaTypes.parquet]: { schema: { type: 'string' } }, 'application/json': { schema: { type: 'object', additionalProperties: true } }, 'text/html': { schema: { type: 'string' } } } }, ...failures(404, 409, 504) }
     }
   }, async (request, reply) => {
-    const job = await find(request), { folder } = plane.jobs!, { format = 'csv' } = job.asked as { format?: string }
+    const job = await find(request), { folder } = plane.jobs!, { format = 'csv' } = job.asked as { format?: ExportFormat }
     if (job.kind === 'backfill' || job.state !== 'done') throw new MillraceError('api/conflict', `the job ${job.id} ${job.kind === 'backfill' ? 'makes no file' : `is ${job.state}`}`, { help: 'the result of an export or an evaluation is there when it is done' })
-    const [file, type] = job.kind === 'evaluate' ? [evaluationFile(folder, job.id, request.query.format), RESULTS[request.query.format]] : [exportFile(folder, job.id, format), format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson']
+    const [file, type] = job.kind === 'evaluate' ? [evaluationFile(folder, job.id, request.query.format), RESULTS[request.query.format]] : [exportFile(folder, job.id, format), mediaTypes[format]]
     const size = await stat(file).then(s => s.size, () => undefined)
     if (size === undefined) throw new MillraceError('api/not-found', 'its file is not there any more')
     if (type === RESULTS.html) void reply.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'; sandbox")

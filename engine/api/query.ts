@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { csvLine, linesOf } from '../csv.ts'
+import { csvLine } from '../csv.ts'
 import { MillraceError } from '../errors.ts'
+import { contentOf, exportFormats, mediaTypes, type ExportFormat } from '../export-format.ts'
 import { suggest, Type } from '../options.ts'
 import { planTables } from '../plan.ts'
 import { POSITION, type OneSeries, type Query, type Range, type Row, type TableColumns } from '../query.ts'
@@ -17,13 +18,14 @@ export const Moment = (description: string) => Type.Optional(Type.String({ descr
 export const filterText = Text('Equal name.')
 export const tenantText = { tenant: Text(`The tenant; a key of one tenant has no other. Without it, of keys for every tenant: all where series are listed, \`${DEFAULT_TENANT}\` where one is named.`) }
 export const filter = { ...tenantText, device: filterText, metric: filterText }
+const ofDevice = { site: filterText, type: filterText, tags: Text('Of devices with all of these tags: `line=4,hall=B`.') }
 const one = { ...tenantText, device: Type.String({ minLength: 1, maxLength: 200 }), metric: Type.String({ minLength: 1, maxLength: 200 }) }
 export const range = { from: Moment('From this event time on; without it an hour before `to`.'), to: Moment('Before this event time; without it now.') }
 const Value = Type.Union([Type.Number(), Type.Null()])
 const Rows = (row: object) => Type.Object({ rows: Type.Array(row as never), next: Type.Optional(Type.String({ description: 'There are more: `cursor` of the next request.' })) })
 const AnyRow = { type: 'object', properties: { time: { type: 'string', format: 'date-time' } }, additionalProperties: { type: ['number', 'string', 'null'] } }
 
-interface Given { readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly site?: string, readonly type?: string, readonly columns?: string, readonly column?: string, readonly from?: string, readonly to?: string, readonly limit: number, readonly cursor?: string, readonly buckets: number, readonly since?: string, readonly format: 'json' | 'ndjson' | 'csv' }
+interface Given { readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly site?: string, readonly type?: string, readonly tags?: string, readonly columns?: string, readonly column?: string, readonly from?: string, readonly to?: string, readonly limit: number, readonly cursor?: string, readonly buckets: number, readonly since?: string, readonly format: 'json' | 'ndjson' | 'csv' }
 type Asked = FastifyRequest<{ Params: { table: string }, Querystring: Given }>
 
 /** What pipelines have written: series, newest values, rows by range, and ranges thinned out by the database. */
@@ -37,20 +39,20 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
   app.get('/api/v1/series', {
     ...read,
     schema: {
-      summary: 'Series, in the order in which they appeared.', tags, querystring: Type.Object({ ...filter, site: filterText, type: filterText, limit, cursor }),
+      summary: 'Series, in the order in which they appeared.', tags, querystring: Type.Object({ ...filter, ...ofDevice, limit, cursor }),
       response: { 200: Rows(Type.Object({ tenant: Type.String(), device: Type.String(), metric: Type.String(), unit: Type.Union([Type.String(), Type.Null()]), type: Type.Union([Type.String(), Type.Null()]), site: Type.Union([Type.String(), Type.Null()]), tags: Type.Record(Type.String(), Type.String()) })), ...failures(404, 504) }
     }
   }, async (request: Asked) => {
-    const { device, metric, site, type, limit, cursor } = request.query
-    return await databaseOf(plane, request).series({ tenant: tenantOf(request), device, metric, site, type }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
+    const { device, metric, site, type, tags, limit, cursor } = request.query
+    return await databaseOf(plane, request).series({ tenant: tenantOf(request), device, metric, site, type, tags: tagsOf(tags) }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
   })
 
   app.get('/api/v1/tables/:table/latest', {
     ...read,
-    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), limit, cursor }), response: { 200: Rows(AnyRow), ...failures(404, 504) } }
+    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, ...ofDevice, columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), limit, cursor }), response: { 200: Rows(AnyRow), ...failures(404, 504) } }
   }, async (request: Asked) => {
-    const { device, metric, columns, limit, cursor } = request.query
-    return await databaseOf(plane, request).latest(table(request.params.table, columns), { tenant: tenantOf(request), device, metric }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
+    const { device, metric, site, type, tags, columns, limit, cursor } = request.query
+    return await databaseOf(plane, request).latest(table(request.params.table, columns), { tenant: tenantOf(request), device, metric, site, type, tags: tagsOf(tags) }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
   })
 
   app.get('/api/v1/tables/:table/rows', {
@@ -72,16 +74,15 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     schema: {
       summary: 'All rows of a table, or those that were committed since another export, as they come from the database.', tags, params: Params,
       description: 'In one snapshot, by series and time, without end of its own: a connection that breaks off has not brought all. The header `x-export-place` is `since` of the next export: together they have each row once. Windows that are still open are not among them.',
-      querystring: Type.Object({ ...filter, from: Moment('From this event time on; without it all.'), to: Moment('Before this event time; without it all.'), columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), format: Type.Optional(Type.Union([Type.Literal('csv'), Type.Literal('ndjson')], { default: 'csv' })), since: Type.Optional(Type.String({ description: '`x-export-place` of the export before.', maxLength: 5000 })) }),
-      response: { 200: { description: 'Rows.', headers: { 'x-export-place': { schema: { type: 'string' }, description: '`since` of the next export.' } }, content: { 'text/csv': { schema: { type: 'string' } }, 'application/x-ndjson': { schema: { type: 'string' } } } }, ...failures(404, 504) }
+      querystring: Type.Object({ ...filter, from: Moment('From this event time on; without it all.'), to: Moment('Before this event time; without it all.'), columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), format: Type.Optional(Type.Union(exportFormats.map(format => Type.Literal(format)), { default: 'csv', description: 'parquet: time as a timestamp in microseconds, numbers as doubles, null where there is none.' })), since: Type.Optional(Type.String({ description: '`x-export-place` of the export before.', maxLength: 5000 })) }),
+      response: { 200: { description: 'Rows.', headers: { 'x-export-place': { schema: { type: 'string' }, description: '`since` of the next export.' } }, content: { 'text/csv': { schema: { type: 'string' } }, 'application/x-ndjson': { schema: { type: 'string' } }, [mediaTypes.parquet]: { schema: { type: 'string' } } } }, ...failures(404, 504) }
     }
   }, async (request: Asked, reply) => {
     const { device, metric, columns, format, since, from, to } = request.query, asked = table(request.params.table, columns)
     const range = rangeOf({ from: from ?? new Date(0).toISOString(), to: to ?? '9999-12-31T23:59:59.999Z' })
     const { place, pages, close } = await databaseOf(plane, request).export({ table: asked, series: { tenant: tenantOf(request), device, metric }, range, since })
-    const names = ['time', 'tenant', 'device', 'metric', ...asked.columns]
-    void reply.header('x-export-place', place).type(format === 'csv' ? CSV : NDJSON)
-    return await reply.send(Readable.from(linesOf(format as 'csv' | 'ndjson', names, pages)).on('close', () => { void close() }))       // a generator that was never begun ends nothing
+    void reply.header('x-export-place', place).type(mediaTypes[format as ExportFormat])
+    return await reply.send(Readable.from(contentOf(format as ExportFormat, asked.columns, pages)).on('close', () => { void close() }))       // a generator that was never begun ends nothing
   })
 
   app.get('/api/v1/tables/:table/buckets', {
@@ -138,7 +139,15 @@ function oneOf (request: Asked): OneSeries {
   const { device, metric } = request.query
   return { tenant: tenantOf(request) ?? DEFAULT_TENANT, device: device!, metric: metric! }
 }
-const nothing = ({ tenant, device, metric }: OneSeries) => new MillraceError('api/not-found', `there is no series "${tenant}/${device}/${metric}"`)
+export const nothing = ({ tenant, device, metric }: OneSeries) => new MillraceError('api/not-found', `there is no series "${tenant}/${device}/${metric}"`)
+
+function tagsOf (text: string | undefined): Readonly<Record<string, string>> | undefined {
+  return text === undefined ? undefined : Object.fromEntries(text.split(',').map(pair => {
+    const at = pair.indexOf('=')
+    if (at < 1) throw new MillraceError('api/invalid', `tags: "${pair}" is no name=value`, { help: 'tags=line=4,hall=B' })
+    return [pair.slice(0, at), pair.slice(at + 1)]
+  }))
+}
 
 export function rangeOf ({ from, to }: { readonly from?: string, readonly to?: string }): Range {
   const end = to === undefined ? Date.now() : Date.parse(to), begin = from === undefined ? end - HOUR : Date.parse(from)
@@ -152,9 +161,7 @@ export function placeOf (cursor: string | undefined, form: RegExp): string | und
 }
 
 function text (reply: FastifyReply, format: 'ndjson' | 'csv', columns: readonly string[], rows: readonly Row[], next: string | undefined): string {
-  void reply.type(format === 'csv' ? CSV : NDJSON)
+  void reply.type(mediaTypes[format])
   if (next !== undefined) void reply.header('x-next-cursor', next)
   return format === 'ndjson' ? rows.map(row => `${JSON.stringify(row)}\n`).join('') : [columns, ...rows.map(row => columns.map(c => row[c]))].map(csvLine).join('')
 }
-
-const CSV = 'text/csv; charset=utf-8', NDJSON = 'application/x-ndjson'

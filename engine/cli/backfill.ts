@@ -9,7 +9,7 @@ import { exit, streams } from './program.ts'
 import { ask, remote, type RemoteOptions } from './remote.ts'
 import { stopSignal } from './work.ts'
 
-interface Options extends RemoteOptions { readonly from?: string, readonly to?: string, readonly table?: string, readonly csv?: string, readonly option?: readonly string[], readonly json?: boolean }
+interface Options extends RemoteOptions { readonly from?: string, readonly to?: string, readonly table?: string, readonly log?: boolean, readonly csv?: string, readonly option?: readonly string[], readonly json?: boolean }
 
 const LOOK = 300, SAY = 3000         // ms
 
@@ -20,13 +20,15 @@ export function backfill (program: Command): void {
     .option('--from <time>', 'only from this event time on, ISO 8601')
     .option('--to <time>', 'write rows before this event time only, ISO 8601')
     .option('--table <name>', 'a table of readings; without it the one that the pipeline writes')
+    .option('--log', 'what the log of its source still has, as it came, instead of a table')
     .option('--csv <file>', 'readings from before, in the order of time, beside those of the table')
     .option(...REPLAYED)
     .option('--json', 'print the job at the end as JSON')
-    .action(async (pipeline: string, { from, to, table, csv, option = [], json = false, ...options }: Options) => {
+    .action(async (pipeline: string, { from, to, table, log, csv, option = [], json = false, ...options }: Options) => {
       const stop = stopSignal(openLog({ level: 'warn' })), { out, err } = streams(program), given = { pipeline, from, to, table }
+      if (log === true && csv !== undefined) throw new MillraceError('usage/command', '--log and --csv cannot be together', { help: 'one after the other' })
       const reply = csv === undefined
-        ? await ask(options, { method: 'POST', path: '/api/v1/jobs', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ kind: 'backfill', ...given }) })
+        ? await ask(options, { method: 'POST', path: '/api/v1/jobs', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ kind: 'backfill', ...given, log }) })
         : await ask(options, { method: 'POST', path: '/api/v1/jobs/backfill', query: { ...given, options: option.length === 0 ? undefined : JSON.stringify(Object.fromEntries(option.map(pairOf))) }, headers: { 'content-type': 'text/csv' }, body: await blobOf(csv) })
       let job = await reply.json() as Job, said = 0, last = ''
       while (job.state === 'running' && !stop.signal.aborted) {

@@ -2,15 +2,17 @@ import { open, readFile, rename, rm, stat, truncate } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { Option, type Command } from 'commander'
 import { MillraceError } from '../errors.ts'
+import { exportFormats, type ExportFormat } from '../export-format.ts'
 import { disk } from '../files.ts'
 import { Lock } from '../lock.ts'
 import { openLog } from '../log.ts'
+import { parquetRows } from '../parquet.ts'
 import { syncFolder } from '../wal-segment.ts'
 import { streams } from './program.ts'
 import { ask, remote, type RemoteOptions } from './remote.ts'
 import { stopSignal } from './work.ts'
 
-interface Options extends RemoteOptions { readonly to: string, readonly format?: 'csv' | 'ndjson', readonly incremental?: boolean, readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly from?: string, readonly until?: string, readonly columns?: string, readonly json?: boolean }
+interface Options extends RemoteOptions { readonly to: string, readonly format?: ExportFormat, readonly incremental?: boolean, readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly from?: string, readonly until?: string, readonly columns?: string, readonly json?: boolean }
 /** What stands beside a file that grows. `bytes`: of the file, that belong to exports up to `place`; what stands behind them was cut short. `header`: of CSV. */
 interface State { readonly of: string, readonly place: string, readonly bytes: number, readonly header?: string }
 
@@ -18,8 +20,8 @@ interface State { readonly of: string, readonly place: string, readonly bytes: n
 export function exportRows (program: Command): void {
   remote(program.command('export').description('write the rows of a table to a file, all of them or those that were committed since the last time'))
     .argument('<table>', 'a table of a pipeline that runs there')
-    .requiredOption('--to <file>', 'the file; its ending says the format: .csv or .ndjson')
-    .addOption(new Option('--format <format>', 'instead of what the ending says').choices(['csv', 'ndjson']))
+    .requiredOption('--to <file>', 'the file; its ending says the format: .csv, .ndjson or .parquet')
+    .addOption(new Option('--format <format>', 'instead of what the ending says').choices(exportFormats))
     .option('--incremental', 'add what was committed since the last export to this file, which <file>.state remembers')
     .option('--tenant <name>', 'only of this tenant')
     .option('--device <name>', 'only of this device')
@@ -28,7 +30,8 @@ export function exportRows (program: Command): void {
     .option('--until <time>', 'before this event time, ISO 8601')
     .option('--columns <list>', 'columns, with commas between')
     .option('--json', 'print what was written as JSON')
-    .action(async (table: string, { to, format = to.endsWith('.ndjson') || to.endsWith('.jsonl') ? 'ndjson' : 'csv', incremental = false, tenant, device, metric, from, until, columns, json = false, ...options }: Options) => {
+    .action(async (table: string, { to, format = formatOf(to), incremental = false, tenant, device, metric, from, until, columns, json = false, ...options }: Options) => {
+      if (incremental && format === 'parquet') throw new MillraceError('usage/command', '--incremental: nothing can be added to a file of Parquet', { help: 'csv or ndjson; or a file for each export, of rows --from and --until' })
       const file = resolve(to), stop = stopSignal(openLog({ level: 'warn' })), query = { format, tenant, device, metric, from, to: until, columns }
       const lock = await Lock.take(`${file}.lock`, { name: 'export', code: 'usage/command', help: 'one export into a file at a time' }, stop.signal)
       try {
@@ -43,9 +46,11 @@ export function exportRows (program: Command): void {
     })
 }
 
+const formatOf = (file: string): ExportFormat => /\.(ndjson|jsonl)$/.test(file) ? 'ndjson' : file.endsWith('.parquet') ? 'parquet' : 'csv'
+
 /** The whole of it under another name first, so that whoever reads the file never sees half of it. */
 interface Written { readonly rows: number, readonly bytes: number, readonly header: string }
-async function replace (file: string, format: string, reply: Response): Promise<Written> {
+async function replace (file: string, format: ExportFormat, reply: Response): Promise<Written> {
   const fresh = `${file}.new`, written = await write(fresh, 0, reply, format)
   await rename(fresh, file)
   await syncFolder(disk, dirname(file))
@@ -56,7 +61,7 @@ async function replace (file: string, format: string, reply: Response): Promise<
  * Adds to the file, makes it durable, then says in the state how far it goes, by one rename. Killed before that, the next export cuts off
  * what was added and asks for the same again; killed after it, for what comes then: no line is missing and none is there twice. A file that was moved away begins anew, with what is new.
  */
-async function grow (file: string, of: string, format: string, fetched: (since?: string) => Promise<Response>): Promise<Written> {
+async function grow (file: string, of: string, format: ExportFormat, fetched: (since?: string) => Promise<Response>): Promise<Written> {
   const at = `${file}.state`, state = await stateOf(at)
   if (state !== undefined && state.of !== of) throw new MillraceError('usage/command', `${at} is of another export: ${state.of}`, { help: `the same options as then, or another file; or remove ${at} and the file to begin anew` })
   const size = await stat(file).then(({ size }) => size, () => undefined), begins = size === undefined || state === undefined
@@ -83,13 +88,13 @@ async function stateOf (file: string): Promise<State | undefined> {
   try { return JSON.parse(text) as State } catch { throw new MillraceError('usage/file', `${file} is not what export writes`, { help: 'remove it and the file beside it to begin anew' }) }
 }
 
-/** The body into the file from `at` on, durable; a header of CSV that follows other lines is left out, and must be the one that is there. */
-async function write (file: string, at: number, reply: Response, format: string, before?: string): Promise<Written> {
+/** The body into the file from `at` on, durable; rows are counted by their lines, of Parquet by what stands at its end. A header of CSV that follows other lines is left out, and must be the one that is there. */
+async function write (file: string, at: number, reply: Response, format: ExportFormat, before?: string): Promise<Written> {
   const handle = await open(file, at === 0 ? 'w' : 'r+')
   let place = at, rows = 0, quoted = false, header = '', first = format === 'csv'
   try {
     for await (let bytes of reply.body! as unknown as AsyncIterable<Uint8Array>) {
-      for (let i = 0; i < bytes.length; i++) {
+      for (let i = 0; i < bytes.length && format !== 'parquet'; i++) {
         if (bytes[i] === QUOTE) quoted = !quoted
         else if (bytes[i] === NEWLINE && !quoted) {
           rows++
@@ -112,6 +117,6 @@ async function write (file: string, at: number, reply: Response, format: string,
     if (at === 0) await rm(file, { force: true }).catch(() => {})
     throw error instanceof MillraceError ? error : new MillraceError('source/unreachable', `the export broke off: ${(error as Error).message}`, { help: 'nothing of it counts: start it again', cause: error })
   } finally { await handle.close() }
-  return { rows: rows - (format === 'csv' ? 1 : 0), bytes: place - at, header }
+  return { rows: format === 'parquet' ? await parquetRows(file) : rows - (format === 'csv' ? 1 : 0), bytes: place - at, header }
 }
 const NEWLINE = 0x0a, QUOTE = 0x22

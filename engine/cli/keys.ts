@@ -4,11 +4,12 @@ import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import type { KeyRecord, Keys } from '../keys.ts'
 import { isValid } from '../keys.ts'
+import { Limits, readLimits } from '../limits.ts'
 import { openLog } from '../log.ts'
 import { duration, suggest } from '../options.ts'
 import { streams } from './program.ts'
 
-interface Options { readonly database?: string, readonly json?: boolean, readonly scope?: string[], readonly tenant?: string, readonly expires?: string }
+interface Options { readonly database?: string, readonly json?: boolean, readonly scope?: string[], readonly tenant?: string, readonly expires?: string, readonly limits?: string }
 const ACTOR = 'command line'
 
 /** `millrace keys`: API keys, made, listed and revoked in the database that pipelines write to. */
@@ -28,12 +29,15 @@ export function keys (program: Command, parts: Parts): void {
     .requiredOption('--scope <scope...>', `what it may be used for: ${Object.keys(scopes).join(', ')}`)
     .option('--tenant <tenant>', 'only for what belongs to this tenant; without it, for every tenant')
     .option('--expires <span>', 'when it ends to be valid, such as 90d; without it, never')
+    .option('--limits <file>', 'how many keys a tenant may have, and more; as of millrace run')
     .action(async (name: string, options: Options) => {
       const wrong = options.scope!.find(scope => !isScope(scope))
       if (wrong !== undefined) throw new MillraceError('usage/command', `keys: there is no scope "${wrong}"`, { help: suggest(wrong, Object.keys(scopes)) })
+      const { keys: most } = (options.limits === undefined ? new Limits() : readLimits(options.limits)).ofTenant(options.tenant)
       await at(options, async store => {
         const { key, id, digest } = newKey(), expires = options.expires === undefined ? null : new Date(Date.now() + duration(options.expires))
-        await store.add({ id, digest, name, tenant: options.tenant ?? null, scopes: options.scope as Scope[], expires }, ACTOR)
+        const made = await store.add({ id, digest, name, tenant: options.tenant ?? null, scopes: options.scope as Scope[], expires }, ACTOR, most)
+        if (!made) throw new MillraceError('api/quota', `keys: ${options.tenant === undefined ? 'of all tenants' : `of the tenant "${options.tenant}"`} ${most} keys are valid, and no more may be`, { help: 'revoke some (millrace keys list says which there are), or raise tenant.keys of --limits' })
         streams(program).out(options.json ? `${JSON.stringify({ key, id })}\n` : `${key}\n`)
       })
     })

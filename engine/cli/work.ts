@@ -7,7 +7,7 @@ import { MillraceError } from '../errors.ts'
 import { Evaluate } from '../evaluate-job.ts'
 import { ExportRows } from '../export-job.ts'
 import { Jobs } from '../jobs.ts'
-import type { Limits } from '../limits.ts'
+import { Limits } from '../limits.ts'
 import { Live } from '../live.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
@@ -43,6 +43,8 @@ export interface WorkOptions {
   readonly started?: (runs: readonly Run[], url: string | undefined) => void
 }
 
+const DAY = 864e5                    // ms
+
 /**
  * Runs pipelines side by side with the HTTP plane until they end or `signal`: what `run`, `replay` and `demo` have in common. With none
  * it waits for those that are put. One that fails does not stop the others; the first failure is thrown when all have ended. A log
@@ -71,8 +73,9 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     pipelines, registry, components: parts, log, folder, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
     forget: pipeline => forget(pipeline, { log, folder, database }, parts.fileStore)
   })
+  const most = limits ?? new Limits(), kept = (tenant: string | null) => { const { jobs, jobDays } = most.ofTenant(tenant); return { most: jobs, age: jobDays * DAY } }
   const backfill = control === undefined || query === undefined ? undefined : new Backfill({ pipelines, query, log, folder, database, fallback: parts.fileStore, maxSeries, replay: options => parts.sources.replay(options) })
-  const jobs = backfill === undefined ? undefined : { backfill, pipelines, folder, all: new Jobs({ store: parts.openJobs(database!), kinds: { backfill, evaluate: new Evaluate({ folder, query: query!, registry: registry! }), export: new ExportRows(folder, query!) }, instance: () => control!.owner, log }) }
+  const jobs = backfill === undefined ? undefined : { backfill, pipelines, folder, all: new Jobs({ store: parts.openJobs(database!), kinds: { backfill, evaluate: new Evaluate({ folder, query: query!, registry: registry! }), export: new ExportRows(folder, query!) }, instance: () => control!.owner, kept, log }) }
   let plane: Awaited<ReturnType<typeof serve>> | undefined
   try {
     const runs = await pipelines.open(given, signal)

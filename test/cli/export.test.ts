@@ -1,9 +1,11 @@
 import { appendFileSync, existsSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import t, { type Test } from 'tap'
 import pg from 'pg'
 import { newKey } from '../../engine/api-key.ts'
 import { plan, type Plane } from '../../engine/api/server.ts'
+import { isoMicros } from '../../engine/iso.ts'
 import { normalise } from '../../engine/lint.ts'
 import { planTables } from '../../engine/plan.ts'
 import { readYaml } from '../../engine/yaml.ts'
@@ -60,6 +62,21 @@ t.test('a whole table as CSV and as lines of JSON; of a key of one tenant only w
   t.equal((await (await get(`from=${new Date(T0 + 1000).toISOString()}&to=${new Date(T0 + 2000).toISOString()}`)).text()).split('\r\n').length, 3)
   t.equal(await (await get('', await keyOf('other'))).text(), 'time,tenant,device,metric,value,zscore\r\n')
   for (const [search, status] of [['since=x', 400], ['since=1.1.1:1:', 400], ['columns=none', 400], ['from=2024-01-02T00:00:00Z&to=2024-01-01T00:00:00Z', 400], ['tenant=a', 200]] as const) t.equal((await get(search)).status, status, search)
+})
+
+t.test('a whole table as Parquet: the same rows, with types; nothing can be added to it', async t => {
+  const { folder, commit, done, get } = await open(t), to = join(folder, 'all.parquet')
+  await commit(3000)
+  await commit(1, 'odd "na,me\n')
+  t.match(await done('--to', to), { code: 0, out: /^3001 rows, \d+ bytes in / })
+  const json = (await (await get('format=ndjson')).text()).trim().split('\n').map(line => JSON.parse(line) as { time: string })
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(to), parsers: { timestampFromMicroseconds: (us: bigint) => isoMicros(Number(us) / 1000) } })
+  t.strictSame(rows, json)
+  t.equal((await get('format=parquet&device=nobody')).headers.get('content-type'), 'application/vnd.apache.parquet')
+  t.match(await done('--to', to, '--incremental'), { code: 2, err: /nothing can be added/ })
+  t.notOk(existsSync(`${to}.state`))
+  await commit(1)
+  t.match(await done('--to', join(folder, 'like.this'), '--format', 'parquet', '--device', 'pump', '--json'), { code: 0, out: /"rows":3001,/ })
 })
 
 for (const kind of ['postgres', 'timescale'] as const) {

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Parts } from '../../engine/components.ts'
 import { keys } from '../../engine/cli/keys.ts'
@@ -6,6 +8,7 @@ import { readKey } from '../../engine/api-key.ts'
 import { PostgresKeys } from '../../sinks/postgres-keys.ts'
 import { migrate } from '../../sinks/postgres-migrate.ts'
 import { freshDatabase } from '../support/postgres.ts'
+import { temporary } from '../support/program.ts'
 
 async function setUp (t: Test) {
   const url = (await freshDatabase(t))!
@@ -28,6 +31,17 @@ t.test('a key is made, listed and revoked, in a database that is empty at first'
   t.match(await list(), { state: /^revoked 20/ })
   t.match(await ask('revoke', id), { code: 2, err: /no valid key/ })
   t.match((await ask('create', 'forever', '--scope', 'query:read', '--json')).out, /^\{"key":"mr_/)
+})
+
+t.test('a tenant has as many keys that are valid as it may, by default a hundred', async t => {
+  const ask = await setUp(t), file = join(temporary(t), 'limits.yaml'), create = (...more: string[]) => ask('create', 'x', '--scope', 'query:read', '--limits', file, ...more)
+  writeFileSync(file, 'tenant: { keys: 1 }\ntenants: { north: { keys: 2 } }\n')
+  const [first] = [await create('--tenant', 'north'), await create('--tenant', 'north', '--expires', '1ms'), await create('--tenant', 'north')]
+  t.match(await create('--tenant', 'north'), { code: 1, out: '', err: /api\/quota[^]*of the tenant "north" 2 keys are valid/ })
+  t.equal((await ask('revoke', readKey(first.out.trim())!.id)).code, 0)
+  t.equal((await create('--tenant', 'north')).code, 0, 'what has ended makes room')
+  t.strictSame([(await create('--tenant', 'south')).code, (await create()).code, (await create()).code], [0, 0, 1], 'another tenant, and those of all')
+  t.equal((await ask('create', 'x', '--scope', 'query:read')).code, 0, 'by default more')
 })
 
 t.test('what cannot be meant is said, and nothing is made', async t => {

@@ -42,6 +42,7 @@ async function open (t: Test, kind: Kind = 'postgres') {
     const reply = await app.inject({ url: `/api/v1${path}?${new URLSearchParams(Object.fromEntries(Object.entries(given).map(([k, v]) => [k, String(v)]))).toString()}`, headers: { authorization: `Bearer ${as}` } })
     return { status: reply.statusCode, body: reply.body, headers: reply.headers, json: () => reply.json() as any }
   }
+  const post = async (path: string, payload: object, as = key) => { const reply = await app.inject({ method: 'POST', url: `/api/v1${path}`, payload, headers: { authorization: `Bearer ${as}` } }); return { status: reply.statusCode, body: reply.json() as any } }
   /** All rows, page by page. */
   const all = async (path: string, given: Record<string, string | number>, as = key) => {
     const rows: any[] = []
@@ -53,7 +54,7 @@ async function open (t: Test, kind: Kind = 'postgres') {
     }
     return rows
   }
-  return { url, store, ask, all, keyOf }
+  return { url, store, ask, post, all, keyOf }
 }
 const names = (rows: readonly any[]) => rows.map(r => [r.device, r.metric, ...r.value === undefined ? [] : [r.value]].join('/')).sort()
 const pump = { device: 'pump', metric: 'temp', from: iso(0), to: iso(3_600_000) }
@@ -173,4 +174,30 @@ t.test('tables of a paused pipeline are there too', async t => {
   t.teardown(async () => { await app.close(); await keys.close() })
   await keys.add({ id, digest, name: 'test', tenant: null, scopes: ['query:read'], expires: null }, 'test')
   t.strictSame((await app.inject({ url: '/api/v1/tables', headers: { authorization: `Bearer ${key}` } })).json().tables.map((x: any) => x.table), ['readings', 'windows'])
+})
+
+t.test('devices are found by their tags, all of them', async t => {
+  const { ask } = await open(t), pairs = (rows: readonly any[]) => rows.map(r => `${r.device}/${r.metric}`).sort(), found = async (path: string, tags: string) => { const reply = await ask(path, { tags }); return reply.status === 200 ? pairs(reply.json().rows) : reply.status }
+  t.strictSame(await found('/series', 'floor=3'), ['pump/flow', 'pump/temp'])
+  t.strictSame(await found('/tables/readings/latest', 'floor=3'), ['pump/flow', 'pump/temp'])
+  for (const none of ['floor=4', 'floor=3,hall=B', 'Floor=3', "floor=3' OR 'a'='a"]) t.strictSame(await found('/series', none), [], none)
+  for (const wrong of ['floor', '=3', 'floor=3,']) t.equal(await found('/series', wrong), 400, wrong)
+  t.strictSame(pairs((await ask('/tables/readings/latest', { site: 'north', metric: 'flow' })).json().rows), ['pump/flow'])
+})
+
+t.test('readings that are stored are analysed as the same ones that are sent; only one\'s own', async t => {
+  const { ask, post, keyOf } = await open(t), rows = (await ask('/tables/readings/rows', { ...pump, limit: 1000 })).json().rows, stored = { table: 'readings', ...pump }
+  const data = { time: rows.map((r: any) => r.time), value: rows.map((r: any) => r.value) }
+  for (const [url, options] of [['/detect_anomaly', { samples: 50 }], ['/predict', { every: '1s', seasons: ['60s'] }], ['/check_drift', { reference: 100, current: 50 }]] as const) {
+    const [one, other] = [await post(url, { data, options, last: 50 }), await post(url, { stored, options, last: 50 })]
+    t.strictSame([one.status, other.status], [200, 200], JSON.stringify([one.body, other.body]).slice(0, 300))
+    t.strictSame(other.body, one.body, url)
+  }
+  t.equal((await post('/predict', { stored: { ...stored, column: 'zscore' }, options: { every: '1s', seasons: ['60s'] } })).body.readings, 251)
+  for (const [body, status] of [
+    [{}, 400], [{ data, stored }, 400], [{ stored: { ...stored, table: 'windows' } }, 400], [{ stored: { ...stored, table: 'nothing' } }, 404], [{ stored: { ...stored, metric: 'nothing' } }, 404], [{ stored: { ...stored, column: 'nothing' } }, 400],
+    [{ stored: { ...stored, tenant: 'other' } }, 404], [{ stored: { ...stored, from: iso(-2000), to: iso(-1000) } }, 400], [{ stored: { ...stored, more: 1 } }, 400]
+  ] as const) t.equal((await post('/detect_anomaly', body)).status, status, JSON.stringify(body).slice(-200))
+  t.equal((await post('/detect_anomaly', { stored: { ...stored, tenant: 'acme' } }, await keyOf('other'))).status, 404)
+  t.equal((await post('/detect_anomaly', { stored: { ...stored, tenant: 'other' } }, await keyOf(null))).body.readings, 1)
 })

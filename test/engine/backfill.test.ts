@@ -1,6 +1,7 @@
 /** Pipelines that work through their past and then go on with their own source: a real database, a real broker, real devices. */
 import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import t, { type Test } from 'tap'
 import { device, means, open, rows, until, valueOf, type Process } from '../support/control.ts'
 import { freePort } from '../support/mosquitto.ts'
@@ -59,6 +60,34 @@ t.test('a new step learns from all that there was, while a device publishes: eve
   const { json } = await process.ask('GET', '/p')
   t.match(json, { imbalance: 0, trouble: {} })
   t.match(await rowsOf(url, "SELECT action, target FROM audit WHERE action LIKE 'job%'"), [{ action: 'job.start', target: made.json.id }])
+})
+
+t.test('what the log still has is a past too, as it came, also where the table has not what came', async t => {
+  const { url, port, process } = await begin(t), doubled = (alpha: number) => text(port, { alpha, more: ', scale: { factor: 2 }' })
+  await process.ask('PUT', '/p', doubled(0.25))
+  t.equal((await process.call('POST', '/jobs', { kind: 'backfill', pipeline: 'p', log: true, table: 'readings' })).status, 400)
+  const d = await device(t, port)
+  await d.send(60)
+  await d.client.publishAsync('t/d/m', 'nonsense', { qos: 1 })
+  await stored(url, 60)
+  t.equal((await process.ask('PUT', '/p', doubled(0.5), { 'if-match': '"1"' })).status, 200)
+  t.match((await process.call('POST', '/jobs', { kind: 'backfill', pipeline: 'p' })).json, { status: 400, detail: /gives them other values/ })
+  let going = true
+  const sending = (async () => { while (going) await d.send(1) })()
+  const made = await process.call('POST', '/jobs', { kind: 'backfill', pipeline: 'p', log: true })
+  t.equal(made.status, 202, made.text)
+  const job = await ended(process, made.json.id)
+  t.match(job, { state: 'done', detail: /goes on with its own source/ })
+  t.ok(job.total >= 60)
+  const enough = d.sent + 20
+  await until('it goes on', () => d.sent >= enough)
+  going = false
+  await sending
+  await stored(url, d.sent)
+  t.equal(d.lost, 0, 'its connection')
+  t.strictSame((await rows(url, 'value, ewma')).map(r => [r.value, r.ewma]), numbers(d.sent).map((v, i) => [2 * v, means(d.sent)[i]]), 'bit for bit that of one pipeline')
+  t.strictSame(await rowsOf(url, 'SELECT reason FROM dead_letters'), [{ reason: 'unparseable' }], 'a dead letter stays one')
+  t.match((await process.ask('GET', '/p')).json, { imbalance: 0, trouble: {} })
 })
 
 t.test('a CSV and what the pipeline has had since are one past; what cannot be read is a dead letter; nobody is told', async t => {
@@ -240,6 +269,49 @@ t.test('an export as a job: the file has each row once, and belongs to its tenan
   t.equal((await process.call('POST', '/jobs', { kind: 'export', table: 'readings', tenant: 't' }, foreign)).status, 404)
 })
 
+t.test('an export as a job can be Parquet, and its file goes with it', async t => {
+  const { url, folder, port, process } = await begin(t)
+  await process.ask('PUT', '/p', text(port))
+  const d = await device(t, port)
+  await d.send(25)
+  await stored(url, 25)
+  const made = await process.call('POST', '/jobs', { kind: 'export', table: 'readings', columns: 'value,ewma,position', format: 'parquet' })
+  t.match(await ended(process, made.json.id), { state: 'done', detail: '25 rows' })
+  t.equal((await process.call('GET', `/jobs/${made.json.id}/result`)).status, 200)
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(join(folder, 'exports', `${made.json.id}.parquet`)) })
+  t.strictSame(rows.map(r => [r.tenant, r.device, r.metric, r.value, r.ewma, typeof r.position]), numbers(25).map((v, i) => ['t', 'd', 'm', v, means(25)[i], 'bigint']))
+  t.ok(rows.every(r => r.time instanceof Date))
+})
+
+t.test('what is over is kept for so many jobs of each tenant and so many days, with its file; what is older goes, also at a start', async t => {
+  const { url, folder, port, process: first } = await begin(t), kept = (tenant: string | null) => ({ most: tenant === 'north' ? 1 : 2, age: 864e5 })
+  await first.ask('PUT', '/p', text(port))
+  await stored(url, 0)
+  await first.end()
+  const process = await open(t, url, folder, { kept }), files = () => readdirSync(join(folder, 'exports')).map(name => name.split('.')[0]).toSorted()
+  const north = { authorization: `Bearer ${await process.key(['jobs:read', 'jobs:write'], 'north')}` }, ids: string[] = []
+  await until('p runs', async () => (await process.call('GET', '/tables')).json.tables.length > 0)
+  const made = async (format: string, as?: Record<string, string>) => {
+    const { json: { id } } = await process.call('POST', '/jobs', { kind: 'export', table: 'readings', format }, as)
+    await ended(process, id)
+    ids.push(id)
+  }
+  const there = async () => ((await process.call('GET', '/jobs')).json.rows ?? []).map((job: { id: string }) => job.id).toSorted()
+  await made('csv')
+  await made('csv', north)
+  for (const format of ['ndjson', 'csv', 'ndjson']) await made(format)
+  const [, theirs, , late, last] = ids
+  await until('the first two have gone', async () => (await there()).length === 3 && files().length === 3)
+  t.strictSame([await there(), files()], [[theirs, late, last].toSorted(), [theirs, late, last].toSorted()])
+  t.equal((await process.call('GET', `/jobs/${ids[0]}/result`)).status, 404)
+  t.equal((await process.call('GET', `/jobs/${last}/result`)).status, 200)
+  await process.end()
+  await rowsOf(url, "UPDATE jobs SET ended_at = now() - interval '25 hours' WHERE id = ANY($1)", [[theirs, last]])
+  await open(t, url, folder, { kept })
+  await until('two more', () => files().length === 1)
+  t.strictSame([files(), (await rowsOf(url, 'SELECT id FROM jobs')).map(r => r.id as string)], [[late], [late]])
+})
+
 t.test('a new pipeline on a source that others have begins at the oldest record that its log keeps, without a gap to what comes', async t => {
   const { url, port, process } = await begin(t)
   await process.ask('PUT', '/p', text(port))
@@ -269,7 +341,7 @@ t.test('what a process has left of uploads goes with the next start, apart from 
 })
 
 t.test('jobs that wait for their body count as under way, for their own tenant', async t => {
-  const { url } = await begin(t), jobs = new Jobs({ store: new PostgresJobs(url), kinds: { k: { run: async () => 'done' } }, instance: () => 'i', log: quiet })
+  const { url } = await begin(t), jobs = new Jobs({ store: new PostgresJobs(url), kinds: { k: { run: async () => 'done' } }, instance: () => 'i', kept: () => ({ most: 10, age: Infinity }), log: quiet })
   t.teardown(() => jobs.close())
   const held: (() => void)[] = [], begun = (tenant: string) => jobs.start('k', { target: 'x', asked: {}, tenant, author: 'me' }, () => new Promise<void>(resolve => { held.push(resolve) }))
   const mine = [begun('a'), begun('a')]

@@ -1,4 +1,5 @@
 /** What the two editions of TimescaleDB do differently. The server that TIMESCALE_URL names has one of them; the tests of the other one say so. */
+import pg from 'pg'
 import t from 'tap'
 import { freshDatabase, rowsOf } from '../support/postgres.ts'
 import { batchOf, INGEST, Opened, table } from '../support/store.ts'
@@ -130,6 +131,23 @@ void t.test('on the Apache edition', async t => {
     t.strictSame(await jobs(url), [])
     await o.commit(o.write('readings', batchOf(o.series, [['d', 'm', -29 * DAY, 1], ['d', 'm', 0, 3]])))
     await o.commit({ ingest: INGEST + 5 * DAY })
+    t.strictSame(await rowsOf(url, 'SELECT value FROM readings'), [{ value: 3 }])
+  })
+
+  await t.test('a long transaction that has read the table puts that off, and delays no commit by more than a moment', async t => {
+    const url = await fresh(t), other = new pg.Client(url)
+    other.on('error', () => {})
+    await other.connect()
+    t.teardown(() => other.end())
+    const o = await opened(t, url, [table('readings', 'readings', [], { retention: '30d', chunk: '1d' })])
+    await o.commit(o.write('readings', batchOf(o.series, [['d', 'm', -29 * DAY, 1], ['d', 'm', 0, 3]])))
+    await other.query('BEGIN; SELECT count(*) FROM readings')
+    const began = performance.now()
+    await o.commit({ ingest: INGEST + 5 * DAY })
+    t.ok(performance.now() - began < 1500, `${Math.round(performance.now() - began)} ms`)
+    t.strictSame([o.store.events, await rowsOf(url, 'SELECT value FROM readings ORDER BY value')], [{ retention_put_off: 1 }, [{ value: 1 }, { value: 3 }]])
+    await other.query('COMMIT')
+    await o.commit({ ingest: INGEST + 5 * DAY + 60_000 })
     t.strictSame(await rowsOf(url, 'SELECT value FROM readings'), [{ value: 3 }])
   })
 })
