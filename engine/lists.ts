@@ -140,21 +140,18 @@ export class Lists<F extends string = string> {
 
   /** The entries of some ids, in their order. */
   save (ids: Ids): SavedList {
-    const counts = new Float64Array(ids.length)
-    let total = 0
-    for (let k = 0; k < ids.length; k++) {
-      for (let node = this.oldest(ids[k]); node >= 0; node = this.newer(node)) counts[k]++
-      total += counts[k]
-    }
-    const entries = new Float64Array(total * this.width)
+    const { data, after, head, bits, mask, width } = this, counts = new Float64Array(ids.length)
     let to = 0
-    for (const id of ids) {
-      for (let node = this.oldest(id); node >= 0; node = this.newer(node)) {
-        const page = this.page(node), at = this.offset(node)
-        for (let k = 0; k < this.width; k++) entries[to++] = page[at + k]
+    for (let k = 0; k < ids.length; k++) {
+      const from = to
+      for (let node = head[ids[k]] - 1; node >= 0; node = after[node >>> bits][node & mask] - 1) {
+        if (to + width > scratch.length) grow(to + width)
+        const page = data[node >>> bits], at = (node & mask) * width
+        for (let f = 0; f < width; f++) scratch[to++] = page[at + f]
       }
+      counts[k] = (to - from) / width
     }
-    return { counts, entries }
+    return { counts, entries: scratch.slice(0, to) }
   }
 
   /** Takes up what save() gave for as many ids, instead of what they hold. */
@@ -169,4 +166,13 @@ export class Lists<F extends string = string> {
       }
     }
   }
+}
+
+/** Where entries gather: how many there are is known only at the end. */
+let scratch = new Float64Array(4096)
+
+function grow (least: number): void {
+  const more = new Float64Array(2 * least)
+  more.set(scratch)
+  scratch = more
 }

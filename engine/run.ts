@@ -15,12 +15,12 @@ import { openStore, planTables, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
 import { checkPolicies, policiesOf, receiversOf } from './policy.ts'
-import { apply, feed, Recovery } from './recovery.ts'
+import { apply, feed, pieces, Recovery } from './recovery.ts'
 import type { Relearn } from './relearn.ts'
 import { checkChanged, checkMoved } from './resume.ts'
 import { SeriesTable } from './series.ts'
 import type { Receiver, Sink, SinkHost, SinkSpec } from './sink.ts'
-import type { Delivery, Mark, Source, SourceHost, SourceSpec } from './source.ts'
+import type { Delivery, Mark, Position, Source, SourceHost, SourceSpec } from './source.ts'
 import type { Commit, Outcome, Recovered, Store, StorePlan } from './store.ts'
 import { loop } from './stream.ts'
 import { imbalance, noCounts, type Counts } from './tally.ts'
@@ -243,12 +243,41 @@ export class Run {
       this.received += rest.received
       this.inFlight += rest.received
       if (checkpoints!.due(this.source!.crowded?.() === true)) checkpoints!.begin(this.version, this.source!.origin?.())
-      const outputs = this.feed(flow!, rest)
+      const outputs = rest.mark?.kind === 'tick' && this.poison === undefined ? await this.expire(rest.mark, signal, rest.upTo) : await this.process(rest, signal)
       checkpoints!.did(this.clock.monotonic() - started, delivery.messages, delivery.received)
       if (outputs !== undefined || checkpoints!.isUnderWay) await this.settle(outputs ?? this.nothing(), signal)
     }
     this.credits.give(delivery.bytes)
     await this.source!.commit(this.position)
+  }
+
+  /** What a delivery leads to; while much is to be kept for a snapshot, in pieces that are commits of their own. Returns the last one, which is not committed yet. */
+  private async process (delivery: Delivery, signal: AbortSignal): Promise<Outputs | undefined> {
+    const { flow } = this, { piece } = flow!.snapshots
+    if (delivery.rows.time.length <= piece) return this.feed(flow!, delivery)
+    let last: Outputs | undefined
+    for (const part of pieces(delivery, piece)) {
+      if (last !== undefined) await this.settle(last, signal)
+      last = this.feed(flow!, part)
+    }
+    return last
+  }
+
+  /**
+   * A tick, in slices that are commits of their own; returns the last one, which is not committed yet. Only that one is of the tick's own
+   * position, or comes with its mark: after a crash in between, all of it is done once more, and what is there already is
+   * written again with the same keys.
+   */
+  private async expire (mark: Mark, signal: AbortSignal, position?: Position): Promise<Outputs | undefined> {
+    const { flow } = this, before = flow!.position
+    if (position !== undefined) flow!.position = position
+    let last: Outputs | undefined
+    for (const outputs of flow!.ticks(mark.time)) {
+      const done = last
+      if (done !== undefined) await this.settle({ ...done, counts: outcomes => done.counts(outcomes), position: before }, signal)
+      last = outputs
+    }
+    return last
   }
 
   /** Carefully, for a while after an operator has thrown. */
@@ -269,11 +298,11 @@ export class Run {
     if (source!.marks !== true) {
       const time = this.ingest()
       if (source!.trouble() !== undefined) this.deaf = true
-      else {
+      else if (!this.deaf || !checkpoints!.isUnderWay) {       // a snapshot would be given up, and nobody is silent meanwhile
         if (this.relearns.length > 0) await this.relearnAll(time, signal)
         const mark: Mark = { kind: this.deaf ? 'listen' : 'tick', time }      // nobody is silent while we do not listen
         this.deaf = false
-        const outputs = this.poison === undefined ? apply(flow!, mark) : this.poison.apply(flow!, mark, this.series)
+        const outputs = this.poison !== undefined ? this.poison.apply(flow!, mark, this.series) : mark.kind === 'tick' ? await this.expire(mark, signal) : apply(flow!, mark)
         if (outputs !== undefined || mark.kind === 'listen') return await this.settle(outputs ?? this.nothing(), signal, [mark])
       }
     }
