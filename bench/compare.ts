@@ -22,7 +22,8 @@ export function readResults (file: string): Row[] {
   } catch (cause) { throw new Error(`${file}: neither lines that a benchmark prints with --json nor a file of --save`, { cause }) }
 }
 
-const nameOf = (row: Row): string => Object.entries(row).filter(([key, value]) => key !== 'benchmark' && (typeof value === 'string' || NAMES.has(key))).map(([key, value]) => `${key} ${String(value)}`).join(', ')
+const nameOf = (row: Row): string =>
+  Object.entries(row).flatMap(([key, value]) => key !== 'benchmark' && (typeof value === 'string' || typeof value === 'number' && NAMES.has(key)) ? [`${key} ${value}`] : []).join(', ')
 
 /** What both have of the same rows: all that is a number. */
 export function compare (a: readonly Row[], b: readonly Row[]): Difference[] {

@@ -222,6 +222,6 @@ class Answer {
 }
 
 process.on('message', (size: Size) => {
-  process.send!(measure(size, line => { process.stderr.write(`${size.series} series: ${line}\n`) }))
-  process.disconnect()
+  const figures = measure(size, line => { process.stderr.write(`${size.series} series: ${line}\n`) })
+  process.send!(figures, () => { process.disconnect() })
 })

@@ -65,7 +65,7 @@ export const startup: Benchmark = {
       rmSync(folder, { recursive: true, force: true })
     }
   },
-  fault: ({ ready_ms: ready }) => Number(ready) > MOST ? `it is ready after ${String(ready)} ms, ${MOST} are allowed` : undefined
+  fault: ({ ready_ms: ready }) => Number(ready) > MOST ? `it is ready after ${Number(ready)} ms, ${MOST} are allowed` : undefined
 }
 
 /** Packages that npm installs without --include=dev on this platform, this one among them, and the bytes of their files; `optional`: of those that only the embedded database needs. */

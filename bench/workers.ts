@@ -52,7 +52,7 @@ export const workers: Benchmark = {
     ]
     return figures
   },
-  fault: ({ workers, ratio_to_machine: share }) => Number(share) < SHARE ? `${String(workers)} workers: ${String(share)} of the machine's own speed-up, ${SHARE} is wanted` : undefined
+  fault: ({ workers, ratio_to_machine: share }) => Number(share) < SHARE ? `${Number(workers)} workers: ${Number(share)} of the machine's own speed-up, ${SHARE} is wanted` : undefined
 }
 
 const named = (delivery: Delivery, ids: Int32Array): Delivery => ({ ...delivery, rows: { ...delivery.rows, series: delivery.rows.series.map(s => ids[s]) } })
