@@ -197,7 +197,7 @@ class Answer {
     const alone = this.alone()
     for (const kind of kinds) {
       const own = this.sample.hashes[kind], other = alone.hashes[kind]
-      if (own.count === 0) throw new Error(`the answer is wrong: the sample has no ${kind}`)
+      if (own.count === 0 && kind !== 'alerts') throw new Error(`the answer is wrong: the sample has no ${kind}`)
       mustEqual(`the number of ${kind} of the sample`, own.count, other.count)
       mustEqual(`the hash of ${kind} of the sample`, own.value, other.value)
     }

@@ -15,7 +15,7 @@ const option = (preset: string) => ({ type: 'string', default: preset }) as cons
 export const series: Benchmark = {
   summary: 'time, memory and stalls of 1,000 to 1,000,000 series in random order',
   unit: 'size',
-  options: { sizes: option('1000,10000,100000,1000000'), warm: option('60'), runs: option('7') },
+  options: { sizes: option('1000,10000,100000,1000000'), warm: option('24'), runs: option('5') },
   check: options => { read(options) },
   async run (say, options) {
     const results: Figures[] = []
