@@ -1,8 +1,13 @@
-/** npm run bench -- <name> [its options] [--json] [--save]: one benchmark; without a name the list of them. */
+/**
+ * npm run bench -- <name> [its options] [--json] [--save]: one benchmark; without a name the list of them.
+ * npm run bench -- all --json: those of all.ts. npm run bench -- compare A B [--json]: two files of results side by side.
+ */
 import { parseArgs } from 'node:util'
+import { runAll } from './all.ts'
 import { api } from './api.ts'
 import { broker } from './broker.ts'
 import { calibration } from './calibration.ts'
+import { compare, readResults, tableOf } from './compare.ts'
 import { cost } from './cost.ts'
 import { continuousAggregate } from './continuous-aggregate.ts'
 import { decode } from './decode.ts'
@@ -23,22 +28,51 @@ import { operators } from './operators.ts'
 import { nab } from './nab.ts'
 import { replace } from './replace.ts'
 import { runLength } from './run-length.ts'
+import { series } from './series.ts'
 import { sink } from './sink.ts'
 import { skab } from './skab.ts'
+import { startup } from './startup.ts'
 import { tep } from './tep.ts'
 import { thresholdTime } from './threshold-time.ts'
 import { verdictBench } from './verdict.ts'
 import { wal } from './wal.ts'
+import { workers } from './workers.ts'
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
-  operators, features, decode, ingest, broker, jetstream, sink, latency, api, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
+  operators, decode, ingest, broker, jetstream, sink, latency, series, workers, startup, features, api, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
   'faults-found': faultsFound, cost, forecast: forecasting, 'threshold-time': thresholdTime, replace, drift: driftBench, 'run-length': runLength, verdict: verdictBench
 }
 
 const args = process.argv.slice(2), name = args.find(a => !a.startsWith('-'))
-const given = read(name)
-if (given !== undefined && name === undefined) for (const [name, { summary }] of Object.entries(benchmarks)) process.stdout.write(`${name.padEnd(22)} ${summary}\n`)
-else if (given !== undefined) await measure(name!, benchmarks[name!], given)
+if (name === 'all') await all()
+else if (name === 'compare') comparison(args)
+else await one()
+
+async function one (): Promise<void> {
+  const given = read(name)
+  if (given !== undefined && name === undefined) for (const [name, { summary }] of Object.entries(benchmarks)) process.stdout.write(`${name.padEnd(22)} ${summary}\n`)
+  else if (given !== undefined) await measure(name!, benchmarks[name!], given)
+}
+
+async function all (): Promise<void> {
+  const failed = await runAll(Object.keys(benchmarks), line => { process.stderr.write(`${line}\n`) })
+  if (failed.length === 0) return
+  process.stderr.write(`failed: ${failed.join('; ')}\n`)
+  process.exitCode = 1
+}
+
+function comparison (args: readonly string[]): void {
+  const [, a, b] = args.filter(arg => !arg.startsWith('-')), json = args.includes('--json')
+  try {
+    if (b === undefined) throw new Error('compare A B: two files, each with lines of --json or written by --save')
+    const found = compare(readResults(a), readResults(b))
+    if (found.length === 0) throw new Error(`${a} and ${b} have no row of the same name`)
+    process.stdout.write(json ? found.map(one => `${JSON.stringify(one)}\n`).join('') : `${tableOf(found)}\n`)
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`)
+    process.exitCode = 2
+  }
+}
 
 /** Flags and options; undefined, having said why and set the exit code, when the benchmark or an option is not there or not right. */
 function read (name: string | undefined): { readonly json: boolean, readonly save: boolean, readonly options: Options } | undefined {

@@ -5,8 +5,11 @@ import { isIntact, type SnapshotPage } from './snapshot.ts'
 import type { Logger } from './log.ts'
 import { MillraceError } from './errors.ts'
 
-/** ms of work after which the next snapshot begins: so many per byte of the last one, that snapshots cost little beside the work, within these bounds. */
-const REPLAY = { perByte: 150 / 2 ** 20, least: 500, most: 2000 }
+/**
+ * ms of work after which the next snapshot begins: so many per byte of the last one, that snapshots cost little beside the work, within
+ * these bounds; `large` per byte where that is more: five times as long as it takes to copy, and about as long as to take up.
+ */
+const REPLAY = { perByte: 150 / 2 ** 20, least: 500, most: 2000, large: 15 / 2 ** 20 }
 const SLICE = 2 ** 20, LAST_SLICE = 8 * 2 ** 20      // bytes of pages in a commit: on the way, and when nothing else is done
 const MARKS = 10_000                 // kept since the last snapshot
 const MESSAGE = 0.01, READING = 0.0015         // ms each: what reading them again costs beside the flow, until that has been measured
@@ -21,7 +24,7 @@ type Whole = NonNullable<NonNullable<Commit['snapshot']>['complete']>
 
 /**
  * When snapshots are taken, and how they get into commits: one begins when what would be done again after a crash has come to
- * 0.5 s (2 s when a snapshot is large), goes on for as many commits as its pages need, and is the one to recover from when the last of them is committed. The one before
+ * 0.5 s (2 s when a snapshot is large, more beyond 130 MB), goes on for as many commits as its pages need, and is the one to recover from when the last of them is committed. The one before
  * is kept in case this one is found damaged.
  */
 export class Checkpoints {
@@ -69,7 +72,7 @@ export class Checkpoints {
 
   /** Is it time for one? `crowded`: the source has no room for what the older ones keep. */
   due (crowded: boolean): boolean { return this.underWay === undefined && (this.urgent || this.work > this.replay || this.marks > MARKS || crowded && this.flow.position > this.needless) }
-  private get replay (): number { return this.sizes.replay ?? Math.min(REPLAY.most, Math.max(REPLAY.least, this.bytes * REPLAY.perByte)) }
+  private get replay (): number { return this.sizes.replay ?? Math.max(Math.min(REPLAY.most, Math.max(REPLAY.least, this.bytes * REPLAY.perByte)), this.bytes * REPLAY.large) }
   /** Up to where neither of the two needs what was read: nowhere while the older one counts in another log than the newer one. */
   private get needless (): Position {
     const [older, newer = older] = this.kept
@@ -91,6 +94,11 @@ export class Checkpoints {
   part (last = false): Commit['snapshot'] {
     const { underWay, flow: { snapshots }, sizes: { slice = SLICE, lastSlice = LAST_SLICE } } = this
     if (underWay === undefined) return undefined
+    if (snapshots.isGivenUp) {
+      this.underWay = undefined
+      this.hurry()
+      return undefined
+    }
     snapshots.advance(last ? lastSlice : slice)
     const pages = snapshots.take()
     for (const { data } of pages) this.copied += data.length

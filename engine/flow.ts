@@ -3,6 +3,7 @@ import { explainedBy } from './explain.ts'
 import type { Batch, Ids } from './batch.ts'
 import type { DeadLetter } from './intake.ts'
 import type { Host, Stage } from './operator.ts'
+import { countsOf, type CountAs, type Tallied } from './outputs.ts'
 import type { Pipeline, Route } from './pipeline.ts'
 import { versionOf } from './pipeline-file.ts'
 import { columnsAfter } from './plan.ts'
@@ -15,7 +16,9 @@ import { spare, StepError, type Spared, type StepStatus } from './spare.ts'
 import { arrivalOf } from './stale.ts'
 import type { Commit, LateRows, Outcome, Write } from './store.ts'
 import { addCounts, noCounts, type Counts } from './tally.ts'
-import { Watermarks } from './watermark.ts'
+import { Watermarks, type Gone } from './watermark.ts'
+
+const SLICE = 4000                   // series of a tick that are worked on at once
 
 /** What one delivery, tick or end has led to: the content of one commit, and what followers are to write before it. */
 export interface Outputs extends Pick<Commit, 'writes' | 'alerts' | 'late' | 'deadLetters' | 'position' | 'ingest'> {
@@ -53,7 +56,7 @@ export class Flow {
   }
 
   /** `rows`: all those of its records, when these are some of them. */
-  process (delivery: Delivery, spared?: Spared, rows = delivery.rows): Outputs {
+  process (delivery: Delivery, spared?: Spared, rows = delivery.rows): Gathered {
     this.position = delivery.upTo
     const outputs = new Gathered(this.position, delivery.ingest, delivery.received, delivery.dead, rows, spared, this.past)
     this.snapshots.touchRows(delivery.rows.series)
@@ -68,8 +71,14 @@ export class Flow {
   }
 
   /** The ingest clock has come to `ingest`. Nothing when that changes nothing. */
-  tick (ingest: number, spared?: Spared): Outputs | undefined {
-    const gone = this.time.gone(ingest)
+  tick (ingest: number, spared?: Spared): Gathered | undefined { return this.expire(this.time.gone(ingest), ingest, spared) }
+
+  /** The same in slices of devices with about `series` series each, so that no one of them takes long: for each device what tick() gives. */
+  * ticks (ingest: number, series = SLICE): Generator<Gathered> {
+    for (const gone of this.sliced(this.time.gone(ingest), series)) yield this.expire(gone, ingest)!
+  }
+
+  private expire (gone: Gone, ingest: number, spared?: Spared): Gathered | undefined {
     for (const devices of [gone.silent, gone.forgotten, gone.quiet]) this.snapshots.touch(devices)
     const batch = this.time.tick(gone, this.position)
     if (batch === undefined) return undefined
@@ -78,8 +87,25 @@ export class Flow {
     return outputs
   }
 
+  /** In the order of their ids, as they are in each of the lists. */
+  private * sliced ({ silent, forgotten, quiet, silence }: Gone, series: number): Generator<Gone> {
+    const lists = [silent, forgotten, quiet], from = [0, 0, 0]
+    while (lists.some((list, k) => from[k] < list.length)) {
+      const to = [...from]
+      for (let left = series; left > 0;) {
+        const next = Math.min(...lists.map((list, k) => to[k] < list.length ? list[to[k]] : Infinity))
+        if (next === Infinity) break
+        lists.forEach((list, k) => { if (list[to[k]] === next) to[k]++ })
+        for (let s = this.series.firstOf(next); s >= 0; s = this.series.nextOf(s)) left--
+      }
+      const [a, b, c] = lists.map((list, k) => list.subarray(from[k], to[k]))
+      yield { silent: a, forgotten: b, quiet: c, silence: silence.subarray(from[2], to[2]) }
+      from.splice(0, 3, ...to)
+    }
+  }
+
   /** The source has come to its end: every window closes. */
-  end (ingest: number, spared?: Spared): Outputs {
+  end (ingest: number, spared?: Spared): Gathered {
     const outputs = new Gathered(this.position, ingest, 0, [], undefined, spared, this.past)
     this.snapshots.touchAll()
     this.pass(this.time.end(this.position), outputs)
@@ -131,7 +157,7 @@ export class Flow {
 }
 
 /** The outputs of one pass, while they gather. */
-class Gathered implements Outputs {
+export class Gathered implements Outputs, Tallied {
   readonly writes: Write[] = []
   readonly alerts: Commit['alerts'][number][] = []
   readonly late: LateRows[] = []
@@ -143,8 +169,8 @@ class Gathered implements Outputs {
   readonly received: number
   private readonly rows: Delivery['rows'] | undefined
   private readonly past: number | undefined
-  private readonly tallies: Record<string, Counts> = {}
-  private readonly counted: ((outcome: Outcome, counts: Record<string, Counts>) => void)[] = []     // beside writes
+  readonly tallies: Record<string, Counts> = {}
+  readonly as: CountAs[] = []        // beside writes
 
   constructor (position: number, ingest: number, received: number, dead: Outputs['deadLetters'], rows?: Delivery['rows'], spared?: Spared, past?: number) {
     this.spared = spared
@@ -163,24 +189,12 @@ class Gathered implements Outputs {
 
   readonly arrival = (time: number, position: number) => this.past === undefined ? arrivalOf(time, position, this.rows, this.ingest) : { at: this.past, stale: true }
 
-  /** `as`: how the rows count in their branch; undefined when another sink of the branch counts them. */
-  write (write: Write, as: 'written' | 'rows' | undefined): void {
+  write (write: Write, as: CountAs): void {
     this.writes.push(write)
-    this.counted.push(({ written, duplicates, refused }, counts) => {
-      if (as === undefined) return
-      const tally = counts[write.branch]
-      tally[as] += written
-      if (as === 'rows') return
-      tally.deduplicated += duplicates
-      tally.dead_lettered += refused
-    })
+    this.as.push(as)
   }
 
-  counts (outcomes: readonly Outcome[]): Record<string, Counts> {
-    const counts = Object.fromEntries(Object.entries(this.tallies).map(([branch, tally]) => [branch, { ...tally }]))
-    outcomes.forEach((outcome, i) => this.counted[i](outcome, counts))
-    return counts
-  }
+  counts (outcomes: readonly Outcome[]): Record<string, Counts> { return countsOf(this, outcomes) }
 }
 
 /** A route with its stages open. */

@@ -1,6 +1,7 @@
 import type { Ids } from './batch.ts'
 
 const NEAR = 8                                 // entries from the newest that are looked at first
+const LINKS = 2, AFTER = 0, BEFORE = 1, ENDS = 3, HEAD = 0, TAIL = 1, LAST = 2
 const MOST = 14, NUMBERS = 1 << 17           // a page has at most 16,384 nodes, and one MB or a single node
 
 /** A saved set of lists: how many entries each id has, and all entries one after the other. */
@@ -19,11 +20,9 @@ export class Lists<F extends string = string> {
   readonly data: Float64Array[] = []
   private readonly bits: number                  // 2 ** bits nodes to a page
   private readonly mask: number
-  private readonly after: Int32Array[] = []      // node -> the next newer node + 1
-  private readonly before: Int32Array[] = []     // node -> the next older node + 1
-  private readonly head: Int32Array              // id -> its oldest node + 1
-  private readonly tail: Int32Array              // id -> its newest node + 1
-  private readonly last: Int32Array              // id -> where something far from its newest was last looked for + 1
+  // Side by side what is needed together: of many ids in random order each of these is a line of memory that is in no cache.
+  private readonly links: Int32Array[] = []      // node -> LINKS numbers: AFTER the next newer node + 1, BEFORE the next older one + 1
+  private readonly ends: Int32Array              // id -> ENDS numbers: HEAD its oldest node + 1, TAIL its newest, LAST where something far from its newest was last looked for
   private free = 0                               // first free node + 1, chained by `after`
   private fresh = 0                              // nodes never used so far start here
   used = 0                                       // entries held now
@@ -34,9 +33,7 @@ export class Lists<F extends string = string> {
     this.bits = Math.min(MOST, Math.max(0, Math.floor(Math.log2(NUMBERS / this.width))))
     this.mask = (1 << this.bits) - 1
     this.field = Object.fromEntries(fields.map((f, i) => [f, i + 1])) as { [K in F]: number }
-    this.head = new Int32Array(capacity)
-    this.tail = new Int32Array(capacity)
-    this.last = new Int32Array(capacity)
+    this.ends = new Int32Array(capacity * ENDS)
   }
 
   page (node: number): Float64Array { return this.data[node >>> this.bits] }
@@ -44,10 +41,10 @@ export class Lists<F extends string = string> {
   get (node: number, field: F): number { return this.data[node >>> this.bits][(node & this.mask) * this.width + this.field[field]] }
   set (node: number, field: F, x: number): void { this.data[node >>> this.bits][(node & this.mask) * this.width + this.field[field]] = x }
   time (node: number): number { return this.data[node >>> this.bits][(node & this.mask) * this.width] }
-  oldest (id: number): number { return this.head[id] - 1 }
-  newest (id: number): number { return this.tail[id] - 1 }
-  newer (node: number): number { return this.after[node >>> this.bits][node & this.mask] - 1 }
-  older (node: number): number { return this.before[node >>> this.bits][node & this.mask] - 1 }
+  oldest (id: number): number { return this.ends[id * ENDS + HEAD] - 1 }
+  newest (id: number): number { return this.ends[id * ENDS + TAIL] - 1 }
+  newer (node: number): number { return this.links[node >>> this.bits][(node & this.mask) * LINKS + AFTER] - 1 }
+  older (node: number): number { return this.links[node >>> this.bits][(node & this.mask) * LINKS + BEFORE] - 1 }
 
   /** The newest entry with exactly this time, or -1. Looks from the newest end, and far from it from where it last found one: O(1) for readings in order, also those of long ago that come again. */
   find (id: number, time: number): number {
@@ -57,18 +54,18 @@ export class Lists<F extends string = string> {
 
   /** The newest entry that is not newer, or -1. */
   private seek (id: number, time: number): number {
-    let node = this.tail[id] - 1
+    let node = this.ends[id * ENDS + TAIL] - 1
     for (let near = NEAR; node >= 0 && this.time(node) > time; node = this.older(node)) if (--near === 0) return this.far(id, time, node)
     return node
   }
 
   /** The same, from the place of the last one of these, or from `node`, which is newer. */
   private far (id: number, time: number, node: number): number {
-    const { last } = this, from = last[id] - 1
+    const { ends } = this, from = ends[id * ENDS + LAST] - 1
     if (from >= 0 && this.time(from) < this.time(node)) node = from
     for (let newer = this.newer(node); newer >= 0 && this.time(newer) <= time; newer = this.newer(newer)) node = newer
     while (node >= 0 && this.time(node) > time) node = this.older(node)
-    last[id] = node + 1
+    ends[id * ENDS + LAST] = node + 1
     return node
   }
 
@@ -76,13 +73,13 @@ export class Lists<F extends string = string> {
   insert (id: number, time: number): number {
     const node = this.take()
     const older = this.seek(id, time)
-    const newer = older < 0 ? this.head[id] - 1 : this.newer(older)
-    this.before[node >>> this.bits][node & this.mask] = older + 1
-    this.after[node >>> this.bits][node & this.mask] = newer + 1
-    if (older < 0) this.head[id] = node + 1
-    else this.after[older >>> this.bits][older & this.mask] = node + 1
-    if (newer < 0) this.tail[id] = node + 1
-    else this.before[newer >>> this.bits][newer & this.mask] = node + 1
+    const newer = older < 0 ? this.ends[id * ENDS + HEAD] - 1 : this.newer(older)
+    this.links[node >>> this.bits][(node & this.mask) * LINKS + BEFORE] = older + 1
+    this.links[node >>> this.bits][(node & this.mask) * LINKS + AFTER] = newer + 1
+    if (older < 0) this.ends[id * ENDS + HEAD] = node + 1
+    else this.links[older >>> this.bits][(older & this.mask) * LINKS + AFTER] = node + 1
+    if (newer < 0) this.ends[id * ENDS + TAIL] = node + 1
+    else this.links[newer >>> this.bits][(newer & this.mask) * LINKS + BEFORE] = node + 1
     const page = this.page(node), at = this.offset(node)
     page[at] = time
     for (let k = 1; k < this.width; k++) page[at + k] = 0
@@ -91,13 +88,13 @@ export class Lists<F extends string = string> {
 
   /** Frees the oldest entry. */
   shift (id: number): void {
-    const node = this.head[id] - 1
+    const node = this.ends[id * ENDS + HEAD] - 1
     const newer = this.newer(node)
-    if (this.last[id] === node + 1) this.last[id] = 0
-    this.head[id] = newer + 1
-    if (newer < 0) this.tail[id] = 0
-    else this.before[newer >>> this.bits][newer & this.mask] = 0
-    this.after[node >>> this.bits][node & this.mask] = this.free
+    if (this.ends[id * ENDS + LAST] === node + 1) this.ends[id * ENDS + LAST] = 0
+    this.ends[id * ENDS + HEAD] = newer + 1
+    if (newer < 0) this.ends[id * ENDS + TAIL] = 0
+    else this.links[newer >>> this.bits][(newer & this.mask) * LINKS + BEFORE] = 0
+    this.links[node >>> this.bits][(node & this.mask) * LINKS + AFTER] = this.free
     this.free = node + 1
     this.used--
   }
@@ -106,55 +103,51 @@ export class Lists<F extends string = string> {
   remove (id: number, node: number): void {
     const older = this.older(node), newer = this.newer(node)
     if (older < 0) return this.shift(id)
-    if (this.last[id] === node + 1) this.last[id] = 0
-    this.after[older >>> this.bits][older & this.mask] = newer + 1
-    if (newer < 0) this.tail[id] = older + 1
-    else this.before[newer >>> this.bits][newer & this.mask] = older + 1
-    this.after[node >>> this.bits][node & this.mask] = this.free
+    if (this.ends[id * ENDS + LAST] === node + 1) this.ends[id * ENDS + LAST] = 0
+    this.links[older >>> this.bits][(older & this.mask) * LINKS + AFTER] = newer + 1
+    if (newer < 0) this.ends[id * ENDS + TAIL] = older + 1
+    else this.links[newer >>> this.bits][(newer & this.mask) * LINKS + BEFORE] = older + 1
+    this.links[node >>> this.bits][(node & this.mask) * LINKS + AFTER] = this.free
     this.free = node + 1
     this.used--
   }
 
   /** Frees every entry older than `time`. */
   expire (id: number, time: number): void {
-    while (this.head[id] !== 0 && this.time(this.head[id] - 1) < time) this.shift(id)
+    while (this.ends[id * ENDS + HEAD] !== 0 && this.time(this.ends[id * ENDS + HEAD] - 1) < time) this.shift(id)
   }
 
   /** Frees all entries. */
-  clear (id: number): void { while (this.head[id] !== 0) this.shift(id) }
+  clear (id: number): void { while (this.ends[id * ENDS + HEAD] !== 0) this.shift(id) }
 
   private take (): number {
     this.used++
     if (this.free !== 0) {
       const node = this.free - 1
-      this.free = this.after[node >>> this.bits][node & this.mask]
+      this.free = this.links[node >>> this.bits][(node & this.mask) * LINKS + AFTER]
       return node
     }
     if (this.fresh === this.data.length << this.bits) {
       this.data.push(new Float64Array(this.width << this.bits))
-      this.after.push(new Int32Array(1 << this.bits))
-      this.before.push(new Int32Array(1 << this.bits))
+      this.links.push(new Int32Array(LINKS << this.bits))
     }
     return this.fresh++
   }
 
   /** The entries of some ids, in their order. */
   save (ids: Ids): SavedList {
-    const counts = new Float64Array(ids.length)
-    let total = 0
-    for (let k = 0; k < ids.length; k++) {
-      for (let node = this.oldest(ids[k]); node >= 0; node = this.newer(node)) counts[k]++
-      total += counts[k]
-    }
-    const entries = new Float64Array(total * this.width)
+    const { data, links, ends, bits, mask, width } = this, counts = new Float64Array(ids.length)
     let to = 0
-    for (const id of ids) {
-      for (let node = this.oldest(id); node >= 0; node = this.newer(node)) {
-        const page = this.page(node), at = this.offset(node)
-        for (let k = 0; k < this.width; k++) entries[to++] = page[at + k]
+    for (let k = 0; k < ids.length; k++) {
+      const from = to
+      for (let node = ends[ids[k] * ENDS + HEAD] - 1; node >= 0; node = links[node >>> bits][(node & mask) * LINKS + AFTER] - 1) {
+        if (to + width > scratch.length) grow(to + width)
+        const page = data[node >>> bits], at = (node & mask) * width
+        for (let f = 0; f < width; f++) scratch[to++] = page[at + f]
       }
+      counts[k] = (to - from) / width
     }
-    return { counts, entries }
+    return { counts, entries: scratch.slice(0, to) }
   }
 
   /** Takes up what save() gave for as many ids, instead of what they hold. */
@@ -169,4 +162,13 @@ export class Lists<F extends string = string> {
       }
     }
   }
+}
+
+/** Where entries gather: how many there are is known only at the end. */
+let scratch = new Float64Array(4096)
+
+function grow (least: number): void {
+  const more = new Float64Array(2 * least)
+  more.set(scratch)
+  scratch = more
 }

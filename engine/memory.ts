@@ -73,6 +73,25 @@ export const remembers = (shapes: Shapes): boolean => Object.values(shapes).some
 /** Saved memory: plain values that structured clone and v8.serialize accept. */
 export type Saved = Record<string, Float64Array | { data: Float64Array, pushed: Float64Array } | SavedList>
 
+/** What save() gave of several groups of ids, as it would be of all of them. */
+export function joined (parts: readonly Saved[]): Saved {
+  if (parts.length === 1) return parts[0]
+  return Object.fromEntries(Object.entries(parts[0]).map(([name, first]) => {
+    const of = parts.map(part => part[name] as any)
+    return [name, first instanceof Float64Array ? concat(of) : Object.fromEntries(Object.keys(first).map(key => [key, concat(of.map(cells => cells[key]))]))]
+  })) as Saved
+}
+
+function concat (parts: readonly Float64Array[]): Float64Array {
+  const all = new Float64Array(parts.reduce((n, part) => n + part.length, 0))
+  let to = 0
+  for (const part of parts) {
+    all.set(part, to)
+    to += part.length
+  }
+  return all
+}
+
 /** The memory of one step for up to `capacity` ids. */
 export class Memory<S extends Shapes = Shapes> {
   readonly held: Held<S>
@@ -158,8 +177,7 @@ const upTo = (count: number): Ids => Int32Array.from({ length: count }, (_, id) 
 /** The cells of some ids, `width` each, side by side. */
 function gather (cells: Float64Array, width: number, ids: Ids): Float64Array {
   const to = new Float64Array(ids.length * width)
-  if (width === 1) for (let k = 0; k < ids.length; k++) to[k] = cells[ids[k]]
-  else for (let k = 0; k < ids.length; k++) to.set(cells.subarray(ids[k] * width, (ids[k] + 1) * width), k * width)
+  for (let k = 0; k < ids.length; k++) for (let i = 0, at = k * width, from = ids[k] * width; i < width; i++) to[at + i] = cells[from + i]
   return to
 }
 

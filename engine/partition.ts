@@ -10,3 +10,6 @@ export function partitionOf (tenant: string, device: string): number {
   for (const byte of Buffer.from(tenant + device)) hash = Math.imul(hash ^ byte, 0x01000193)
   return (hash >>> 0) % PARTITIONS
 }
+
+/** Which of so many workers, numbered from 0, has a partition. */
+export const workerOf = (partition: number, workers: number): number => partition % workers

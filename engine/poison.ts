@@ -2,11 +2,11 @@ import { MillraceError } from './errors.ts'
 import type { Batch } from './batch.ts'
 import type { Flow, Outputs } from './flow.ts'
 import type { DeadLetter } from './intake.ts'
+import { merged } from './outputs.ts'
 import { apply } from './recovery.ts'
 import type { SeriesTable } from './series.ts'
 import type { Delivery, Mark } from './source.ts'
 import { StepError, type Spared, type StepStatus } from './spare.ts'
-import { addCounts, type Counts } from './tally.ts'
 import { slice } from './watermark.ts'
 
 const BEHIND = 1000                  // parts
@@ -39,7 +39,7 @@ export class Poison {
     }
     const { rows } = delivery
     const all = this.attempt(flow, delivery, series, 0, rows.time.length)
-    return numbered(merge(all), delivery)
+    return numbered(merged(all), delivery)
   }
 
   /** What a mark does to a flow. */
@@ -143,23 +143,5 @@ function windowLetter ({ time, series: ids, value, position, columns }: Batch<an
   return {
     position: position[row], part: 0, reason: 'operator_failed', detail: error.message, topic: `${name.tenant}/${name.device}/${name.metric}`,
     payload: Buffer.from(JSON.stringify({ ...name, time: time[row], value: orNull(value[row]), ...Object.fromEntries(Object.entries<any>(columns).map(([column, cells]) => [column, orNull(cells[row])])) })), ingest
-  }
-}
-
-/** As if it had been one. */
-function merge (parts: readonly Outputs[]): Outputs {
-  if (parts.length === 1) return parts[0]
-  const last = parts[parts.length - 1]
-  return {
-    writes: parts.flatMap(p => p.writes), alerts: parts.flatMap(p => p.alerts), late: parts.flatMap(p => p.late), deadLetters: parts.flatMap(p => p.deadLetters), follow: parts.flatMap(p => p.follow),
-    position: last.position, ingest: last.ingest, received: parts.reduce((n, p) => n + p.received, 0),
-    counts (outcomes) {
-      const sum: Record<string, Counts> = {}
-      let at = 0
-      for (const part of parts) {
-        for (const [branch, counts] of Object.entries(part.counts(outcomes.slice(at, at += part.writes.length)))) sum[branch] = sum[branch] === undefined ? counts : addCounts(sum[branch], counts)
-      }
-      return sum
-    }
   }
 }

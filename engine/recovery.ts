@@ -56,6 +56,17 @@ export function apply (flow: Flow, mark: Mark, spared?: Spared): Outputs | undef
   }
 }
 
+/** A delivery in pieces of about so many rows, cut between messages. */
+export function* pieces (delivery: Delivery, rows: number): Generator<Delivery> {
+  let rest: Delivery | undefined = delivery
+  while (rest !== undefined) {
+    const { position }: Delivery['rows'] = rest.rows, last = position.length > rows ? position[rows - 1] : rest.upTo
+    const [piece, after]: [Delivery, Delivery | undefined] = split(rest, last)
+    yield piece
+    rest = after
+  }
+}
+
 /** A delivery cut behind a position. All that is counted by messages stays with the second part. */
 export function split (delivery: Delivery, at: Position): [before: Delivery, after: Delivery | undefined] {
   if (delivery.upTo <= at) return [delivery, undefined]

@@ -11,11 +11,12 @@ import type { Journal } from './journal.ts'
 import type { Live } from './live.ts'
 import { Observed } from './observed.ts'
 import { pastOf } from './past.ts'
+import { merged } from './outputs.ts'
 import { openStore, planTables, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
 import { checkPolicies, policiesOf, receiversOf } from './policy.ts'
-import { apply, feed, Recovery } from './recovery.ts'
+import { apply, feed, pieces, Recovery } from './recovery.ts'
 import type { Relearn } from './relearn.ts'
 import { checkChanged, checkMoved } from './resume.ts'
 import { SeriesTable } from './series.ts'
@@ -243,12 +244,35 @@ export class Run {
       this.received += rest.received
       this.inFlight += rest.received
       if (checkpoints!.due(this.source!.crowded?.() === true)) checkpoints!.begin(this.version, this.source!.origin?.())
-      const outputs = this.feed(flow!, rest)
+      const outputs = rest.mark?.kind === 'tick' && this.poison === undefined ? await this.expire(rest.mark, rest.upTo) : await this.process(rest, signal)
       checkpoints!.did(this.clock.monotonic() - started, delivery.messages, delivery.received)
       if (outputs !== undefined || checkpoints!.isUnderWay) await this.settle(outputs ?? this.nothing(), signal)
     }
     this.credits.give(delivery.bytes)
     await this.source!.commit(this.position)
+  }
+
+  /** What a delivery leads to; while much is to be kept for a snapshot, in pieces that are commits of their own. Returns the last one, which is not committed yet. */
+  private async process (delivery: Delivery, signal: AbortSignal): Promise<Outputs | undefined> {
+    const { flow } = this, { piece } = flow!.snapshots
+    if (delivery.rows.time.length <= piece) return this.feed(flow!, delivery)
+    let last: Outputs | undefined
+    for (const part of pieces(delivery, piece)) {
+      if (last !== undefined) await this.settle(last, signal)
+      last = this.feed(flow!, part)
+    }
+    return last
+  }
+
+  /** What a tick leads to: one commit, worked out in slices between which others have their turn. */
+  private async expire (mark: Mark, position = this.flow!.position): Promise<Outputs | undefined> {
+    const { flow, clock } = this, slices: Outputs[] = []
+    flow!.position = position
+    for (const outputs of flow!.ticks(mark.time)) {
+      slices.push(outputs)
+      await new Promise<void>(resolve => { clock.soon(resolve) })
+    }
+    return slices.length === 0 ? undefined : merged(slices)
   }
 
   /** Carefully, for a while after an operator has thrown. */
@@ -269,11 +293,11 @@ export class Run {
     if (source!.marks !== true) {
       const time = this.ingest()
       if (source!.trouble() !== undefined) this.deaf = true
-      else {
+      else if (!this.deaf || !checkpoints!.isUnderWay) {       // a snapshot would be given up, and nobody is silent meanwhile
         if (this.relearns.length > 0) await this.relearnAll(time, signal)
         const mark: Mark = { kind: this.deaf ? 'listen' : 'tick', time }      // nobody is silent while we do not listen
         this.deaf = false
-        const outputs = this.poison === undefined ? apply(flow!, mark) : this.poison.apply(flow!, mark, this.series)
+        const outputs = this.poison !== undefined ? this.poison.apply(flow!, mark, this.series) : mark.kind === 'tick' ? await this.expire(mark) : apply(flow!, mark)
         if (outputs !== undefined || mark.kind === 'listen') return await this.settle(outputs ?? this.nothing(), signal, [mark])
       }
     }

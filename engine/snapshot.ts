@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { deserialize, serialize } from 'node:v8'
 import type { Ids } from './batch.ts'
 import { MillraceError } from './errors.ts'
-import type { Saved } from './memory.ts'
+import { joined, type Saved } from './memory.ts'
 import type { Match } from './operator.ts'
 import { PARTITIONS } from './partition.ts'
 import type { SeriesTable, Tags } from './series.ts'
@@ -25,30 +25,34 @@ export interface SnapshotPage { readonly partition: number, readonly page: numbe
 /** A snapshot: the state after `position`, of all pages whose newest generation is not above its own. */
 export interface SnapshotHeader { readonly generation: number, readonly position: number, readonly origin: string | undefined, readonly pages: number, readonly layout: Layout }
 
-type Content = readonly [
-  devices: readonly (readonly [tenant: string, device: string, tags: Tags, metrics: readonly string[]])[],
-  parts: readonly { readonly series: Saved, readonly devices: Saved }[]
-]
+type Names = readonly (readonly [tenant: string, device: string, tags: Tags, metrics: readonly string[]])[]
+type Memories = readonly { readonly series: Saved, readonly devices: Saved }[]
+type Content = readonly [devices: Names, parts: Memories]
 
 const DEVICES = 8                    // of a page
+const MOST = 2 * 2 ** 20, PER_KEPT = 512       // bytes copied at once, and for each device that is kept
+const MANY = 500, PIECE = 256        // pages to be copied from which on a delivery is cut; rows
 const FITS: readonly Match[] = ['same', 'tuned']
 
 /**
- * Snapshots of all memory while the flow goes on. A snapshot is begun between two batches; each page that has changed since the
- * one before is copied before it is touched again, the others a few at a time. What is copied is the state at the beginning.
- * A page belongs to one partition and is never split: a partition's snapshot is that of its pages. 9 bytes per device.
+ * Snapshots of all memory while the flow goes on. A snapshot is begun between two batches; what is remembered of a device whose page
+ * is still to be copied is kept before it is touched, the pages are copied a few at a time. What is copied is the state at the beginning.
+ * A page belongs to one partition and is never split: a partition's snapshot is that of its pages. 15 bytes per device.
  */
 export class Snapshots {
   /** Pages still to be copied for the snapshot under way. */
   left = 0
+  /** All changed while one was under way: it was given up, and the next one is of everything. */
+  isGivenUp = false
   private readonly series: SeriesTable
   private readonly parts: readonly Part[]
   private readonly pageOf: Int32Array            // device -> its page
   private readonly pages: { readonly partition: number, readonly number: number, readonly devices: number[] }[] = []
   private readonly newest: number[] = Array.from({ length: PARTITIONS }, () => -1)       // partition -> its last page
   private readonly counts = new Int32Array(PARTITIONS)     // partition -> how many pages
-  private readonly dirty: boolean[] = []         // changed since it was last copied
-  private readonly pending: boolean[] = []       // to be copied before it changes
+  private readonly dirty: Uint8Array             // page -> changed since it was last copied
+  private readonly pending: Uint8Array           // page -> to be copied
+  private readonly kept = new Map<number, Content>()       // device of such a page -> what was remembered of it at the beginning, if that has changed
   private known = 0                              // devices that have a page
   private cursor = 0
   private copied: SnapshotPage[] = []
@@ -58,6 +62,8 @@ export class Snapshots {
     this.series = series
     this.parts = parts
     this.pageOf = new Int32Array(series.capacity)
+    this.dirty = new Uint8Array(series.capacity)
+    this.pending = new Uint8Array(series.capacity)
   }
 
   get layout (): Layout { return this.parts.map(({ key, fingerprint }) => [key, fingerprint]) }
@@ -65,37 +71,52 @@ export class Snapshots {
   /** What is remembered about these devices is about to change. */
   touch (devices: Ids): void {
     this.appear()
-    for (let i = 0; i < devices.length; i++) this.change(this.pageOf[devices[i]])
+    for (let i = 0; i < devices.length; i++) this.change(devices[i])
   }
   touchRows (series: Ids): void {
     this.appear()
     const { deviceOf } = this.series
     for (let i = 0, last = -1; i < series.length; i++) {
-      const page = this.pageOf[deviceOf[series[i]]]
-      if (page !== last) this.change(last = page)
+      const device = deviceOf[series[i]]
+      if (device !== last) this.change(last = device)
     }
   }
+  /** To keep all of it would take too long: a snapshot under way is given up. */
   touchAll (): void {
     this.appear()
-    for (let page = 0; page < this.pages.length; page++) this.change(page)
+    if (this.left > 0) {
+      this.isGivenUp = true
+      this.left = 0
+      this.pending.fill(0, 0, this.pages.length)
+      this.kept.clear()
+      this.copied = []
+    }
+    this.dirty.fill(1, 0, this.pages.length)
+    for (const { partition } of this.pages) this.touched[partition] = 1
   }
 
   /** Begins a snapshot of the state as it is now; with `whole`, of all pages and not of the changed ones alone. What one under way has not copied yet belongs to this one. Returns of how many pages it consists. */
   begin (whole = false): number {
     this.appear()
+    this.isGivenUp = false
+    this.kept.clear()
     this.left = 0
     for (let page = 0; page < this.pages.length; page++) {
-      this.pending[page] ||= whole || this.dirty[page]
-      this.dirty[page] = false
-      if (this.pending[page]) this.left++
+      if (whole || this.dirty[page] === 1) this.pending[page] = 1
+      this.dirty[page] = 0
+      this.left += this.pending[page]
     }
     this.cursor = 0
     return this.pages.length
   }
 
-  /** Copies further pages, about `bytes` of them. */
+  /** Of how many rows at once to process a delivery, so that what has to be kept of their devices takes no more than some ms: all of them, unless much is still to be copied. */
+  get piece (): number { return this.left > MANY ? PIECE : Infinity }
+
+  /** Copies further pages, about `bytes` of them, and more the more is kept meanwhile: up to MOST. */
   advance (bytes: number): void {
-    for (let done = 0; this.left > 0 && done < bytes; this.cursor++) if (this.pending[this.cursor]) done += this.copy(this.cursor)
+    const enough = Math.max(bytes, Math.min(MOST, this.kept.size * PER_KEPT))
+    for (let done = 0; this.left > 0 && done < enough; this.cursor++) if (this.pending[this.cursor] === 1) done += this.copy(this.cursor)
   }
 
   /** The pages copied since the last call. */
@@ -108,7 +129,7 @@ export class Snapshots {
   /** The pages of these devices as they are now, beside any snapshot: to be put back by load(). */
   keep (devices: Ids): readonly SnapshotPage[] {
     this.appear()
-    return [...new Set(Array.from(devices, d => this.pageOf[d]))].map(page => this.encode(page))
+    return [...new Set(Array.from(devices, d => this.pageOf[d]))].map(page => this.encode(page, this.capture(this.pages[page].devices)))
   }
 
   /**
@@ -157,31 +178,37 @@ export class Snapshots {
     return found
   }
 
-  private change (page: number): void {
-    this.touched[this.pages[page].partition] = 1
-    if (this.pending[page]) this.copy(page)
-    this.dirty[page] = true
+  private change (device: number): void {
+    const page = this.pageOf[device]
+    this.touched[this.series.partitionOf[device]] = 1
+    if (this.pending[page] === 1 && !this.kept.has(device)) this.kept.set(device, this.capture([device]))
+    this.dirty[page] = 1
   }
 
   private copy (page: number): number {
-    const copy = this.encode(page)
+    const { kept } = this, { devices } = this.pages[page]
+    const content = devices.some(d => kept.has(d)) ? together(devices.map(d => kept.get(d) ?? this.capture([d]))) : this.capture(devices)
+    const copy = this.encode(page, content)
+    for (const d of devices) kept.delete(d)
     this.copied.push(copy)
-    this.pending[page] = false
+    this.pending[page] = 0
     this.left--
     return copy.data.length
   }
 
-  private encode (page: number): SnapshotPage {
-    const { partition, number, devices } = this.pages[page]
-    const { series } = this
-    const ofSeries = devices.map(d => this.seriesOf(d))
+  private encode (page: number, content: Content): SnapshotPage {
+    const { partition, number } = this.pages[page], data = serialize(content)
+    return { partition, page: number, digest: digestOf(data), data }
+  }
+
+  /** What is remembered of these devices now. */
+  private capture (devices: readonly number[]): Content {
+    const { series } = this, ofSeries = devices.map(d => this.seriesOf(d))
     const ids = Int32Array.from(devices), all = Int32Array.from(ofSeries.flat())
-    const content: Content = [
+    return [
       devices.map((d, i) => { const { tenant, device, tags } = series.deviceName(d); return [tenant, device, tags, ofSeries[i].map(s => series.metric(s))] }),
       this.parts.map(part => part.save(all, ids))
     ]
-    const data = serialize(content)
-    return { partition, page: number, digest: digestOf(data), data }
   }
 
   private seriesOf (device: number): number[] {
@@ -198,7 +225,7 @@ export class Snapshots {
       if (page < 0 || this.pages[page].devices.length >= DEVICES) page = this.open(partition, this.counts[partition])
       this.pages[page].devices.push(this.known)
       this.pageOf[this.known] = page
-      this.dirty[page] = true
+      this.dirty[page] = 1
     }
   }
 
@@ -212,8 +239,6 @@ export class Snapshots {
 
   private open (partition: number, number: number): number {
     this.counts[partition] = Math.max(this.counts[partition], number + 1)
-    this.dirty.push(false)
-    this.pending.push(false)
     return this.newest[partition] = this.pages.push({ partition, number, devices: [] }) - 1
   }
 
@@ -221,6 +246,9 @@ export class Snapshots {
     return new MillraceError('config/invalid', `more series are remembered than memory is reserved for (${this.series.capacity})`, { help: 'start with a larger --max-series' })
   }
 }
+
+const together = (of: readonly Content[]): Content =>
+  [of.flatMap(([names]) => names), of[0][1].map((first, k) => ({ ...first, series: joined(of.map(([, parts]) => parts[k].series)), devices: joined(of.map(([, parts]) => parts[k].devices)) }))]
 
 const digestOf = (data: Uint8Array): Buffer => createHash('sha256').update(data).digest()
 

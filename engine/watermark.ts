@@ -28,7 +28,9 @@ export const lookEvery = (idle: number): number => Math.min(1000, Math.max(50, i
 export interface Gone { readonly silent: Ids, readonly forgotten: Ids, readonly quiet: Ids, readonly silence: Numbers }
 
 const empty: Readings = { time: new Float64Array(0), series: new Int32Array(0), value: new Float64Array(0), position: new Float64Array(0), ingest: new Float64Array(0) }
-const shapes = { reached: -Infinity, heard: -Infinity, silent: 0, told: 0, since: -Infinity }      // told: the silence that was told last, ms; since: see Watermarks.since
+const first = { reached: -Infinity, heard: -Infinity, silent: 0, told: 0, since: -Infinity }       // told: the silence that was told last, ms; since: see Watermarks.since
+const shapes = { progress: first }, names = Object.keys(first)
+const REACHED = 0, HEARD = 1, SILENT = 2, TOLD = 3, SINCE = 4, WIDTH = 5
 
 /**
  * Event-time progress, per device. A device's progress is its newest event time less `lateness`. Each row gets the
@@ -50,23 +52,23 @@ export class Watermarks {
   /** Readings become a batch: with arrival, progress and watermark. `learnedAt`: when they are learned, ms, if not as they arrive. */
   arrive (rows: Readings, learnedAt?: number): Batch {
     this.memory.appear(this.series.devices)
-    const { reached, heard, silent, told, since } = this.memory.held
+    const { data } = this.memory.held.progress
     const { deviceOf } = this.series
     const n = rows.time.length
     const arrival = new Float64Array(n)
     const device = new Int32Array(n), time = new Float64Array(n), position = new Float64Array(n)
     let moves = 0
     for (let i = 0; i < n; i++) {
-      const d = deviceOf[rows.series[i]]
-      arrival[i] = reached[d]
-      if (since[d] === -Infinity) since[d] = learnedAt ?? rows.ingest[i]
-      heard[d] = rows.ingest[i]
-      if (d === this.slowest || silent[d] !== 0 || arrival[i] === -Infinity) this.slowest = -1
-      silent[d] = 0
-      told[d] = 0
+      const d = deviceOf[rows.series[i]], at = d * WIDTH, reached = data[at + REACHED]
+      arrival[i] = reached
+      if (data[at + SINCE] === -Infinity) data[at + SINCE] = learnedAt ?? rows.ingest[i]
+      data[at + HEARD] = rows.ingest[i]
+      if (d === this.slowest || data[at + SILENT] !== 0 || reached === -Infinity) this.slowest = -1
+      data[at + SILENT] = 0
+      data[at + TOLD] = 0
       const t = rows.time[i] - this.options.lateness
-      if (t > reached[d]) {
-        reached[d] = t
+      if (t > reached) {
+        data[at + REACHED] = t
         device[moves] = d
         time[moves] = t
         position[moves++] = rows.position[i]
@@ -79,14 +81,14 @@ export class Watermarks {
   /** The devices that a tick of the ingest clock would find to have gone silent, or to be forgotten. Changes nothing. */
   gone (ingest: number): Gone {
     this.memory.appear(this.series.devices)
-    const { heard, silent, told } = this.memory.held
+    const { data } = this.memory.held.progress
     const gone: number[] = [], forgotten: number[] = [], quiet: number[] = [], silences: number[] = []
-    for (let d = 0; d < this.series.devices; d++) {
-      if (silent[d] === 2 || heard[d] === -Infinity) continue
-      const silence = ingest - heard[d]
-      if (silent[d] === 0 && silence >= this.options.idle) gone.push(d)
-      if (silence >= this.options.forget && (silent[d] === 1 || silence >= this.options.idle)) forgotten.push(d)
-      if (silence >= this.options.idle && silence >= 2 * told[d]) { quiet.push(d); silences.push(silence) }
+    for (let d = 0, at = 0; d < this.series.devices; d++, at += WIDTH) {
+      if (data[at + SILENT] === 2 || data[at + HEARD] === -Infinity) continue
+      const silence = ingest - data[at + HEARD]
+      if (data[at + SILENT] === 0 && silence >= this.options.idle) gone.push(d)
+      if (silence >= this.options.forget && (data[at + SILENT] === 1 || silence >= this.options.idle)) forgotten.push(d)
+      if (silence >= this.options.idle && silence >= 2 * data[at + TOLD]) { quiet.push(d); silences.push(silence) }
     }
     return { silent: Int32Array.from(gone), forgotten: Int32Array.from(forgotten), quiet: Int32Array.from(quiet), silence: Float64Array.from(silences) }
   }
@@ -94,10 +96,10 @@ export class Watermarks {
   /** The tick that found them, after the record at `position`. Nothing when there are none. */
   tick ({ silent: gone, forgotten, quiet, silence }: Gone, position: number): Batch | undefined {
     if (gone.length + forgotten.length + quiet.length === 0) return undefined
-    const { silent, told } = this.memory.held
-    quiet.forEach((d, k) => { told[d] = silence[k] })
-    for (const d of gone) silent[d] = 1
-    for (const d of forgotten) silent[d] = 2
+    const { data } = this.memory.held.progress
+    quiet.forEach((d, k) => { data[d * WIDTH + TOLD] = silence[k] })
+    for (const d of gone) data[d * WIDTH + SILENT] = 1
+    for (const d of forgotten) data[d * WIDTH + SILENT] = 2
     this.slowest = -1
     return new Batch({ ...empty, progress: { ...noProgress, silent: gone, forgotten, tick: position, quiet, silence }, watermark: this.least() })
   }
@@ -112,37 +114,44 @@ export class Watermarks {
   /** Starts every device's silence anew: an engine that was not listening counts nobody as silent. A batch without rows that says so. */
   listen (ingest: number): Batch {
     this.memory.appear(this.series.devices)
-    const { heard } = this.memory.held
-    for (let d = 0; d < this.series.devices; d++) if (heard[d] !== -Infinity) heard[d] = ingest
+    const { data } = this.memory.held.progress
+    for (let d = 0, at = HEARD; d < this.series.devices; d++, at += WIDTH) if (data[at] !== -Infinity) data[at] = ingest
     return new Batch({ ...empty, progress: { ...noProgress, resumed: true }, watermark: this.least() })
   }
 
   /** Since when what is remembered of a device is learned, on the ingest clock, ms: 0 when that is not known any more, -Infinity when nothing was heard of it. */
   since (device: number): number {
     this.memory.appear(this.series.devices)
-    return this.memory.held.since[device] ?? -Infinity
+    return device < 0 ? -Infinity : this.memory.held.progress.data[device * WIDTH + SINCE] ?? -Infinity
   }
   /** From `time` on. */
-  relearn (device: number, time: number): void { this.memory.held.since[device] = time }
+  relearn (device: number, time: number): void { this.memory.held.progress.data[device * WIDTH + SINCE] = time }
 
   /** The least progress of the devices that are not silent. Looks through all of them only after the slowest one has moved. */
   private least (): number {
-    const { reached, silent } = this.memory.held
+    const { data } = this.memory.held.progress
     if (this.slowest < 0) {
-      for (let d = 0; d < this.series.devices; d++) {
-        if (silent[d] === 0 && reached[d] !== -Infinity && (this.slowest < 0 || reached[d] < reached[this.slowest])) this.slowest = d
+      let slowest = Infinity
+      for (let d = 0, at = 0; d < this.series.devices; d++, at += WIDTH) {
+        const reached = data[at + REACHED]
+        if (reached === -Infinity || data[at + SILENT] !== 0 || this.slowest >= 0 && !(reached < slowest)) continue
+        this.slowest = d
+        slowest = reached
       }
     }
-    return this.slowest < 0 ? -Infinity : reached[this.slowest]
+    return this.slowest < 0 ? -Infinity : data[this.slowest * WIDTH + REACHED]
   }
 
+  /** A column for each name, as it has always been kept. */
   save (devices?: Ids): Saved {
     this.memory.appear(this.series.devices)
-    return this.memory.save(devices)
+    const { progress } = this.memory.save(devices) as { readonly progress: Float64Array }
+    return Object.fromEntries(names.map((name, k) => [name, Float64Array.from({ length: progress.length / WIDTH }, (_, d) => progress[d * WIDTH + k])]))
   }
   load (saved: Saved, devices?: Ids): void {
     const { heard, told = new Float64Array((heard as Float64Array).length), since = (heard as Float64Array).map(at => Math.min(at, 0)) } = saved      // absent in older snapshots
-    this.memory.load({ ...saved, told, since }, devices)
+    const columns = { ...saved, told, since } as Record<string, Float64Array>
+    this.memory.load({ progress: Float64Array.from({ length: columns.heard.length * WIDTH }, (_, i) => columns[names[i % WIDTH]][Math.floor(i / WIDTH)]) }, devices)
     this.slowest = -1
   }
 }

@@ -74,6 +74,11 @@ wrap(Session.prototype, 'script', script => after(before(function (this: Session
   if (isEnd(sql)) setImmediate(() => pass('commit.sent'))
   return sent
 }, sql => isEnd(sql) ? 'commit.ready' : undefined), sql => isEnd(sql) ? 'commit.done' : sql.startsWith('BEGIN; UPDATE checkpoint') ? 'commit.begun' : undefined))
+wrap(Session.prototype, 'copyScript', script => after(before(function (this: Session, sql: string, ...rest) {
+  const sent = script.call(this, sql, ...rest)
+  setImmediate(() => pass('commit.sent'))
+  return sent
+}, () => 'commit.ready'), () => 'commit.done'))
 wrap(Session.prototype, 'copy', copy => after(copy, sql => sql.startsWith('COPY snapshot_pages') ? 'commit.pages' : 'commit.copied'))
 wrap(Session.prototype, 'query', query => after(query, sql => sql.includes('INSERT INTO alerts ') ? 'commit.alerts' : sql.startsWith('INSERT INTO snapshots') ? 'commit.snapshot' : undefined) as typeof query)
 

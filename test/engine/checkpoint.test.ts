@@ -26,8 +26,8 @@ t.test('what lies behind the older of two snapshots is not needed any more, when
   t.strictSame([next(1, 'a'), next(5, 'a'), next(9, 'a'), next(2, 'b'), next(4, 'b')], [1, 1, 5, undefined, 2])
 })
 
-t.test('the next snapshot begins when working out again would take 0.5 s, 2 s when snapshots are large', async t => {
-  for (const [bytes, most] of [[0, 500], [MiB, 500], [6 * MiB, 900], [100 * MiB, 2000]]) {
+t.test('the next snapshot begins when working out again would take 0.5 s, 2 s when snapshots are large, more when they are very large', async t => {
+  for (const [bytes, most] of [[0, 500], [MiB, 500], [6 * MiB, 900], [100 * MiB, 2000], [200 * MiB, 3000]]) {
     const checkpoints = after(bytes)
     checkpoints.did(most, 0, 0)
     t.notOk(checkpoints.due(false), `${bytes} bytes, ${most} ms`)
@@ -62,4 +62,16 @@ t.test('how long it has taken once is what the next estimate goes by', async t =
   quick.again(60)
   quick.did(390, 0, 0)
   t.notOk(quick.due(false), 'never less than thought')
+})
+
+t.test('a snapshot that was given up is begun again as soon as possible, and nothing of it becomes the one to recover from', async t => {
+  const snapshots = { begin: () => 1, layout: [], advance () {}, take: () => [], left: 0, isGivenUp: false }
+  const checkpoints = new Checkpoints({ position: 1, snapshots } as unknown as Flow, recovered)
+  checkpoints.begin(0, 'here')
+  snapshots.isGivenUp = true
+  const part = checkpoints.part()
+  t.equal(part, undefined)
+  t.equal(checkpoints.committed(part, 0), undefined)
+  t.notOk(checkpoints.isUnderWay)
+  t.ok(checkpoints.due(false))
 })

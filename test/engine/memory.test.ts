@@ -1,7 +1,7 @@
 import { deserialize, serialize } from 'node:v8'
 import t from 'tap'
 import { list, note, ring } from '#engine'
-import { Memory, remembers } from '../../engine/memory.ts'
+import { joined, Memory, remembers } from '../../engine/memory.ts'
 
 const shapes = { mean: NaN, moments: { n: 0, least: Infinity }, recent: ring(3), seen: list('value'), wanted: note }
 
@@ -76,4 +76,15 @@ t.test('capacity costs nothing until it is used', async t => {
   memory.appear(10)
   t.ok(process.memoryUsage().rss - before < 100e6, 'half a gigabyte is reserved, not taken')
   t.equal(memory.held.recent.data.length, 64e6)
+})
+
+t.test('what is saved of groups of ids, joined, is what is saved of all of them', async t => {
+  const memory = new Memory(shapes, 10), { mean, recent, seen } = memory.held
+  memory.appear(4)
+  for (const id of [3, 0, 2]) {
+    mean[id] = id
+    for (let x = 0; x <= id; x++) { recent.push(id, x); seen.insert(id, 10 + x) }
+  }
+  t.strictSame(joined([[3], [1, 0], [2]].map(ids => memory.save(Int32Array.from(ids)))), memory.save(Int32Array.of(3, 1, 0, 2)))
+  t.strictSame(joined([memory.save(Int32Array.of(2))]), memory.save(Int32Array.of(2)))
 })

@@ -23,6 +23,8 @@ const steps: fc.Arbitrary<Step[]> = fc.array(fc.oneof(
 })
 /** Every device and metric at once: then nothing is new while a snapshot is copied. */
 const roll: Step = { do: 'readings', ingest: START - 1000, of: DEVICES.flatMap((_, device) => [0, 1].map(metric => [device, metric, START - 1000, device % 3] as const)) }
+/** While a snapshot is copied: what changes everything at once gives it up. */
+const partly = (all: readonly Step[]) => all.filter(step => step.do !== 'listen')
 const cut = fc.nat(40), budgets = fc.array(fc.constantFrom(0, 1, 500, 5000), { minLength: 1, maxLength: 7 })
 const key = ({ partition, page }: SnapshotPage) => `${partition}/${page}`
 const newest = (pages: readonly SnapshotPage[]) => new Map(pages.map(page => [key(page), page]))
@@ -45,7 +47,7 @@ t.test('a snapshot copied while the flow goes on is the state at its beginning, 
     const count = snapshots.begin(true)
     assert.equal(count, driven.pages.length)
     const copied: SnapshotPage[] = []
-    all.slice(at).forEach((step, i) => {
+    partly(all.slice(at)).forEach((step, i) => {
       snapshots.advance(bytes[i % bytes.length])
       copied.push(...snapshots.take())
       driven.feed(step)
@@ -67,7 +69,8 @@ t.test('what takes up a snapshot goes on as if it had always been there, also wh
     const { position } = driven.flow, whole = driven.pages
     snapshots.begin(true)
     const copied: SnapshotPage[] = [], expected: unknown[] = []
-    all.slice(at).forEach((step, i) => {
+    const rest = partly(all.slice(at))
+    rest.forEach((step, i) => {
       expected.push(driven.feed(step))
       snapshots.advance(bytes[i % bytes.length])
       copied.push(...snapshots.take())
@@ -76,7 +79,7 @@ t.test('what takes up a snapshot goes on as if it had always been there, also wh
     copied.push(...snapshots.take())
     for (const pages of [copied, whole, [...copied].reverse()]) {
       const again = resumed(pages, driven, position)
-      assert.deepEqual(all.slice(at).map(step => again.feed(step)), expected)
+      assert.deepEqual(rest.map(step => again.feed(step)), expected)
     }
   }), { numRuns: 200 })
   t.ok(true)
@@ -117,6 +120,37 @@ t.test('the newest copy of each page is enough: a snapshot copies only what has 
   t.equal(copied().length, 1, 'one device has moved')
   driven.feed({ do: 'tick', time: START + 31_000 })
   t.equal(copied().length, driven.pages.length, 'all have gone silent')
+})
+
+t.test('what changes everything at once gives up a snapshot that is being copied; the next one is of everything', async t => {
+  const driven = new Driven(), { snapshots } = driven.flow
+  driven.feed(roll)
+  const count = snapshots.begin()
+  snapshots.advance(1)
+  driven.feed({ do: 'readings', ingest: START, of: [[0, 0, START, 1], [20, 0, START, 1]] })
+  driven.feed({ do: 'listen', time: START + 1000 })
+  t.ok(snapshots.isGivenUp)
+  t.equal(snapshots.left, 0)
+  t.strictSame(snapshots.take(), [], 'and nothing of it is kept')
+  const atOnce = plain(driven.pages)
+  t.equal(snapshots.begin(), count)
+  t.notOk(snapshots.isGivenUp)
+  driven.feed({ do: 'readings', ingest: START + 2000, of: [[0, 0, START + 2000, 5], [20, 1, START + 2000, 5]] })
+  snapshots.advance(Infinity)
+  t.strictSame(plain(snapshots.take()), atOnce)
+  driven.feed({ do: 'listen', time: START + 3000 })
+  t.notOk(snapshots.isGivenUp, 'none was under way')
+})
+
+t.test('the more is kept for a snapshot, the more of it is copied at once', async t => {
+  const driven = new Driven(), { snapshots } = driven.flow
+  driven.feed(roll)
+  t.ok(snapshots.begin() > 3)
+  snapshots.advance(1)
+  t.equal(snapshots.take().length, 1)
+  driven.feed({ ...roll, ingest: START } as Step)
+  snapshots.advance(1)
+  t.ok(snapshots.take().length > 1)
 })
 
 t.test('a page is of one partition and of at most eight devices, and every device is on one', async t => {

@@ -8,14 +8,14 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { register } from 'node:module'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { isMainThread } from 'node:worker_threads'
+import { isMainThread, parentPort } from 'node:worker_threads'
 
 const kept = fileURLToPath(new URL('../../node_modules/.cache/millrace', import.meta.url))
 const typebox = new URL('../../.built/typebox.js', import.meta.url)
 const isBundled = existsSync(typebox)
 const own = readFileSync(new URL(import.meta.url))       // how it is made belongs to what is kept
 
-if (isMainThread) register(import.meta.url)
+if (isMainThread || parentPort !== null) register(import.meta.url)       // not in the loader's own thread
 
 export const resolve = (name, context, next) => name === 'typebox' && isBundled ? { url: typebox.href, format: 'module', shortCircuit: true } : next(name, context)
 
