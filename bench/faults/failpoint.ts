@@ -74,8 +74,8 @@ wrap(Session.prototype, 'script', script => after(before(function (this: Session
   if (isEnd(sql)) setImmediate(() => pass('commit.sent'))
   return sent
 }, sql => isEnd(sql) ? 'commit.ready' : undefined), sql => isEnd(sql) ? 'commit.done' : sql.startsWith('BEGIN; UPDATE checkpoint') ? 'commit.begun' : undefined))
-wrap(Session.prototype, 'copyScript', script => after(before(function (this: Session, sql: string, ...rest) {
-  const sent = script.call(this, sql, ...rest)
+wrap(Session.prototype, 'copyScript', script => after(before<Parameters<Session['copyScript']>, Promise<boolean>>(function (this: unknown, ...args) {
+  const sent = script.apply(this, args)
   setImmediate(() => pass('commit.sent'))
   return sent
 }, () => 'commit.ready'), () => 'commit.done'))
