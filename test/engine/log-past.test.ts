@@ -1,5 +1,6 @@
 /** What a log has, as the past of a pipeline. */
 import t from 'tap'
+import type { PastRecord } from '../../engine/history.ts'
 import { readingsOf } from '../../engine/log-past.ts'
 import { open, temporary } from '../support/journal.ts'
 
@@ -11,7 +12,7 @@ t.test('readings from the oldest record up to a position, that one too, in the o
     await journal.wal.flush()
   }
   const values = async (upTo: number, from?: number) => {
-    const found = []
+    const found: PastRecord[] = []
     for await (const some of readingsOf(journal, upTo, { ahead: 0, from, maxSeries: 10 })) found.push(...some)
     t.ok(found.every(({ at }, i) => i === 0 || at >= found[i - 1].at))
     return found.flatMap(({ readings }) => readings!.map(r => r.value))
