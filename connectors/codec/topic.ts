@@ -69,19 +69,20 @@ export class Topics {
     const id = device === undefined ? undefined : this.series.device(tenant, device)
     if (id !== undefined && id >= 0) this.series.tag(id, tags as Record<string, string>)
     const place: Place = { tenant, device: id, metric, devices: new Map() }
-    if (this.places.size >= REMEMBERED) this.places.delete(this.places.keys().next().value!)
-    if (id !== -1) this.places.set(topic, place)
+    if (id !== -1) remember(this.places, topic, place)
     return place
   }
 }
 
-/** Whose readings come under a topic: what the template says, else `tenant`. */
+/** Whose readings come under a topic: what the template says, else `tenant`. Known topics cost one look into a Map. */
 export function tenantsOf (templates: readonly string[], tenant: string): (topic: string) => string {
-  const parsed = templates.map(t => parse(t, '/')), said = parsed.map(t => t.levels.findIndex(l => l.name === 'tenant'))
-  return topic => {
-    const levels = topic.split('/'), i = parsed.findIndex(t => fits(t, levels))
-    return i < 0 || said[i] < 0 ? tenant : levels[said[i]]
+  const parsed = templates.map(t => parse(t, '/')), said = parsed.map(t => t.levels.findIndex(l => l.name === 'tenant')), known = new Map<string, string>()
+  const read = (topic: string): string => {
+    const levels = topic.split('/'), i = parsed.findIndex(t => fits(t, levels)), found = i < 0 || said[i] < 0 ? tenant : levels[said[i]]
+    if (i >= 0 && topic.length <= LONGEST) remember(known, topic, found)
+    return found
   }
+  return topic => known.get(topic) ?? read(topic)
 }
 
 /** What to subscribe to: one filter per template, less those that another one covers. */
@@ -117,6 +118,12 @@ export const isForbidden = (key: string): boolean => FORBIDDEN.has(key)
 
 /** A text shortened for a message. */
 export const short = (text: string, most = 80): string => text.length <= most ? text : `${text.slice(0, most - 3)}...`
+
+/** Keeps what was read of a topic; of too many the oldest goes. */
+function remember<V> (known: Map<string, V>, topic: string, read: V): void {
+  if (known.size >= REMEMBERED) known.delete(known.keys().next().value!)
+  known.set(topic, read)
+}
 
 const decoded = (level: string): string => { try { return decodeURIComponent(level) } catch { return level } }
 const parse = (template: string, separator: string): Template => ({

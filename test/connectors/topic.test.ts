@@ -1,6 +1,6 @@
 import t from 'tap'
 import { SeriesTable } from '#engine'
-import { filtersOf, Topics, templateFault } from '../../connectors/codec/topic.ts'
+import { filtersOf, Topics, templateFault, tenantsOf } from '../../connectors/codec/topic.ts'
 
 const resolve = (templates: string[], topic: string, options = {}) => {
   const series = new SeriesTable(100)
@@ -60,4 +60,14 @@ t.test('no more than 100,000 topics are remembered', async t => {
   for (let i = 1; i <= 100_000; i++) topics.resolve(`d/${i}`)
   t.not(topics.resolve('d/0'), first)
   t.equal(topics.resolve('d/100000'), topics.resolve('d/100000'))
+})
+
+t.test('whose readings come under a topic, the first time and every time after it', t => {
+  const tenantOf = tenantsOf(['site/{site}/{device}', '{tenant}/{device}/{metric}', 'all/{metric}/{tenant}/{device}'], 'nobody')
+  for (let k = 0; k < 2; k++) {
+    t.strictSame(['site/a/b', 'acme/a/b', 'all/m/umbra/d', 'acme/a', `acme/a/${'b'.repeat(1000)}`, '/a/b', '__proto__/a/b', 'acme/a/b'].map(tenantOf), ['nobody', 'acme', 'umbra', 'nobody', 'acme', '', '__proto__', 'acme'])
+  }
+  for (let k = 0; k < 100_002; k++) tenantOf(`t${k}/d/m`)
+  t.strictSame(['t0/d/m', 't100001/d/m', 'acme/a/b'].map(tenantOf), ['t0', 't100001', 'acme'], 'more than are kept')
+  t.end()
 })
