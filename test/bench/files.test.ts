@@ -80,7 +80,7 @@ t.test('devices with faults score the same when they are read, beside any health
   for (const { kind, recall, named, faults: count } of got) {
     const own = all.filter(o => o.fault.kind === kind), found = own.filter(o => o.found), names: Record<string, number> = {}
     for (const { named } of found) names[named!] = (names[named!] ?? 0) + 1
-    t.strictSame([count, recall, named], [own.length, own.length === 0 ? NaN : found.length / own.length, names], `${kind}`)
+    t.strictSame([count, recall, named], [own.length, own.length === 0 ? NaN : found.length / own.length, names], kind as string)
   }
   t.ok(all.filter(o => o.found && o.named === o.fault.kind).length >= 5 && !all.at(-1)!.found, JSON.stringify(all))
   t.ok(got.every(f => f.false_alarms_of_all_kinds_per_device_week === 0 && f.device_weeks === 1 / 168))
