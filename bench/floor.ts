@@ -48,5 +48,6 @@ mqtt.on('message', (topic, payload) => {
   else timer ??= setTimeout(() => void flush(), 20)
 })
 process.on('message', message => { if (message === 'written') process.send!(written) })
+process.once('SIGTERM', () => process.exit())
 await mqtt.subscribeAsync(`${prefix}/#`, { qos: Number(qos) as 0 | 1 })
 console.log('subscribed')
