@@ -48,13 +48,14 @@ export function measure ({ series, warm, runs, least }: Size, say: (line: string
   until(series * 1.01 + BATCH, 'growth')
   say(`${table.size} series have appeared`)
   until(series * warm, 'steady')
-  const perReading: number[] = []
+  const perReading: number[] = [], began = plant.planted.readings, spent = flow.steps.map(({ ns }) => ns)
   for (let run = 0; run < runs; run++) {
     const first = plant.planted.readings
     cpu = 0
     until(first + Math.max(series, least), 'steady')
     perReading.push(cpu * 1000 / (plant.planted.readings - first))
   }
+  const bySteps = Object.fromEntries(flow.steps.map(({ branch, id, ns }, k) => [branch === '' ? id : `${branch}/${id}`, round((ns - spent[k]) / (plant.planted.readings - began))]))
   const bytes = (held() - before - generated) / series
   say(`${round(spread(perReading).median)} ns a reading, ${Math.round(bytes)} bytes a series`)
 
@@ -84,7 +85,7 @@ export function measure ({ series, warm, runs, least }: Size, say: (line: string
   return {
     series, ns_per_reading: round(median), bytes_per_series: Math.round(bytes), max_stall_ms: round(Math.max(...Object.values(stall))), rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
     ns_per_reading_spread: [round(low), round(high)], runs, stall_ms: Object.fromEntries(phases.map(phase => [phase, round(stall[phase])])),
-    ns_per_reading_during_snapshots: round(withSnapshots), snapshot_mb: Math.round(snapshotBytes / 2 / 2 ** 20), readings: plant.planted.readings, devices: table.devices
+    ns_by_step: bySteps, ns_per_reading_during_snapshots: round(withSnapshots), snapshot_mb: Math.round(snapshotBytes / 2 / 2 ** 20), readings: plant.planted.readings, devices: table.devices
   }
 }
 

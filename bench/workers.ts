@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { SeriesTable, type Delivery } from '#engine'
 import { openFlow, type Outputs } from '../engine/flow.ts'
@@ -13,7 +14,8 @@ const DELIVERY = 4096, UNDER_WAY = 4
 /**
  * PRED (pred.ts) over 10,000 series in one thread and in two, by partitions, from readings to rows that are back in the thread that
  * commits, where they are hashed: against what the machine itself gives, two spinning threads against one. All four
- * take turns; durations, because it is about several processors at once.
+ * take turns; durations, because it is about several processors at once. On a machine that is busy these say little: what does not depend on
+ * it is the CPU time of all threads for a reading, and the part of it that is not spread, that of the thread that deals out and takes back.
  */
 export const workers: Benchmark = {
   summary: 'speed-up by two worker threads, against that of two spinning threads; the same rows, hash for hash',
@@ -25,7 +27,7 @@ export const workers: Benchmark = {
     const module = new URL(`./pred${extname(import.meta.url)}`, import.meta.url).href
     const one = new Contestant(new Workers(table, { module, workers: 1 })), two = new Contestant(new Workers(table, { module, workers: 2 })), plain = openFlow(pred(), table), expected = new Hashes()
     const spinners = [new Spinner(), new Spinner()]
-    const taken = { one: [] as number[], two: [] as number[], spin: [] as number[], spins: [] as number[] }
+    const taken = { one: [] as Taken[], two: [] as Taken[], spin: [] as Taken[], spins: [] as Taken[] }
     try {
       let spins = 1e8
       for (let n = 0; n <= ROUNDS; n++) {
@@ -36,17 +38,19 @@ export const workers: Benchmark = {
           two: await timed(() => two.run(deliveries)), spins: await timed(() => Promise.all(spinners.map(spinner => spinner.spin(spins / 2))))
         }
         for (const { hashes } of [one, two]) hashes.mustEqual(expected)
-        if (n === 0) spins *= times.one / times.spin           // the first round warms up
-        else for (const [name, ms] of Object.entries(times)) taken[name as keyof typeof taken].push(ms)
+        if (n === 0) spins *= times.one.ms / times.spin.ms           // the first round warms up
+        else for (const [name, took] of Object.entries(times)) taken[name as keyof typeof taken].push(took)
       }
       say(`${plant.planted.readings} readings: the same rows of one thread, of two, and of none`)
     } finally { await Promise.all([one, two].map(({ workers }) => workers.close()).concat(spinners.map(spinner => spinner.stop()))) }
-    const readings = Math.ceil(SERIES * Number(seconds) / DELIVERY) * DELIVERY, ns = (ms: readonly number[]) => round(spread(ms).median * 1e6 / readings)
-    const speedup = spread(taken.one.map((ms, i) => ms / taken.two[i])), machine = spread(taken.spin.map((ms, i) => ms / taken.spins[i])), share = spread(taken.one.map((ms, i) => ms / taken.two[i] / (taken.spin[i] / taken.spins[i])))
+    const readings = Math.ceil(SERIES * Number(seconds) / DELIVERY) * DELIVERY
+    const ns = (of: readonly Taken[]) => ({ ns_per_reading: per(of, 'ms', readings), cpu_ns_per_reading: per(of, 'cpu', readings), own_thread_cpu_ns_per_reading: per(of, 'own', readings) })
+    const ratios = (above: readonly Taken[], below: readonly Taken[]) => above.map(({ ms }, i) => ms / below[i].ms), gained = ratios(taken.one, taken.two), possible = ratios(taken.spin, taken.spins)
+    const speedup = spread(gained), machine = spread(possible), share = spread(gained.map((ratio, i) => ratio / possible[i]))
     const figures: Figures[] = [
-      { workers: 1, speedup: 1, machine_speedup: 1, same_rows: true, ns_per_reading: ns(taken.one), series: SERIES, runs: ROUNDS },
+      { workers: 1, speedup: 1, machine_speedup: 1, same_rows: true, ...ns(taken.one), series: SERIES, runs: ROUNDS },
       {
-        workers: 2, speedup: round(speedup.median), machine_speedup: round(machine.median), same_rows: true, ratio_to_machine: round(share.median), ns_per_reading: ns(taken.two), series: SERIES, runs: ROUNDS,
+        workers: 2, speedup: round(speedup.median), machine_speedup: round(machine.median), same_rows: true, ratio_to_machine: round(share.median), ...ns(taken.two), series: SERIES, runs: ROUNDS,
         speedup_spread: [round(speedup.low), round(speedup.high)], machine_speedup_spread: [round(machine.low), round(machine.high)], ratio_to_machine_spread: [round(share.low), round(share.high)]
       }
     ]
@@ -57,11 +61,19 @@ export const workers: Benchmark = {
 
 const named = (delivery: Delivery, ids: Int32Array): Delivery => ({ ...delivery, rows: { ...delivery.rows, series: delivery.rows.series.map(s => ids[s]) } })
 
-async function timed (act: () => Promise<unknown>): Promise<number> {
-  const started = performance.now()
+/** ms of duration, and of CPU time of the process and of this thread alone. */
+interface Taken { readonly ms: number, readonly cpu: number, readonly own: number }
+
+async function timed (act: () => Promise<unknown>): Promise<Taken> {
+  const cpu = process.cpuUsage(), own = ownThread(), started = performance.now()
   await act()
-  return performance.now() - started
+  const ms = performance.now() - started, { user, system } = process.cpuUsage(cpu)
+  return { ms, cpu: (user + system) / 1000, own: ownThread() - own }
 }
+
+/** CPU ms of the main thread. Of Linux. */
+const ownThread = (): number => Number(readFileSync('/proc/self/schedstat', 'utf8').split(' ')[0]) / 1e6
+const per = (of: readonly Taken[], what: keyof Taken, readings: number): number => round(spread(of.map(taken => taken[what])).median * 1e6 / readings)
 
 const GROUP = Int32Array.from({ length: SERIES }, (_, s) => deviceOf(s) + 1), NAME = Int32Array.from({ length: SERIES }, (_, s) => s)      // ids are numbers of series here
 

@@ -277,3 +277,40 @@ t.test('a branch has its own account: late there, written on the trunk', async t
   t.match(run.counts.windows, { received: 3, aggregated: 2, late: 1, written: 0, rows: 2 })
   t.equal(imbalance(run.counts.windows, 0), 0)
 })
+
+t.test('while many pages of a snapshot are still to be copied a delivery is several commits, and every reading has one fate', async t => {
+  const dir = folder(t), devices = 4400, deliveries = 12, each = devices / 4
+  const source = defineSource({
+    name: 'many', summary: 'A message of each device in turn, many to a delivery.', options: Type.Object({}),
+    open: (_, host) => ({
+      open (_from, credits, signal) {
+        const intake = new Intake(host.series, credits, { ahead: host.ahead, after: 0 })
+        return gather(intake, credits, signal, host.now, g => {
+          void (async () => {
+            for (let n = 0; n < deliveries; n++) {
+              while (intake.waiting > 0 || !credits.slot) await new Promise(resolve => { setTimeout(resolve, 1) })
+              for (let i = 0; i < each; i++) {
+                intake.message('test', new Uint8Array(10), host.now())
+                intake.reading(host.series.id('default', `d${n % 4 * each + i}`, 'x'), T0 + n * 1000, n)
+              }
+              g.pushed()
+            }
+            while (intake.waiting > 0) await new Promise(resolve => { setTimeout(resolve, 1) })
+            g.end()
+          })()
+          return () => {}
+        }, { linger: 0 })
+      },
+      commit: async () => {}, trouble: () => undefined
+    })
+  })()
+  const run = open(pipeline('p').pipe(ewma()).to(file({ table: 'r' })).from(source), dir, { maxSeries: 5000, snapshots: { replay: 0, slice: 1 } })
+  await run.run(new AbortController().signal)
+  t.ok(run.observed.commits.count > 2 * deliveries, `${run.observed.commits.count} commits`)
+  t.equal(run.counts[''].written, deliveries * each)
+  const rows = rowsOf(dir, 'p', 'r')
+  t.equal(new Set(rows.map(row => `${row.device} ${row.time}`)).size, deliveries * each)
+  t.equal(rows.length, deliveries * each)
+  t.equal(run.position, deliveries * each)
+  t.equal(run.imbalance, 0)
+})
