@@ -41,11 +41,14 @@ export interface Kind {
 /** Windows that are to be written: each has its data in memory.windows, from page(node) at offset(node). */
 export interface Closing { readonly series: Ids, readonly node: Ids, readonly start: Float64Array, readonly end: Float64Array, readonly position: Float64Array, readonly revision: Float64Array, readonly final: boolean }
 
+/** What adds rows to nodes. An object, not a function: V8 compiles a loop for one function, and leaves what it has compiled when each batch brings another. */
+export interface Adder { add (node: number, row: number): void }
+
 /**
- * The node of each row; -1 for a row without a value and for a late one, which is reported. Rows are taken in by `add` one
- * by one, as a kind may join windows. O(1) per row for readings in order.
+ * Finds the node of each row with a value that is not late, and hands both on one by one, as a kind may join windows. Late rows
+ * are reported. O(1) per row for readings in order.
  */
-export function assign (batch: Batch, kind: Kind, { closed, due }: WindowMemory, host: Host, add: (node: number, row: number) => void): void {
+export function assign (batch: Batch, kind: Kind, { closed, due }: WindowMemory, host: Host, to: Adder): void {
   const { time, series, value, arrival } = batch
   const { deviceOf } = host.series
   const late: number[] = []
@@ -53,7 +56,7 @@ export function assign (batch: Batch, kind: Kind, { closed, due }: WindowMemory,
     const s = series[i], t = time[i], reached = arrival[i] > closed[s] ? arrival[i] : closed[s]
     if (kind.late(s, t, reached)) late.push(i)
     else if (value[i] === value[i]) {
-      add(kind.take(s, t, reached), i)
+      to.add(kind.take(s, t, reached), i)
       if (kind.opened) due[deviceOf[s]] = Math.min(due[deviceOf[s]], kind.end)
     }
   }
