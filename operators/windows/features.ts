@@ -106,9 +106,12 @@ class Features {
   count ({ windows }: WindowMemory, node: number): number { return windows.get(node, 'n') }
 
   /** Takes in the rows of a batch and gives those of the windows that its progress closes. `needed`: see rows(). */
-  through (batch: Batch<any>, kind: Kind, memory: FeatureMemory, host: Host, needed?: (start: number) => number, more: (closing: Closing) => Record<string, Float64Array> = () => ({})): Batch<any> {
+  through (batch: Batch<any>, kind: Kind, memory: FeatureMemory, host: Host, needed?: (start: number) => number, more?: (closing: Closing) => Record<string, Float64Array>): Batch<any> {
     assign(batch, kind, memory, host, new Rows(this, memory, batch))
-    return close(batch, kind, memory, host, closing => this.rows(batch, closing, memory, needed).with(more(closing)))
+    return close(batch, kind, memory, host, closing => {
+      const rows = this.rows(batch, closing, memory, needed)
+      return more === undefined ? rows : rows.with(more(closing))
+    })
   }
 
   /** Adds reading i to a node. */
