@@ -25,8 +25,9 @@ export interface Reading {
   since: number
 }
 
-const NONE = { progress: NaN, seq: 0, evidence: NaN, p: NaN, low: NaN, high: NaN, signal: NaN, usual: NaN, learned: NaN, alarm: NaN, forecast: NaN, firing: NaN, since: NaN }
-export const fresh = ({ series, time, value }: Raw): Reading => ({ series, time, value, arrival: NaN, ...NONE })
+export const fresh = ({ series, time, value }: Raw): Reading => ({
+  series, time, value, arrival: NaN, progress: NaN, seq: 0, evidence: NaN, p: NaN, low: NaN, high: NaN, signal: NaN, usual: NaN, learned: NaN, alarm: NaN, forecast: NaN, firing: NaN, since: NaN
+})
 
 /** An object for each number, made when it is first asked for. */
 export function each<S> (make: () => S): (id: number) => S {
