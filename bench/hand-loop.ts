@@ -1,37 +1,18 @@
 import type { Readings } from '../engine/watermark.ts'
+import { portfolio, Portfolio } from '../models/portfolio.ts'
+import { anomaly } from '../operators/index.ts'
+import { addWindow, FEATURES, WEIGHT, type Answer, type Settings } from './answer.ts'
 
-export const FEATURES = ['count', 'mean', 'std', 'min', 'max', 'rms', 'range', 'slope'] as const
-
-export interface Settings {
-  readonly series: number
-  readonly perDevice: number         // series of a device, side by side: the device of series s is floor(s / perDevice)
-  readonly lateness: number          // ms, less than `every`
-  readonly min: number
-  readonly max: number
-  readonly within: number            // ms; at most SEEN readings of a series may lie in it
-  readonly over: number              // ms
-  readonly samples: number
-  readonly every: number             // ms
-}
-
-/** What comes out of a run: sums for a quick check, and a callback per row of a window for a thorough one. */
-export interface Answer {
-  readings: number                   // that passed
-  seq: number                        // sum
-  zscore: number                     // sum of those that are numbers
-  rows: number                       // windows
-  readonly sums: Float64Array        // by feature
-  row?: (series: number, start: number, features: Float64Array) => void
-}
-export const noAnswer = (row?: Answer['row']): Answer => ({ readings: 0, seq: 0, zscore: 0, rows: 0, sums: new Float64Array(FEATURES.length), ...row && { row } })
-
-const SEEN = 64, CLIP = 3, CONSISTENT = 1 / 0.9950073, LIMIT = 1000
-const N = 0, VALUE0 = 1, SUM = 2, SQUARES = 3, TIME0 = 4, T = 5, TT = 6, TV = 7, MIN = 8, MAX = 9, WIDTH = 10
+const SEEN = 64                      // readings of a series that may lie in `within`, at most
+const N = 0, VALUE0 = 1, SUM = 2, SQUARES = 3, TIME0 = 4, T = 5, TT = 6, TV = 7, TV_LOW = 8, LOW = 9, MIN = 10, MAX = 11, WIDTH = 12
+const IDLE = 0, FIRING = 1
+const PORTFOLIO = Object.keys(portfolio).length
 
 /**
- * validate + dedupe + zscore + tumbling(8 features), fused by hand into one loop over typed arrays: the floor that the
- * operators are measured against. The same arithmetic on the same readings, and nothing else: the number of series and
- * the rate of readings are built in, nothing can be saved, restored, combined or asked how it is doing.
+ * validate, dedupe, the detector, a forecast, tumbling(8 features) and an alert, fused by hand into one loop over typed arrays:
+ * the floor that the operators are measured against. The same arithmetic on the same readings, to the last bit, and nothing
+ * else: the number of series and the rate of readings are built in, nothing can be saved, restored, combined or asked how it
+ * is doing, and an alert is a number. The detector is the model that the operator calls, on one flat array.
  */
 export class HandLoop {
   private readonly o: Settings
@@ -42,13 +23,18 @@ export class HandLoop {
   private readonly seenTime: Float64Array
   private readonly seenValue: Float64Array
   private readonly seenNext: Int32Array
-  private readonly level: Float64Array           // location, variance, weight, newest
-  private readonly learning: Float64Array        // the first values of each series
+  private readonly known: Float64Array           // of the detector
+  private readonly mean: Float64Array
   private readonly start: Float64Array           // two open windows per series
   private readonly sums: Float64Array
+  private readonly phase: Uint8Array             // of the alert
+  private readonly since: Float64Array
+  private readonly looked: Float64Array
   private readonly features = new Float64Array(FEATURES.length)
-  private span = 0
-  private kept = 1
+  private readonly model = new Portfolio()
+  private readonly samples: number
+  private readonly alarms: number
+  private readonly per: number
 
   constructor (o: Settings, answer: Answer) {
     this.o = o
@@ -59,16 +45,23 @@ export class HandLoop {
     this.seenTime = new Float64Array(o.series * SEEN).fill(NaN)
     this.seenValue = new Float64Array(o.series * SEEN)
     this.seenNext = new Int32Array(o.series)
-    this.level = new Float64Array(o.series * 4)
-    for (let s = 0; s < o.series; s++) this.level[s * 4 + 3] = -Infinity
-    this.learning = new Float64Array(o.series * o.samples)
+    this.known = new Float64Array(o.detector === undefined ? 0 : o.series * PORTFOLIO)
+    for (let at = 0; at < this.known.length; at += PORTFOLIO) this.known.set(Object.values(portfolio), at)
+    this.mean = new Float64Array(o.series).fill(NaN)
     this.start = new Float64Array(o.series * 2).fill(NaN)
     this.sums = new Float64Array(o.series * 2 * WIDTH)
+    this.phase = new Uint8Array(o.series)
+    this.since = new Float64Array(o.series)
+    this.looked = new Float64Array(o.series).fill(-Infinity)
+    const { samples, alarms, per } = anomaly(o.detector).options as { readonly samples: number, readonly alarms: number, readonly per: number }
+    this.samples = samples
+    this.alarms = alarms
+    this.per = per
   }
 
   process ({ time, series, value }: Readings): void {
-    const { lateness, min, max, within, over, samples, every, perDevice } = this.o
-    const { reached, due, newest, seenTime, seenValue, seenNext, level, learning, start, sums, answer } = this
+    const { lateness, min, max, within, every, perDevice, high, detector } = this.o
+    const { reached, due, newest, seenTime, seenValue, seenNext, known, mean, start, sums, phase, since, looked, answer, model, samples, alarms, per } = this
     const n = time.length
     for (let i = 0; i < n; i++) {
       const t = time[i], s = series[i], x = value[i], d = (s / perDevice) | 0
@@ -99,32 +92,56 @@ export class HandLoop {
         }
         answer.readings++
         answer.seq += seq
-        if (x === x) {
-          const at = s * 4, before = level[at + 2]
-          if (before < samples) {
-            learning[s * samples + before] = x
-            if (t > level[at + 3]) level[at + 3] = t
-            level[at + 2] = before + 1
-            if (before + 1 === samples) this.begin(s)
-          } else {
-            const variance = level[at + 1], scale = Math.sqrt(variance)
-            let off = x - level[at]
-            const z = off === 0 ? 0 : off / scale
-            answer.zscore += z > LIMIT ? LIMIT : z < -LIMIT ? -LIMIT : z
-            const age = t - level[at + 3]
-            let weight = before
-            if (age > 0) {
-              level[at + 3] = t
-              if (age !== this.span) { this.span = age; this.kept = Math.exp(-age / over) }
-              weight = Math.max(before * this.kept, samples)
-            }
-            const after = weight + 1, bound = CLIP * scale
-            if (bound > 0) off = off > bound ? bound : off < -bound ? -bound : off
-            level[at] += off / after
-            level[at + 1] = (weight * variance + CONSISTENT * off * off * (weight / after)) / after
-            level[at + 2] = after
-          }
 
+        let evidence = NaN, p = NaN, low = NaN, over = NaN, signal = NaN, usual = NaN, learned = NaN, alarm = NaN, forecast = NaN
+        if (detector !== undefined) {
+          const at = s * PORTFOLIO, count = known[at]
+          learned = count < samples ? count : samples
+          if (x - x === 0) {
+            model.read(x, t, t)
+            if (count > 0) model.score(known, at)
+            if (count >= samples) {
+              alarm = model.alarm(known, at, alarms, per) ? 1 : 0
+              evidence = model.news ? model.evidence : 0
+              p = model.evidence > 0 ? 10 ** -model.evidence : 1
+              low = model.low
+              over = model.high
+              usual = model.usual
+              signal = model.evidence > 0 ? model.signal + 1 : 0
+              answer.evidence += evidence
+              answer.p += p
+              answer.alarms += alarm
+            }
+            model.learn(known, at)
+          }
+          const before = mean[s]
+          forecast = before !== before ? x : x !== x ? before : before + WEIGHT * (x - before)
+          mean[s] = forecast
+          if (forecast === forecast) answer.forecast += forecast
+        }
+        if (answer.row !== undefined) answer.row('reading', s, t, x, seq, evidence, p, low, over, signal, usual, learned, alarm, forecast)
+
+        if (t >= looked[s]) {
+          looked[s] = t
+          const sign = detector === undefined ? x : alarm
+          if (sign === sign) {
+            const holds = detector === undefined ? sign > high : sign === 1
+            if (!holds) {
+              if (phase[s] === FIRING) {
+                answer.resolved++
+                if (answer.row !== undefined) answer.row('alert', s, t, since[s], 0)
+              }
+              phase[s] = IDLE
+            } else if (phase[s] !== FIRING) {
+              if (phase[s] === IDLE) since[s] = t
+              phase[s] = FIRING
+              answer.fired++
+              if (answer.row !== undefined) answer.row('alert', s, t, since[s], 1)
+            }
+          }
+        }
+
+        if (x === x) {
           const from = Math.floor(t / every) * every
           if (from + every > arrival) {
             const slot = s * 2 + ((from / every) & 1), a = slot * WIDTH
@@ -134,16 +151,20 @@ export class HandLoop {
               sums[a + N] = 1
               sums[a + VALUE0] = x
               sums[a + TIME0] = t
-              sums[a + SUM] = sums[a + SQUARES] = sums[a + T] = sums[a + TT] = sums[a + TV] = 0
+              sums[a + SUM] = sums[a + SQUARES] = sums[a + T] = sums[a + TT] = sums[a + TV] = sums[a + TV_LOW] = sums[a + LOW] = 0
               sums[a + MIN] = sums[a + MAX] = x
             } else {
-              const v = x - sums[a + VALUE0], u = (t - sums[a + TIME0]) / 1000
-              sums[a + N]++
-              sums[a + SUM] += v
-              sums[a + SQUARES] += v * v
+              const count = ++sums[a + N], sum = sums[a + SUM], v = x - sums[a + VALUE0], u = t - sums[a + TIME0]
+              const off = v - sum / (count - 1), offT = u - sums[a + T] / (count - 1)
+              const product = offT * ((off - sums[a + LOW] / (count - 1)) / count) * (count - 1), products = sums[a + TV]
+              const both = products + product, part = both - products, all = sum + v, added = all - sum
+              sums[a + SUM] = all
+              sums[a + SQUARES] += off * (off / count) * (count - 1)
               sums[a + T] += u
-              sums[a + TT] += u * u
-              sums[a + TV] += u * v
+              sums[a + TT] += offT * (offT / count) * (count - 1)
+              sums[a + TV] = both
+              sums[a + TV_LOW] += (products - (both - part)) + (product - part)
+              sums[a + LOW] += (sum - (all - added)) + (v - added)
               if (x < sums[a + MIN]) sums[a + MIN] = x
               if (x > sums[a + MAX]) sums[a + MAX] = x
             }
@@ -152,17 +173,6 @@ export class HandLoop {
       }
       if (moves && progress >= due[d]) this.close(d, progress)
     }
-  }
-
-  /** Median and MAD of the first values, or their mean absolute deviation. */
-  private begin (series: number): void {
-    const { level, learning, o: { samples } } = this
-    const sorted = learning.subarray(series * samples, (series + 1) * samples).sort()
-    const location = (sorted[samples - 1 >> 1] + sorted[samples >> 1]) / 2
-    const off = sorted.map(x => Math.abs(x - location)).sort()
-    const scale = 1.482602 * (off[samples - 1 >> 1] + off[samples >> 1]) / 2 || 1.253314 * off.reduce((a, b) => a + b) / samples
-    level[series * 4] = location
-    level[series * 4 + 1] = scale * scale
   }
 
   /** The stream is over: every window closes. */
@@ -185,19 +195,16 @@ export class HandLoop {
   }
 
   private write (series: number, start: number, a: number): void {
-    const { sums, features, answer } = this
-    const n = sums[a + N], mean = sums[a + SUM] / n, variance = Math.max(0, sums[a + SQUARES] / n - mean * mean), level = sums[a + VALUE0] + mean
-    const spread = sums[a + TT] - sums[a + T] * sums[a + T] / n
+    const { sums, features } = this
+    const n = sums[a + N], mean = sums[a + VALUE0] + sums[a + SUM] / n, variance = sums[a + SQUARES] / n
     features[0] = n
-    features[1] = level
+    features[1] = mean
     features[2] = Math.sqrt(variance)
     features[3] = sums[a + MIN]
     features[4] = sums[a + MAX]
-    features[5] = Math.sqrt(level ** 2 + variance)
+    features[5] = Math.sqrt(mean ** 2 + variance)
     features[6] = sums[a + MAX] - sums[a + MIN]
-    features[7] = spread > 0 ? (sums[a + TV] - sums[a + T] * mean) / spread : NaN
-    answer.rows++
-    for (let f = 0; f < FEATURES.length; f++) if (features[f] === features[f]) answer.sums[f] += features[f]
-    answer.row?.(series, start, features)
+    features[7] = sums[a + TT] > 0 ? (sums[a + TV] + sums[a + TV_LOW]) * 1000 / sums[a + TT] : NaN
+    addWindow(this.answer, series, start, features)
   }
 }

@@ -1,5 +1,5 @@
 /** The flows of `ingest` and what must come out of each: worked out from the numbers of the readings, not from what the engine says. */
-import { FEATURES } from './hand-loop.ts'
+import { FEATURES } from './answer.ts'
 import { deviceOf, HIGH, isHigh, METRICS, SERIES, STEP, timeOf, valueOf } from './messages.ts'
 import { mustEqual, mustLie } from './measure.ts'
 import { query } from './services.ts'

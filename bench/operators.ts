@@ -1,112 +1,149 @@
-import { pipeline, SeriesTable, span, type Batch, type Delivery } from '#engine'
-import { openFlow, type Outputs } from '../engine/flow.ts'
-import { Random } from '../models/random.ts'
+import { pipeline, SeriesTable, span, type Batch, type Delivery, type Operator } from '#engine'
+import { openFlow, type Flow, type Outputs } from '../engine/flow.ts'
 import * as all from '../operators/index.ts'
-import { BATCH, deliveryOf, sink, source } from './drive.ts'
-import { FEATURES, HandLoop, noAnswer, type Answer, type Settings } from './hand-loop.ts'
-import { alternate, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
+import { addWindow, FEATURES, mustAgree, mustBeSame, noAnswer, Rows, WEIGHT, type Answer, type Row, type Settings } from './answer.ts'
+import { Disordered } from './disordered.ts'
+import { BATCH, sink, source } from './drive.ts'
+import { HandLoop } from './hand-loop.ts'
+import { cpuOf, mustEqual, round, spread, type Benchmark, type Figures, type Spread } from './measure.ts'
+import { copying, inPlace, RxProgram } from './rx-programs.ts'
 
-export const large: Settings = { series: 10_000, perDevice: 10, lateness: 5000, min: -100, max: 1000, within: 30_000, over: 3600_000, samples: 30, every: 10_000 }
-const SECONDS = 200, ROUNDS = 7
+const stats: Settings = { series: 10_000, perDevice: 10, lateness: 5000, min: -100, max: 1000, within: 30_000, every: 10_000, high: 110, detector: undefined }
+/** The two dataflows: PRED has also the detector that the bench `nab` scores, with its options, and forecasts. */
+export const flows: Readonly<Record<'STATS' | 'PRED', Settings>> = { STATS: stats, PRED: { ...stats, detector: { alarms: 1, per: '1d' } } }
+const LEARN = 210, SECONDS = 20, ROUNDS = 7       // seconds until every series has scores; of a round
 
 /**
- * validate, dedupe, zscore and tumbling with 8 features over 10,000 series, from deliveries to the contents of commits, as
- * the run loop drives them; against one loop that does the same by hand. 2 million readings, one each second per series:
- * 2 % up to 8 s out of order (some too late for their window), and half a percent each repeated, of the same time with another value, impossible, and without a value.
+ * validate, dedupe, the detector that `nab` scores, a forecast by EWMA, tumbling with 8 features and an alert over 10,000 series,
+ * from deliveries to the contents of commits, as the run loop drives them; in the same run the same by one loop written by
+ * hand, by an RxJS program that makes a new object in each operator, and by one that changes one object. A stream goes
+ * on from round to round, and each round's answers must be the same to the last bit.
  */
 export const operators: Benchmark = {
-  summary: 'validate, dedupe, zscore, tumbling(8 features) over 10,000 series, against one fused loop written by hand',
-  unit: 'reading',
-  async run (say) {
-    const deliveries = readings(large, SECONDS)
-    const total = deliveries.reduce((n, d) => n + d.rows.time.length, 0)
-    const expected = compare(large, deliveries)
-    say(`${total} readings, ${expected.rows} windows: the same, row for row`)
-    const taken = alternate(ROUNDS, { operators: () => mustAgree(throughOperators(large, deliveries), expected), hand: () => mustAgree(throughHandLoop(large, deliveries), expected) })
-    const own = spread(taken.operators.map(ns => ns / total)), hand = spread(taken.hand.map(ns => ns / total)), ratio = spread(taken.operators.map((ns, i) => taken.hand[i] / ns))
-    const figures: Figures = {
-      readings_per_s: Math.round(1e9 / own.median), ns_per_reading: round(own.median), hand_loop_ns_per_reading: round(hand.median), ratio_to_hand_loop: round(ratio.median), series: large.series,
-      readings: total, windows: expected.rows, batch: BATCH, runs: ROUNDS,
-      ns_per_reading_spread: [round(own.low), round(own.high)], hand_loop_ns_per_reading_spread: [round(hand.low), round(hand.high)], ratio_to_hand_loop_spread: [round(ratio.low), round(ratio.high)]
+  summary: 'validate, dedupe, detector, EWMA, tumbling(8 features) and alert over 10,000 series, against a fused loop and two RxJS programs',
+  unit: 'flow',
+  options: { flow: { type: 'string', default: 'STATS,PRED' }, against: { type: 'string', default: 'hand,copying,inPlace' } },
+  check ({ flow, against }) {
+    const wrong = [...flow.split(',').filter(name => !(name in flows)), ...against.split(',').filter(name => !(name in rivals))]
+    if (wrong.length > 0) throw new Error(`there is no ${wrong.join(', ')}: --flow takes ${Object.keys(flows).join(' and ')}, --against ${Object.keys(rivals).join(', ')}`)
+  },
+  async run (say, { flow, against }) {
+    return flow.split(',').map(name => measured(name as keyof typeof flows, against.split(',') as Rival[], say))
+  }
+}
+
+function measured (flow: keyof typeof flows, against: readonly Rival[], say: (line: string) => void): Figures {
+  const settings = flows[flow], small = { ...settings, series: 200 }, rows = compare(small, 265)
+  say(`${flow}: ${rows.reading.length} readings, ${rows.window.length} windows and ${rows.alert.length} alerts of 200 series: the same, cell for cell`)
+  const names = ['own', ...against] as const, taken = Object.fromEntries(names.map(name => [name, [] as number[]])) as Record<typeof names[number], number[]>
+  const answers = names.map(() => noAnswer()), contestants = names.map((name, k) => open[name](settings, answers[k])), stream = new Disordered(settings.series)
+  const answer = answers[0]
+  const go = (deliveries: readonly Delivery[], time: (name: typeof names[number], work: () => void) => void) => {
+    contestants.forEach((contestant, k) => { time(names[k], () => { for (const delivery of deliveries) contestant.process(delivery) }) })
+    names.forEach((name, k) => { mustAgree(name, answers[k], answer) })
+  }
+  for (let second = 0; second < LEARN; second += SECONDS) go(stream.next(SECONDS), (_, work) => { work() })
+  const before = { ...answer }
+  for (let k = 0; k < ROUNDS; k++) {
+    const deliveries = stream.next(SECONDS), total = deliveries.reduce((n, { rows }) => n + rows.time.length, 0)
+    go(deliveries, (name, work) => { taken[name].push(cpuOf(work) / total) })
+  }
+  for (const key of ['readings', 'seq', 'windows', 'fired', 'resolved'] as const) if (!(answer[key] > before[key])) throw new Error(`the answer is wrong: there is no more of ${key}`)
+  mustEqual('readings with scores', Number(answer.evidence > before.evidence), settings.detector === undefined ? 0 : 1)
+  const own = spread(taken.own), ratios = against.map(name => [name, spread(taken.own.map((ns, i) => taken[name][i] / ns))] as const)
+  return {
+    flow, series: settings.series, readings_per_s: Math.round(1e9 / own.median), ns_per_reading: round(own.median),
+    ...Object.fromEntries(ratios.map(([name, { median }]) => [`ratio_to_${rivals[name]}`, round(median)])),
+    ns_per_reading_spread: ends(own), ...Object.fromEntries(ratios.map(([name, ratio]) => [`ratio_to_${rivals[name]}_spread`, ends(ratio)])),
+    ...Object.fromEntries(against.map(name => [`${rivals[name]}_ns_per_reading`, round(spread(taken[name]).median)])),
+    readings: answer.readings - before.readings, windows: answer.windows - before.windows, alerts: answer.fired + answer.resolved - before.fired - before.resolved, batch: BATCH, runs: ROUNDS
+  }
+}
+
+const ends = ({ low, high }: Spread) => [round(low), round(high)]
+
+interface Contestant { process (delivery: Delivery): void, end (): void }
+type Rival = keyof typeof rivals
+const rivals = { hand: 'hand_loop', copying: 'rx_copying', inPlace: 'rx_in_place' } as const
+const byRows = (of: { process (rows: Delivery['rows']): void, end (): void }): Contestant => ({ process: ({ rows }) => { of.process(rows) }, end: () => { of.end() } })
+export const open: Readonly<Record<Rival | 'own', (settings: Settings, answer: Answer) => Contestant>> = {
+  own: (settings, answer) => new Own(settings, answer),
+  hand: (settings, answer) => byRows(new HandLoop(settings, answer)),
+  copying: (settings, answer) => byRows(new RxProgram(copying, settings, answer)),
+  inPlace: (settings, answer) => byRows(new RxProgram(inPlace, settings, answer))
+}
+
+/** The pipeline at work, as the run loop drives it. */
+class Own implements Contestant {
+  private readonly flow: Flow
+  private readonly answer: Answer
+  private readonly row: Row | undefined
+  private readonly table: SeriesTable
+  constructor (settings: Settings, answer: Answer) {
+    const { min, max, within, every, lateness, detector, high } = settings
+    const predict: Operator<any, any>[] = detector === undefined ? [] : [all.anomaly(detector), all.ewma({ alpha: WEIGHT })]
+    this.table = named(settings)
+    this.answer = answer
+    this.row = answer.row
+    this.flow = openFlow(pipeline('bench')
+      .from(source(), { lateness: span(lateness), idle: '1h' })
+      .pipe(all.validate({ min, max }), all.dedupe({ within: span(within) }), ...predict as [])
+      .branch('windows', p => p.pipe(all.tumbling({ every: span(every), features: FEATURES })).to(sink()))
+      .alert('unusual', { when: detector === undefined ? { value: { above: high } } : { anomaly_alarm: { equals: 1 } } as any })
+      .to(sink()), this.table)
+  }
+
+  process (delivery: Delivery): void { this.take(this.flow.process(delivery)) }
+  end (): void { this.take(this.flow.end(0)) }
+
+  private take ({ follow, alerts }: Outputs): void {
+    for (const { branch, batch } of follow) {
+      if (branch === '') this.readings(batch)
+      else this.windows(batch)
     }
-    return [figures]
-  }
-}
-
-function throughOperators (settings: Settings, deliveries: readonly Delivery[], row?: Answer['row']): Answer {
-  const { validate, dedupe, zscore, tumbling } = all
-  const { min, max, within, over, samples, every, lateness } = settings
-  const plan = pipeline('bench')
-    .from(source(), { lateness: span(lateness), idle: '1h' })
-    .pipe(validate({ min, max }), dedupe({ within: span(within) }), zscore({ over: span(over), samples }))
-    .branch('windows', p => p.pipe(tumbling({ every: span(every), features: FEATURES })).to(sink()))
-    .to(sink())
-  const answer = noAnswer(row)
-  const flow = openFlow(plan, named(settings))
-  for (const delivery of deliveries) take(flow.process(delivery), answer)
-  take(flow.end(0), answer)
-  return answer
-}
-
-function take ({ follow }: Outputs, answer: Answer): void {
-  for (const { branch, batch } of follow) {
-    if (branch === '') readingsOf(batch, answer)
-    else windowsOf(batch, answer)
-  }
-}
-
-function readingsOf (batch: Batch<any>, answer: Answer): void {
-  const { seq, zscore } = batch.columns as Record<string, Float64Array>
-  answer.readings += batch.length
-  for (let i = 0; i < batch.length; i++) {
-    answer.seq += seq[i]
-    if (zscore[i] === zscore[i]) answer.zscore += zscore[i]
-  }
-}
-
-const features = new Float64Array(FEATURES.length)
-function windowsOf (batch: Batch<any>, answer: Answer): void {
-  const columns = FEATURES.map(f => (batch.columns as Record<string, Float64Array>)[f])
-  answer.rows += batch.length
-  for (let i = 0; i < batch.length; i++) {
-    for (let f = 0; f < FEATURES.length; f++) {
-      features[f] = columns[f][i]
-      if (features[f] === features[f]) answer.sums[f] += features[f]
+    for (const { event: { state, device, metric, time, since } } of alerts) {
+      this.answer[state === 'firing' ? 'fired' : 'resolved']++
+      this.row?.('alert', this.table.id('plant', device, metric), time, since, state === 'firing' ? 1 : 0)
     }
-    answer.row?.(batch.series[i], batch.time[i], features)
+  }
+
+  private readings (batch: Batch<any>): void {
+    const { answer } = this, { seq, anomaly, anomaly_p: p, anomaly_alarm: alarm, ewma } = batch.columns as Record<string, Float64Array | undefined>
+    answer.readings += batch.length
+    for (let i = 0; i < batch.length; i++) answer.seq += seq![i]
+    if (anomaly !== undefined) for (let i = 0; i < batch.length; i++) {
+      if (anomaly[i] === anomaly[i]) {
+        answer.evidence += anomaly[i]
+        answer.p += p![i]
+        answer.alarms += alarm![i]
+      }
+      if (ewma![i] === ewma![i]) answer.forecast += ewma![i]
+    }
+    if (this.row !== undefined) for (let i = 0; i < batch.length; i++) this.row('reading', batch.series[i], batch.time[i], batch.value[i], seq![i], ...columns.map(name => (batch.columns as Record<string, Float64Array>)[name]?.[i] ?? NaN))
+  }
+
+  private windows (batch: Batch<any>): void {
+    const cells = FEATURES.map(f => (batch.columns as Record<string, Float64Array>)[f])
+    for (let i = 0; i < batch.length; i++) {
+      for (let f = 0; f < cells.length; f++) scratch[f] = cells[f][i]
+      addWindow(this.answer, batch.series[i], batch.time[i], scratch)
+    }
   }
 }
+const scratch = new Float64Array(FEATURES.length)
+const columns = ['anomaly', 'anomaly_p', 'anomaly_low', 'anomaly_high', 'anomaly_signal', 'anomaly_usual', 'anomaly_learned', 'anomaly_alarm', 'ewma']
 
-function throughHandLoop (settings: Settings, deliveries: readonly Delivery[], row?: Answer['row']): Answer {
-  const answer = noAnswer(row)
-  const loop = new HandLoop(settings, answer)
-  for (const { rows } of deliveries) loop.process(rows)
-  loop.end()
-  return answer
-}
-
-function mustAgree (answer: Answer, expected: Answer): void {
-  for (const key of ['readings', 'seq', 'zscore', 'rows'] as const) mustEqual(key, answer[key], expected[key], 1e-9)
-  FEATURES.forEach((f, i) => mustEqual(f, answer.sums[i], expected.sums[i], 1e-9))
-}
-
-/** Both ways once, every row of one against the same row of the other. Returns the hand loop's answer. */
-export function compare (settings: Settings, deliveries: readonly Delivery[]): Answer {
-  const rows: { series: number, start: number, features: Float64Array }[] = []
-  const own = throughOperators(settings, deliveries, (series, start, features) => { rows.push({ series, start, features: features.slice() }) })
-  let n = 0
-  const answer = throughHandLoop(settings, deliveries, (series, start, features) => {
-    const got = rows[n]
-    if (got === undefined) throw new Error(`the answer is wrong: row ${n} of ${rows.length} is missing`)
-    mustEqual(`the series of row ${n}`, got.series, series)
-    mustEqual(`the start of row ${n}`, got.start, start)
-    FEATURES.forEach((f, i) => mustEqual(`${f} of row ${n}`, got.features[i], features[i], 1e-9))
-    n++
+/** All four on the same stream to its end: every cell of every row must be the same. Returns the rows. */
+export function compare (settings: Settings, seconds: number): Rows {
+  const names = ['own', ...Object.keys(rivals)] as (keyof typeof open)[], deliveries = new Disordered(settings.series).next(seconds, true)
+  const rows = names.map(name => {
+    const rows = new Rows(), contestant = open[name](settings, noAnswer(rows.add))
+    for (const delivery of deliveries) contestant.process(delivery)
+    contestant.end()
+    return rows
   })
-  mustEqual('the number of rows', rows.length, n)
-  mustAgree(own, answer)
-  if (n < settings.series || answer.readings < n || !(answer.seq > 0) || !(Math.abs(answer.zscore) > 0)) throw new Error('the answer is wrong: there is too little of it')
-  return answer
+  names.forEach((name, k) => { mustBeSame(name, rows[k], rows[0]) })
+  return rows[0]
 }
 
 /** A table with every series known, ids as the hand loop has them. */
@@ -114,36 +151,4 @@ function named (settings: Settings): SeriesTable {
   const table = new SeriesTable(settings.series)
   for (let s = 0; s < settings.series; s++) table.id('plant', `device-${Math.floor(s / settings.perDevice)}`, `metric-${s % settings.perDevice}`)
   return table
-}
-
-/** Deliveries as a source would make them, seeded. */
-export function readings (settings: Settings, seconds: number): Delivery[] {
-  const random = new Random(20)
-  const next = () => random.next()
-  const begin = Date.UTC(2026, 0, 1), wanted = settings.series * seconds
-  const time: number[] = [], series: number[] = [], value: number[] = []
-  const put = (s: number, t: number, x: number) => { series.push(s); time.push(t); value.push(x) }
-  const held: { at: number, s: number, t: number, x: number }[] = []
-  for (let second = 0, n = 0; second < seconds; second++) {
-    for (let s = 0; s < settings.series; s++, n++) {
-      const t = begin + second * 1000, x = 50 + (s % 17) + 10 * Math.sin((second + s) / 30) + next() + next()
-      const kind = next()
-      if (kind < 0.02) held.push({ at: n + Math.floor(next() * 8) * settings.series, s, t, x })
-      else if (kind < 0.025) {
-        put(s, t, x)
-        held.push({ at: n + Math.floor(next() * 8) * settings.series, s, t, x })
-      }
-      else if (kind < 0.03) { put(s, t, x); put(s, t, x + 1) }
-      else put(s, t, kind < 0.035 ? 1e6 : kind < 0.04 ? NaN : x)
-      while (held.length > 0 && held[0].at <= n) { const { s, t, x } = held.shift()!; put(s, t, x) }
-    }
-  }
-  for (const { s, t, x } of held) put(s, t, x)
-  if (time.length < wanted) throw new Error('there are too few readings')
-  const deliveries: Delivery[] = []
-  for (let from = 0; from < time.length; from += BATCH) {
-    const part = { time: Float64Array.from(time.slice(from, from + BATCH)), series: Int32Array.from(series.slice(from, from + BATCH)), value: Float64Array.from(value.slice(from, from + BATCH)) }
-    deliveries.push(deliveryOf(part, from, begin))
-  }
-  return deliveries
 }

@@ -2,7 +2,7 @@ import { pipeline, type Delivery, type Pipeline, type SinkSpec } from '#engine'
 import { mix, Random } from '../models/random.ts'
 import { anomaly, dedupe, ewma, tumbling, validate } from '../operators/index.ts'
 import { BATCH, deliveryOf, sink, source } from './drive.ts'
-import { FEATURES } from './hand-loop.ts'
+import { FEATURES } from './answer.ts'
 
 export const START = Date.UTC(2026, 0, 5), SECOND = 1000, IDLE = 30_000, FORGET = 7 * 86_400_000
 const METRICS = 10                   // of a device

@@ -72,6 +72,7 @@ export function openAlert (spec: AlertSpec, context: Context, host: Host): Alert
         said.push(i)
         stales.push(cells[s] !== 0)
       }
+      if (said.length === 0) return []
       return toEvents(rows.take(Int32Array.from(said)), spec, context, host.series).map((event, k) => ({ event, stale: stales[k] }))
     },
     stage: {

@@ -52,29 +52,34 @@ export class Watermarks {
   /** Readings become a batch: with arrival, progress and watermark. `learnedAt`: when they are learned, ms, if not as they arrive. */
   arrive (rows: Readings, learnedAt?: number): Batch {
     this.memory.appear(this.series.devices)
-    const { data } = this.memory.held.progress
-    const { deviceOf } = this.series
-    const n = rows.time.length
-    const arrival = new Float64Array(n)
-    const device = new Int32Array(n), time = new Float64Array(n), position = new Float64Array(n)
-    let moves = 0
-    for (let i = 0; i < n; i++) {
-      const d = deviceOf[rows.series[i]], at = d * WIDTH, reached = data[at + REACHED]
+    const { data } = this.memory.held.progress, { deviceOf } = this.series, { lateness } = this.options
+    const { time, series, ingest, position } = rows, n = time.length
+    const arrival = new Float64Array(n), moves = new Int32Array(n)       // moves: the rows that move their device
+    let count = 0
+    for (let i = 0, before = -1; i < n; i++) {
+      const d = deviceOf[series[i]], at = d * WIDTH, t = time[i] - lateness, reached = data[at + REACHED]
       arrival[i] = reached
-      if (data[at + SINCE] === -Infinity) data[at + SINCE] = learnedAt ?? rows.ingest[i]
-      data[at + HEARD] = rows.ingest[i]
-      if (d === this.slowest || data[at + SILENT] !== 0 || reached === -Infinity) this.slowest = -1
-      data[at + SILENT] = 0
-      data[at + TOLD] = 0
-      const t = rows.time[i] - this.options.lateness
+      data[at + HEARD] = ingest[i]
+      if (d !== before) {
+        before = d
+        if (data[at + SINCE] === -Infinity) data[at + SINCE] = learnedAt ?? ingest[i]
+        if (d === this.slowest || data[at + SILENT] !== 0 || reached === -Infinity) this.slowest = -1
+        data[at + SILENT] = 0
+        data[at + TOLD] = 0
+      }
       if (t > reached) {
         data[at + REACHED] = t
-        device[moves] = d
-        time[moves] = t
-        position[moves++] = rows.position[i]
+        moves[count++] = i
       }
     }
-    const progress: Progress = { ...noProgress, device: device.subarray(0, moves), time: time.subarray(0, moves), position: position.subarray(0, moves) }
+    const moved = { device: new Int32Array(count), time: new Float64Array(count), position: new Float64Array(count) }
+    for (let k = 0; k < count; k++) {
+      const i = moves[k]
+      moved.device[k] = deviceOf[series[i]]
+      moved.time[k] = time[i] - lateness
+      moved.position[k] = position[i]
+    }
+    const progress: Progress = { ...noProgress, ...moved }
     return new Batch({ ...rows, arrival, progress, watermark: this.least() })
   }
 

@@ -41,11 +41,14 @@ export interface Kind {
 /** Windows that are to be written: each has its data in memory.windows, from page(node) at offset(node). */
 export interface Closing { readonly series: Ids, readonly node: Ids, readonly start: Float64Array, readonly end: Float64Array, readonly position: Float64Array, readonly revision: Float64Array, readonly final: boolean }
 
+/** What adds rows to nodes. An object, not a function: V8 compiles a loop for one function, and leaves what it has compiled when each batch brings another. */
+export interface Adder { add (node: number, row: number): void }
+
 /**
- * The node of each row; -1 for a row without a value and for a late one, which is reported. Rows are taken in by `add` one
- * by one, as a kind may join windows. O(1) per row for readings in order.
+ * Finds the node of each row with a value that is not late, and hands both on one by one, as a kind may join windows. Late rows
+ * are reported. O(1) per row for readings in order.
  */
-export function assign (batch: Batch, kind: Kind, { closed, due }: WindowMemory, host: Host, add: (node: number, row: number) => void): void {
+export function assign (batch: Batch, kind: Kind, { closed, due }: WindowMemory, host: Host, to: Adder): void {
   const { time, series, value, arrival } = batch
   const { deviceOf } = host.series
   const late: number[] = []
@@ -53,7 +56,7 @@ export function assign (batch: Batch, kind: Kind, { closed, due }: WindowMemory,
     const s = series[i], t = time[i], reached = arrival[i] > closed[s] ? arrival[i] : closed[s]
     if (kind.late(s, t, reached)) late.push(i)
     else if (value[i] === value[i]) {
-      add(kind.take(s, t, reached), i)
+      to.add(kind.take(s, t, reached), i)
       if (kind.opened) due[deviceOf[s]] = Math.min(due[deviceOf[s]], kind.end)
     }
   }
@@ -75,7 +78,7 @@ export function close (batch: Batch, kind: Kind, memory: WindowMemory, host: Hos
   }
   for (const d of forgotten) {
     due[d] = final.add(d, Infinity, tick)
-    for (let s = host.series.firstOf(d); s >= 0; s = host.series.nextOf(s)) closed[s] = Math.max(closed[s], final.ends.get(s) ?? -Infinity)
+    for (let s = host.series.firstOf(d); s >= 0; s = host.series.nextOf(s)) closed[s] = Math.max(closed[s], final.end(s))
   }
   const out = write(final.closing())
   final.free()
@@ -85,37 +88,41 @@ export function close (batch: Batch, kind: Kind, memory: WindowMemory, host: Hos
   const provisional = write(open.closing())
   for (const d of silent) {
     for (let s = host.series.firstOf(d); s >= 0; s = host.series.nextOf(s)) {
-      const end = open.ends.get(s) ?? -Infinity
+      const end = open.end(s)
       for (let w = windows.oldest(s); w >= 0 && windows.time(w) < end; w = windows.newer(w)) windows.set(w, 'revision', windows.get(w, 'revision') + 1)
     }
   }
   return new Batch({ ...out, provisional })
 }
 
+interface Chosen { readonly series: number, readonly node: number, readonly start: number, readonly end: number, readonly position: number }
+
 /** Windows chosen for writing, each at most once, in the order of writing. */
 class Selection {
-  readonly ends = new Map<number, number>()               // series -> end of its newest chosen window
-  private readonly upTo = new Map<number, number>()       // series -> start of its newest chosen window
   private readonly kind: Kind
   private readonly table: SeriesTable
   private readonly final: boolean
-  private readonly chosen: { series: number, node: number, start: number, end: number, position: number }[] = []
+  private readonly chosen: Chosen[] = []
+  private readonly newest = new Map<number, Chosen>()       // of each series
   constructor (kind: Kind, table: SeriesTable, final: boolean) {
     this.kind = kind
     this.table = table
     this.final = final
   }
 
+  /** End of the newest window that was chosen of a series; -Infinity for none. */
+  end (series: number): number { return this.newest.get(series)?.end ?? -Infinity }
+
   /** Chooses every open window of the device that ends at or before `reached`. Returns the earliest end of those that stay open. */
   add (device: number, reached: number, position: number): number {
-    const { kind, table, chosen, upTo, ends } = this
+    const { kind, table, chosen, newest } = this
     const from = chosen.length
     let next = Infinity
     for (let s = table.firstOf(device); s >= 0; s = table.nextOf(s)) {
-      const open = kind.each(s, upTo.get(s) ?? -Infinity, reached, this.final, (start, end, node) => {
-        chosen.push({ series: s, node, start, end, position })
-        upTo.set(s, start)
-        ends.set(s, end)
+      const open = kind.each(s, newest.get(s)?.start ?? -Infinity, reached, this.final, (start, end, node) => {
+        const window = { series: s, node, start, end, position }
+        chosen.push(window)
+        newest.set(s, window)
       })
       if (open < next) next = open
     }
@@ -147,5 +154,5 @@ class Selection {
   }
 
   /** Forgets the chosen windows. */
-  free (): void { for (const [s, start] of this.upTo) this.kind.free(s, start) }
+  free (): void { for (const [s, { start }] of this.newest) this.kind.free(s, start) }
 }

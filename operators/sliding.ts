@@ -1,7 +1,7 @@
 import { assign, Batch, close, defineOperator, Duration, instants, list, Tumble, Type, windowMemory, type Closing, type Lists, type Operator, type Records, type WindowMemory } from '#engine'
 import { Accumulator, type Feature } from '../models/features.ts'
 import { TwoStacks, type Entries } from '../models/two-stacks.ts'
-import { checkFeatures, featuresOf, runningOptions, type FeatureOptions, type usual } from './windows/features.ts'
+import { checkFeatures, featuresOf, Rows, runningOptions, type FeatureOptions, type usual } from './windows/features.ts'
 
 interface Memory extends WindowMemory { readonly stacks: Lists<any>, readonly state: Records }
 
@@ -22,9 +22,8 @@ const step = defineOperator({
   check: options => options.over > 0 ? checkFeatures(options) : 'over must be longer than nothing',
 
   process (batch, options, held, host) {
-    const memory = held as unknown as Memory, { accumulator } = featuresOf(options)
-    const { windows } = memory, n = windows.field.n
-    assign(batch, new Tumble(instants, memory), memory, host, (node, i) => { accumulator.add(windows.page(node), windows.offset(node) + n, batch.time, batch.value, i) })
+    const memory = held as unknown as Memory, features = featuresOf(options), { accumulator } = features
+    assign(batch, new Tumble(instants, memory), memory, host, new Rows(features, memory, batch))
     return close(batch, new Tumble(instants, memory), memory, host, closing => {
       if (closing.final) return rows(batch, closing, memory, options, accumulator)
       const series = Int32Array.from(new Set(closing.series)), { stacks, state: { data, width } } = memory

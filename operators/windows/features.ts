@@ -1,5 +1,5 @@
 /** What operators that make windows of features share: their options, their memory, their rows. */
-import { assign, Batch, close, Duration, list, Type, windowMemory, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Shapes, type WindowMemory } from '#engine'
+import { assign, Batch, close, Duration, list, Type, windowMemory, type Adder, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Shapes, type WindowMemory } from '#engine'
 import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
 import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
 import * as sketch from '../../models/sketch.ts'
@@ -106,14 +106,16 @@ class Features {
   count ({ windows }: WindowMemory, node: number): number { return windows.get(node, 'n') }
 
   /** Takes in the rows of a batch and gives those of the windows that its progress closes. `needed`: see rows(). */
-  through (batch: Batch<any>, kind: Kind, memory: FeatureMemory, host: Host, needed?: (start: number) => number, more: (closing: Closing) => Record<string, Float64Array> = () => ({})): Batch<any> {
-    const { time, value, series } = batch
-    assign(batch, kind, memory, host, (node, i) => { this.add(memory, time, value, series, node, i) })
-    return close(batch, kind, memory, host, closing => this.rows(batch, closing, memory, needed).with(more(closing)))
+  through (batch: Batch<any>, kind: Kind, memory: FeatureMemory, host: Host, needed?: (start: number) => number, more?: (closing: Closing) => Record<string, Float64Array>): Batch<any> {
+    assign(batch, kind, memory, host, new Rows(this, memory, batch))
+    return close(batch, kind, memory, host, closing => {
+      const rows = this.rows(batch, closing, memory, needed)
+      return more === undefined ? rows : rows.with(more(closing))
+    })
   }
 
   /** Adds reading i to a node. */
-  private add (memory: FeatureMemory, time: Numbers, value: Numbers, series: Ids, node: number, i: number): void {
+  add (memory: FeatureMemory, time: Numbers, value: Numbers, series: Ids, node: number, i: number): void {
     const { windows } = memory
     const page = windows.page(node), at = windows.offset(node) + windows.field.n
     this.accumulator.add(page, at, time, value, i)
@@ -215,6 +217,23 @@ class Features {
     const a = known >= 0 ? memory.sketches!.page(known).slice(memory.sketches!.offset(known) + BINS, memory.sketches!.offset(known) + BINS + sketch.WIDTH) : sketched(ofNode(memory, series, first).values)
     for (const part of parts.slice(1)) this.include(memory, series, part, a, 0)
     return rankedFrom(this.ranks, a, 0)
+  }
+}
+
+/** The rows of a batch, on their way into windows. */
+export class Rows implements Adder {
+  private readonly features: Features
+  private readonly memory: FeatureMemory
+  private readonly batch: Batch<any>
+  constructor (features: Features, memory: FeatureMemory, batch: Batch<any>) {
+    this.features = features
+    this.memory = memory
+    this.batch = batch
+  }
+
+  add (node: number, row: number): void {
+    const { time, value, series } = this.batch
+    this.features.add(this.memory, time, value, series, node, row)
   }
 }
 

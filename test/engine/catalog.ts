@@ -69,7 +69,7 @@ export const sums = defineOperator({
   process (batch, { every }, memory, host) {
     const { windows } = memory as unknown as { windows: Lists<'sum' | 'revision'> }
     const kind = new Tumble(evenGrid(every), memory as any)
-    assign(batch, kind, memory as any, host, (w, i) => { windows.page(w)[windows.offset(w) + windows.field.sum] += batch.value[i] })
+    assign(batch, kind, memory as any, host, { add (w, i) { windows.page(w)[windows.offset(w) + windows.field.sum] += batch.value[i] } })
     return close(batch, kind, memory as any, host, ({ series, node, start, position, revision }) => {
       const sum = Float64Array.from(node, w => windows.page(w)[windows.offset(w) + windows.field.sum])
       return new Batch({ time: start, series, value: sum, columns: { sum, revision }, position, progress: batch.progress, watermark: batch.watermark })

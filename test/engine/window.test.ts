@@ -17,7 +17,7 @@ function start () {
     devices.appear(table.devices)
     const windows: Lists<any> = memory.windows
     const kind = new Tumble(evenGrid(EVERY), memory)
-    assign(batch, kind, memory, host, w => { windows.page(w)[windows.offset(w) + windows.field.n]++ })
+    assign(batch, kind, memory, host, { add (w) { windows.page(w)[windows.offset(w) + windows.field.n]++ } })
     return close(batch, kind, memory, host, ({ series, node, start, position, revision }: Closing) => new Batch({
       time: start, series, value: Float64Array.from(node, w => windows.page(w)[windows.offset(w) + windows.field.n]), position, columns: { revision }, progress: batch.progress
     }))
