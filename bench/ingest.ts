@@ -66,7 +66,7 @@ export const ingest: Benchmark = {
       if (figures.flow === 'FEATURES' && of('readings_per_s') < BOUND.FEATURES) wrong.push(`${of('readings_per_s')} readings/s, fewer than ${BOUND.FEATURES}`)
       if (figures.flow === 'PASS' && of('ratio_to_copy') < BOUND.copy) wrong.push(`ratio_to_copy is ${of('ratio_to_copy')}, less than ${BOUND.copy}`)
     }
-    return wrong.length === 0 ? undefined : `${flow}, QoS ${String(figures.qos)}, ${String(figures.readings_per_message)} per message: ${wrong.join('; ')}`
+    return wrong.length === 0 ? undefined : `${flow}, QoS ${of('qos')}, ${of('readings_per_message')} per message: ${wrong.join('; ')}`
   }
 }
 
@@ -205,14 +205,14 @@ async function openFloor ({ server, port }: Setting, qos: 0 | 1, start: number, 
   }
 }
 
-async function turnOf ({ cpu }: Setting, { process, prefix, written }: Contestant, publisher: Measured, order: Omit<Order, 'prefix'>): Promise<Turn> {
-  const { count, qos, readings } = order, expected = (order.from + count) * readings
+async function turnOf ({ cpu }: Setting, contestant: Contestant, publisher: Measured, order: Omit<Order, 'prefix'>): Promise<Turn> {
+  const { process, prefix } = contestant, { count, qos, readings } = order, expected = (order.from + count) * readings
   await publisher.ask({ prefix, ...order } satisfies Order)
   const before = await process.mark(), database = cpu(), began = performance.now()
   await publisher.ask('go')
   let seen = -1, since = 0
   await until(`${expected} readings of ${prefix} are committed`, async () => {
-    const n = await written()
+    const n = await contestant.written()
     if (n !== seen) { seen = n; since = performance.now() }
     return n >= expected || (qos === 0 && performance.now() - since > 3000)       // at QoS 0 until no more come
   }, 60_000, 20)

@@ -30,8 +30,8 @@ export async function postgresServer (settings: readonly string[] = []): Promise
     await server.stop()
     server = await openEmbedded(folder, log)
   }
-  const { url, stop } = server
-  return { url, stop: async () => { await stop(); rmSync(folder, { recursive: true, force: true }) } }
+  const running = server
+  return { url: running.url, stop: async () => { await running.stop(); rmSync(folder, { recursive: true, force: true }) } }
 }
 
 /** A folder for files of one run. */

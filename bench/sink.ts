@@ -106,7 +106,7 @@ async function openCopy (server: Service, series: SeriesTable, first: Batch<any>
 async function openStore (server: Service, series: SeriesTable, again: number): Promise<Contestant> {
   const database = await freshDatabase(server.url), store = await storeOf(database, series, again)
   return {
-    ready: store.ready,
+    ready: rows => store.ready(rows),
     async check (rows, batches) {
       mustEqual('duplicates', store.duplicates(), again * (batches - 1))
       await answer(database, rows)
