@@ -22,8 +22,8 @@ t.test('sink: both paths write every row once', async t => {
   t.equal(sink.fault!({ ...lines[1], ratio_to_copy: 0.5 }), undefined)
 })
 
-t.test('ingest: each flow has every row, window and alert that it should, at both qualities of service', { skip: noMosquitto, timeout: 120_000 }, async t => {
-  const lines = await ingest.run(() => {}, { flows: 'PASS,STATS,PRED', qos: '0,1', readings: '1,20', rounds: '1', messages: '4000' })
+t.test('ingest: each flow has every row, window and alert that it should, at both qualities of service', { skip: noMosquitto, timeout: 240_000 }, async t => {
+  const lines = await ingest.run(() => {}, { flows: 'PASS,STATS,PRED', qos: '0,1', readings: '1,20', rounds: '1', messages: '1000' })
   t.strictSame(lines.map(l => [l.flow, l.qos, l.readings_per_message]), [0, 1].flatMap(qos => [['PASS', qos, 1], ['STATS', qos, 1], ['PRED', qos, 1], ['PASS', qos, 20], ['FEATURES', qos, 20]]))
   for (const line of lines) {
     t.strictSame([line.lost, line.duplicated], [0, 0], `${line.flow as string} ${line.qos as number}`)
