@@ -1,4 +1,4 @@
-/** What the RxJS programs of the bench `operators` keep between readings: an object for each series or device, in an array by its number, which was faster than Map and groupBy. */
+/** What the RxJS programs of the bench `operators` keep between readings: an object for each series or device, in an array by its number. */
 import { portfolio, Portfolio } from '../models/portfolio.ts'
 import { anomaly } from '../operators/index.ts'
 import { WEIGHT, type Settings } from './answer.ts'
