@@ -3,7 +3,7 @@ import { key, normal, uniform } from '../models/random.ts'
 import { anomaly } from '../operators/index.ts'
 import { columnsOf, type Series } from './drive.ts'
 import { mustEqual, mustLie, round, type Benchmark, type Figures } from './measure.ts'
-import { files, foldersOf, readSeries, writeSeries } from './series-files.ts'
+import { files, foldersOf, readSeries, writeSeries, wrong } from './series-files.ts'
 
 const LEVELS = [1e-3, 1e-4], MINUTE = 60_000, BEGIN = Date.UTC(2026, 0, 5)
 
@@ -81,6 +81,8 @@ export const calibration: Benchmark = {
     say(`without the first ${from} readings; news: those that are no continuation`)
     return given.flatMap(process => {
       const all = data === '' ? seriesOf(processes[process], seed, series, length) : readSeries(join(folder, process))
+      const short = all.find(({ time }) => time.length <= from)
+      if (short !== undefined) throw wrong(`${join(process, short.name)} has ${short.time.length} readings, of which those before --from ${from} do not count`)
       if (write !== '') writeSeries(join(resolve(write), process), all)
       return falseAlarms(all, LEVELS, from).map(({ empirical, news }, i): Figures => ({ process, nominal: LEVELS[i], empirical: round(empirical), news: round(news) }))
     })

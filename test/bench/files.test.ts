@@ -59,10 +59,11 @@ t.test('series with drift and without, shifts at known times: a case for each fo
 })
 
 t.test('what is not there or cannot be read is said with its place', async t => {
-  const folder = t.testdir({ empty: {}, words: { 'a.csv': 'time,value\n2026-01-05T10:00:00Z,warm\n' }, back: { 'a.csv': 'time,value\n2026-01-05T10:00:00Z,1\n2026-01-05T09:00:00Z,1\n' }, other: { 'a.csv': 'when,value\n1,1\n' }, short: { 'a.csv': 'time,value\n1\n' }, clock: { 'a.csv': 'time,value\nnoon,1\n' } })
+  const folder = t.testdir({ empty: {}, words: { 'a.csv': 'time,value\n2026-01-05T10:00:00Z,warm\n' }, back: { 'a.csv': 'time,value\n2026-01-05T10:00:00Z,1\n2026-01-05T09:00:00Z,1\n' }, other: { 'a.csv': 'when,value\n1,1\n' }, short: { 'a.csv': 'time,value\n1\n' }, clock: { 'a.csv': 'time,value\nnoon,1\n' }, few: { mill: { 'a.csv': 'time,value\n2026-01-05T10:00:00Z,1\n' } } })
   for (const [name, message] of Object.entries({ empty: /\*\.csv: nothing there/, words: /a\.csv, row 1: "warm" is no number/, back: /row 2: it is older/, other: /no column "time"; there are: when, value/, short: /row 1: 1 cells under 2/, clock: /row 1: "noon" is no time/ })) {
     await t.rejects(run(detect, { data: join(folder, name) }), { message }, name)
   }
+  await t.rejects(run(calibration, { data: join(folder, 'few') }), { code: 'EINVAL', message: /mill.a has 1 readings, of which those before --from 20000 do not count/ })
   await t.rejects(run(faultsFound, { data: folder }), { code: 'ENOENT' })
   await t.rejects(run(verdictBench, { data: folder }), { code: 'ENOENT' })
 })
