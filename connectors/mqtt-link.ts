@@ -109,13 +109,13 @@ export function openLink (url: string, options: IClientOptions, host: LinkHost):
     return stream
   }
   inside._sendPacket = (packet, done, ...rest) => {
-    if (packet.cmd === 'pingreq') {
-      acknowledge()
-      asked.push(given)
+    if (packet.cmd === 'puback') {
+      acks.hold(position, { at: position, id: packet.messageId! })
+      return done?.()
     }
-    if (packet.cmd !== 'puback') return send(packet, done, ...rest)
-    acks.hold(position, { at: position, id: packet.messageId! })
-    done?.()
+    acknowledge()                    // before anything else leaves, such as a farewell
+    if (packet.cmd === 'pingreq') asked.push(given)
+    send(packet, done, ...rest)
   }
   client.on('packetreceive', packet => {
     if (packet.cmd !== 'pingresp') return

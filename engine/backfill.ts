@@ -30,7 +30,6 @@ export interface BackfillAsked extends Span { readonly pipeline: string, readonl
 export const uploadOf = (folder: string, id: string): string => join(folder, 'uploads', `${id}.csv`)
 
 const LOOK = 100                     // ms
-const LOGGED = 'pipelines from mqtt, broker, nats and http'
 const NO_ROWS: PastRecords = { async* [Symbol.asyncIterator] () {} }
 
 /**
@@ -52,7 +51,7 @@ export class Backfill implements JobKind {
     if (csv === true) replay({ ...options, files: 'x.csv' })
     if (log !== true) return tableOf(pipelines, pipeline, table, csv === true)
     if (table !== undefined || csv === true) throw new MillraceError('api/invalid', `what the log has cannot be read beside ${table === undefined ? 'a CSV' : 'a table'}`, { help: 'log: true, or table' })
-    if (pipeline.source?.listens !== true) throw new MillraceError('api/conflict', `the pipeline "${name}" reads no log of this process`, { help: `${LOGGED} have one; or a table, or a CSV` })
+    if (pipeline.source?.listens !== true) throw new MillraceError('api/conflict', `the pipeline "${name}" reads no log of this process`, { help: 'pipelines from mqtt, broker, nats and http have one; or a table, or a CSV' })
     return undefined
   }
 

@@ -23,7 +23,7 @@ export class Lists<F extends string = string> {
   // Side by side what is needed together: of many ids in random order each of these is a line of memory that is in no cache.
   private readonly links: Int32Array[] = []      // node -> LINKS numbers: AFTER the next newer node + 1, BEFORE the next older one + 1
   private readonly ends: Int32Array              // id -> ENDS numbers: HEAD its oldest node + 1, TAIL its newest, LAST where something far from its newest was last looked for
-  private free = 0                               // first free node + 1, chained by `after`
+  private free = 0                               // first free node + 1, chained by AFTER
   private fresh = 0                              // nodes never used so far start here
   used = 0                                       // entries held now
 

@@ -151,12 +151,18 @@ export class Watermarks {
   save (devices?: Ids): Saved {
     this.memory.appear(this.series.devices)
     const { progress } = this.memory.save(devices) as { readonly progress: Float64Array }
-    return Object.fromEntries(names.map((name, k) => [name, Float64Array.from({ length: progress.length / WIDTH }, (_, d) => progress[d * WIDTH + k])]))
+    return Object.fromEntries(names.map((name, k) => {
+      const column = new Float64Array(progress.length / WIDTH)
+      for (let d = 0, at = k; d < column.length; d++, at += WIDTH) column[d] = progress[at]
+      return [name, column]
+    }))
   }
   load (saved: Saved, devices?: Ids): void {
     const { heard, told = new Float64Array((heard as Float64Array).length), since = (heard as Float64Array).map(at => Math.min(at, 0)) } = saved      // absent in older snapshots
     const columns = { ...saved, told, since } as Record<string, Float64Array>
-    this.memory.load({ progress: Float64Array.from({ length: columns.heard.length * WIDTH }, (_, i) => columns[names[i % WIDTH]][Math.floor(i / WIDTH)]) }, devices)
+    const progress = new Float64Array(columns.heard.length * WIDTH)
+    names.forEach((name, k) => { for (let d = 0, at = k; at < progress.length; d++, at += WIDTH) progress[at] = columns[name][d] })
+    this.memory.load({ progress }, devices)
     this.slowest = -1
   }
 }

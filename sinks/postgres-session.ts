@@ -87,7 +87,7 @@ export class Session {
    */
   copyScript (sql: string, copies: readonly (() => Iterable<Uint8Array>)[], may: (tags: readonly string[]) => boolean): Promise<boolean> {
     const tags: string[] = []
-    let next = 0, refused = false
+    let next = 0, refused = false, failure: Error | undefined
     const work = new Promise<boolean>((resolve, reject) => {
       const script: Submittable = {
         callback () {},              // pg puts its own there when it has a timeout
@@ -96,10 +96,15 @@ export class Session {
         handleCopyInResponse (connection) {
           refused ||= next === 0 && !may(tags)
           if (refused) return connection.sendCopyFail('not now')
-          for (const slice of copies[next++]()) connection.sendCopyFromChunk(slice)
-          connection.endCopyFrom()
+          try {
+            for (const slice of copies[next++]()) connection.sendCopyFromChunk(slice)
+            connection.endCopyFrom()
+          } catch (error) {          // here it would end the process
+            failure = error as Error
+            connection.sendCopyFail('rows that cannot be encoded')
+          }
         },
-        handleError (error) { if (refused) resolve(false); else reject(error) },
+        handleError (error) { if (refused) resolve(false); else reject(failure ?? error) },
         handleReadyForQuery () { resolve(true) }
       }
       this.client.query(script as unknown as pg.Submittable)

@@ -21,32 +21,32 @@ export class Plain {
   read (bytes: Uint8Array): number {
     this.bytes = bytes
     this.at = 0
-    if (!this.skip(BEGIN)) return 0
+    if (!this.past(BEGIN)) return 0
     const first = this.key(), some = first === 0 ? 0 : this.numbers(first)
-    if (some === 0 || !this.skip(COMMA)) return 0
+    if (some === 0 || !this.past(COMMA)) return 0
     const second = this.key(), as = second === 0 || (first === TIME) === (second === TIME) ? 0 : this.numbers(second)
-    if (as !== some || !this.skip(END)) return 0
+    if (as !== some || !this.past(END)) return 0
     if (this.at < bytes.length) this.space()
     return this.at === bytes.length ? Math.abs(some) : 0
   }
 
   /** Goes past a key and its colon; 0 when it is none that we know. */
   private key (): number {
-    if (!this.skip(QUOTE)) return 0
+    if (!this.past(QUOTE)) return 0
     const { bytes } = this, from = this.at - 1
     for (const key of KEYS) {
       let k = 1
       while (k < key.bytes.length && bytes[from + k] === key.bytes[k]) k++
       if (k < key.bytes.length) continue
       this.at = from + k
-      return this.skip(COLON) ? key.says : 0
+      return this.past(COLON) ? key.says : 0
     }
     return 0
   }
 
   /** Goes past a number, -1, or an array of some: how many. 0: it is neither. */
   private numbers (says: number): number {
-    const many = this.skip(OPEN)
+    const many = this.past(OPEN)
     if (!many && says === COLUMN) return 0
     let to = says === TIME ? this.times : this.values, n = 0
     do {
@@ -54,8 +54,8 @@ export class Plain {
       if (x !== x) return 0
       if (n === to.length) to = this.grow(says)
       to[n++] = x
-    } while (many && this.skip(COMMA))
-    return many ? this.skip(CLOSE) ? n : 0 : -1
+    } while (many && this.past(COMMA))
+    return many ? this.past(CLOSE) ? n : 0 : -1
   }
 
   /**
@@ -128,7 +128,7 @@ export class Plain {
   }
 
   /** Goes past this byte if it is the next one but for space. */
-  private skip (byte: number): boolean {
+  private past (byte: number): boolean {
     if (this.bytes[this.at] !== byte) {
       this.space()
       if (this.bytes[this.at] !== byte) return false

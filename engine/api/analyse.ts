@@ -6,7 +6,7 @@ import { Type } from '../options.ts'
 import { SeriesTable } from '../series.ts'
 import { DEFAULT_TENANT } from '../trial/given.ts'
 import { failures } from './problem.ts'
-import { databaseOf, Moment, nothing, rangeOf, tableOf, tenantOf } from './query.ts'
+import { databaseOf, Moment, nothing, rangeOf, tableOf, tenantFor } from './query.ts'
 import type { Plane } from './server.ts'
 
 const MOST = 5000                    // readings of a request
@@ -32,12 +32,12 @@ interface Body { readonly data?: Readings, readonly stored?: { readonly table: s
 export async function analyse (app: FastifyInstance, plane: Plane): Promise<void> {
   const { components: { operators }, limits } = plane, { table } = tableOf(plane)
   const readingsOf = async (request: FastifyRequest<{ Body: Body }>): Promise<Readings> => {
-    const { actor, body: { data, stored } } = request
+    const { data, stored } = request.body
     if ((data === undefined) === (stored === undefined)) throw new MillraceError('api/invalid', data === undefined ? 'there is neither data nor stored' : 'data and stored cannot be together', { help: 'data: { value: [...] }, or stored: { table, device, metric, from, to }' })
     if (stored === undefined) return data!
     const { tenant, device, metric, column = 'value', ...range } = stored, asked = table(stored.table, column)
     if (asked.kind !== 'readings') throw new MillraceError('api/invalid', `the table "${stored.table}" has no readings`)
-    const series = { tenant: tenantOf({ actor, query: tenant === undefined ? {} : { tenant } } as never) ?? DEFAULT_TENANT, device, metric }
+    const series = { tenant: tenantFor(request, tenant) ?? DEFAULT_TENANT, device, metric }
     const found = await databaseOf(plane, request).rows(asked, series, rangeOf(range), { limit: MOST })
     if (found === undefined) throw nothing(series)
     if (found.rows.length === 0) throw new MillraceError('api/invalid', 'there are no readings in this range')

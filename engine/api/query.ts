@@ -130,7 +130,9 @@ export function databaseOf ({ query }: Plane, { actor, id: request }: FastifyReq
 }
 
 /** Of a key of one tenant nothing else exists, whatever is asked for. */
-export function tenantOf ({ actor, query: { tenant } }: FastifyRequest<{ Querystring: { readonly tenant?: string } }>): string | undefined {
+export const tenantOf = (request: FastifyRequest<{ Querystring: { readonly tenant?: string } }>): string | undefined => tenantFor(request, request.query.tenant)
+/** The tenant that is asked for, or that of the key; undefined: all. @throws api/not-found for another one than that of the key */
+export function tenantFor ({ actor }: Pick<FastifyRequest, 'actor'>, tenant: string | undefined): string | undefined {
   const own = actor!.tenant
   if (own !== null && tenant !== undefined && tenant !== own) throw new MillraceError('api/not-found', `there is no tenant "${tenant}"`)
   return own ?? tenant

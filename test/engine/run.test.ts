@@ -314,3 +314,42 @@ t.test('while many pages of a snapshot are still to be copied a delivery is seve
   t.equal(run.position, deliveries * each)
   t.equal(run.imbalance, 0)
 })
+
+t.test('a tick that finds thousands of devices silent is worked out in slices, and is one commit', async t => {
+  const dir = folder(t), devices = 9000, stop = new AbortController(), ticks: { readonly slices: number, readonly rows: number, readonly marks: number }[] = []
+  const source = defineSource({
+    name: 'once', summary: 'A message of each device, then nothing; its ticks are in no log.', options: Type.Object({}),
+    open: (_, host) => ({
+      open (_from, credits, signal) {
+        const intake = new Intake(host.series, credits, { ahead: host.ahead, after: 0 })
+        return gather(intake, credits, signal, host.now, g => {
+          setImmediate(() => {
+            const now = host.now()     // all fall silent at once
+            for (let d = 0; d < devices; d++) {
+              intake.message('test', new Uint8Array(10), now)
+              intake.reading(host.series.id('default', `d${d}`, 'x'), T0, d)
+            }
+            g.pushed()
+          })
+          return () => {}
+        }, { linger: 0 })
+      },
+      commit: async () => {}, trouble: () => undefined
+    })
+  })()
+  const watched = defineSink({
+    name: 'watched', summary: 'A store that says what ticks commit.', options: Type.Object({ table: Type.String() }),
+    store: (_, plan, host) => new Proxy(fileStore(plan, host), { get: (store, key) => key === 'commit'
+      ? async (c: Parameters<Store['commit']>[0]) => {
+        const open = c.writes.map(({ batch }) => batch.provisional?.length ?? 0).filter(n => n > 0)
+        if (open.length > 0) {
+          ticks.push({ slices: open.length, rows: open.reduce((a, b) => a + b, 0), marks: c.marks.length })
+          setTimeout(() => stop.abort(), 100)
+        }
+        return await store.commit(c)
+      }
+      : bound(store, key) })
+  })
+  await open(pipeline('p').pipe(tumbling({ every: '1m', features: ['count'] })).to(watched({ table: 'w' })).from(source, { lateness: '0s', idle: '100ms' }), dir, { maxSeries: devices }).run(stop.signal)
+  t.strictSame(ticks, [{ slices: 3, rows: devices, marks: 1 }])
+})
