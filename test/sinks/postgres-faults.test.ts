@@ -2,6 +2,7 @@ import t from 'tap'
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { Transient } from '#engine'
+import { Session } from '../../sinks/postgres-session.ts'
 import { freshDatabase, quiet, rowsOf } from '../support/postgres.ts'
 import { openProxy, type Fate, type Proxy } from '../support/proxy.ts'
 import { alertEvent, batchOf, Opened, table } from '../support/store.ts'
@@ -169,3 +170,14 @@ t.test('a database that is not there at the start is waited for, and named', asy
 
 type Tap = Pick<typeof t, 'teardown' | 'comment'>
 type Asserts = Pick<typeof t, 'strictSame'>
+
+t.test('rows that cannot be encoded are an error of their script, and the connection goes on', async t => {
+  const url = (await freshDatabase(t))!, session = await Session.connect(url, 20_000)
+  t.teardown(() => session.close())
+  await session.query('CREATE TABLE r (x integer)')
+  const script = (rows: () => Iterable<Uint8Array>) => session.copyScript('BEGIN; COPY r FROM STDIN; COMMIT', [rows], () => true)
+  await t.rejects(script(function* () { yield Buffer.from('1\n'); throw new Error('planted') }), { message: 'planted' })
+  await session.rollback()
+  t.equal(await script(() => [Buffer.from('2\n')]), true)
+  t.strictSame(await rowsOf(url, 'SELECT x FROM r'), [{ x: 2 }])
+})
