@@ -1,35 +1,14 @@
 /** Pipelines that work through their past and then go on with their own source: a real database, a real broker, real devices. */
-import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
-import t, { type Test } from 'tap'
-import { device, means, open, rows, until, valueOf, type Process } from '../support/control.ts'
-import { freePort } from '../support/mosquitto.ts'
-import { freshDatabase, quiet, rowsOf } from '../support/postgres.ts'
-import { PostgresJobs } from '../../sinks/postgres-jobs.ts'
+import t from 'tap'
+import { newKey } from '../../engine/api-key.ts'
 import { PostgresKeys } from '../../sinks/postgres-keys.ts'
 import { migrate } from '../../sinks/postgres-migrate.ts'
-import { newKey } from '../../engine/api-key.ts'
-import { Jobs } from '../../engine/jobs.ts'
+import { begin, csv, ended, numbers, sending, stored, text } from '../support/backfill.ts'
+import { device, means, rows, until, valueOf } from '../support/control.ts'
+import { freePort } from '../support/mosquitto.ts'
+import { freshDatabase, quiet, rowsOf } from '../support/postgres.ts'
 import { start, temporary } from '../support/program.ts'
 
-interface Given { readonly name?: string, readonly table?: string, readonly more?: string, readonly alpha?: number, readonly topics?: string, readonly to?: string }
-const text = (port: number, { name = 'p', table = 'readings', more = '', alpha = 0.5, topics = '{tenant}/{device}/{metric}', to = '' }: Given = {}) =>
-  `name: ${name}\nfrom: { broker: { port: ${port}, topics: "${topics}" } }\npipe: [ ewma: { alpha: ${alpha} }${more} ]\nalerts: { high: { when: { value: { above: 50 } }${to} } }\nto: [ postgres: { table: ${table} } ]\nbranches: { tens: { pipe: [ tumbling: { every: 1s, features: [ count, mean ] } ], to: [ postgres: { table: ${table}_tens } ] } }\n`
-const csv = { 'content-type': 'text/csv' }
-const numbers = (n: number) => Array.from({ length: n }, (_, i) => valueOf(i))
-
-async function begin (t: Test) {
-  const url = (await freshDatabase(t))!, folder = temporary(t), port = await freePort()
-  return { url, folder, port, process: await open(t, url, folder) }
-}
-/** A job that has ended. */
-async function ended (process: Process, id: string): Promise<any> {
-  let job: any
-  await until('the job has ended', async () => (job = (await process.call('GET', `/jobs/${id}`)).json).state !== 'running', 30_000)
-  return job
-}
-const stored = (url: string, n: number, table?: string) => until(`${n} rows`, async () => (await rows(url, 'value', table)).length === n)
 const closed = async (url: string, table: string, upTo: number) => await rowsOf(url, `SELECT device, time, count, mean FROM ${table}_named WHERE NOT provisional AND time < to_timestamp($1::float8 / 1000) ORDER BY device, time`, [upTo])
 
 t.test('a new step learns from all that there was, while a device publishes: every row is what one uninterrupted pipeline would have written', async t => {
@@ -42,17 +21,13 @@ t.test('a new step learns from all that there was, while a device publishes: eve
   await d.send(5)
   await stored(url, 65)
   t.notSame((await rows(url, 'ewma')).map(r => r.ewma), means(65), 'the mean of two weights')
-  let going = true
-  const sending = (async () => { while (going) await d.send(1) })()
+  const stop = sending(d)
   const made = await process.call('POST', '/jobs', { kind: 'backfill', pipeline: 'p' })
   t.match([made.status, made.json], [202, { kind: 'backfill', target: 'p', state: 'running', tenant: null, author: /^\w{8}$/ }])
   const job = await ended(process, made.json.id)
   t.match(job, { state: 'done', detail: /goes on with its own source/ })
   t.equal(job.done, job.total)
-  const enough = d.sent + 20
-  await until('it goes on', () => d.sent >= enough)
-  going = false
-  await sending
+  await stop(20)
   await stored(url, d.sent)
   t.equal(d.lost, 0, 'its connection')
   t.strictSame((await rows(url, 'value')).map(r => r.value), numbers(d.sent))
@@ -72,17 +47,13 @@ t.test('what the log still has is a past too, as it came, also where the table h
   await stored(url, 60)
   t.equal((await process.ask('PUT', '/p', doubled(0.5), { 'if-match': '"1"' })).status, 200)
   t.match((await process.call('POST', '/jobs', { kind: 'backfill', pipeline: 'p' })).json, { status: 400, detail: /gives them other values/ })
-  let going = true
-  const sending = (async () => { while (going) await d.send(1) })()
+  const stop = sending(d)
   const made = await process.call('POST', '/jobs', { kind: 'backfill', pipeline: 'p', log: true })
   t.equal(made.status, 202, made.text)
   const job = await ended(process, made.json.id)
   t.match(job, { state: 'done', detail: /goes on with its own source/ })
   t.ok(job.total >= 60)
-  const enough = d.sent + 20
-  await until('it goes on', () => d.sent >= enough)
-  going = false
-  await sending
+  await stop(20)
   await stored(url, d.sent)
   t.equal(d.lost, 0, 'its connection')
   t.strictSame((await rows(url, 'value, ewma')).map(r => [r.value, r.ewma]), numbers(d.sent).map((v, i) => [2 * v, means(d.sent)[i]]), 'bit for bit that of one pipeline')
@@ -250,68 +221,6 @@ t.test('an alert that still holds when the past is over is told then, once', asy
   t.strictSame((await told())[2], { state: 'firing', stale: false, now: true, receivers: 1 })
 })
 
-t.test('an export as a job: the file has each row once, and belongs to its tenant', async t => {
-  const { url, port, process } = await begin(t)
-  await process.ask('PUT', '/p', text(port))
-  const d = await device(t, port)
-  await d.send(25)
-  await stored(url, 25)
-  const made = await process.call('POST', '/jobs', { kind: 'export', table: 'readings', columns: 'value,ewma' })
-  t.match(await ended(process, made.json.id), { state: 'done', done: 25, total: 25, detail: '25 rows' })
-  const { text: file } = await process.call('GET', `/jobs/${made.json.id}/result`), [head, ...lines] = file.trimEnd().split('\r\n')
-  t.equal(head, 'time,tenant,device,metric,value,ewma')
-  t.strictSame(lines.map(line => line.split(',').slice(1).join()), numbers(25).map((v, i) => `t,d,m,${v},${means(25)[i]}`))
-  const foreign = { authorization: `Bearer ${await process.key(['jobs:read', 'jobs:write'], 'north')}` }
-  t.equal((await process.call('GET', `/jobs/${made.json.id}/result`, undefined, foreign)).status, 404)
-  const theirs = await process.call('POST', '/jobs', { kind: 'export', table: 'readings', format: 'ndjson' }, foreign)
-  t.match(await ended(process, theirs.json.id), { state: 'done', done: 0, tenant: 'north' })
-  t.equal((await process.call('GET', `/jobs/${theirs.json.id}/result`, undefined, foreign)).text, '')
-  t.equal((await process.call('POST', '/jobs', { kind: 'export', table: 'readings', tenant: 't' }, foreign)).status, 404)
-})
-
-t.test('an export as a job can be Parquet, and its file goes with it', async t => {
-  const { url, folder, port, process } = await begin(t)
-  await process.ask('PUT', '/p', text(port))
-  const d = await device(t, port)
-  await d.send(25)
-  await stored(url, 25)
-  const made = await process.call('POST', '/jobs', { kind: 'export', table: 'readings', columns: 'value,ewma,position', format: 'parquet' })
-  t.match(await ended(process, made.json.id), { state: 'done', detail: '25 rows' })
-  t.equal((await process.call('GET', `/jobs/${made.json.id}/result`)).status, 200)
-  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(join(folder, 'exports', `${made.json.id}.parquet`)) })
-  t.strictSame(rows.map(r => [r.tenant, r.device, r.metric, r.value, r.ewma, typeof r.position]), numbers(25).map((v, i) => ['t', 'd', 'm', v, means(25)[i], 'bigint']))
-  t.ok(rows.every(r => r.time instanceof Date))
-})
-
-t.test('what is over is kept for so many jobs of each tenant and so many days, with its file; what is older goes, also at a start', async t => {
-  const { url, folder, port, process: first } = await begin(t), kept = (tenant: string | null) => ({ most: tenant === 'north' ? 1 : 2, age: 864e5 })
-  await first.ask('PUT', '/p', text(port))
-  await stored(url, 0)
-  await first.end()
-  const process = await open(t, url, folder, { kept }), files = () => readdirSync(join(folder, 'exports')).map(name => name.split('.')[0]).toSorted()
-  const north = { authorization: `Bearer ${await process.key(['jobs:read', 'jobs:write'], 'north')}` }, ids: string[] = []
-  await until('p runs', async () => (await process.call('GET', '/tables')).json.tables.length > 0)
-  const made = async (format: string, as?: Record<string, string>) => {
-    const { json: { id } } = await process.call('POST', '/jobs', { kind: 'export', table: 'readings', format }, as)
-    await ended(process, id)
-    ids.push(id)
-  }
-  const there = async () => ((await process.call('GET', '/jobs')).json.rows ?? []).map((job: { id: string }) => job.id).toSorted()
-  await made('csv')
-  await made('csv', north)
-  for (const format of ['ndjson', 'csv', 'ndjson']) await made(format)
-  const [, theirs, , late, last] = ids
-  await until('the first two have gone', async () => (await there()).length === 3 && files().length === 3)
-  t.strictSame([await there(), files()], [[theirs, late, last].toSorted(), [theirs, late, last].toSorted()])
-  t.equal((await process.call('GET', `/jobs/${ids[0]}/result`)).status, 404)
-  t.equal((await process.call('GET', `/jobs/${last}/result`)).status, 200)
-  await process.end()
-  await rowsOf(url, "UPDATE jobs SET ended_at = now() - interval '25 hours' WHERE id = ANY($1)", [[theirs, last]])
-  await open(t, url, folder, { kept })
-  await until('two more', () => files().length === 1)
-  t.strictSame([files(), (await rowsOf(url, 'SELECT id FROM jobs')).map(r => r.id as string)], [[late], [late]])
-})
-
 t.test('a new pipeline on a source that others have begins at the oldest record that its log keeps, without a gap to what comes', async t => {
   const { url, port, process } = await begin(t)
   await process.ask('PUT', '/p', text(port))
@@ -328,29 +237,6 @@ t.test('a new pipeline on a source that others have begins at the oldest record 
   await stored(url, d.sent, 'again')
   t.strictSame((await rows(url, 'value, ewma', 'again')).map(r => [r.value, r.ewma]), numbers(d.sent).map((v, i) => [v, means(d.sent)[i]]), 'each once, from the first one on')
   t.match((await process.ask('GET', '/q')).json, { imbalance: 0, trouble: {} })
-})
-
-t.test('what a process has left of uploads goes with the next start, apart from that of its jobs', async t => {
-  const { url, folder, process } = await begin(t), uploads = join(folder, 'uploads')
-  await process.end()
-  mkdirSync(uploads, { recursive: true })
-  for (const name of ['left.csv', 'left.ndjson', 'new.csv']) writeFileSync(join(uploads, name), 'time,m\n')
-  for (const name of ['left.csv', 'left.ndjson']) utimesSync(join(uploads, name), 1, 1)
-  await open(t, url, folder)
-  await until('it is gone', () => readdirSync(uploads).join() === 'new.csv')
-})
-
-t.test('jobs that wait for their body count as under way, for their own tenant', async t => {
-  const { url } = await begin(t), jobs = new Jobs({ store: new PostgresJobs(url), kinds: { k: { run: async () => 'done' } }, instance: () => 'i', kept: () => ({ most: 10, age: Infinity }), log: quiet })
-  t.teardown(() => jobs.close())
-  const held: (() => void)[] = [], begun = (tenant: string) => jobs.start('k', { target: 'x', asked: {}, tenant, author: 'me' }, () => new Promise<void>(resolve => { held.push(resolve) }))
-  const mine = [begun('a'), begun('a')]
-  let taken = false
-  await t.rejects(jobs.start('k', { target: 'x', asked: {}, tenant: 'a', author: 'me' }, async () => { taken = true }), { code: 'api/too-many', message: /2 jobs of this tenant/ })
-  t.notOk(taken, 'refused before anything is taken')
-  const theirs = begun('b')
-  for (const go of held) go()
-  t.match(await Promise.all([...mine, theirs]), [{ tenant: 'a' }, { tenant: 'a' }, { tenant: 'b' }])
 })
 
 t.test('killed again and again in the middle: the next process goes on, and ends in the rows of one that nobody killed', { timeout: 180_000 }, async t => {
@@ -410,14 +296,3 @@ t.test('killed again and again in the middle: the next process goes on, and ends
   t.match((await process.ask('GET', '/pipelines/p')).json, { imbalance: 0 })
 })
 
-t.test('a process that ends before anything was changed leaves no job behind that is running', async t => {
-  const { url, folder, port, process } = await begin(t)
-  await process.ask('PUT', '/p', text(port))
-  await process.end()
-  const [{ instance }] = await rowsOf(url, 'SELECT instance FROM pipelines')
-  for (const kind of ['backfill', 'export']) await rowsOf(url, "INSERT INTO jobs (id, kind, instance, target, asked, author) VALUES ($1, $1, $2, 'p', '{\"pipeline\":\"p\"}', 'x')", [kind, instance])
-  await rowsOf(url, "INSERT INTO jobs (id, kind, instance, target, asked, author) VALUES ('other', 'export', 'another', 'p', '{}', 'x')")
-  const next = await open(t, url, folder)
-  await until('they have ended', async () => (await next.call('GET', '/jobs?state=interrupted')).json.rows.length === 2)
-  t.match((await next.call('GET', '/jobs?state=running')).json.rows, [{ id: 'other' }], 'of another process')
-})
