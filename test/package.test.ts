@@ -15,7 +15,7 @@ t.before(async () => { await run('npm', ['run', 'build']) })
 t.test('what is published is the built package with its migrations, and neither tests nor sources', async t => {
   const [{ files }] = JSON.parse(await run('npm', ['pack', '--dry-run', '--ignore-scripts', '--json'])) as [{ files: { path: string }[] }]
   const paths = files.map(f => f.path)
-  for (const wanted of ['LICENSE', 'README.md', 'package.json', 'dist/package.json', 'dist/typebox.license', 'dist/index.js', 'dist/index.d.ts', 'dist/engine/main.js', 'migrations/001.do.core.sql', 'data/demo.yaml', 'compose/compose.yaml']) t.ok(paths.includes(wanted), `${wanted} is in the package`)
+  for (const wanted of ['LICENSE', 'README.md', 'package.json', 'dist/package.json', 'dist/licences.txt', 'dist/index.js', 'dist/index.d.ts', 'dist/engine/main.js', 'migrations/001.do.core.sql', 'data/demo.yaml', 'compose/compose.yaml']) t.ok(paths.includes(wanted), `${wanted} is in the package`)
   const folders = new Set(paths.filter(p => p.includes('/')).map(p => p.slice(0, p.indexOf('/'))))
   t.strictSame([...folders].sort(), ['compose', 'data', 'dist', 'migrations'])
   t.strictSame(paths.filter(p => p.startsWith('dist/') && p.endsWith('.ts') && !p.endsWith('.d.ts')), [], 'no TypeScript sources')

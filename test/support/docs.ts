@@ -68,10 +68,10 @@ export class Place {
     const place = new Place(folder, { 1883: await freePort(), 8080: await freePort(), 9099: await freePort() }, database)
     mkdirSync(join(folder, 'bin'))
     symlinkSync(join(root, 'data'), join(folder, 'data'))
-    place.program('millrace', `case "$*" in *.ts*) exec "${process.execPath}" --import "${import.meta.resolve('tsx')}" "${join(root, 'engine/main.ts')}" "$@";; *) exec "${process.execPath}" "${MAIN}" "$@"; esac`)
+    place.program('millrace', `case "$*" in *.ts*) tsx='--import ${import.meta.resolve('tsx')}';; *) tsx=; esac; exec "${process.execPath}" $tsx "${MAIN}" "$@"`)
     place.program('npm', `while [ "$1" != -- ]; do shift; done; shift; exec millrace "$@"`)       // npm run [--silent] millrace -- ...
     if (spawnSync('curl', ['--version']).error !== undefined) place.program('curl', `exec "${process.execPath}" -e 'fetch(process.argv.at(-1)).then(r => r.text()).then(t => process.stdout.write(t))' -- "$@"`)      // no part of a bare Debian
-    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ extends: relative(folder, join(root, 'tsconfig.json')), compilerOptions: { paths: { millrace: [join(root, 'index.ts')] } }, include: ['*.ts'] }))
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ extends: relative(folder, join(root, 'tsconfig.json')), compilerOptions: { paths: { millrace: [join(dirname(MAIN), '../index.js')] } }, include: ['*.ts'] }))
     return place
   }
 
