@@ -117,8 +117,9 @@ export async function playWithin (pipeline: Pipeline, lines: readonly Line[], mo
   throw new MillraceError('api/too-long', `the pipeline was not done with these readings after ${most / 1000} s of work`, { help: 'send fewer of them' })
 }
 const SLICE = 10                     // ms
+const AT_ONCE = 256                  // lines at the most
 
-/** Pauses after each line, and each tick between them. */
+/** Pauses after lines that arrive at once, and after each tick. */
 function* steps (pipeline: Pipeline, lines: readonly Line[]): Generator<void, Happened> {
   const series = new SeriesTable(Math.min(1000, lines.length + (pipeline.devices?.length ?? 0) + 1))
   const flow = openFlow(probed(pipeline), series)
@@ -139,17 +140,18 @@ function* steps (pipeline: Pipeline, lines: readonly Line[]): Generator<void, Ha
   }
   const due = [...new Set(lines.filter(line => line.kind === 'reading').flatMap(({ arrival }) => [arrival + Math.max(pipeline.time.idle, 1), arrival + pipeline.time.forget]))].sort((a, b) => a - b)
   let next = 0
-  for (const line of lines) {
+  for (const [i, line] of lines.entries()) {
     while (due[next] <= line.arrival) {
       take(flow.tick(due[next++]))
       yield
     }
     if (line.kind === 'end') take(flow.end(line.arrival))
     if (line.kind !== 'reading') continue
-    const device = series.device(line.tenant, line.device)
+    const device = series.device(line.tenant, line.device), after = lines[i + 1]
     series.tag(device, line.tags)
     intake.message('', new Uint8Array(0), line.arrival)
     intake.reading(series.of(device, line.metric), line.time, line.value)
+    if (after?.kind === 'reading' && after.arrival === line.arrival && (i + 1) % AT_ONCE !== 0) continue
     take(flow.process(intake.take(line.arrival)))
     yield
   }
@@ -170,12 +172,14 @@ function routeOf (pipeline: Pipeline, name: string): string {
   return writes(pipeline) ? '' : Object.entries(pipeline.branches).find(([, route]) => writes(route))?.[0] ?? name
 }
 
-const entries = (batch: Batch<any>, series: SeriesTable): Entry[] => Array.from(batch.time, (time, i) => ({
-  time,
-  ...names(series.name(batch.series[i])),
-  value: batch.value[i],
-  ...Object.fromEntries(Object.entries<any>(batch.columns).map(([name, column]) => [name, column[i]]))
-}))
+const entries = (batch: Batch<any>, series: SeriesTable): Entry[] => {
+  const columns = Object.entries<any>(batch.columns)
+  return Array.from(batch.time, (time, i) => {
+    const entry: Record<string, unknown> = { time, ...names(series.name(batch.series[i])), value: batch.value[i] }
+    for (const [name, column] of columns) entry[name] = column[i]
+    return entry as Entry
+  })
+}
 const names = ({ tenant, device, metric }: SeriesName) => ({ series: tenant === DEFAULT_TENANT ? `${device}/${metric}` : `${tenant}/${device}/${metric}`, tenant, device, metric })
 function push (map: Map<string, Entry[]>, key: string, more: readonly Entry[]): void {
   const list = map.get(key)
