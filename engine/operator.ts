@@ -29,6 +29,7 @@ export interface Definition<P extends TProperties, N extends string, A extends s
   /** What of the memory of these series does not hold any more when `tuning` options were others before. */
   readonly tuned?: (before: Values<P>, now: Values<P>, memory: Held<S> & Held<D>, series: Ids) => void
   readonly explains?: (options: Values<P>) => Explains       // which of its columns say why an alert is one
+  readonly weighed?: (given?: any) => Operator               // the same with more columns, of the signals that its `explains` names: for questions on demand
   readonly check?: (options: Values<P>) => string | undefined              // what a schema cannot say: a sentence when the options do not fit together
   process (batch: Batch<N>, options: Values<P>, memory: Held<S> & Held<D>, host: Host): Batch<any>
 }
