@@ -16,7 +16,7 @@ const noise = (n: number, seed: number) => Array.from({ length: n }, (_, i) => 5
 /** A plane with keys in memory: how they are kept is tested elsewhere. */
 async function open (t: Test) {
   const known = new Map<string, KeyRecord>(), unused = () => { throw new Error('not here') }
-  const keys: Keys = { find: async id => known.get(id), list: unused, add: unused, revoke: unused, close: async () => {} }
+  const keys: Keys = { find: async id => known.get(id), list: unused, add: unused, rotate: unused, revoke: unused, close: async () => {} }
   const app = await plan({ runs: () => [], stopping: () => false, components, keys, query: undefined }, quiet)
   t.teardown(() => app.close())
   const keyOf = () => { const { key, id, digest } = newKey(); known.set(id, { id, digest, name: 'test', tenant: null, scopes: ['query:read'], created: new Date(), expires: null, revoked: null }); return key }
