@@ -56,6 +56,8 @@ t.test('what there is: pipelines, how one stands, what it is', async t => {
   t.equal(json.json().name, 'p')
   t.strictSame(parse(yaml.body), json.json())
   t.match(yaml.headers['content-type'], 'application/yaml')
+  const as = async (accept: string, query = '') => (await app.inject({ url: `/api/v1/pipelines/p/definition${query}`, headers: { authorization: `Bearer ${key}`, accept } })).headers['content-type']
+  for (const [accept, query, type] of [['application/yaml', '', /yaml/], ['text/yaml, */*;q=0.5', '', /yaml/], ['*/*', '', /json/], ['application/yaml', '?format=json', /json/]] as const) t.match(await as(accept, query), type, accept)
 })
 
 t.test('errors are problem+json with the code of the error table, and say nothing of the inside', async t => {
