@@ -10,7 +10,7 @@ export interface Job {
   readonly id: string, readonly kind: string, readonly tenant: string | null, readonly target: string, readonly asked: Asked, readonly state: JobState
   readonly done: number, readonly total: number | null, readonly detail: string | null, readonly author: string, readonly created: string, readonly ended: string | null
 }
-export interface NewJob extends Pick<Job, 'id' | 'kind' | 'tenant' | 'target' | 'asked' | 'author'> { readonly instance: string }
+export interface NewJob extends Pick<Job, 'id' | 'kind' | 'tenant' | 'target' | 'asked' | 'author'> { readonly instance: string, readonly request?: string | undefined }
 export interface Progress { readonly done: number, readonly total?: number | undefined, readonly detail?: string | undefined }
 export interface JobFilter { readonly tenant: string | undefined, readonly kind?: string | undefined, readonly state?: JobState | undefined }
 
@@ -33,7 +33,7 @@ export interface JobStore {
   over (instance: string): Promise<readonly Pick<Job, 'id' | 'kind' | 'tenant' | 'ended'>[]>
   remove (ids: readonly string[]): Promise<void>
   /** Somebody has asked for its end. */
-  cancel (id: string, actor: string): Promise<void>
+  cancel (id: string, actor: string, request?: string): Promise<void>
   close (): Promise<void>
 }
 
@@ -86,25 +86,25 @@ export class Jobs {
   }
 
   /** `prepare`: what it needs before it is there, such as a body that is still to come; it counts as under way meanwhile. @throws api/too-many when as many are under way as may be */
-  async start (kind: string, { id = clock.id(), target, asked, tenant, author }: Pick<NewJob, 'target' | 'asked' | 'tenant' | 'author'> & { readonly id?: string }, prepare?: () => Promise<void>): Promise<Job> {
+  async start (kind: string, { id = clock.id(), target, asked, tenant, author, request }: Pick<NewJob, 'target' | 'asked' | 'tenant' | 'author' | 'request'> & { readonly id?: string }, prepare?: () => Promise<void>): Promise<Job> {
     const { store, instance } = this.options, owner = instance(), all = [...Array.from(this.running.values(), r => r.tenant), ...this.taken], of = all.filter(other => other === tenant).length
     if (this.closing.signal.aborted) throw new MillraceError('api/busy', 'the process is stopping')
     if (all.length >= MOST || of >= OF_A_TENANT) throw new MillraceError('api/too-many', of >= OF_A_TENANT ? `${of} jobs of this tenant are under way, and no more may be` : `${all.length} jobs are under way`, { help: 'wait for one of them, or cancel it' })
     this.taken.push(tenant)
     try {
       await prepare?.()
-      const job = await store.add({ id, kind, tenant, target, asked, author, instance: owner })
+      const job = await store.add({ id, kind, tenant, target, asked, author, request, instance: owner })
       this.work(job, host => this.options.kinds[kind].run(job, host))
       return job
     } finally { this.taken.splice(this.taken.indexOf(tenant), 1) }
   }
 
   /** Undefined: there is no such job. One that has ended stays what it is; one that cannot end yet is still running, and ends as soon as it can. */
-  async cancel (id: string, { tenant, id: actor }: { readonly tenant: string | undefined, readonly id: string }): Promise<Job | undefined> {
+  async cancel (id: string, { tenant, id: actor, request }: { readonly tenant: string | undefined, readonly id: string, readonly request?: string }): Promise<Job | undefined> {
     const { store } = this.options, job = await store.find(id, tenant), work = this.running.get(id)
     if (job === undefined || job.state !== 'running') return job
     if (work === undefined) throw new MillraceError('api/conflict', `the job ${id} is another process's`, { help: 'ask that one' })
-    await store.cancel(id, actor)
+    await store.cancel(id, actor, request)
     work.stop.abort(CANCEL)
     await Promise.race([work.ended, sleep(PATIENCE)])    // a backfill ends when its pipeline works, and that may be paused
     return await store.find(id, tenant)

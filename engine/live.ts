@@ -116,5 +116,5 @@ function reader ({ kinds, tenant, pipeline, device, metric }: LiveFilter): (kept
 }
 
 const finite = (x: number): number | null => Number.isFinite(x) ? x : null
-const plain = ({ id, incident, state, tenant, alert, severity, device, metric, since, time, value, evidence, message }: AlertEvent, stale: boolean) =>
-  ({ id, incident, state, tenant, alert, severity, device, metric, since: isoMicros(since), time: isoMicros(time), value, evidence, message, stale })
+const plain = ({ id, incident, state, tenant, alert, severity, device, metric, since, time, value, evidence, message, details }: AlertEvent, stale: boolean) =>
+  ({ id, incident, state, tenant, alert, severity, device, metric, since: isoMicros(since), time: isoMicros(time), value, evidence, message, ...details === undefined ? {} : { details }, stale })

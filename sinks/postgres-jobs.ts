@@ -18,8 +18,8 @@ export class PostgresJobs implements JobStore {
 
   async open (): Promise<void> { await migrate(this.url, { info () {} }) }
 
-  async add ({ id, kind, tenant, instance, target, asked, author }: NewJob): Promise<Job> {
-    return (await this.pool.ask<Job>(`WITH made AS (INSERT INTO jobs (id, kind, tenant, instance, target, asked, author) VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7) RETURNING *),
+  async add ({ id, kind, tenant, instance, target, asked, author, request }: NewJob): Promise<Job> {
+    return (await this.pool.as({ tenant: undefined, request }).ask<Job>(`WITH made AS (INSERT INTO jobs (id, kind, tenant, instance, target, asked, author) VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7) RETURNING *),
       noted AS (${AUDIT} SELECT author, tenant, 'job.start', id, json_build_object('kind', kind, 'target', target, 'asked', asked) FROM made)
       SELECT ${JOB} FROM made`, [id, kind, tenant, instance, target, clean(JSON.stringify(asked)), author]))[0]
   }
@@ -50,8 +50,8 @@ export class PostgresJobs implements JobStore {
 
   async remove (ids: readonly string[]): Promise<void> { await this.pool.ask("DELETE FROM jobs WHERE id = ANY($1) AND state <> 'running'", [ids]) }
 
-  async cancel (id: string, actor: string): Promise<void> {
-    await this.pool.ask(`${AUDIT} SELECT $2, tenant, 'job.cancel', id, json_build_object('done', done) FROM jobs WHERE id = $1`, [id, actor])
+  async cancel (id: string, actor: string, request?: string): Promise<void> {
+    await this.pool.as({ tenant: undefined, request }).ask(`${AUDIT} SELECT $2, tenant, 'job.cancel', id, json_build_object('done', done) FROM jobs WHERE id = $1`, [id, actor])
   }
 
   async close (): Promise<void> { await this.pool.close() }

@@ -39,6 +39,7 @@ import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
 import { origin } from './origin.ts'
 import { pace } from './pace.ts'
+import { parameters } from './parameters.ts'
 import { pipelines } from './pipelines.ts'
 import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
@@ -104,6 +105,7 @@ export async function plan (given: GivenPlane, log: Logger, tls?: TlsFiles): Pro
   problems(app)
   pace(app)
   authorise(app, plane.keys, plane.tokens)
+  parameters(app)
   const { limits } = plane
   await app.register(rateLimit, {
     enableDraftSpec: true, max: (request: FastifyRequest) => request.actor === undefined ? Infinity : limits.ofKey(request.actor.id).requests, timeWindow: '1 minute', hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor?.id ?? request.ip,

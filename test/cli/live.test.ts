@@ -54,7 +54,7 @@ t.test('the stream: what is committed, of the tenant of the key, alerts to those
   t.strictSame(names(acme.events), ['acme/d/m 1', 'acme/d/m 101'])
   t.ok(acme.events.every(e => e.event === 'rows'), 'without alerts:read no alert')
   t.ok(all.events.some(e => e.event === 'alerts'))
-  t.match(alerts.events, [{ event: 'alerts', data: { pipeline: 'p', alerts: [{ alert: 'high', state: 'firing', value: 101 }] } }])
+  t.match(alerts.events, [{ event: 'alerts', data: { pipeline: 'p', alerts: [{ alert: 'high', state: 'firing', value: 101, details: { version: String } }] } }])
   t.match(all.events[0].data.rows[0], { ewma: 1 })
   t.equal((await listen((await keyOf(['query:read'])).key, '?kind=alerts')).reply.status, 403)
   t.equal((await listen((await keyOf(['query:read'], 'acme')).key, '?tenant=other')).reply.status, 404)
