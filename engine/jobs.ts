@@ -12,6 +12,8 @@ export interface Job {
 }
 export interface NewJob extends Pick<Job, 'id' | 'kind' | 'tenant' | 'target' | 'asked' | 'author'> { readonly instance: string, readonly request?: string | undefined }
 export interface Progress { readonly done: number, readonly total?: number | undefined, readonly detail?: string | undefined }
+/** Who does not want a job any more, and in which request. */
+export interface Canceller { readonly actor: string, readonly request?: string | undefined }
 export interface JobFilter { readonly tenant: string | undefined, readonly kind?: string | undefined, readonly state?: JobState | undefined }
 
 /** How many jobs of a tenant are kept when they are over, and for how long, ms. */
@@ -28,12 +30,11 @@ export interface JobStore {
   /** Of this instance, as its last process left them. */
   left (instance: string): Promise<readonly Job[]>
   progress (id: string, progress: Progress): Promise<void>
-  end (id: string, state: Exclude<JobState, 'running'>, progress: Partial<Progress>): Promise<void>
+  /** `by`: who has asked for this end. */
+  end (id: string, state: Exclude<JobState, 'running'>, progress: Partial<Progress>, by?: Canceller): Promise<void>
   /** Of this instance, those that have ended, the newest first. */
   over (instance: string): Promise<readonly Pick<Job, 'id' | 'kind' | 'tenant' | 'ended'>[]>
   remove (ids: readonly string[]): Promise<void>
-  /** Somebody has asked for its end. */
-  cancel (id: string, actor: string, request?: string): Promise<void>
   close (): Promise<void>
 }
 
@@ -69,7 +70,7 @@ const TIDY = 3_600_000               // ms
  */
 export class Jobs {
   private readonly options: { readonly store: JobStore, readonly kinds: Readonly<Record<string, JobKind>>, readonly instance: () => string, readonly kept: (tenant: string | null) => Kept, readonly log: Logger }
-  private readonly running = new Map<string, { readonly tenant: string | null, readonly stop: AbortController, readonly ended: Promise<void> }>()
+  private readonly running = new Map<string, { readonly tenant: string | null, readonly stop: AbortController, readonly ended: Promise<void>, by?: Canceller }>()
   private readonly closing = new AbortController()
   private readonly taken: (string | null)[] = []       // tenants of those that are being added
   private opening: Promise<void> = Promise.resolve()
@@ -101,10 +102,10 @@ export class Jobs {
 
   /** Undefined: there is no such job. One that has ended stays what it is; one that cannot end yet is still running, and ends as soon as it can. */
   async cancel (id: string, { tenant, id: actor, request }: { readonly tenant: string | undefined, readonly id: string, readonly request?: string }): Promise<Job | undefined> {
-    const { store } = this.options, job = await store.find(id, tenant), work = this.running.get(id)
+    const { store } = this.options, work = this.running.get(id), job = await store.find(id, tenant)      // in this order: it may end meanwhile
     if (job === undefined || job.state !== 'running') return job
     if (work === undefined) throw new MillraceError('api/conflict', `the job ${id} is another process's`, { help: 'ask that one' })
-    await store.cancel(id, actor, request)
+    work.by ??= { actor, request }
     work.stop.abort(CANCEL)
     await Promise.race([work.ended, sleep(PATIENCE)])    // a backfill ends when its pipeline works, and that may be paused
     return await store.find(id, tenant)
@@ -172,7 +173,7 @@ export class Jobs {
     const end = async (state: Exclude<JobState, 'running'>, detail: string) => {
       await saying
       for (const wait of backoff()) {
-        try { return await store.end(job.id, state, { ...last, detail }) } catch (error) {
+        try { return await store.end(job.id, state, { ...last, detail }, state === 'cancelled' ? this.running.get(job.id)?.by : undefined) } catch (error) {
           if (!(error instanceof MillraceError) || error.code !== 'store/unreachable' || this.closing.signal.aborted) throw error
           await sleep(wait, this.closing.signal)
         }
