@@ -22,7 +22,7 @@ async function open (t: Test) {
     return { key, id }
   }
   const file = join(folder, 'p.yaml')
-  writeFileSync(file, 'name: p\nfrom: { http: {} }\npipe: [ ewma: { alpha: 0.5 } ]\nalerts: { high: { when: { value: { above: 100 } } } }\nto: [ postgres: { table: readings } ]\n')
+  writeFileSync(file, 'name: p\nfrom: { http: {} }\npipe: [ threshold: { above: 50 }, ewma: { alpha: 0.5 } ]\nalerts: { high: { when: { value: { above: 100 } } } }\nto: [ postgres: { table: readings } ]\n')
   const engine = start(t, ['run', file, '--database', database, '--folder', join(folder, 'files'), '--http', `127.0.0.1:${port}`])
   await engine.until(async () => await fetch(`${url}/readyz`).then(r => r.ok, () => false))
   const { key } = await keyOf(Object.keys(scopes) as Scope[])
@@ -41,7 +41,7 @@ const names = (events: readonly any[]) => events.flatMap(e => e.event === 'rows'
 
 t.test('the stream: what is committed, of the tenant of the key, alerts to those who may see them, and on behind the last event', async t => {
   const { key, keyOf, post, listen } = await open(t)
-  const all = await listen(key), acme = await listen((await keyOf(['query:read'], 'acme')).key), alerts = await listen(key, '?kind=alerts')
+  const all = await listen(key), acme = await listen((await keyOf(['query:read'], 'acme')).key), alerts = await listen(key, '?kind=alerts'), scores = await listen(key, '?kind=scores&tenant=acme')
   t.match(all.reply.headers.get('content-type'), 'text/event-stream')
   let sent = 0
   for (const [m, tenant] of [[1, 'acme'], [101, 'acme'], [2, 'other']] as const) {
@@ -55,7 +55,8 @@ t.test('the stream: what is committed, of the tenant of the key, alerts to those
   t.ok(acme.events.every(e => e.event === 'rows'), 'without alerts:read no alert')
   t.ok(all.events.some(e => e.event === 'alerts'))
   t.match(alerts.events, [{ event: 'alerts', data: { pipeline: 'p', alerts: [{ alert: 'high', state: 'firing', value: 101, details: { version: String } }] } }])
-  t.match(all.events[0].data.rows[0], { ewma: 1 })
+  t.match(all.events[0].data.rows[0], { ewma: 1, threshold: 0 })
+  t.strictSame(scores.events.map(({ event, data: { rows } }) => [event, rows.map(({ time: _, ...row }: any) => row)]), [[1, 1], [101, 51]].map(([value, ewma]) => ['scores', [{ tenant: 'acme', device: 'd', metric: 'm', value, ewma }]]))
   t.equal((await listen((await keyOf(['query:read'])).key, '?kind=alerts')).reply.status, 403)
   t.equal((await listen((await keyOf(['query:read'], 'acme')).key, '?tenant=other')).reply.status, 404)
   const { id } = all.events[0]
@@ -105,13 +106,13 @@ t.test('who reads slowly is told and cut off, and delays nobody; a key that is r
 
 t.test('tap and top', async t => {
   const { url, key, post, keyOf } = await open(t), env = { MILLRACE_KEY: key }
-  const tap = start(t, ['tap', '--url', url, '--device', 'd', '--count', '3', '--json'], env), plain = start(t, ['tap', '--url', url, '--kind', 'rows', '--for', '20s'], env)
+  const tap = start(t, ['tap', '--url', url, '--device', 'd', '--count', '3', '--json'], env), plain = start(t, ['tap', '--url', url, '--kind', 'scores', '--for', '20s'], env)
   const send = setInterval(() => { post([{ device: 'd', m: 1 }, { device: 'e', m: 2 }, { device: 'e', m: 3 }]).catch(() => {}) }, 100)         // the last one may meet the end of the engine
   t.teardown(() => { clearInterval(send) })
   t.equal(await tap.ended, 0)
   const lines = tap.out.trim().split('\n').map(line => JSON.parse(line) as object)
   t.equal(lines.length, 3)
-  t.match(lines[0], { pipeline: 'p', table: 'readings', tenant: 'acme', device: 'd', metric: 'm', value: 1, ewma: 1 })
+  t.match(lines[0], { pipeline: 'p', table: 'readings', tenant: 'acme', device: 'd', metric: 'm', value: 1, threshold: 0, ewma: 1 })
   await plain.until(/^\S+Z {2}readings {2}acme\/e\/m {2}2 {2}ewma \d/m)
   plain.child.kill('SIGINT')
   t.equal(await plain.ended, 130)
