@@ -22,7 +22,7 @@ async function open (t: Test) {
     return { key, id }
   }
   const file = join(folder, 'p.yaml')
-  writeFileSync(file, 'name: p\nfrom: { http: {} }\npipe: [ threshold: { above: 50 }, ewma: { alpha: 0.5 } ]\nalerts: { high: { when: { value: { above: 100 } } } }\nto: [ postgres: { table: readings } ]\n')
+  writeFileSync(file, 'name: p\nfrom: { http: {} }\npipe: [ threshold: { above: 50 }, ewma: { alpha: 0.5 } ]\nalerts: { high: { when: { value: { above: 100 } } }, long: { when: { value: { above: 100 } }, for: 10m, severity: critical } }\nto: [ postgres: { table: readings } ]\n')
   const engine = start(t, ['run', file, '--database', database, '--folder', join(folder, 'files'), '--http', `127.0.0.1:${port}`])
   await engine.until(async () => await fetch(`${url}/readyz`).then(r => r.ok, () => false))
   const { key } = await keyOf(Object.keys(scopes) as Scope[])
@@ -102,6 +102,26 @@ t.test('who reads slowly is told and cut off, and delays nobody; a key that is r
   await quick.ended
   t.match(quick.events.at(-1), { event: 'notice', data: { notice: 'stopping' } })
   t.equal(await engine.ended, 143)
+})
+
+t.test('what holds, not for long enough yet, can be asked for, and is no alert', async t => {
+  const { url, key, keyOf, post } = await open(t), { key: acme } = await keyOf(['alerts:read'], 'acme')
+  const of = async (query = '', as = key) => await (await fetch(`${url}/api/v1/alerts?state=pending${query}`, { headers: { authorization: `Bearer ${as}` } })).json() as { rows: any[], next?: string }
+  const until = async (n: number) => { for (const end = Date.now() + 10_000; (await of()).rows.length !== n;) { if (Date.now() > end) throw new Error(`not ${n}`); await new Promise(r => setTimeout(r, 20)) } }
+  t.strictSame(await of(), { rows: [] })
+  await post([{ device: 'd', m: 101, n: 5 }])
+  await post([{ device: 'e', m: 102 }], 'other')
+  await until(2)
+  const { rows } = await of('', acme)
+  t.match(rows, [{ id: /^\w{32}\.pending$/, state: 'pending', tenant: 'acme', pipeline: 'p', alert: 'long', severity: 'critical', device: 'd', metric: 'm', value: null, stale: false, deliveries: [], message: 'long: d m: what it asks for has held for 0s of 10m' }])
+  t.strictSame((await of('&tenant=other')).rows.map(r => r.device), ['e'])
+  const first = await of('&limit=1'), second = await of(`&limit=1&cursor=${first.next!}`)
+  t.strictSame([...first.rows, ...second.rows].map(r => r.device), ['e', 'd'], 'the newest first')
+  t.equal(second.next, undefined)
+  for (const none of ['&alert=high', '&device=f', '&severity=info', '&pipeline=q', '&open=true', '&to=2020-01-01T00:00:00Z']) t.strictSame((await of(none)).rows, [], none)
+  t.ok((await (await fetch(`${url}/api/v1/alerts`, { headers: { authorization: `Bearer ${key}` } })).json() as any).rows.every((r: any) => r.alert === 'high'))
+  await post([{ device: 'd', m: 1 }])
+  await until(1)
 })
 
 t.test('tap and top', async t => {
