@@ -35,6 +35,9 @@ export interface AlertEvent {
   readonly origin?: string           // what that counts in: a log, or a stream
 }
 
+/** An incident whose condition holds, not for long enough yet. It may never fire: a look at memory, which nothing keeps. `time`: event time of the newest row that was looked at. */
+export interface Pending extends Omit<AlertEvent, 'state' | 'value' | 'evidence' | 'details' | 'position' | 'origin'> { readonly state: 'pending' }
+
 /** What an alert belongs to: the name and version of its pipeline, and what the steps before it explain. */
 export interface Context { readonly pipeline: string, readonly version: string, readonly explains: ReturnType<typeof explainedBy> }
 
@@ -48,6 +51,8 @@ export interface Alert {
    * alert and silences none. An end is told to whoever was told of the beginning, however late it comes.
    */
   process (batch: Batch<any>, arrival?: (time: number, position: number) => Arrival): { readonly event: AlertEvent, readonly stale: boolean }[]
+  /** What is pending now, under the ids of the incidents that these would be. Costs a copy of the memory of all series. */
+  pending (): Pending[]
   readonly stage: Stage              // its memory
 }
 
@@ -75,6 +80,15 @@ export function openAlert (spec: AlertSpec, context: Context, host: Host): Alert
       if (said.length === 0) return []
       return toEvents(rows.take(Int32Array.from(said)), spec, context, host.series).map((event, k) => ({ event, stale: stales[k] }))
     },
+    pending () {
+      const held = operator.options.for as number, memory = held === 0 ? [] : stage.save().series.incident as Float64Array, found: Pending[] = []
+      for (let s = 0; s * CELLS < memory.length; s++) {
+        if (memory[s * CELLS] !== PENDING) continue
+        const [, since, ordinal, time, last] = memory.slice(s * CELLS, (s + 1) * CELLS), series = host.series.name(s), incident = incidentId(series, context.pipeline, spec.name, since, ordinalOf(since, last, ordinal))
+        found.push({ id: `${incident}.pending`, incident, state: 'pending', ...series, pipeline: context.pipeline, alert: spec.name, severity: spec.options.severity ?? 'warning', since, time, message: `${spec.name}: ${series.device} ${series.metric}: what it asks for has held for ${span(time - since)} of ${span(held)}` })
+      }
+      return found
+    },
     stage: {
       ...stage,
       save (series, devices) {
@@ -92,6 +106,8 @@ export function openAlert (spec: AlertSpec, context: Context, host: Host): Alert
 
 const IDLE = 0, PENDING = 1, FIRING = 2
 const OVER = 0, FIRES = 1, ON = 2
+const incident = { phase: IDLE, since: NaN, ordinal: 0, seen: -Infinity, last: NaN }, CELLS = Object.keys(incident).length
+const ordinalOf = (since: number, last: number, ordinal: number): number => last === since ? ordinal + 1 : 0
 
 /**
  * The state of one alert for each series: idle -> pending -> firing -> idle. Gives the rows that make a transition, and those in
@@ -116,7 +132,7 @@ const alertStep = defineOperator({
   tuned (before, now, { incident: { data, width, field } }, series) {      // what was pending was pending for something else
     if (canonical(before.when) !== canonical(now.when)) for (const s of series) if (data[s * width + field.phase] === PENDING) data[s * width + field.phase] = IDLE
   },
-  perSeries: { incident: { phase: IDLE, since: NaN, ordinal: 0, seen: -Infinity, last: NaN } },
+  perSeries: { incident },
   drops: 'filtered',
   check: ({ when, clear }) => faultOf(when) ?? (clear === undefined ? undefined : faultOf(clear)),
 
@@ -147,7 +163,7 @@ const alertStep = defineOperator({
         }
         if (time - data[at + since] >= span) {
           data[at + phase] = FIRING
-          data[at + ordinal] = data[at + last] === data[at + since] ? data[at + ordinal] + 1 : 0
+          data[at + ordinal] = ordinalOf(data[at + since], data[at + last], data[at + ordinal])
           data[at + last] = data[at + since]
           give(i, at, FIRES)
         }

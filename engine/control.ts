@@ -88,7 +88,7 @@ export class Control {
       const kept = await registry.put({ name, instance: instance.id, definition: text, restores }, now?.version, change.actor, change.request)
       if (kept === undefined) throw outdated(name, change.expected ?? 0, (await registry.find(name))?.version)
       if (kept.state === 'paused') await pipelines.pause(next)
-      else await this.effect(kept, change.actor, async () => { await (now === undefined ? pipelines.start(next, { accept: change.accept === true }) : this.swap(next, change.accept === true)) })
+      else await this.effect(kept, change, async () => { await (now === undefined ? pipelines.start(next, { accept: change.accept === true }) : this.swap(next, change.accept === true)) })
       return { ...await this.settled(kept), created: now === undefined, memory, source }
     })
   }
@@ -108,7 +108,7 @@ export class Control {
   /** Also one that has failed. */
   async resume (name: string, change: Change): Promise<Changed> {
     return await this.turn(name, 'running', change, async (kept, pipeline) => {
-      if (!this.options.pipelines.isWorking(name)) await this.effect(kept, change.actor, async () => { await this.options.pipelines.start(pipeline, { accept: change.accept === true }) })
+      if (!this.options.pipelines.isWorking(name)) await this.effect(kept, change, async () => { await this.options.pipelines.start(pipeline, { accept: change.accept === true }) })
     })
   }
 
@@ -184,7 +184,7 @@ export class Control {
   }
 
   /** What does not start is not wanted any more. */
-  private async effect (kept: Wanted, actor: string, act: () => Promise<void>): Promise<void> {
+  private async effect (kept: Wanted, { actor, request }: Change, act: () => Promise<void>): Promise<void> {
     const { registry, log } = this.options
     try {
       await act()
@@ -193,7 +193,7 @@ export class Control {
       const { message, code } = error as MillraceError, { name, version, previous } = kept, was = this.wanted.get(name)
       const to = previous === null ? { version, state: was === undefined || was.state === 'deleted' ? 'deleted' as const : was.state === 'running' ? 'running' as const : 'paused' as const } : { version: previous, state: 'running' as const }
       log.error({ pipeline: name, version, err: message }, 'a pipeline has not started')
-      await registry.revert(name, version, to, message, actor)
+      await registry.revert(name, version, to, message, actor, request)
       const found = await registry.find(name)
       if (found !== undefined) this.wanted.set(name, found)
       throw new MillraceError('pipeline/not-started', `version ${version} of "${name}" could not be started: ${message}${code === undefined || code === 'pipeline/not-started' ? '' : ` (${code})`}. ${previous === null ? to.state === 'paused' ? 'It is paused as before' : to.state === 'deleted' ? 'It is not kept' : 'It stays stopped' : `Version ${previous} runs as before`}`, { help: (error as MillraceError).help, cause: error })
@@ -265,7 +265,7 @@ export class Control {
     else if (settled || previous === null) await pipelines.start(pipeline, { patient: true })
     else {
       const before = readDefinition((await registry.definition(name, previous))!, components)
-      await this.effect(kept, 'restart', async () => {
+      await this.effect(kept, { actor: 'restart' }, async () => {
         await pipelines.start(before).catch(() => {})          // it may be that the new one had begun already
         await this.swap(pipeline, false)
       })

@@ -55,6 +55,8 @@ export const errors = {
   'api/conflict': { title: 'A request that does not go with how things stand.', status: 409, exit: 1 },
   'api/outdated': { title: 'A change of a version that is not the present one.', status: 412, exit: 1 },
   'api/invalid': { title: 'A request that cannot be meant.', status: 400, exit: 1 },
+  'api/slow': { title: 'A request that did not come in time, or hardly comes.', status: 408, exit: 1 },
+  'api/long-head': { title: 'A request whose line and headers are longer than is taken.', status: 431, exit: 1 },
   'api/too-large': { title: 'A request larger than is taken.', status: 413, exit: 1 },
   'api/media-type': { title: 'A request in a form that is not read.', status: 415, exit: 1 },
   'api/key-used': { title: 'An Idempotency-Key under which another request came before.', status: 422, exit: 1 },

@@ -1,4 +1,4 @@
-import { openAlert } from './alert.ts'
+import { openAlert, type Pending } from './alert.ts'
 import { explainedBy } from './explain.ts'
 import type { Batch, Ids } from './batch.ts'
 import type { DeadLetter } from './intake.ts'
@@ -136,6 +136,9 @@ export class Flow {
     for (const route of [this.trunk, ...this.branches]) route.relearn(Int32Array.from(series), ids)
   }
 
+  /** Of all alerts; see Alert.pending. */
+  pending (): Pending[] { return [this.trunk, ...this.branches].flatMap(route => route.pending()) }
+
   private pass (batch: Batch, outputs: Gathered): void {
     this.watermark = batch.watermark
     if (!this.told) this.tell()
@@ -233,6 +236,8 @@ class OpenRoute {
     const explained = explainedBy(route === pipeline ? route.steps : [...pipeline.steps, ...route.steps])
     this.alerts = route.alerts.map(spec => ({ name: spec.name, receivers: receiversOf(spec).map(r => r.key), open: openAlert(spec, { pipeline: pipeline.name, version: versionOf(pipeline), explains: explained }, host) }))
   }
+
+  pending (): Pending[] { return this.alerts.flatMap(({ open }) => open.pending()) }
 
   relearn (series: Ids, devices: Ids): void {
     for (const { stage } of this.stages) stage.relearn(series, devices)

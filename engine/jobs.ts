@@ -10,8 +10,10 @@ export interface Job {
   readonly id: string, readonly kind: string, readonly tenant: string | null, readonly target: string, readonly asked: Asked, readonly state: JobState
   readonly done: number, readonly total: number | null, readonly detail: string | null, readonly author: string, readonly created: string, readonly ended: string | null
 }
-export interface NewJob extends Pick<Job, 'id' | 'kind' | 'tenant' | 'target' | 'asked' | 'author'> { readonly instance: string }
+export interface NewJob extends Pick<Job, 'id' | 'kind' | 'tenant' | 'target' | 'asked' | 'author'> { readonly instance: string, readonly request?: string | undefined }
 export interface Progress { readonly done: number, readonly total?: number | undefined, readonly detail?: string | undefined }
+/** Who does not want a job any more, and in which request. */
+export interface Canceller { readonly actor: string, readonly request?: string | undefined }
 export interface JobFilter { readonly tenant: string | undefined, readonly kind?: string | undefined, readonly state?: JobState | undefined }
 
 /** How many jobs of a tenant are kept when they are over, and for how long, ms. */
@@ -28,12 +30,11 @@ export interface JobStore {
   /** Of this instance, as its last process left them. */
   left (instance: string): Promise<readonly Job[]>
   progress (id: string, progress: Progress): Promise<void>
-  end (id: string, state: Exclude<JobState, 'running'>, progress: Partial<Progress>): Promise<void>
+  /** `by`: who has asked for this end. */
+  end (id: string, state: Exclude<JobState, 'running'>, progress: Partial<Progress>, by?: Canceller): Promise<void>
   /** Of this instance, those that have ended, the newest first. */
   over (instance: string): Promise<readonly Pick<Job, 'id' | 'kind' | 'tenant' | 'ended'>[]>
   remove (ids: readonly string[]): Promise<void>
-  /** Somebody has asked for its end. */
-  cancel (id: string, actor: string): Promise<void>
   close (): Promise<void>
 }
 
@@ -69,7 +70,7 @@ const TIDY = 3_600_000               // ms
  */
 export class Jobs {
   private readonly options: { readonly store: JobStore, readonly kinds: Readonly<Record<string, JobKind>>, readonly instance: () => string, readonly kept: (tenant: string | null) => Kept, readonly log: Logger }
-  private readonly running = new Map<string, { readonly tenant: string | null, readonly stop: AbortController, readonly ended: Promise<void> }>()
+  private readonly running = new Map<string, { readonly tenant: string | null, readonly stop: AbortController, readonly ended: Promise<void>, by?: Canceller }>()
   private readonly closing = new AbortController()
   private readonly taken: (string | null)[] = []       // tenants of those that are being added
   private opening: Promise<void> = Promise.resolve()
@@ -86,25 +87,25 @@ export class Jobs {
   }
 
   /** `prepare`: what it needs before it is there, such as a body that is still to come; it counts as under way meanwhile. @throws api/too-many when as many are under way as may be */
-  async start (kind: string, { id = clock.id(), target, asked, tenant, author }: Pick<NewJob, 'target' | 'asked' | 'tenant' | 'author'> & { readonly id?: string }, prepare?: () => Promise<void>): Promise<Job> {
+  async start (kind: string, { id = clock.id(), target, asked, tenant, author, request }: Pick<NewJob, 'target' | 'asked' | 'tenant' | 'author' | 'request'> & { readonly id?: string }, prepare?: () => Promise<void>): Promise<Job> {
     const { store, instance } = this.options, owner = instance(), all = [...Array.from(this.running.values(), r => r.tenant), ...this.taken], of = all.filter(other => other === tenant).length
     if (this.closing.signal.aborted) throw new MillraceError('api/busy', 'the process is stopping')
     if (all.length >= MOST || of >= OF_A_TENANT) throw new MillraceError('api/too-many', of >= OF_A_TENANT ? `${of} jobs of this tenant are under way, and no more may be` : `${all.length} jobs are under way`, { help: 'wait for one of them, or cancel it' })
     this.taken.push(tenant)
     try {
       await prepare?.()
-      const job = await store.add({ id, kind, tenant, target, asked, author, instance: owner })
+      const job = await store.add({ id, kind, tenant, target, asked, author, request, instance: owner })
       this.work(job, host => this.options.kinds[kind].run(job, host))
       return job
     } finally { this.taken.splice(this.taken.indexOf(tenant), 1) }
   }
 
   /** Undefined: there is no such job. One that has ended stays what it is; one that cannot end yet is still running, and ends as soon as it can. */
-  async cancel (id: string, { tenant, id: actor }: { readonly tenant: string | undefined, readonly id: string }): Promise<Job | undefined> {
-    const { store } = this.options, job = await store.find(id, tenant), work = this.running.get(id)
+  async cancel (id: string, { tenant, id: actor, request }: { readonly tenant: string | undefined, readonly id: string, readonly request?: string }): Promise<Job | undefined> {
+    const { store } = this.options, work = this.running.get(id), job = await store.find(id, tenant)      // in this order: it may end meanwhile
     if (job === undefined || job.state !== 'running') return job
     if (work === undefined) throw new MillraceError('api/conflict', `the job ${id} is another process's`, { help: 'ask that one' })
-    await store.cancel(id, actor)
+    work.by ??= { actor, request }
     work.stop.abort(CANCEL)
     await Promise.race([work.ended, sleep(PATIENCE)])    // a backfill ends when its pipeline works, and that may be paused
     return await store.find(id, tenant)
@@ -172,7 +173,7 @@ export class Jobs {
     const end = async (state: Exclude<JobState, 'running'>, detail: string) => {
       await saying
       for (const wait of backoff()) {
-        try { return await store.end(job.id, state, { ...last, detail }) } catch (error) {
+        try { return await store.end(job.id, state, { ...last, detail }, state === 'cancelled' ? this.running.get(job.id)?.by : undefined) } catch (error) {
           if (!(error instanceof MillraceError) || error.code !== 'store/unreachable' || this.closing.signal.aborted) throw error
           await sleep(wait, this.closing.signal)
         }

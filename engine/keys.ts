@@ -20,6 +20,8 @@ export interface Keys {
   list (): Promise<readonly KeyRecord[]>
   /** False: its tenant has as many that are valid as it may, `most`. Two that are made at the same moment may both be the last. */
   add (key: NewKey, actor: string, most?: number): Promise<boolean>
+  /** Makes one with the name, tenant and scopes of `id`, valid for as long as that is in all; `id` ends at `until`, if not before. False: there is no such key that is valid. */
+  rotate (id: string, next: Pick<NewKey, 'id' | 'digest'>, until: Date, actor: string): Promise<boolean>
   /** False: there is no such key, or it was revoked already. */
   revoke (id: string, actor: string): Promise<boolean>
   close (): Promise<void>

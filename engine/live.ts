@@ -3,7 +3,8 @@ import type { Outputs } from './flow.ts'
 import { isoMicros } from './iso.ts'
 import type { SeriesTable } from './series.ts'
 
-export const liveKinds = ['rows', 'alerts'] as const
+/** `scores`: of rows only what steps that learn say of them. */
+export const liveKinds = ['rows', 'alerts', 'scores'] as const
 export type LiveKind = typeof liveKinds[number]
 
 /** What somebody wants to see: equal names, or all. */
@@ -18,9 +19,10 @@ export interface Listening {
   stop (): void
 }
 
-interface Kept { readonly number: number, readonly pipeline: string, readonly series: SeriesTable, readonly outputs: Pick<Outputs, 'writes' | 'alerts'>, readonly rows: number }
+interface Kept { readonly number: number, readonly pipeline: string, readonly series: SeriesTable, readonly outputs: Pick<Outputs, 'writes' | 'alerts'>, readonly scores: ReadonlySet<string>, readonly rows: number }
 
 const KEPT = 20_000                  // rows that are kept for those who come back
+const NONE: ReadonlySet<string> = new Set()
 const GRACE = 60_000                 // ms that they are, when nobody listens any more
 
 /**
@@ -38,15 +40,15 @@ export class Live {
 
   get count (): number { return this.listeners.size }
 
-  /** Called after each commit. */
-  commit (pipeline: string, series: SeriesTable, outputs: Pick<Outputs, 'writes' | 'alerts'>): void {
+  /** Called after each commit. `scores`: the columns of the pipeline that are some. */
+  commit (pipeline: string, series: SeriesTable, outputs: Pick<Outputs, 'writes' | 'alerts'>, scores: ReadonlySet<string> = NONE): void {
     if (this.listeners.size === 0 && performance.now() > this.until) {
       if (this.kept.length > 0) this.clear()
       return
     }
     const { writes, alerts } = outputs, rows = writes.reduce((n, { batch }) => n + batch.length, alerts.length)
     if (rows === 0) return
-    const kept = { number: ++this.number, pipeline, series, outputs: { writes, alerts }, rows }
+    const kept = { number: ++this.number, pipeline, series, outputs: { writes, alerts }, scores, rows }
     this.kept.push(kept)
     this.rows += rows
     while (this.rows > KEPT && this.kept.length > 1) this.rows -= this.kept.shift()!.rows
@@ -90,21 +92,22 @@ function reader ({ kinds, tenant, pipeline, device, metric }: LiveFilter): (kept
   const named = tenant !== undefined || device !== undefined || metric !== undefined
   return (kept, id) => {
     if (pipeline !== undefined && kept.pipeline !== pipeline) return []
-    const { series, outputs: { writes, alerts } } = kept
+    const { series, scores, outputs: { writes, alerts } } = kept
     let known = wanted.get(series)
     if (known === undefined) wanted.set(series, known = new Int8Array(named ? series.capacity : 0))
     const is = (s: number) => !named || (known[s] ||= fits(series.name(s)) ? 1 : -1) > 0
     const events: Omit<LiveEvent, 'id'>[] = []
-    if (kinds.includes('rows')) {
+    for (const event of ['rows', 'scores'] as const) {
+      if (!kinds.includes(event)) continue
       for (const { branch, table, batch } of writes) {
-        const columns = Object.entries<any>(batch.columns).filter(([name]) => name !== 'seq'), rows: object[] = []
+        const columns = Object.entries<any>(batch.columns).filter(([name]) => event === 'rows' ? name !== 'seq' : scores.has(name)), rows: object[] = []
         for (let i = 0; i < batch.length; i++) {
-          if (!is(batch.series[i])) continue
+          if (!is(batch.series[i]) || event === 'scores' && !columns.some(([, column]) => Number.isFinite(column[i]))) continue
           const row: Record<string, unknown> = { time: isoMicros(batch.time[i]), ...series.name(batch.series[i]), value: finite(batch.value[i]) }
           for (const [name, column] of columns) row[name] = finite(column[i])
           rows.push(row)
         }
-        if (rows.length > 0) events.push({ event: 'rows', data: JSON.stringify({ pipeline: kept.pipeline, branch, table, rows }) })
+        if (rows.length > 0) events.push({ event, data: JSON.stringify({ pipeline: kept.pipeline, branch, table, rows }) })
       }
     }
     if (kinds.includes('alerts')) {
@@ -116,5 +119,5 @@ function reader ({ kinds, tenant, pipeline, device, metric }: LiveFilter): (kept
 }
 
 const finite = (x: number): number | null => Number.isFinite(x) ? x : null
-const plain = ({ id, incident, state, tenant, alert, severity, device, metric, since, time, value, evidence, message }: AlertEvent, stale: boolean) =>
-  ({ id, incident, state, tenant, alert, severity, device, metric, since: isoMicros(since), time: isoMicros(time), value, evidence, message, stale })
+const plain = ({ id, incident, state, tenant, alert, severity, device, metric, since, time, value, evidence, message, details }: AlertEvent, stale: boolean) =>
+  ({ id, incident, state, tenant, alert, severity, device, metric, since: isoMicros(since), time: isoMicros(time), value, evidence, message, ...details === undefined ? {} : { details }, stale })

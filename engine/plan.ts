@@ -20,6 +20,9 @@ export function columnsAfter (steps: readonly Operator[], before: readonly strin
 /** All routes of a pipeline by name, '' for the trunk. */
 export const routesOf = (pipeline: Pipeline): [string, Route][] => [['', pipeline], ...Object.entries(pipeline.branches)]
 
+/** The columns of steps that learn: what is said of a reading by what was usual before it. */
+export const scoreColumns = (pipeline: Pipeline): ReadonlySet<string> => new Set(routesOf(pipeline).flatMap(([, { steps }]) => steps.filter(step => step.definition.learns).flatMap(step => step.adds)))
+
 /** The sinks of a pipeline that are its store: of one kind, with one key (lint says so when not). */
 export const storeSinks = (pipeline: Pipeline): SinkSpec[] => routesOf(pipeline).flatMap(([, route]) => route.sinks.filter(s => s.definition.store !== undefined))
 

@@ -22,8 +22,8 @@ export interface Range { readonly from: number, readonly to: number }      // [f
 export type Row = Readonly<Record<string, string | number | null>>
 export interface Bucket { readonly time: string, readonly count: number, readonly min: number | null, readonly max: number | null, readonly mean: number | null }
 
-/** Which alerts: equal names, or all. */
-export interface AlertFilter { readonly tenant: string | undefined, readonly pipeline?: string | undefined, readonly alert?: string | undefined, readonly device?: string | undefined, readonly state?: string | undefined, readonly severity?: string | undefined }
+/** Which alerts: equal names, or all; `open`: beginnings that have no end yet, or all else; `acknowledged`: those that somebody looks after, or all else. */
+export interface AlertFilter { readonly tenant: string | undefined, readonly pipeline?: string | undefined, readonly alert?: string | undefined, readonly device?: string | undefined, readonly state?: string | undefined, readonly severity?: string | undefined, readonly open?: boolean | undefined, readonly acknowledged?: boolean | undefined }
 /** A transition of an incident, and what has become of it with each receiver. Times are ISO 8601. */
 export interface AlertRow {
   readonly id: string, readonly incident: string, readonly state: string, readonly tenant: string, readonly pipeline: string, readonly alert: string, readonly severity: string, readonly device: string, readonly metric: string

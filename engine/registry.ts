@@ -34,6 +34,6 @@ export interface Registry {
   /** What is wanted is so. */
   settle (name: string, version: number): Promise<void>
   /** A version has not started: what was wanted before is wanted again (nothing, when there was nothing). */
-  revert (name: string, version: number, to: { readonly version: number, readonly state: Wanted['state'] }, why: string, actor: string): Promise<void>
+  revert (name: string, version: number, to: { readonly version: number, readonly state: Wanted['state'] }, why: string, actor: string, request?: string): Promise<void>
   close (): Promise<void>
 }

@@ -12,7 +12,7 @@ import type { Live } from './live.ts'
 import { Observed } from './observed.ts'
 import { pastOf } from './past.ts'
 import { merged } from './outputs.ts'
-import { openStore, planTables, routesOf } from './plan.ts'
+import { openStore, planTables, routesOf, scoreColumns } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
 import { checkPolicies, policiesOf, receiversOf } from './policy.ts'
@@ -73,6 +73,7 @@ export class Run {
   private readonly now: () => number
   private readonly clock: Clock
   private readonly host: SinkHost
+  private readonly scores: ReadonlySet<string>
   private readonly followers = new Map<SinkSpec, Sink>()
   private epoch = 0
   private version = 0
@@ -94,6 +95,7 @@ export class Run {
     this.began = this.clock.monotonic()
     this.now = options.now ?? ingestClock(this.clock)
     this.series = new SeriesTable(options.maxSeries)
+    this.scores = scoreColumns(pipeline)
     if (options.careful === true) this.poison = new Poison(options.maxPoison ?? 10)
     this.host = { pipeline: pipeline.name, series: this.series, log: this.log, database: options.database, folder: options.folder, egress: options.egress }
   }
@@ -326,7 +328,7 @@ export class Run {
     await this.commit(outputs, marks, signal, last)
     this.inFlight -= outputs.received
     this.position = outputs.position
-    if (history === undefined) this.options.live?.commit(this.pipeline.name, this.series, outputs)
+    if (history === undefined) this.options.live?.commit(this.pipeline.name, this.series, outputs, this.scores)
     if (outputs.alerts.length > 0) this.dispatcher?.wake()
   }
 

@@ -24,7 +24,7 @@ const settings = Type.Object({
   tenant: Type.String({ description: 'The claim that says the tenant.', default: 'tenant', minLength: 1 }),
   allTenants: Type.Optional(Type.String({ description: 'What that claim says of who may see every tenant; without it nobody may.', minLength: 1 })),
   scope: Type.String({ description: 'The claim that says the scopes: text with spaces between, or a list. Others than those of Millrace are passed over.', default: 'scope', minLength: 1 }),
-  lifetime: Duration({ description: 'How far ahead `exp` may be.', default: '1h' })
+  lifetime: Duration({ description: 'How far ahead `exp` may be.', default: '15m' })
 })
 export type TokenSettings = Values<typeof settings.properties>
 

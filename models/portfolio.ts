@@ -33,9 +33,10 @@ import { learn } from './portfolio-learning.ts'
 import { places } from './portfolio-memory.ts'
 import { score } from './portfolio-scoring.ts'
 import { Hour } from './season.ts'
+import { TAIL, unlikely } from './tail.ts'
 export { portfolio, signals } from './portfolio-memory.ts'
 
-const { N, INTERVAL, BAR, SPENT, START, K } = places
+const { N, INTERVAL, BAR, SPENT, START, K, TAILS } = places
 const LARGEST = 1e100                // a value counts as no more, so that squares are finite
 
 const limited = (x: number): number => x > LARGEST ? LARGEST : x < -LARGEST ? -LARGEST : x
@@ -95,6 +96,9 @@ export class Portfolio {
     if (told) this.news = true
     return told
   }
+
+  /** What the signal `k` alone says of what was scored last and is not learned yet: -log10 of how rarely it is as large, 0 for the usual 98 %. */
+  part (m: Float64Array, at: number, k: number): number { return unlikely(m, at + TAILS + k * TAIL, this.x[k]) }
 
   /** Takes it in. A time older than the newest counts as the newest. */
   learn (m: Float64Array, at: number): void { learn(m, at, this) }

@@ -5,6 +5,9 @@ import { Alarms } from './shared/alarms.ts'
 import { columns } from './shared/columns.ts'
 import { checkZone } from './shared/zone.ts'
 
+const own = ['anomaly', 'anomaly_p', 'anomaly_low', 'anomaly_high', 'anomaly_signal', 'anomaly_usual', 'anomaly_learned', 'anomaly_alarm'] as const
+const partOf = (signal: typeof signals[number]) => `anomaly_${signal}` as const, parts = signals.map(partOf)
+
 /**
  * Whether a reading is unusual for its series: a calibrated p-value from seven signals, see models/portfolio.ts for methods,
  * sources and limits. A reading is scored first and learned afterwards. One without a finite value teaches nothing.
@@ -25,19 +28,23 @@ export const anomaly = defineOperator({
   options: Type.Object({
     ...budget,
     samples: Type.Integer({ description: 'Readings to learn from before the first p-value.', minimum: 50, default: 200 }),
-    zone: Type.Optional(Type.String({ description: 'IANA time zone whose clocks hours and working days go by, such as Europe/Berlin; UTC when absent.' }))
+    zone: Type.Optional(Type.String({ description: 'IANA time zone whose clocks hours and working days go by, such as Europe/Berlin; UTC when absent.' })),
+    contributions: Type.Boolean({ description: 'Is what each signal says by itself wanted too, as columns `anomaly_jump` and so on?', default: false })
   }),
   check: checkZone,
-  adds: ['anomaly', 'anomaly_p', 'anomaly_low', 'anomaly_high', 'anomaly_signal', 'anomaly_usual', 'anomaly_learned', 'anomaly_alarm'],
-  explains: ({ samples }) => ({ learning: { learned: 'anomaly_learned', of: samples }, expected: ['anomaly_low', 'anomaly_high'], p: 'anomaly_p', spoke: { column: 'anomaly_signal', names: signals } }),
+  adds: ({ contributions }) => contributions ? [...own, ...parts] : own,
+  explains: ({ samples, contributions }) => ({
+    learning: { learned: 'anomaly_learned', of: samples }, expected: ['anomaly_low', 'anomaly_high'], p: 'anomaly_p',
+    ...contributions ? { signals: Object.fromEntries(signals.map(signal => [signal, partOf(signal)])) } : { spoke: { column: 'anomaly_signal', names: signals } }
+  }),
   version: 3,                            // a series knows whether it stands still
   learns: true,
   perSeries: { memory: portfolio },
-  tuning: ['alarms', 'per', 'samples'],
+  tuning: ['alarms', 'per', 'samples', 'contributions'],
 
-  process (batch, { alarms, per, samples, zone }, { memory: { data, width, field: { n: readings } } }) {
+  process (batch, { alarms, per, samples, zone, contributions }, { memory: { data, width, field: { n: readings } } }) {
     const model = new Portfolio(), clock = clocksAt(batch.time, zone)
-    const [low, high, signal, usual, learned, ...said] = columns(8, batch.length), judged = new Alarms(batch.length, said)
+    const [low, high, signal, usual, learned, ...said] = columns(8, batch.length), judged = new Alarms(batch.length, said), weights = contributions ? columns(parts.length, batch.length) : []
     for (let i = 0; i < batch.length; i++) {
       const at = batch.series[i] * width, x = batch.value[i], n = data[at + readings]
       learned[i] = Math.min(n, samples)
@@ -50,9 +57,10 @@ export const anomaly = defineOperator({
         high[i] = model.high
         usual[i] = model.usual
         signal[i] = model.evidence > 0 ? model.signal + 1 : 0
+        for (let k = 0; k < weights.length; k++) weights[k][i] = model.part(data, at, k)
       }
       model.learn(data, at)
     }
-    return batch.with({ anomaly: judged.evidence, anomaly_p: judged.p, anomaly_low: low, anomaly_high: high, anomaly_signal: signal, anomaly_usual: usual, anomaly_learned: learned, anomaly_alarm: judged.alarm })
+    return batch.with({ anomaly: judged.evidence, anomaly_p: judged.p, anomaly_low: low, anomaly_high: high, anomaly_signal: signal, anomaly_usual: usual, anomaly_learned: learned, anomaly_alarm: judged.alarm, ...Object.fromEntries(weights.map((weight, k) => [parts[k], weight])) })
   }
 })

@@ -1,4 +1,4 @@
-import type { Job, JobFilter, JobProgress as Progress, JobStore, NewJob } from '#engine'
+import type { Canceller, Job, JobFilter, JobProgress as Progress, JobStore, NewJob } from '#engine'
 import { migrate } from './postgres-migrate.ts'
 import { Pool } from './postgres-pool.ts'
 import { ISO } from './postgres-query.ts'
@@ -18,8 +18,8 @@ export class PostgresJobs implements JobStore {
 
   async open (): Promise<void> { await migrate(this.url, { info () {} }) }
 
-  async add ({ id, kind, tenant, instance, target, asked, author }: NewJob): Promise<Job> {
-    return (await this.pool.ask<Job>(`WITH made AS (INSERT INTO jobs (id, kind, tenant, instance, target, asked, author) VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7) RETURNING *),
+  async add ({ id, kind, tenant, instance, target, asked, author, request }: NewJob): Promise<Job> {
+    return (await this.pool.as({ tenant: undefined, request }).ask<Job>(`WITH made AS (INSERT INTO jobs (id, kind, tenant, instance, target, asked, author) VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7) RETURNING *),
       noted AS (${AUDIT} SELECT author, tenant, 'job.start', id, json_build_object('kind', kind, 'target', target, 'asked', asked) FROM made)
       SELECT ${JOB} FROM made`, [id, kind, tenant, instance, target, clean(JSON.stringify(asked)), author]))[0]
   }
@@ -40,8 +40,9 @@ export class PostgresJobs implements JobStore {
     await this.pool.ask("UPDATE jobs SET done = $2, total = $3, detail = $4 WHERE id = $1 AND state = 'running'", [id, done, total ?? null, detail === undefined ? null : clean(detail)])
   }
 
-  async end (id: string, state: string, { done, total, detail }: Partial<Progress>): Promise<void> {
-    await this.pool.ask("UPDATE jobs SET state = $2, done = coalesce($3, done), total = coalesce($4, total), detail = $5, ended_at = now() WHERE id = $1 AND state = 'running'", [id, state, done ?? null, total ?? null, detail === undefined ? null : clean(detail)])
+  async end (id: string, state: string, { done, total, detail }: Partial<Progress>, by?: Canceller): Promise<void> {
+    await this.pool.as({ tenant: undefined, request: by?.request }).ask(`WITH ended AS (UPDATE jobs SET state = $2, done = coalesce($3, done), total = coalesce($4, total), detail = $5, ended_at = now() WHERE id = $1 AND state = 'running' RETURNING *)
+      ${AUDIT} SELECT $6, tenant, 'job.cancel', id, json_build_object('done', done) FROM ended WHERE $6::text IS NOT NULL`, [id, state, done ?? null, total ?? null, detail === undefined ? null : clean(detail), by?.actor ?? null])
   }
 
   async over (instance: string): Promise<readonly Pick<Job, 'id' | 'kind' | 'tenant' | 'ended'>[]> {
@@ -49,10 +50,6 @@ export class PostgresJobs implements JobStore {
   }
 
   async remove (ids: readonly string[]): Promise<void> { await this.pool.ask("DELETE FROM jobs WHERE id = ANY($1) AND state <> 'running'", [ids]) }
-
-  async cancel (id: string, actor: string): Promise<void> {
-    await this.pool.ask(`${AUDIT} SELECT $2, tenant, 'job.cancel', id, json_build_object('done', done) FROM jobs WHERE id = $1`, [id, actor])
-  }
 
   async close (): Promise<void> { await this.pool.close() }
 }

@@ -22,6 +22,13 @@ export class PostgresKeys implements Keys {
       ${AUDIT} SELECT $7, tenant, 'key.create', id, json_build_object('name', name, 'scopes', scopes, 'expires', expires_at) FROM made RETURNING id`, [id, digest, name, tenant, scopes, expires, actor, most ?? null])).length === 1
   }
 
+  async rotate (id: string, { id: next, digest }: Pick<NewKey, 'id' | 'digest'>, until: Date, actor: string): Promise<boolean> {
+    return (await this.pool.ask(`WITH was AS (SELECT * FROM api_keys WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) FOR UPDATE),
+      made AS (INSERT INTO api_keys (id, digest, name, tenant, scopes, expires_at) SELECT $2, $3, name, tenant, scopes, now() + (expires_at - created_at) FROM was RETURNING *),
+      ended AS (UPDATE api_keys k SET expires_at = least(k.expires_at, $4) FROM was WHERE k.id = was.id RETURNING k.*)
+      ${AUDIT} SELECT $5, ended.tenant, 'key.rotate', ended.id, json_build_object('next', made.id, 'expires', made.expires_at, 'until', ended.expires_at) FROM ended, made RETURNING id`, [id, next, digest, until, actor])).length === 1
+  }
+
   async revoke (id: string, actor: string): Promise<boolean> {
     return (await this.pool.ask(`WITH ended AS (UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING *)
       ${AUDIT} SELECT $2, tenant, 'key.revoke', id, '{}'::jsonb FROM ended RETURNING id`, [id, actor])).length === 1

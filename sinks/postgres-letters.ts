@@ -10,13 +10,13 @@ export async function lettersOf (session: Session, pipeline: string, { late = fa
 }
 
 /** In a transaction, with its line of the audit log. */
-export async function markRequeued (session: Session, pipeline: string, letters: readonly Letter[], by: string): Promise<void> {
+export async function markRequeued (session: Session, pipeline: string, letters: readonly Letter[], by: string, request?: string): Promise<void> {
   if (letters.length === 0) return
   for (const late of [true, false]) {
     const these = letters.filter(({ reason }) => (reason === 'late') === late)
     if (these.length > 0) await session.query(late ? MARK_LATE : MARK_DEAD, [pipeline, these.map(l => l.origin), these.map(l => l.position), these.map(l => l.part)])
   }
-  await session.query("INSERT INTO audit (actor, action, target, change) VALUES ($1, 'letters.requeue', $2, $3)", [by, pipeline, JSON.stringify({ letters: letters.length, positions: [...new Set(letters.map(l => l.position))].slice(0, NAMED) })])
+  await session.query("INSERT INTO audit (actor, action, target, change, request) VALUES ($1, 'letters.requeue', $2, $3, $4)", [by, pipeline, JSON.stringify({ letters: letters.length, positions: [...new Set(letters.map(l => l.position))].slice(0, NAMED) }), request ?? null])
 }
 
 const NAMED = 100                    // positions that the audit log has of one requeue

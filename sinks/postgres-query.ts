@@ -18,6 +18,10 @@ export const NAMED = '(SELECT s.id AS series, d.tenant, d.name AS device, s.metr
 export const ALERT = `a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${ISO('a.since', 'since')}, ${ISO('a.time')}, a.value, a.evidence, a.message, a.details, a.stale, a.position::float8 AS position, a.origin,
   (SELECT coalesce(json_agg(json_build_object('receiver', o.receiver, 'state', o.state, 'attempts', o.attempts, 'error', o.error) ORDER BY o.receiver), '[]') FROM alert_outbox o WHERE o.event = a.id) AS deliveries`
 
+/** Of the table alerts as a. */
+const OPEN = "(a.state = 'firing' AND NOT EXISTS (SELECT FROM alerts e WHERE e.id = a.incident || '.resolved'))", ACKNOWLEDGED = 'EXISTS (SELECT FROM alert_incidents i WHERE i.incident = a.incident AND i.acknowledged_at IS NOT NULL)'
+const said = (holds: boolean | undefined, what: string): string => holds === undefined ? '' : ` AND ${holds ? '' : 'NOT '}${what}`
+
 /** Reads what pipelines have written to PostgreSQL, on a few connections that can only read. */
 export class PostgresQuery implements Query {
   private readonly url: string
@@ -71,12 +75,12 @@ export class PostgresQuery implements Query {
         FROM ${identifier(table)} WHERE series = $1 AND time >= ${MOMENT(2)} AND time < ${MOMENT(3)} AND ${c} IS NOT NULL GROUP BY 1) b ORDER BY part`, [id, from, to, width])
   }
 
-  async alerts (filter: AlertFilter, { from, to }: Range, { limit, after }: Page): Promise<Found<AlertRow>> {
+  async alerts ({ open, acknowledged, ...filter }: AlertFilter, { from, to }: Range, { limit, after }: Page): Promise<Found<AlertRow>> {
     const [us, ...id] = after?.split('_') ?? []
     const { where, values } = matching(filter, [from, to, ...us === undefined ? [] : [us, id.join('_')]], 'a')
     const rows = await this.ask<Placed<AlertRow>>(`
       SELECT ${ALERT}, (extract(epoch FROM a.time) * 1000000)::bigint || '_' || a.id AS place
-      FROM alerts a WHERE a.time >= ${MOMENT(1)} AND a.time < ${MOMENT(2)}${us === undefined ? '' : ` AND (a.time, a.id) < (${moment('$3')}, $4)`}${where} ORDER BY a.time DESC, a.id DESC LIMIT ${limit + 1}`, values)
+      FROM alerts a WHERE a.time >= ${MOMENT(1)} AND a.time < ${MOMENT(2)}${us === undefined ? '' : ` AND (a.time, a.id) < (${moment('$3')}, $4)`}${where}${said(open, OPEN)}${said(acknowledged, ACKNOWLEDGED)} ORDER BY a.time DESC, a.id DESC LIMIT ${limit + 1}`, values)
     return paged(rows, limit)
   }
 
@@ -112,7 +116,7 @@ export class PostgresQuery implements Query {
 }
 
 /** Conditions on columns of a table, with their parameters behind those that are there. */
-export function matching (filter: Partial<SeriesFilter> | AlertFilter, values: readonly unknown[], of = 'n'): { where: string, values: readonly unknown[] } {
+export function matching (filter: Partial<SeriesFilter> | Omit<AlertFilter, 'open' | 'acknowledged'>, values: readonly unknown[], of = 'n'): { where: string, values: readonly unknown[] } {
   const given = Object.entries(filter).filter(([, value]) => value !== undefined)
   return { where: given.map(([name], k) => name === 'tags' ? ` AND ${of}.tags @> $${values.length + k + 1}::jsonb` : ` AND ${of}.${identifier(name)} = $${values.length + k + 1}`).join(''), values: [...values, ...given.map(([, value]) => value)] }
 }

@@ -52,8 +52,8 @@ export class PostgresRegistry implements Registry {
     await this.pool.ask('UPDATE pipelines SET settled = true, previous = NULL WHERE name = $1 AND version = $2', [name, version])
   }
 
-  async revert (name: string, version: number, to: { readonly version: number, readonly state: Wanted['state'] }, why: string, actor: string): Promise<void> {
-    await this.pool.ask(`WITH changed AS (UPDATE pipelines SET version = $3, state = $4, settled = true, previous = NULL, changed_at = now() WHERE name = $1 AND version = $2 RETURNING *),
+  async revert (name: string, version: number, to: { readonly version: number, readonly state: Wanted['state'] }, why: string, actor: string, request?: string): Promise<void> {
+    await this.pool.as({ tenant: undefined, request }).ask(`WITH changed AS (UPDATE pipelines SET version = $3, state = $4, settled = true, previous = NULL, changed_at = now() WHERE name = $1 AND version = $2 RETURNING *),
       failed AS (UPDATE pipeline_versions SET failed = $5 WHERE pipeline = $1 AND version = $2 AND $2 <> $3 AND EXISTS (SELECT FROM changed))
       ${AUDIT} SELECT $6, NULL, 'pipeline.revert', name, json_build_object('version', version, 'state', state, 'failed', $2::int, 'why', $5::text) FROM changed`, [name, version, to.version, to.state, why, actor])
   }

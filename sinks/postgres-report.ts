@@ -26,9 +26,9 @@ export async function report (pool: Asks, { table: { table, columns }, devices: 
   const fired = await pool.ask<Fired>(`
     WITH ${chosen}
     SELECT a.tenant, a.device, a.alert, a.severity, a.details ->> 'verdict' AS blame, count(*)::int AS fired, count(*) FILTER (WHERE e.id IS NULL)::int AS open, count(*) FILTER (WHERE i.verdict = 'real')::int AS real, count(*) FILTER (WHERE i.verdict = 'false alarm')::int AS false_alarm,
-      sum(extract(epoch FROM least(coalesce(e.time, to_timestamp(${until} / 1000.0)), to_timestamp(${until} / 1000.0)) - a.time))::float8 AS seconds
+      sum(extract(epoch FROM least(coalesce(e.time, to_timestamp(${until} / 1000.0)), to_timestamp(${until} / 1000.0)) - greatest(a.time, ${MOMENT(1)})))::float8 AS seconds
     FROM chosen c JOIN alerts a ON a.tenant = c.tenant AND a.device = c.device LEFT JOIN alerts e ON e.id = a.incident || '.resolved' LEFT JOIN alert_incidents i ON i.incident = a.incident
-    WHERE a.state = 'firing' AND a.time >= ${MOMENT(1)} AND a.time < ${MOMENT(2)} GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 5`, values)
+    WHERE a.state = 'firing' AND a.time < ${MOMENT(2)} AND (a.time >= ${MOMENT(1)} OR e.id IS NULL OR e.time > ${MOMENT(1)}) GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 5`, values)
   const of = <T extends { readonly tenant: string, readonly device: string }>(rows: readonly T[], { tenant, device }: Slots): readonly T[] => rows.filter(r => r.tenant === tenant && r.device === device)
   const devices = found.slice(0, limit).map((row): DeviceReport => {
     const { tenant, device, site, type, series, readings, missing, heard, gap, counts } = row, part = (of: readonly string[]) => Object.fromEntries(of.map(c => [c, counts[c]]))

@@ -117,8 +117,8 @@ export class PostgresStore implements Store {
     return await this.aside(session => lettersOf(session, this.pipeline, query))
   }
 
-  async requeued (letters: readonly Letter[], by: string): Promise<void> {
-    await this.aside(session => session.transaction(() => markRequeued(session, this.pipeline, letters, by)))
+  async requeued (letters: readonly Letter[], by: string, request?: string): Promise<void> {
+    await this.aside(session => session.transaction(() => markRequeued(session, this.pipeline, letters, by, request)))
   }
 
   async restart (origin: string): Promise<void> {

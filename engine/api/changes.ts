@@ -5,7 +5,7 @@ import { MillraceError } from '../errors.ts'
 import { Type } from '../options.ts'
 import { plainOf } from '../pipeline-file.ts'
 import { failures } from './problem.ts'
-import { Definition, Format, Name } from './pipelines.ts'
+import { Definition, Format, isYaml, Name, type Formed } from './pipelines.ts'
 import type { Plane } from './server.ts'
 
 interface Named { readonly name: string }
@@ -91,13 +91,14 @@ export async function changes (app: FastifyInstance, plane: Plane): Promise<void
     return { versions: versions.map(({ created, ...rest }) => ({ ...rest, created: created.toISOString() })) }
   })
 
-  app.get<{ Params: Named & { version: number }, Querystring: { format: 'json' | 'yaml' } }>('/api/v1/pipelines/:name/versions/:version', {
+  app.get<{ Params: Named & { version: number }, Querystring: Formed }>('/api/v1/pipelines/:name/versions/:version', {
     ...read, schema: {
       summary: 'What a version says: as a file, with all defaults filled in and secrets masked.', tags, params: Type.Object({ ...Name.properties, version: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 }) }), querystring: Format, response: { 200: Definition, ...failures(404, 409, 413, 504) }
     }
-  }, async ({ params: { name, version }, query: { format } }, reply) => {
+  }, async (request, reply) => {
+    const { name, version } = request.params
     const pipeline = await control().definition(name, version)
     if (pipeline === undefined) throw new MillraceError('api/not-found', `the pipeline "${name}" has no version ${version}`)
-    return format === 'yaml' ? await reply.type('application/yaml').send(yamlOf(pipeline)) : plainOf(pipeline)
+    return isYaml(request) ? await reply.type('application/yaml').send(yamlOf(pipeline)) : plainOf(pipeline)
   })
 }

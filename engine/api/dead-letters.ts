@@ -70,7 +70,7 @@ export async function deadLetters (app: FastifyInstance, plane: Plane): Promise<
       }
     }
   }, async (request: FastifyRequest<{ Params: { name: string }, Body: { positions?: number[], reason?: Reason, every: boolean, late: boolean, limit: number } }>) => {
-    const { params: { name }, body: { positions, reason, every, late, limit }, actor } = request, { run: { journal }, store } = storeOf(request, name)
+    const { params: { name }, body: { positions, reason, every, late, limit }, actor, id } = request, { run: { journal }, store } = storeOf(request, name)
     if (positions === undefined && reason === undefined && !every) throw new MillraceError('api/invalid', 'nothing is named', { help: 'positions, or reason, or every: true' })
     if (journal === undefined) throw new MillraceError('api/conflict', `the source of "${name}" has no log of its own`, { help: 'publish them again to what it reads' })
     const letters: Letter[] = []
@@ -80,7 +80,7 @@ export async function deadLetters (app: FastifyInstance, plane: Plane): Promise<
       letters.push(...found)
     }
     const refused = await leaveRequests(journal.folder, letters), given = letters.filter(letter => !refused.has(letter))
-    await store.requeued(given, actor!.id)
+    await store.requeued(given, actor!.id, id)
     return { requeued: given.length, refused: Array.from(refused, ([{ position, part, reason }, why]) => ({ position, part, reason, why })), whole: given.some(isMessage) }
   })
 }

@@ -32,19 +32,19 @@ export interface EvaluationGiven {
 }
 
 /** Of readings that are stored: of one tenant, in a range that has both ends. */
-export async function startStored (plane: Plane, { actor }: FastifyRequest, given: EvaluationGiven & { readonly pipeline: string, readonly table?: string | undefined, readonly from?: string | undefined, readonly to?: string | undefined, readonly tenant?: string | undefined }): Promise<Job> {
-  const { pipeline, table, from, to, tenant, ...rest } = given
+export async function startStored (plane: Plane, request: FastifyRequest, given: EvaluationGiven & { readonly pipeline: string, readonly table?: string | undefined, readonly from?: string | undefined, readonly to?: string | undefined, readonly tenant?: string | undefined }): Promise<Job> {
+  const { pipeline, table, from, to, tenant, ...rest } = given, { actor } = request
   if (from === undefined || to === undefined || !(Date.parse(from) < Date.parse(to))) throw new MillraceError('api/invalid', 'an evaluation of what is stored has a range: from, and after it to')
   if (actor!.tenant !== null && tenant !== undefined && tenant !== actor!.tenant) throw new MillraceError('api/not-found', `there is no tenant "${tenant}"`)
   const { asked, definition } = await check(plane, pipeline, rest), found = tableOf(plane.jobs!.pipelines, definition, table)!
-  return await start(plane, clock.id(), actor!, { ...asked, table: { ...found, from: Date.parse(from), to: Date.parse(to), tenant: actor!.tenant ?? tenant ?? DEFAULT_TENANT } }, rest.labels)
+  return await start(plane, clock.id(), request, { ...asked, table: { ...found, from: Date.parse(from), to: Date.parse(to), tenant: actor!.tenant ?? tenant ?? DEFAULT_TENANT } }, rest.labels)
 }
 
 /** `prepare`: what is to be there besides its labels. Nothing of them stays when it does not begin. */
-async function start ({ jobs }: Plane, id: string, { id: author, tenant }: NonNullable<FastifyRequest['actor']>, asked: EvaluateAsked, labels: readonly SentLabel[] | undefined, prepare?: () => Promise<void>): Promise<Job> {
-  const { all, folder } = jobs!
+async function start ({ jobs }: Plane, id: string, { id: request, actor }: FastifyRequest<any>, asked: EvaluateAsked, labels: readonly SentLabel[] | undefined, prepare?: () => Promise<void>): Promise<Job> {
+  const { all, folder } = jobs!, { id: author, tenant } = actor!
   try {
-    return await all.start('evaluate', { id, target: asked.pipeline, tenant, author, asked: { ...asked } }, async () => {
+    return await all.start('evaluate', { id, target: asked.pipeline, tenant, author, request, asked: { ...asked } }, async () => {
       await prepare?.()
       if (labels !== undefined) await keepLabels(folder, id, labels)
     })
@@ -70,10 +70,10 @@ export async function evaluations (app: FastifyInstance, plane: Plane): Promise<
       response: { ...started, ...failures(404, 409, 413, 415, 504) }
     }
   }, async (request, reply: FastifyReply): Promise<Job> => {
-    const { query: { pipeline, labels: given, alerts, options, ...rest }, actor } = request, id = clock.id(), read = options === undefined ? {} : optionsOf(options), labels = given === undefined ? undefined : labelsOf(given)
+    const { query: { pipeline, labels: given, alerts, options, ...rest } } = request, id = clock.id(), read = options === undefined ? {} : optionsOf(options), labels = given === undefined ? undefined : labelsOf(given)
     const { asked } = await check(plane, pipeline, { ...rest, ...labels === undefined ? {} : { labels }, ...alerts === undefined ? {} : { alerts: alerts.split(',') } })
     plane.components.sources.replay({ ...read, files: 'x.csv' })
-    return await begun(reply, await start(plane, id, actor!, { ...asked, options: read }, labels, () => store(request.raw, uploadOf(plane.jobs!.folder, id))))
+    return await begun(reply, await start(plane, id, request, { ...asked, options: read }, labels, () => store(request.raw, uploadOf(plane.jobs!.folder, id))))
   })
 }
 

@@ -79,13 +79,13 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
       if (pipeline === undefined) throw new MillraceError('api/invalid', 'a backfill is of a pipeline: pipeline is not there')
       if (device !== undefined || metric !== undefined || columns !== undefined || given.tenant !== undefined) throw new MillraceError('api/invalid', 'device, metric, columns and tenant are of an export: a backfill is of all that a pipeline reads')
       const asked = backfill(request, { pipeline, ...table === undefined ? {} : { table }, ...log === true ? { log } : {}, ...timesOf(given) })
-      return await begun(reply, await those().start('backfill', { target: pipeline, tenant, author, asked: { ...asked } }))
+      return await begun(reply, await those().start('backfill', { target: pipeline, tenant, author, asked: { ...asked }, request: request.id }))
     }
     if (table === undefined) throw new MillraceError('api/invalid', 'an export is of a table: table is not there')
     if (pipeline !== undefined) throw new MillraceError('api/invalid', 'pipeline is of a backfill')
     const columnsOf = tableOf(plane).table(table, columns), of = tenantFor(request, given.tenant)
     const range = rangeOf({ from: given.from ?? new Date(0).toISOString(), to: given.to ?? '9999-12-31T23:59:59.999Z' })
-    return await begun(reply, await those().start('export', { target: table, tenant, author, asked: { table: columnsOf, series: { ...of === undefined ? {} : { tenant: of }, ...device === undefined ? {} : { device }, ...metric === undefined ? {} : { metric } }, range, format } }))
+    return await begun(reply, await those().start('export', { target: table, tenant, author, request: request.id, asked: { table: columnsOf, series: { ...of === undefined ? {} : { tenant: of }, ...device === undefined ? {} : { device }, ...metric === undefined ? {} : { metric } }, range, format } }))
   })
 
   app.addContentTypeParser('text/csv', (_, __, done) => { done(null, undefined) })       // read below, as it comes
@@ -102,7 +102,7 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
     const asked = backfill(request, { pipeline, ...table === undefined ? {} : { table }, ...timesOf(given), csv: true, ...options === undefined ? {} : { options: optionsOf(options) } })
     const file = uploadOf(folder, id)
     try {
-      return await begun(reply, await those().start('backfill', { id, target: pipeline, tenant: null, author: actor!.id, asked: { ...asked } }, () => store(request.raw, file)))
+      return await begun(reply, await those().start('backfill', { id, target: pipeline, tenant: null, author: actor!.id, asked: { ...asked }, request: request.id }, () => store(request.raw, file)))
     } catch (error) {
       await rm(file, { force: true })
       throw error
@@ -117,7 +117,7 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
   }, async request => {
     const { actor, params: { id } } = request, job = await find(request)
     if (job.kind === 'backfill' && actor!.tenant !== null) throw new MillraceError('api/not-found', `there is no job "${id}"`)
-    return await those().cancel(id, { tenant: own(request), id: actor!.id }) ?? job
+    return await those().cancel(id, { tenant: own(request), id: actor!.id, request: request.id }) ?? job
   })
 
   app.get<{ Params: { id: string }, Querystring: { format: EvaluationFormat } }>('/api/v1/jobs/:id/result', {

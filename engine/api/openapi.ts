@@ -8,7 +8,7 @@ export async function openapi (app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Millrace', version, description: 'Control and query plane. Errors are problem+json (RFC 9457) with the codes of the error reference.' },
+      info: { title: 'Millrace', version, description: 'Control and query plane. Errors are problem+json (RFC 9457) with the codes of the error reference; also, before any route, 400 for what is no HTTP, 408 for a request that did not come in time or hardly comes, and 431 for line and headers longer than 16 KiB, each of which ends its connection.' },
       components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: `An API key, mr_...: millrace keys create; or a token (JWT) of the issuer that the process was told of. Scopes: ${Object.entries(scopes).map(([scope, use]) => `\`${scope}\`: ${use}`).join('; ')}.` } } }
     },
     transform: ({ schema, url, route }) => {

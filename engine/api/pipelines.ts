@@ -20,7 +20,10 @@ const Findings = Type.Object({
   }))
 })
 
-export const Format = Type.Object({ format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('yaml')], { default: 'json' })) })
+export const Format = Type.Object({ format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('yaml')], { description: 'Without it what Accept says; else json.' })) })
+export interface Formed { readonly format?: 'json' | 'yaml' }
+/** Is YAML asked for? Of what Accept names the first counts. */
+export const isYaml = ({ query: { format }, headers: { accept = '' } }: { readonly query: Formed, readonly headers: { readonly accept?: string | undefined } }): boolean => (format ?? /\b(json|yaml)\b/i.exec(accept)?.[0].toLowerCase()) === 'yaml'
 export const Definition = { description: 'The pipeline.', content: { 'application/json': { schema: { type: 'object', additionalProperties: true } }, 'application/yaml': { schema: { type: 'string' } } } }
 
 /** How a pipeline stands, and what is wanted of it. */
@@ -54,15 +57,15 @@ export async function pipelines (app: FastifyInstance, plane: Plane): Promise<vo
       return shown
     })
 
-  app.get<{ Params: { name: string }, Querystring: { format: 'json' | 'yaml' } }>('/api/v1/pipelines/:name/definition', {
+  app.get<{ Params: { name: string }, Querystring: Formed }>('/api/v1/pipelines/:name/definition', {
     ...read,
     schema: {
       summary: 'What a pipeline is: as its file, with all defaults filled in and secrets masked.', tags, params: Name,
       querystring: Format, response: { 200: Definition, ...failures(404) }
     }
-  }, async ({ params, query }, reply) => {
-    const { pipeline } = find(params.name)
-    return query.format === 'yaml' ? await reply.type('application/yaml').send(yamlOf(pipeline)) : plainOf(pipeline)
+  }, async (request, reply) => {
+    const { pipeline } = find(request.params.name)
+    return isYaml(request) ? await reply.type('application/yaml').send(yamlOf(pipeline)) : plainOf(pipeline)
   })
 
   app.addContentTypeParser(['application/yaml', 'text/yaml'], { parseAs: 'string' }, (_, body, done) => { done(null, body) })

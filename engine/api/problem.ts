@@ -1,8 +1,11 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { errors, MillraceError, Transient, type Code } from '../errors.ts'
-import { Type } from '../options.ts'
+import { Type, type Static } from '../options.ts'
 import { REQUEST_ID } from './request-id.ts'
 
+const PROBLEM = 'application/problem+json'
 const LATER = '5', SOON = '2'        // s after which to try again
 const DEEP = 32                      // objects and arrays in each other in a body
 
@@ -17,10 +20,9 @@ const Problem = Type.Object({
   instance: Type.Optional(Type.String({ description: 'Id of the request, as in the log.' }))
 }, { additionalProperties: false })
 
-
 /** How a route declares the ways in which it fails. Every route behind a key may fail with 400 (its address), 401, 403, 429, 500, and 503 while the database of keys cannot be reached. */
 export const failures = (...more: readonly number[]) => Object.fromEntries([400, 401, 403, 429, 500, 503, ...more].map(status => [status, {
-  description: Object.values(errors).filter(e => e.status === status).map(e => e.title).at(-1) ?? 'A failure.', content: { 'application/problem+json': { schema: Problem } }
+  description: Object.values(errors).filter(e => e.status === status).map(e => e.title).at(-1) ?? 'A failure.', content: { [PROBLEM]: { schema: Problem } }
 }]))
 
 /** What goes wrong before, in and behind a route, said in one form. A fault of ours says nothing of itself but the request's id. */
@@ -50,12 +52,22 @@ export function problems (app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => send(reply, 'api/not-found', `there is no ${request.method} ${request.url.split('?')[0]}`, 'GET /openapi.json lists what there is'))
 }
 
+/** Answers on the connection itself where there is no reply to answer with, and ends it. Nothing is said in the middle of another answer. */
+export function refuse (socket: Socket & { readonly _httpMessage?: { readonly headersSent: boolean } | null }, code: Code, detail: string, instance?: string): void {
+  if (!socket.writable || socket._httpMessage?.headersSent === true) return void socket.destroy()
+  const problem = problemOf(code, detail, { instance }), body = JSON.stringify(problem)
+  socket.end(`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\ncontent-type: ${PROBLEM}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${instance === undefined ? '' : `${REQUEST_ID}: ${instance}\r\n`}connection: close\r\n\r\n${body}`, () => { socket.destroy() })
+}
+
 function send (reply: FastifyReply, code: Code, detail: string, help?: string): FastifyReply {
+  const instance = String(reply.request.id), problem = problemOf(code, detail, { help, instance })
+  if (problem.status === 401) void reply.header('www-authenticate', 'Bearer realm="millrace"')
+  return reply.header(REQUEST_ID, instance).code(problem.status).type(PROBLEM).serializer(JSON.stringify).send(problem)
+}
+
+function problemOf (code: Code, detail: string, { help, instance }: { readonly help?: string | undefined, readonly instance?: string | undefined }): Static<typeof Problem> {
   const { title, status } = errors[code]
-  if (status === 401) void reply.header('www-authenticate', 'Bearer realm="millrace"')
-  return reply.header(REQUEST_ID, reply.request.id).code(status).type('application/problem+json').serializer(JSON.stringify).send({
-    type: `urn:millrace:error:${code.replace('/', ':')}`, title, status, detail, code, ...help === undefined ? {} : { help }, instance: String(reply.request.id)
-  })
+  return { type: `urn:millrace:error:${code.replace('/', ':')}`, title, status, detail, code, ...help === undefined ? {} : { help }, ...instance === undefined ? {} : { instance } }
 }
 
 function hasNul (value: unknown, deep: number): boolean {

@@ -5,7 +5,7 @@ import { MillraceError } from '../errors.ts'
 import { contentOf, exportFormats, mediaTypes, type ExportFormat } from '../export-format.ts'
 import { suggest, Type } from '../options.ts'
 import { planTables } from '../plan.ts'
-import { POSITION, type OneSeries, type Query, type Range, type Row, type TableColumns } from '../query.ts'
+import { POSITION, type OneSeries, type Query, type Range, type TableColumns } from '../query.ts'
 import { DEFAULT_TENANT } from '../trial/given.ts'
 import { failures } from './problem.ts'
 import type { Plane } from './server.ts'
@@ -23,9 +23,15 @@ const one = { ...tenantText, device: Type.String({ minLength: 1, maxLength: 200 
 export const range = { from: Moment('From this event time on; without it an hour before `to`.'), to: Moment('Before this event time; without it now.') }
 const Value = Type.Union([Type.Number(), Type.Null()])
 const Rows = (row: object) => Type.Object({ rows: Type.Array(row as never), next: Type.Optional(Type.String({ description: 'There are more: `cursor` of the next request.' })) })
+type Form = 'json' | 'ndjson' | 'csv'
+/** In which form rows are asked for, and how a route declares that it has them. */
+export const format = Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('ndjson'), Type.Literal('csv')], { default: 'json', description: 'ndjson and csv have the cursor in the header x-next-cursor.' }))
+export const forms = (row: object) => ({ description: 'Rows.', content: { 'application/json': { schema: Rows(row) }, 'application/x-ndjson': { schema: { type: 'string' } }, 'text/csv': { schema: { type: 'string' } } } })
+const Series = Type.Object({ tenant: Type.String(), device: Type.String(), metric: Type.String(), unit: Type.Union([Type.String(), Type.Null()]), type: Type.Union([Type.String(), Type.Null()]), site: Type.Union([Type.String(), Type.Null()]), tags: Type.Record(Type.String(), Type.String()) })
+const Part = Type.Object({ time: Type.String({ format: 'date-time', description: 'Begin of the part.' }), count: Type.Integer(), min: Value, max: Value, mean: Value })
 const AnyRow = { type: 'object', properties: { time: { type: 'string', format: 'date-time' } }, additionalProperties: { type: ['number', 'string', 'null'] } }
 
-interface Given { readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly site?: string, readonly type?: string, readonly tags?: string, readonly columns?: string, readonly column?: string, readonly from?: string, readonly to?: string, readonly limit: number, readonly cursor?: string, readonly buckets: number, readonly since?: string, readonly format: 'json' | 'ndjson' | 'csv' }
+interface Given { readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly site?: string, readonly type?: string, readonly tags?: string, readonly columns?: string, readonly column?: string, readonly from?: string, readonly to?: string, readonly limit: number, readonly cursor?: string, readonly buckets: number, readonly since?: string, readonly format: Form }
 type Asked = FastifyRequest<{ Params: { table: string }, Querystring: Given }>
 
 /** What pipelines have written: series, newest values, rows by range, and ranges thinned out by the database. */
@@ -39,34 +45,33 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
   app.get('/api/v1/series', {
     ...read,
     schema: {
-      summary: 'Series, in the order in which they appeared.', tags, querystring: Type.Object({ ...filter, ...ofDevice, limit, cursor }),
-      response: { 200: Rows(Type.Object({ tenant: Type.String(), device: Type.String(), metric: Type.String(), unit: Type.Union([Type.String(), Type.Null()]), type: Type.Union([Type.String(), Type.Null()]), site: Type.Union([Type.String(), Type.Null()]), tags: Type.Record(Type.String(), Type.String()) })), ...failures(404, 504) }
+      summary: 'Series, in the order in which they appeared.', tags, querystring: Type.Object({ ...filter, ...ofDevice, limit, cursor, format }), response: { 200: forms(Series), ...failures(404, 504) }
     }
-  }, async (request: Asked) => {
-    const { device, metric, site, type, tags, limit, cursor } = request.query
-    return await databaseOf(plane, request).series({ tenant: tenantOf(request), device, metric, site, type, tags: tagsOf(tags) }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
+  }, async (request: Asked, reply) => {
+    const { device, metric, site, type, tags, limit, cursor, format } = request.query
+    return rowsAs(reply, format, Object.keys(Series.properties), await databaseOf(plane, request).series({ tenant: tenantOf(request), device, metric, site, type, tags: tagsOf(tags) }, { limit, after: placeOf(cursor, /^\d{1,10}$/) }))
   })
 
   app.get('/api/v1/tables/:table/latest', {
     ...read,
-    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, ...ofDevice, columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), limit, cursor }), response: { 200: Rows(AnyRow), ...failures(404, 504) } }
-  }, async (request: Asked) => {
-    const { device, metric, site, type, tags, columns, limit, cursor } = request.query
-    return await databaseOf(plane, request).latest(table(request.params.table, columns), { tenant: tenantOf(request), device, metric, site, type, tags: tagsOf(tags) }, { limit, after: placeOf(cursor, /^\d{1,10}$/) })
+    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, ...ofDevice, columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), limit, cursor, format }), response: { 200: forms(AnyRow), ...failures(404, 504) } }
+  }, async (request: Asked, reply) => {
+    const { device, metric, site, type, tags, columns, limit, cursor, format } = request.query, asked = table(request.params.table, columns)
+    return rowsAs(reply, format, ['time', 'tenant', 'device', 'metric', ...asked.columns], await databaseOf(plane, request).latest(asked, { tenant: tenantOf(request), device, metric, site, type, tags: tagsOf(tags) }, { limit, after: placeOf(cursor, /^\d{1,10}$/) }))
   })
 
   app.get('/api/v1/tables/:table/rows', {
     ...read,
     schema: {
       summary: 'Rows of one series by event time.', tags, params: Params,
-      querystring: Type.Object({ ...one, ...range, columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), limit, cursor, format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('ndjson'), Type.Literal('csv')], { default: 'json', description: 'ndjson and csv have the cursor in the header x-next-cursor.' })) }),
-      response: { 200: { description: 'Rows.', content: { 'application/json': { schema: Rows(AnyRow) }, 'application/x-ndjson': { schema: { type: 'string' } }, 'text/csv': { schema: { type: 'string' } } } }, ...failures(404, 504) }
+      querystring: Type.Object({ ...one, ...range, columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), limit, cursor, format }),
+      response: { 200: forms(AnyRow), ...failures(404, 504) }
     }
   }, async (request: Asked, reply) => {
     const { columns, limit, cursor, format } = request.query, asked = table(request.params.table, columns), series = oneOf(request)
     const found = await databaseOf(plane, request).rows(asked, series, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_\d{1,5}$/) })
     if (found === undefined) throw nothing(series)
-    return format === 'json' ? found : text(reply, format, ['time', ...asked.columns], found.rows, found.next)
+    return rowsAs(reply, format, ['time', ...asked.columns], found)
   })
 
   app.get('/api/v1/tables/:table/export', {
@@ -89,14 +94,13 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     ...read,
     schema: {
       summary: 'A range of one series, thinned out: count, least, largest and mean of each of some parts of equal length.', tags, params: Params,
-      querystring: Type.Object({ ...one, ...range, column: Type.Optional(Type.String({ description: 'Without it the first of the table.', maxLength: 200 })), buckets: Type.Optional(Type.Integer({ minimum: 1, maximum: 5000, default: 500 })) }),
-      response: { 200: Type.Object({ rows: Type.Array(Type.Object({ time: Type.String({ format: 'date-time', description: 'Begin of the part.' }), count: Type.Integer(), min: Value, max: Value, mean: Value })) }), ...failures(404, 504) }
+      querystring: Type.Object({ ...one, ...range, column: Type.Optional(Type.String({ description: 'Without it the first of the table.', maxLength: 200 })), buckets: Type.Optional(Type.Integer({ minimum: 1, maximum: 5000, default: 500 })), format }), response: { 200: forms(Part), ...failures(404, 504) }
     }
-  }, async (request: Asked) => {
-    const { column, buckets } = request.query, all = table(request.params.table), series = oneOf(request)
+  }, async (request: Asked, reply) => {
+    const { column, buckets, format } = request.query, all = table(request.params.table), series = oneOf(request)
     const rows = await databaseOf(plane, request).buckets(table(request.params.table, column ?? all.columns[0]), series, rangeOf(request.query), buckets)
     if (rows === undefined) throw nothing(series)
-    return { rows }
+    return rowsAs(reply, format, Object.keys(Part.properties), { rows })
   })
 }
 
@@ -162,8 +166,12 @@ export function placeOf (cursor: string | undefined, form: RegExp): string | und
   return cursor
 }
 
-function text (reply: FastifyReply, format: 'ndjson' | 'csv', columns: readonly string[], rows: readonly Row[], next: string | undefined): string {
+/** Rows in the form that is asked for. In CSV what is no text and no number is JSON. */
+export function rowsAs (reply: FastifyReply, format: Form, columns: readonly string[], found: { readonly rows: readonly object[], readonly next?: string | undefined }): string | typeof found {
+  if (format === 'json') return found
   void reply.type(mediaTypes[format])
-  if (next !== undefined) void reply.header('x-next-cursor', next)
-  return format === 'ndjson' ? rows.map(row => `${JSON.stringify(row)}\n`).join('') : [columns, ...rows.map(row => columns.map(c => row[c]))].map(csvLine).join('')
+  if (found.next !== undefined) void reply.header('x-next-cursor', found.next)
+  const rows = found.rows as readonly Record<string, unknown>[]
+  return format === 'ndjson' ? rows.map(row => `${JSON.stringify(row)}\n`).join('') : [columns, ...rows.map(row => columns.map(c => cellOf(row[c])))].map(csvLine).join('')
 }
+const cellOf = (value: unknown): string | number | null => value === null || value === undefined ? null : typeof value === 'string' || typeof value === 'number' ? value : JSON.stringify(value)

@@ -30,6 +30,7 @@ import { simulate } from './simulate.ts'
 import { silences } from './silences.ts'
 import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
+import { broken, HEAD, WHOLE } from './broken.ts'
 import { changes } from './changes.ts'
 import { deadLetters } from './dead-letters.ts'
 import { health } from './health.ts'
@@ -39,6 +40,7 @@ import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
 import { origin } from './origin.ts'
 import { pace } from './pace.ts'
+import { parameters } from './parameters.ts'
 import { pipelines } from './pipelines.ts'
 import { answer, problems } from './problem.ts'
 import { query } from './query.ts'
@@ -81,8 +83,7 @@ export async function serve (plane: GivenPlane, { host, port, tls, log }: Addres
   return { url, close: async () => { still(); await app.close() } }
 }
 
-const HEAD = 15_000, LOOK = 2000     // ms within which the head of a request has to be there, and between looks at those that are not
-const WHOLE = 3_600_000              // ms, and all of it; of bodies that hardly come see pace.ts
+const LOOK = 2000                    // ms between looks at requests that are not there
 
 /** What is sent in a body has the right types already; what stands in a URL is text. */
 const ajv = (coerceTypes: boolean) => {
@@ -96,7 +97,7 @@ export async function plan (given: GivenPlane, log: Logger, tls?: TlsFiles): Pro
   const plane: Plane = { ...given, limits: given.limits ?? new Limits() }
   const app = fastify({
     ...tls === undefined ? { http: { connectionsCheckingInterval: LOOK, headersTimeout: HEAD } } : { https: { ...keyPair(tls), connectionsCheckingInterval: LOOK, headersTimeout: HEAD } as never },
-    loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: WHOLE, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never, genReqId: requestId
+    loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: WHOLE, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never, clientErrorHandler: broken, genReqId: requestId
   }) as unknown as FastifyInstance
   app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : lenient).compile(schema as object))
@@ -104,6 +105,7 @@ export async function plan (given: GivenPlane, log: Logger, tls?: TlsFiles): Pro
   problems(app)
   pace(app)
   authorise(app, plane.keys, plane.tokens)
+  parameters(app)
   const { limits } = plane
   await app.register(rateLimit, {
     enableDraftSpec: true, max: (request: FastifyRequest) => request.actor === undefined ? Infinity : limits.ofKey(request.actor.id).requests, timeWindow: '1 minute', hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor?.id ?? request.ip,

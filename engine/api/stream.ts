@@ -22,8 +22,8 @@ export async function stream (app: FastifyInstance, { live, stopping, limits }: 
     config: { scope: 'query:read' },
     schema: {
       summary: 'Rows and alerts as they are committed, as server-sent events.', tags: ['query'],
-      description: 'Events `rows` and `alerts`, one for each commit and table, the last of a commit with its id, and `notice`: `gap` when what came since `Last-Event-ID` is not kept any more, `slow` when this reader fell behind and is cut off, `stopping`, `revoked`. A comment every 15 s. Windows that are still open are not among the rows. Alerts need `alerts:read` too: a key without it sees rows only.',
-      querystring: Type.Object({ ...tenantText, pipeline: filterText, device: filterText, metric: filterText, kind: Type.Optional(Type.Union(liveKinds.map(kind => Type.Literal(kind)), { description: 'Only these.' })) }),
+      description: 'Events `rows` and `alerts`, or only `scores`, one for each commit and table, the last of a commit with its id, and `notice`: `gap` when what came since `Last-Event-ID` is not kept any more, `slow` when this reader fell behind and is cut off, `stopping`, `revoked`. A comment every 15 s. Windows that are still open are not among the rows. Alerts need `alerts:read` too: a key without it sees rows only.',
+      querystring: Type.Object({ ...tenantText, pipeline: filterText, device: filterText, metric: filterText, kind: Type.Optional(Type.Union(liveKinds.map(kind => Type.Literal(kind)), { description: 'Only these. `scores`: of rows only what steps that learn say of them, where they say something; without it rows and alerts.' })) }),
       headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'Goes on behind this event.', maxLength: 100 })) }),
       response: { 200: { description: 'Events until either side ends it.', content: { 'text/event-stream': { schema: { type: 'string' } } } }, ...failures(404) }
     }
@@ -38,7 +38,7 @@ export async function stream (app: FastifyInstance, { live, stopping, limits }: 
     raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', connection: 'close' })
     const listener = new Listener(raw, actor!.id, () => { open.delete(listener) })
     open.add(listener)
-    const listening = live.listen({ ...names, tenant, kinds: kind === undefined ? liveKinds.filter(k => k === 'rows' || alerts) : [kind] }, headers['last-event-id'], events => listener.give(events))
+    const listening = live.listen({ ...names, tenant, kinds: kind === undefined ? ['rows', ...alerts ? ['alerts' as const] : []] : [kind] }, headers['last-event-id'], events => listener.give(events))
     listener.begin(() => { listening.stop() }, async () => await app.isValid(actor!))
     if (!listening.whole) listener.notice('gap', 'what came between is not kept any more: ask the tables for it')
     listener.give(listening.missed)

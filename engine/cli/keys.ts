@@ -14,7 +14,7 @@ const ACTOR = 'command line'
 
 /** `millrace keys`: API keys, made, listed and revoked in the database that pipelines write to. */
 export function keys (program: Command, parts: Parts): void {
-  const group = program.command('keys').description('API keys: create, list, revoke')
+  const group = program.command('keys').description('API keys: create, rotate, list, revoke')
   const command = (name: string, description: string) => group.command(name).description(description).option('--database <url>', 'the database (or MILLRACE_DATABASE)').option('--json', 'as JSON')
   const at = async (options: Options, work: (keys: Keys) => Promise<void>): Promise<void> => {
     const url = options.database ?? process.env.MILLRACE_DATABASE
@@ -41,6 +41,17 @@ export function keys (program: Command, parts: Parts): void {
         streams(program).out(options.json ? `${JSON.stringify({ key, id })}\n` : `${key}\n`)
       })
     })
+  command('rotate', 'make a key like another one and print it: both are valid for a while, then the other one ends')
+    .argument('<id>', 'the part of the other one behind mr_')
+    .option('--within <span>', 'how long both are valid', '24h')
+    .action(async (old: string, { within, ...options }: Options & { readonly within: string }) => {
+      const until = new Date(Date.now() + duration(within))
+      await at(options, async store => {
+        const { key, id, digest } = newKey()
+        if (!await store.rotate(old, { id, digest }, until, ACTOR)) throw unknown(old)
+        streams(program).out(options.json ? `${JSON.stringify({ key, id })}\n` : `${key}\n`)
+      })
+    })
   command('list', 'a line each: id, name, tenant, scopes, state').action(async (options: Options) => {
     await at(options, async store => {
       for (const record of await store.list()) streams(program).out(options.json ? `${JSON.stringify(shown(record))}\n` : `${Object.values(shown(record)).map(String).join('  ')}\n`)
@@ -48,11 +59,12 @@ export function keys (program: Command, parts: Parts): void {
   })
   command('revoke', 'end a key: no request with it is answered a second later').argument('<id>', 'the part of the key behind mr_').action(async (id: string, options: Options) => {
     await at(options, async store => {
-      if (!await store.revoke(id, ACTOR)) throw new MillraceError('usage/command', `keys: there is no valid key "${id}"`, { help: 'millrace keys list says which there are' })
+      if (!await store.revoke(id, ACTOR)) throw unknown(id)
     })
   })
 }
 
+const unknown = (id: string) => new MillraceError('usage/command', `keys: there is no valid key "${id}"`, { help: 'millrace keys list says which there are' })
 const shown = (record: KeyRecord) => ({
   id: record.id, name: record.name, tenant: record.tenant ?? '*', scopes: record.scopes.join(','),
   state: record.revoked !== null ? `revoked ${record.revoked.toISOString()}` : isValid(record, Date.now()) ? record.expires === null ? 'valid' : `valid until ${record.expires.toISOString()}` : `expired ${record.expires!.toISOString()}`

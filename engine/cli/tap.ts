@@ -12,12 +12,12 @@ type Row = Readonly<Record<string, unknown>>
 
 /** `millrace tap`: what a process commits, as it does. */
 export function tap (program: Command): void {
-  remote(program.command('tap').description('print rows and alerts of a process that runs, as they are committed'))
+  remote(program.command('tap').description('print rows, alerts or scores of a process that runs, as they are committed'))
     .option('--pipeline <name>', 'only of this pipeline')
     .option('--tenant <name>', 'only of this tenant')
     .option('--device <name>', 'only of this device')
     .option('--metric <name>', 'only of this metric')
-    .addOption(new Option('--kind <kind>', 'only these').choices(liveKinds))
+    .addOption(new Option('--kind <kind>', 'only these; without it rows and alerts').choices(liveKinds))
     .option('--count <n>', 'stop after so many')
     .option('--for <span>', 'stop after this time, such as 20s')
     .option('--json', 'one JSON object a line')
@@ -27,9 +27,9 @@ export function tap (program: Command): void {
       let left = count === undefined ? Infinity : countOf('--count', count)
       for await (const { event, data } of follow(options, { pipeline, tenant, device, metric, kind }, signal, notice => { err(`${notice}\n`) })) {
         const { rows = [], alerts = [], pipeline, branch, table } = JSON.parse(data) as { rows?: Row[], alerts?: Row[], pipeline: string, branch: string, table: string }
-        for (const item of event === 'rows' ? rows : alerts) {
+        for (const item of event === 'alerts' ? alerts : rows) {
           if (left-- <= 0) break
-          out(json ? `${JSON.stringify(event === 'rows' ? { pipeline, branch, table, ...item } : { ...item, pipeline })}\n` : event === 'rows' ? line(table, item) : alertLine(item))
+          out(json ? `${JSON.stringify(event === 'alerts' ? { ...item, pipeline } : { pipeline, branch, table, ...item })}\n` : event === 'alerts' ? alertLine(item) : line(table, item))
         }
         if (left <= 0) break
       }

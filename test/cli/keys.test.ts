@@ -7,11 +7,11 @@ import { main } from '../../engine/cli/program.ts'
 import { readKey } from '../../engine/api-key.ts'
 import { PostgresKeys } from '../../sinks/postgres-keys.ts'
 import { migrate } from '../../sinks/postgres-migrate.ts'
-import { freshDatabase } from '../support/postgres.ts'
+import { freshDatabase, rowsOf } from '../support/postgres.ts'
 import { temporary } from '../support/program.ts'
 
-async function setUp (t: Test) {
-  const url = (await freshDatabase(t))!
+async function setUp (t: Test, given?: string) {
+  const url = given ?? (await freshDatabase(t))!
   return async (...args: string[]): Promise<{ code: number, out: string, err: string }> => {
     let out = '', err = ''
     const code = await main(['keys', ...args, '--database', url], { migrate, openKeys: (at: string) => new PostgresKeys(at) } as unknown as Parts, [keys], { writeOut: text => { out += text }, writeErr: text => { err += text }, getOutHasColors: () => false, getErrHasColors: () => false })
@@ -31,6 +31,24 @@ t.test('a key is made, listed and revoked, in a database that is empty at first'
   t.match(await list(), { state: /^revoked 20/ })
   t.match(await ask('revoke', id), { code: 2, err: /no valid key/ })
   t.match((await ask('create', 'forever', '--scope', 'query:read', '--json')).out, /^\{"key":"mr_/)
+})
+
+t.test('a key is rotated: both are valid for a while, with the same rights; then the former one is not', async t => {
+  const url = (await freshDatabase(t))!, ask = await setUp(t, url), store = new PostgresKeys(url)
+  t.teardown(() => store.close())
+  const made = async (...args: string[]) => readKey((await ask(...args)).out.trim())!.id, record = async (id: string) => (await store.find(id))!
+  const first = await made('create', 'dashboard', '--scope', 'query:read', '--tenant', 'north', '--expires', '30d')
+  const next = await made('rotate', first, '--within', '1h'), [old, young] = [await record(first), await record(next)], hours = (date: Date | null) => Math.round((date!.getTime() - Date.now()) / 36e5)
+  t.not(next, first)
+  t.match(young, { name: 'dashboard', tenant: 'north', scopes: ['query:read'], revoked: null })
+  t.notSame(young.digest, old.digest)
+  t.strictSame([hours(old.expires), hours(young.expires)], [1, 720])
+  t.equal(hours((await record(await made('rotate', first))).expires), 1, 'as long in all as that has now')
+  t.equal(hours((await record(first)).expires), 1, 'what ends before does not end later')
+  const forever = await made('create', 'x', '--scope', 'query:read'), last = await made('rotate', forever, '--within', '0s')
+  t.strictSame([(await record(last)).expires, (await record(forever)).expires!.getTime() <= Date.now()], [null, true])
+  for (const odd of [forever, 'none']) t.match(await ask('rotate', odd), { code: 2, out: '', err: /no valid key/ })
+  t.match(await rowsOf(url, "SELECT target, tenant, change FROM audit WHERE action = 'key.rotate' ORDER BY id"), [{ target: first, tenant: 'north', change: { next } }, { target: first }, { target: forever, tenant: null, change: { next: last } }])
 })
 
 t.test('a tenant has as many keys that are valid as it may, by default a hundred', async t => {

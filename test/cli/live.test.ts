@@ -22,7 +22,7 @@ async function open (t: Test) {
     return { key, id }
   }
   const file = join(folder, 'p.yaml')
-  writeFileSync(file, 'name: p\nfrom: { http: {} }\npipe: [ ewma: { alpha: 0.5 } ]\nalerts: { high: { when: { value: { above: 100 } } } }\nto: [ postgres: { table: readings } ]\n')
+  writeFileSync(file, 'name: p\nfrom: { http: {} }\npipe: [ threshold: { above: 50 }, ewma: { alpha: 0.5 } ]\nalerts: { high: { when: { value: { above: 100 } } }, long: { when: { value: { above: 100 } }, for: 10m, severity: critical } }\nto: [ postgres: { table: readings } ]\n')
   const engine = start(t, ['run', file, '--database', database, '--folder', join(folder, 'files'), '--http', `127.0.0.1:${port}`])
   await engine.until(async () => await fetch(`${url}/readyz`).then(r => r.ok, () => false))
   const { key } = await keyOf(Object.keys(scopes) as Scope[])
@@ -41,7 +41,7 @@ const names = (events: readonly any[]) => events.flatMap(e => e.event === 'rows'
 
 t.test('the stream: what is committed, of the tenant of the key, alerts to those who may see them, and on behind the last event', async t => {
   const { key, keyOf, post, listen } = await open(t)
-  const all = await listen(key), acme = await listen((await keyOf(['query:read'], 'acme')).key), alerts = await listen(key, '?kind=alerts')
+  const all = await listen(key), acme = await listen((await keyOf(['query:read'], 'acme')).key), alerts = await listen(key, '?kind=alerts'), scores = await listen(key, '?kind=scores&tenant=acme')
   t.match(all.reply.headers.get('content-type'), 'text/event-stream')
   let sent = 0
   for (const [m, tenant] of [[1, 'acme'], [101, 'acme'], [2, 'other']] as const) {
@@ -54,8 +54,9 @@ t.test('the stream: what is committed, of the tenant of the key, alerts to those
   t.strictSame(names(acme.events), ['acme/d/m 1', 'acme/d/m 101'])
   t.ok(acme.events.every(e => e.event === 'rows'), 'without alerts:read no alert')
   t.ok(all.events.some(e => e.event === 'alerts'))
-  t.match(alerts.events, [{ event: 'alerts', data: { pipeline: 'p', alerts: [{ alert: 'high', state: 'firing', value: 101 }] } }])
-  t.match(all.events[0].data.rows[0], { ewma: 1 })
+  t.match(alerts.events, [{ event: 'alerts', data: { pipeline: 'p', alerts: [{ alert: 'high', state: 'firing', value: 101, details: { version: String } }] } }])
+  t.match(all.events[0].data.rows[0], { ewma: 1, threshold: 0 })
+  t.strictSame(scores.events.map(({ event, data: { rows } }) => [event, rows.map(({ time: _, ...row }: any) => row)]), [[1, 1], [101, 51]].map(([value, ewma]) => ['scores', [{ tenant: 'acme', device: 'd', metric: 'm', value, ewma }]]))
   t.equal((await listen((await keyOf(['query:read'])).key, '?kind=alerts')).reply.status, 403)
   t.equal((await listen((await keyOf(['query:read'], 'acme')).key, '?tenant=other')).reply.status, 404)
   const { id } = all.events[0]
@@ -103,15 +104,35 @@ t.test('who reads slowly is told and cut off, and delays nobody; a key that is r
   t.equal(await engine.ended, 143)
 })
 
+t.test('what holds, not for long enough yet, can be asked for, and is no alert', async t => {
+  const { url, key, keyOf, post } = await open(t), { key: acme } = await keyOf(['alerts:read'], 'acme')
+  const of = async (query = '', as = key) => await (await fetch(`${url}/api/v1/alerts?state=pending${query}`, { headers: { authorization: `Bearer ${as}` } })).json() as { rows: any[], next?: string }
+  const until = async (n: number) => { for (const end = Date.now() + 10_000; (await of()).rows.length !== n;) { if (Date.now() > end) throw new Error(`not ${n}`); await new Promise(r => setTimeout(r, 20)) } }
+  t.strictSame(await of(), { rows: [] })
+  await post([{ device: 'd', m: 101, n: 5 }])
+  await post([{ device: 'e', m: 102 }], 'other')
+  await until(2)
+  const { rows } = await of('', acme)
+  t.match(rows, [{ id: /^\w{32}\.pending$/, state: 'pending', tenant: 'acme', pipeline: 'p', alert: 'long', severity: 'critical', device: 'd', metric: 'm', value: null, stale: false, deliveries: [], message: 'long: d m: what it asks for has held for 0s of 10m' }])
+  t.strictSame((await of('&tenant=other')).rows.map(r => r.device), ['e'])
+  const first = await of('&limit=1'), second = await of(`&limit=1&cursor=${first.next!}`)
+  t.strictSame([...first.rows, ...second.rows].map(r => r.device), ['e', 'd'], 'the newest first')
+  t.equal(second.next, undefined)
+  for (const none of ['&alert=high', '&device=f', '&severity=info', '&pipeline=q', '&open=true', '&to=2020-01-01T00:00:00Z']) t.strictSame((await of(none)).rows, [], none)
+  t.ok((await (await fetch(`${url}/api/v1/alerts`, { headers: { authorization: `Bearer ${key}` } })).json() as any).rows.every((r: any) => r.alert === 'high'))
+  await post([{ device: 'd', m: 1 }])
+  await until(1)
+})
+
 t.test('tap and top', async t => {
   const { url, key, post, keyOf } = await open(t), env = { MILLRACE_KEY: key }
-  const tap = start(t, ['tap', '--url', url, '--device', 'd', '--count', '3', '--json'], env), plain = start(t, ['tap', '--url', url, '--kind', 'rows', '--for', '20s'], env)
+  const tap = start(t, ['tap', '--url', url, '--device', 'd', '--count', '3', '--json'], env), plain = start(t, ['tap', '--url', url, '--kind', 'scores', '--for', '20s'], env)
   const send = setInterval(() => { post([{ device: 'd', m: 1 }, { device: 'e', m: 2 }, { device: 'e', m: 3 }]).catch(() => {}) }, 100)         // the last one may meet the end of the engine
   t.teardown(() => { clearInterval(send) })
   t.equal(await tap.ended, 0)
   const lines = tap.out.trim().split('\n').map(line => JSON.parse(line) as object)
   t.equal(lines.length, 3)
-  t.match(lines[0], { pipeline: 'p', table: 'readings', tenant: 'acme', device: 'd', metric: 'm', value: 1, ewma: 1 })
+  t.match(lines[0], { pipeline: 'p', table: 'readings', tenant: 'acme', device: 'd', metric: 'm', value: 1, threshold: 0, ewma: 1 })
   await plain.until(/^\S+Z {2}readings {2}acme\/e\/m {2}2 {2}ewma \d/m)
   plain.child.kill('SIGINT')
   t.equal(await plain.ended, 130)

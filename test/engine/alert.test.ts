@@ -27,6 +27,20 @@ t.test('with `for` it must hold that long without a break', async t => {
   t.strictSame(said(give([[0, 11], [2, 11], [2.5, 9], [3, 11], [5.9, 11], [6, 11], [7, 11], [8, 1]])), ['6 firing since 3', '8 resolved since 3'])
 })
 
+t.test('until then it is pending, under the id of the incident that it will be', async t => {
+  const { alert, give } = start({ ...hot, for: '3s' }), pending = () => alert.pending().map(({ incident, device, since, time }) => [device, since / 1000, time / 1000, incident])
+  give([[0, 11], [0, 1, 'fan/temp'], [1, NaN], [2, 12]])
+  const [[, , , incident], ...others] = pending()
+  t.strictSame([pending(), others], [[['pump', 0, 2, incident]], []])
+  t.equal(give([[3, 11]])[0].incident, incident)
+  t.strictSame(pending(), [], 'it fires')
+  give([[4, 1], [5, 11]])
+  t.notSame(pending()[0][3], incident)
+  give([[6, 1]])
+  t.strictSame(pending(), [])
+  t.strictSame(start(hot).alert.pending(), [])
+})
+
 t.test('a missing value changes nothing: neither what is pending nor what fires', async t => {
   const { give } = start({ ...hot, for: '3s' })
   t.strictSame(said(give([[0, 11], [1, NaN], [3, NaN], [4, 11], [5, NaN], [6, 1]])), ['4 firing since 0', '6 resolved since 0'])

@@ -48,6 +48,16 @@ t.test('an incident is acknowledged, commented and judged; each is a line of the
   t.strictSame((await audit())[4].change, { verdict: 'real', comment: 'it was' })
 })
 
+t.test('what fires now, and what nobody looks after, can be asked for', async t => {
+  const { opened, ask } = await open(t), ids = async (query: string) => (await ask('GET', `/alerts?from=2000-01-01T00:00:00Z${query}`)).json.rows.map((row: any) => row.id).sort()
+  await opened.commit({ ingest: Date.now(), alerts: [alertEvent('over'), alertEvent('over', { id: 'over.resolved', state: 'resolved' }), alertEvent('seen')].map(event => ({ event, receivers: [] })) })
+  t.equal((await ask('POST', '/alerts/seen/acknowledge', {})).status, 200)
+  for (const [query, found] of [
+    ['', ['mine.firing', 'over.firing', 'over.resolved', 'seen.firing']], ['&open=true', ['mine.firing', 'seen.firing']], ['&open=false', ['over.firing', 'over.resolved']], ['&acknowledged=true', ['seen.firing']],
+    ['&open=true&acknowledged=false', ['mine.firing']], ['&open=true&device=none', []]
+  ] as const) t.strictSame(await ids(query), found, query)
+})
+
 t.test('of another tenant there is nothing, whatever is asked, and nothing is changed or noted', async t => {
   const { url, ask, audit, everybody } = await open(t)
   const silence = (await ask('POST', '/silences', { device: 'x', to: iso(60_000), reason: 'all' }, everybody.key)).json.id, before = (await audit()).length

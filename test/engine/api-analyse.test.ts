@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { newKey } from '../../engine/api-key.ts'
 import { plan, type Plane } from '../../engine/api/server.ts'
 import type { KeyRecord, Keys } from '../../engine/keys.ts'
+import { signals } from '../../models/portfolio.ts'
 import { key as seeded, normal } from '../../models/random.ts'
 import * as sources from '../../connectors/index.ts'
 import * as operators from '../../operators/index.ts'
@@ -15,7 +16,7 @@ const noise = (n: number, seed: number) => Array.from({ length: n }, (_, i) => 5
 /** A plane with keys in memory: how they are kept is tested elsewhere. */
 async function open (t: Test) {
   const known = new Map<string, KeyRecord>(), unused = () => { throw new Error('not here') }
-  const keys: Keys = { find: async id => known.get(id), list: unused, add: unused, revoke: unused, close: async () => {} }
+  const keys: Keys = { find: async id => known.get(id), list: unused, add: unused, rotate: unused, revoke: unused, close: async () => {} }
   const app = await plan({ runs: () => [], stopping: () => false, components, keys, query: undefined }, quiet)
   t.teardown(() => app.close())
   const keyOf = () => { const { key, id, digest } = newKey(); known.set(id, { id, digest, name: 'test', tenant: null, scopes: ['query:read'], created: new Date(), expires: null, revoked: null }); return key }
@@ -28,7 +29,7 @@ t.test('anomalies, forecasts and drift on demand are what the operators say', as
   const { post } = await open(t), value = [...noise(400, 51), 62, ...noise(20, 52)]
   const { status, body: { readings, rows } } = await post('detect_anomaly', { data: { value }, options: { alarms: 1, per: '10h' }, last: 421 })
   t.strictSame([status, readings, rows.length], [200, 421, 421])
-  const plain = ({ time: _time, at: _at, series: _series, ...row }: any) => Object.fromEntries(Object.entries<any>(row).map(([k, v]) => [k, Number.isFinite(v) ? v : null]))
+  const plain = ({ time: _time, at: _at, series: _series, contributions: _contributions, ...row }: any) => Object.fromEntries(Object.entries<any>(row).map(([k, v]) => [k, Number.isFinite(v) ? v : null]))
   t.strictSame(rows.map(plain), through(operators.anomaly({ alarms: 1, per: '10h' }), each(value)).map(plain))
   t.equal(rows.reduce((a: any, b: any) => b.anomaly > a.anomaly ? b : a).time, new Date(400_000).toISOString())
   const day = Array.from({ length: 240 }, (_, i) => 20 + 5 * Math.sin(i * Math.PI / 12)), time = day.map((_, i) => new Date(Date.UTC(2026, 0, 1) + 36e5 * i).toISOString())
@@ -36,6 +37,19 @@ t.test('anomalies, forecasts and drift on demand are what the operators say', as
   t.ok(Math.abs(next.forecast_1 - 20) < 0.5 && Math.abs(next.forecast_6 - 20 - 5 * Math.sin(245 * Math.PI / 12)) < 0.5 && next.forecast_6_low <= next.forecast_6, JSON.stringify(next))
   const drift = async (by: number) => (await post('check_drift', { data: { value: [...noise(500, 53), ...noise(250, 54).map(x => x + by)] }, options: { reference: 500, current: 250 } })).body.rows[0]
   t.match([await drift(0), await drift(2)], [{ drift: 0 }, { drift: 1, drift_aspect: 1 }])
+})
+
+t.test('each signal says what it contributes: of what is unusual the one that spoke the most, of the usual mostly nothing', async t => {
+  const { post } = await open(t), value = [...noise(600, 59), 62, ...noise(20, 60)], { body: { rows } } = await post('detect_anomaly', { data: { value }, last: value.length })
+  const unusual = rows.filter((row: any) => row.anomaly_signal > 0)
+  t.ok(unusual.some((row: any) => row.value === 62), 'the spike is among them')
+  for (const { anomaly_signal: spoke, contributions } of unusual) {
+    const parts = signals.map(signal => contributions[signal]), largest = Math.max(...parts)
+    t.ok(largest > 1 && signals[parts.indexOf(largest)] === signals[spoke - 1], JSON.stringify(contributions))
+  }
+  t.ok(rows.filter((row: any) => row.anomaly_signal === 0 && Object.values(row.contributions).every(part => part === 0)).length > 300)
+  t.strictSame([rows[0], rows[300]].map(row => Object.entries<any>(row.contributions).map(([signal, part]) => [signal, part === null])), [true, false].map(unknown => signals.map(signal => [signal, unknown])), 'none while it learns')
+  t.notOk('contributions' in (await post('check_drift', { data: { value: [1, 2] } })).body.rows[0], 'drift has none')
 })
 
 t.test('what is sent is taken as it is: null is no number, text is none', async t => {

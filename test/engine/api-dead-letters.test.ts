@@ -32,7 +32,7 @@ t.test('shown, and given back by position, reason or all of them: each once, and
   await until('it is one again, of its own position', async () => (await letters()).some((l: any) => l.reason === 'unparseable' && l.position > bad))
   t.strictSame((await letters()).map((l: any) => l.origin), [origin])
   t.equal((await letters('?requeued=true')).length, 5)
-  t.strictSame((await rowsOf(url, "SELECT change->>'letters' AS n, target, actor ~ '^\\w{8}$' AS key FROM audit WHERE action = 'letters.requeue' ORDER BY id")), ['1', '2', '1'].map(n => ({ n, target: 'p', key: true })))
+  t.strictSame((await rowsOf(url, "SELECT change->>'letters' AS n, target, actor ~ '^\\w{8}$' AS key, request ~ '^\\w{16}$' AS request FROM audit WHERE action = 'letters.requeue' ORDER BY id")), ['1', '2', '1'].map(n => ({ n, target: 'p', key: true, request: true })))
   t.match((await process.ask('GET', '/p')).json, { imbalance: 0, readings: { written: 3 } })
   const key = await process.key(['pipelines:write', 'pipelines:read'], 't')
   t.equal((await process.ask('POST', '/p/dead-letters/requeue', { every: true }, { authorization: `Bearer ${key}` })).status, 403)

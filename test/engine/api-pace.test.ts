@@ -17,10 +17,10 @@ async function open (t: Test) {
   app.post('/refused', { onRequest: async (_, reply) => await reply.code(401).send({}) }, async () => ({}))
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => app.close())
-  /** Status of the answer, and how many ms the connection was open. */
-  return (path: string, { bytes, pieces }: { readonly bytes: number, readonly pieces: number }): Promise<{ status: number, ms: number }> => new Promise(resolve => {
+  /** Status and text of the answer, and how many ms the connection was open. */
+  return (path: string, { bytes, pieces }: { readonly bytes: number, readonly pieces: number }): Promise<{ status: number, text: string, ms: number }> => new Promise(resolve => {
     const began = performance.now(), asked = request(url + path, { method: 'POST', agent: false, headers: { 'content-type': 'text/csv' } })
-    let status = 0, sent = 0
+    let status = 0, text = '', sent = 0
     const timer = setInterval(() => {
       if (sent++ < pieces) asked.write(Buffer.alloc(bytes, 97))
       else {
@@ -28,8 +28,8 @@ async function open (t: Test) {
         asked.end()
       }
     }, 50)
-    asked.on('response', answer => { status = answer.statusCode!; answer.resume() }).on('error', () => {})
-    asked.on('socket', socket => { socket.on('close', () => { clearInterval(timer); resolve({ status, ms: performance.now() - began }) }) })
+    asked.on('response', answer => { status = answer.statusCode!; answer.setEncoding('utf8').on('data', part => { text += part }) }).on('error', () => {})
+    asked.on('socket', socket => { socket.on('close', () => { clearInterval(timer); resolve({ status, text, ms: performance.now() - began }) }) })
   })
 }
 
@@ -43,6 +43,7 @@ t.test('one that hardly comes is over, also behind a refusal', async t => {
   const send = await open(t)
   const [read, refused] = await Promise.all([send('/read', { bytes: 1, pieces: 100 }), send('/refused', { bytes: 1, pieces: 100 })])
   t.equal(read.status, 408)
+  t.match(JSON.parse(read.text), { status: 408, code: 'api/slow', detail: 'the body came with less than 1024 bytes a second', instance: /./ })
   t.equal(refused.status, 401)
   for (const { ms } of [read, refused]) t.ok(ms < 10 * EVERY, `${ms} ms`)
 })

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { parse } from 'csv-parse/sync'
 import pg from 'pg'
 import { newKey, type Scope } from '../../engine/api-key.ts'
 import { plan, type Plane } from '../../engine/api/server.ts'
@@ -151,6 +152,24 @@ t.test('csv and ndjson say the same', async t => {
   t.strictSame(lines.body.trim().split('\n').map(line => JSON.parse(line)), rows)
   t.strictSame([csv.headers['x-next-cursor'], lines.headers['x-next-cursor']], [next, next])
   t.match(csv.headers['content-type'], 'text/csv')
+})
+
+t.test('series, newest rows, parts and alerts too', async t => {
+  const { store, ask, keyOf } = await open(t), key = await keyOf('acme', ['query:read', 'alerts:read']), range = { from: iso(0), to: iso(3_600_000) }
+  await store.commit({ alerts: [{ event: alertEvent('a', { message: 'hot, "very"' }), receivers: ['ops'] }, { event: alertEvent('b', { time: T0 + 1000 }), receivers: [] }] })
+  const heads = { '/series': 'tenant,device,metric,unit,type,site,tags', '/tables/readings/latest': 'time,tenant,device,metric,value,zscore', '/tables/readings/buckets': 'time,count,min,max,mean', '/alerts': /^id,incident,state,tenant,.*,position,origin,deliveries$/ }
+  for (const [path, head] of Object.entries(heads)) {
+    const given = path === '/alerts' ? { ...range, limit: 1 } : path.endsWith('buckets') ? { ...pump, buckets: 3 } : { limit: 1 }
+    const { rows, next } = (await ask(path, given, key)).json(), [csv, lines] = [await ask(path, { ...given, format: 'csv' }, key), await ask(path, { ...given, format: 'ndjson' }, key)]
+    t.strictSame(lines.body.trim().split('\n').map(line => JSON.parse(line)), rows, path)
+    t.strictSame([csv.headers['x-next-cursor'], lines.headers['x-next-cursor']], [next, next], path)
+    t.equal(next === undefined, path.endsWith('buckets'), path)
+    const [first, ...records] = parse(csv.body) as string[][]
+    t.match(first.join(), head, path)
+    t.strictSame(records.map(cells => Object.fromEntries(cells.map((cell, i) => [first[i], cell]))), rows.map((row: any) => Object.fromEntries(first.map(name => [name, row[name] === null ? '' : typeof row[name] === 'object' ? JSON.stringify(row[name]) : String(row[name])]))), path)
+    t.match(csv.headers['content-type'], 'text/csv')
+  }
+  t.equal((await ask('/alerts', { ...range, format: 'xml' }, key)).status, 400)
 })
 
 t.test('what cannot be meant is said', async t => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { get } from 'node:https'
 import { connect } from 'node:net'
+import { mock } from 'node:test'
 import t, { type Test } from 'tap'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import type { FastifyInstance } from 'fastify'
@@ -55,6 +56,8 @@ t.test('what there is: pipelines, how one stands, what it is', async t => {
   t.equal(json.json().name, 'p')
   t.strictSame(parse(yaml.body), json.json())
   t.match(yaml.headers['content-type'], 'application/yaml')
+  const as = async (accept: string, query = '') => (await app.inject({ url: `/api/v1/pipelines/p/definition${query}`, headers: { authorization: `Bearer ${key}`, accept } })).headers['content-type']
+  for (const [accept, query, type] of [['application/yaml', '', /yaml/], ['text/yaml, */*;q=0.5', '', /yaml/], ['*/*', '', /json/], ['application/json, application/yaml;q=0.5', '', /json/], ['application/yaml', '?format=json', /json/]] as const) t.match(await as(accept, query), type, accept)
 })
 
 t.test('errors are problem+json with the code of the error table, and say nothing of the inside', async t => {
@@ -65,6 +68,18 @@ t.test('errors are problem+json with the code of the error table, and say nothin
     t.match(reply.json(), { status, code, type: `urn:millrace:error:${code.replace('/', ':')}`, title: String, detail: String, instance: String }, url)
     t.equal(reply.statusCode, status)
   }
+})
+
+t.test('a parameter that a route does not have is refused, with those that it has; behind the key, and not of public routes', async t => {
+  const { app, add } = await open(t), { key } = await add(everything), of = async (url: string, as?: string) => { const reply = await ask(app, url, as); return [reply.statusCode, reply.json().code, reply.json().detail, reply.json().help] }
+  t.strictSame(await of('/api/v1/pipelines/p/definition?fromat=yaml', key), [400, 'api/invalid', 'there is no parameter "fromat"', 'there are: format'])
+  t.strictSame(await of('/api/v1/pipelines?state=paused', key), [400, 'api/invalid', 'there is no parameter "state"', 'this route has none'])
+  for (const odd of ['constructor', '__proto__', 'toString']) t.match(await of(`/api/v1/alerts?limit=5&${odd}=1`, key), [400, 'api/invalid', `there is no parameter "${odd}"`, /there are: tenant, .*, format$/])
+  t.match(await of('/api/v1/silences?reason=x', (await add(everything.filter(s => s !== 'alerts:read'))).key), [403, 'api/forbidden'])
+  t.match(await of('/api/v1/silences?reason=x'), [401, 'api/unauthorised'])
+  t.match(await of('/nothing?a=b', key), [404, 'api/not-found'])
+  t.equal((await ask(app, '/livez?from=balancer')).statusCode, 200)
+  t.equal((await ask(app, '/api/v1/pipelines/p/definition?format=yaml', key)).statusCode, 200)
 })
 
 t.test('a pipeline that is sent is checked, and looks neither into the environment nor at files', async t => {
@@ -203,6 +218,28 @@ t.test('who hangs up while the key is looked up is not listened for', async t =>
   socket.destroy()
   await new Promise(resolve => setTimeout(resolve, 600))
   t.equal(live.count, 0)
+})
+
+t.test('who listens hears a comment every 15 s when nothing happens', async t => {
+  const { key, id, digest } = newKey(), find = async () => ({ id, digest, name: 'test', tenant: null, scopes: everything, created: new Date(), expires: null, revoked: null })
+  const app = await plan({ runs: () => [], stopping: () => false, components, keys: { find } as unknown as Keys, query: undefined, live: new Live() }, quiet)
+  mock.timers.enable({ apis: ['setInterval'] })
+  t.teardown(async () => { mock.timers.reset(); await app.close() })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as { port: number }, socket = connect(port, '127.0.0.1'), beats = () => said.split(': still there\n\n').length - 1
+  let said = ''
+  socket.setEncoding('utf8').on('data', text => { said += text }).on('error', () => {})
+  t.teardown(() => { socket.destroy() })
+  socket.write(`GET /api/v1/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\n\r\n`)
+  while (!said.includes('retry: 2000\n\n')) await new Promise(resolve => setTimeout(resolve, 10))
+  mock.timers.tick(14_999)
+  await new Promise(resolve => setTimeout(resolve, 100))
+  t.equal(beats(), 0)
+  mock.timers.tick(1)
+  while (beats() === 0) await new Promise(resolve => setTimeout(resolve, 10))
+  mock.timers.tick(30_000)
+  while (beats() < 3) await new Promise(resolve => setTimeout(resolve, 10))
+  t.equal(beats(), 3)
 })
 
 t.test('a leap second, and a body that is nested without end, are refused: 400', async t => {

@@ -34,7 +34,7 @@ t.test('a new step learns from all that there was, while a device publishes: eve
   t.strictSame((await rows(url, 'ewma')).map(r => r.ewma), means(d.sent), 'bit for bit that of one pipeline')
   const { json } = await process.ask('GET', '/p')
   t.match(json, { imbalance: 0, trouble: {} })
-  t.match(await rowsOf(url, "SELECT action, target FROM audit WHERE action LIKE 'job%'"), [{ action: 'job.start', target: made.json.id }])
+  t.match(await rowsOf(url, "SELECT action, target, request FROM audit WHERE action LIKE 'job%'"), [{ action: 'job.start', target: made.json.id, request: /^\w{16}$/ }])
 })
 
 t.test('what the log still has is a past too, as it came, also where the table has not what came', async t => {
@@ -202,7 +202,7 @@ t.test('cancelled: it goes on with its own source at once, with all that came me
   t.match(job, { state: 'cancelled' })
   t.ok(job.done < 300_000, `${job.done} records`)
   await stored(url, 20)
-  t.strictSame(await rowsOf(url, "SELECT action FROM audit WHERE action LIKE 'job%' AND target = $1 ORDER BY id", [job.id]), [{ action: 'job.start' }, { action: 'job.cancel' }])
+  t.strictSame(await rowsOf(url, "SELECT action, request ~ '^\\w{16}$' AS request FROM audit WHERE action LIKE 'job%' AND target = $1 ORDER BY id", [job.id]), [{ action: 'job.start', request: true }, { action: 'job.cancel', request: true }])
   t.match((await process.call('POST', `/jobs/${made.json.id}/cancel`)).json, { state: 'cancelled' }, 'once more')
   t.match((await process.call('GET', '/jobs?state=cancelled')).json.rows.map((r: any) => r.id), [second.json.id, job.id], 'the newest first')
 })

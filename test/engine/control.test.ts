@@ -105,7 +105,7 @@ t.test('a version that does not start is not kept: the one before goes on, and n
   t.match(versions, [{ version: 2, failed: /"w"/ }, { version: 1, failed: null, author: /^\w{8}$/ }])
   t.match((await process.ask('GET', '/p')).etag, '"1"')
   t.equal((await put(process, text(port, { high: 60 }), match(1))).json.version, 3, 'numbers are not used twice')
-  t.match(await rowsOf(url, "SELECT change->>'failed' AS failed FROM audit WHERE action = 'pipeline.revert'"), [{ failed: '2' }])
+  t.match(await rowsOf(url, "SELECT change->>'failed' AS failed, request FROM audit WHERE action = 'pipeline.revert'"), [{ failed: '2', request: /^\w{16}$/ }])
   // a new one that cannot start
   const none = await process.ask('PUT', '/q', text(port, { name: 'q', table: 'w' }))
   t.match([none.status, none.json.detail], [422, /It is not kept$/])

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import t from 'tap'
-import { Jobs } from '../../engine/jobs.ts'
+import { Jobs, Stopped, type JobHost } from '../../engine/jobs.ts'
 import { PostgresJobs } from '../../sinks/postgres-jobs.ts'
 import { begin, ended, numbers, stored, text } from '../support/backfill.ts'
 import { device, means, open, until } from '../support/control.ts'
@@ -92,6 +92,16 @@ t.test('jobs that wait for their body count as under way, for their own tenant',
   const theirs = begun('b')
   for (const go of held) go()
   t.match(await Promise.all([...mine, theirs]), [{ tenant: 'a' }, { tenant: 'a' }, { tenant: 'b' }])
+})
+
+t.test('that a job was cancelled, and by whom first, is one transaction with its end; one that fails instead was not', async t => {
+  const { url } = await begin(t), until = (error: () => Error) => async (_: unknown, { signal }: JobHost): Promise<string> => await new Promise((_, fail) => { signal.addEventListener('abort', () => { fail(error()) }) })
+  const jobs = new Jobs({ store: new PostgresJobs(url), kinds: { stops: { run: until(() => new Stopped('it stopped')) }, breaks: { run: until(() => new Error('it broke')) } }, instance: () => 'i', kept: () => ({ most: 10, age: Infinity }), log: quiet })
+  t.teardown(() => jobs.close())
+  const made = async (kind: string) => (await jobs.start(kind, { target: 'x', asked: {}, tenant: 'a', author: 'me' })).id, cancel = (id: string, by: string) => jobs.cancel(id, { tenant: 'a', id: by, request: `of ${by}` })
+  const [stops, breaks] = [await made('stops'), await made('breaks')]
+  t.match(await Promise.all([cancel(stops, 'ada'), cancel(stops, 'bob'), cancel(breaks, 'ada')]), [{ state: 'cancelled' }, { state: 'cancelled' }, { state: 'failed', detail: 'it broke' }])
+  t.strictSame(await rowsOf(url, "SELECT a.target, a.actor, a.tenant, a.request, a.xmin = j.xmin AS together FROM audit a JOIN jobs j ON j.id = a.target WHERE action = 'job.cancel'"), [{ target: stops, actor: 'ada', tenant: 'a', request: 'of ada', together: true }])
 })
 
 t.test('a process that ends before anything was changed leaves no job behind that is running', async t => {

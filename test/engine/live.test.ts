@@ -43,6 +43,19 @@ t.test('alerts go to those who want them, and are of their tenant', t => {
   t.end()
 })
 
+t.test('scores are columns of steps that learn, of rows of which they say something', t => {
+  const { live, series } = world(), seen: LiveEvent[] = [], all: LiveEvent[] = [], ids = ['d', 'e', 'f'].map(device => series.id('a', device, 'm'))
+  live.listen({ kinds: ['scores'], tenant: 'a' }, undefined, events => { seen.push(...events) })
+  live.listen({ kinds: ['scores'], tenant: 'b' }, undefined, events => { all.push(...events) })
+  const batch = new Batch({ time: new Float64Array(3).fill(T0), series: Int32Array.from(ids), value: Float64Array.of(1, 2, 3), columns: { zscore: Float64Array.of(NaN, 5, -1), other: Float64Array.of(1, 1, 1), level: Float64Array.of(NaN, NaN, 7) } })
+  live.commit('p', series, { writes: [{ branch: '', table: 'readings', batch }], alerts: [] }, new Set(['zscore', 'level']))
+  t.strictSame(seen.map(({ id, event, data }) => [id !== undefined, event, JSON.parse(data)]), [[true, 'scores', { pipeline: 'p', branch: '', table: 'readings', rows: [
+    { time: ISO, tenant: 'a', device: 'e', metric: 'm', value: 2, zscore: 5, level: null }, { time: ISO, tenant: 'a', device: 'f', metric: 'm', value: 3, zscore: -1, level: 7 }
+  ] }]])
+  t.strictSame(all, [])
+  t.end()
+})
+
 t.test('who comes back has what came between, or is told that it is gone', t => {
   const { live, commit } = world(), seen: LiveEvent[] = []
   const first = live.listen({ kinds: both }, undefined, events => { seen.push(...events) })

@@ -63,6 +63,7 @@ t.test('what is not signed, not by it, not for us, not now, or for nobody is no 
     ['without an end', await signed(pair.privateKey, { exp: null }), /claim exp is missing/],
     ['over', await signed(pair.privateKey, { exp: now() - 60 }), /expired/],
     ['for years', await signed(pair.privateKey, { exp: now() + 1e8 }), /lifetime/],
+    ['for 16 minutes', await signed(pair.privateKey, { exp: now() + 960 }), /further ahead than 900 s/],
     ['not yet', await signed(pair.privateKey, { nbf: now() + 600 }), /claim nbf/],
     ['without a tenant', await signed(pair.privateKey, { claims: { tenant: undefined } }), /tenant/],
     ['of no tenant', await signed(pair.privateKey, { claims: { tenant: '' } }), /tenant/],
