@@ -60,7 +60,7 @@ export const errors = {
   'api/key-used': { title: 'An Idempotency-Key under which another request came before.', status: 422, exit: 1 },
   'api/key-pending': { title: 'An Idempotency-Key under which a request is being taken: try again soon.', status: 409, exit: 1 },
   'api/busy': { title: 'What cannot be taken now: try again later.', status: 503, exit: 69 },
-  'api/too-many': { title: 'More than this key may send, or have under way.', status: 429, exit: 1 },
+  'api/too-many': { title: 'More than one may send, try, or have under way: come back later.', status: 429, exit: 1 },
   'api/quota': { title: 'More of something than may be there at once.', status: 409, exit: 1 },
   'api/too-long': { title: 'A question that the database did not answer in time.', status: 504, exit: 1 },
   'api/failed': { title: 'A fault of the server.', status: 500, exit: 1 },

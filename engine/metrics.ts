@@ -1,11 +1,13 @@
 /** What Prometheus sees. Everything is read from the runs when it is scraped; the hot path knows nothing of it. The only file that imports prom-client. */
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import type { Attempts } from './attempts.ts'
 import type { Run } from './run.ts'
 import { version } from './version.ts'
 
 export interface Metrics { readonly contentType: string, text (): Promise<string> }
 
-export function openMetrics (runs: () => readonly Run[]): Metrics {
+/** `attempts`: those of the whole process. */
+export function openMetrics (runs: () => readonly Run[], attempts: Attempts): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
 
@@ -73,6 +75,13 @@ export function openMetrics (runs: () => readonly Run[]): Metrics {
   ] as const) {
     gauge(name, help, ['quantile'], (run, set) => { for (const q of [0.5, 0.9, 0.99]) set({ quantile: String(q) }, pick(run).percentile(q * 100) / 1e6) })
   }
+  new Counter({
+    name: 'millrace_attempts_total', help: 'Attempts to come in over HTTP or to the embedded broker that came to nothing: failed (a wrong or unknown key, token or password), put_off (not tried, as too many had failed).', labelNames: ['outcome'], registers: [registry],
+    collect () {
+      this.reset()
+      for (const [outcome, n] of Object.entries(attempts.counts)) this.inc({ outcome }, n)
+    }
+  })
   const info = new Gauge({ name: 'millrace_build_info', help: 'Always 1.', labelNames: ['version', 'node'], registers: [registry] })
   info.set({ version, node: process.versions.node }, 1)
 

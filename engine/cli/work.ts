@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import type { Address, serve } from '../api/server.ts'
+import { Attempts } from '../attempts.ts'
 import { Backfill } from '../backfill.ts'
 import type { Parts } from '../components.ts'
 import { Control } from '../control.ts'
@@ -59,9 +60,10 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   const unserved = http === undefined && source === undefined ? given.find(p => p.source!.definition.keyed === true) : undefined
   if (unserved !== undefined) throw new MillraceError('usage/command', `the pipeline "${unserved.name}" reads what is posted over HTTP, and there is no HTTP here`, { help: 'without --http off' })
   const shared = redis === undefined ? undefined : { server: await parts.openSharedKeys(redis.url, log), down: redis.down }
+  const most = limits ?? new Limits(), attempts = new Attempts(most.process.failures, log)
   let failure: unknown
   const live = http === undefined ? undefined : new Live(), pipelines = new Pipelines({
-    log, folder, database, egress, links, fallback: parts.fileStore, acceptLoss, logBudget, logKeep, retain, shared, quota: limits === undefined ? undefined : new ReadingQuota(limits), failed: error => { failure ??= error; stop.abort() }, live, seriesOf: limits === undefined ? undefined : tenant => limits.ofTenant(tenant).series ?? Infinity,
+    log, folder, database, egress, links, fallback: parts.fileStore, acceptLoss, logBudget, logKeep, retain, shared, quota: limits === undefined ? undefined : new ReadingQuota(limits), attempts, failed: error => { failure ??= error; stop.abort() }, live, seriesOf: limits === undefined ? undefined : tenant => limits.ofTenant(tenant).series ?? Infinity,
     ...maxSeries === undefined ? {} : { maxSeries }, ...maxPoison === undefined ? {} : { maxPoison }, ...source === undefined ? {} : { source }
   })
   const keys = http === undefined || database === undefined ? undefined : parts.openKeys(database)
@@ -73,13 +75,13 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     pipelines, registry, components: parts, log, folder, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
     forget: pipeline => forget(pipeline, { log, folder, database }, parts.fileStore)
   })
-  const most = limits ?? new Limits(), kept = (tenant: string | null) => { const { jobs, jobDays } = most.ofTenant(tenant); return { most: jobs, age: jobDays * DAY } }
+  const kept = (tenant: string | null) => { const { jobs, jobDays } = most.ofTenant(tenant); return { most: jobs, age: jobDays * DAY } }
   const backfill = control === undefined || query === undefined ? undefined : new Backfill({ pipelines, query, log, folder, database, fallback: parts.fileStore, maxSeries, replay: options => parts.sources.replay(options) })
   const jobs = backfill === undefined ? undefined : { backfill, pipelines, folder, all: new Jobs({ store: parts.openJobs(database!), kinds: { backfill, evaluate: new Evaluate({ folder, query: query!, registry: registry! }), export: new ExportRows(folder, query!) }, instance: () => control!.owner, kept, log }) }
   let plane: Awaited<ReturnType<typeof serve>> | undefined
   try {
     const runs = await pipelines.open(given, signal)
-    plane = http === undefined ? undefined : await (await import('../api/server.ts')).serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions, control, live, limits, tokens, inlets: () => pipelines.inlets, pipelines: () => pipelines.all, jobs, plant: parts.plantFault }, { ...http, log })
+    plane = http === undefined ? undefined : await (await import('../api/server.ts')).serve({ runs: () => pipelines.runs, stopping: () => stop.signal.aborted, components: parts, keys, query, actions, control, live, limits: most, tokens, attempts, inlets: () => pipelines.inlets, pipelines: () => pipelines.all, jobs, plant: parts.plantFault }, { ...http, log })
     started?.(runs, plane?.url)
     if (stop.signal.aborted) return runs
     stop.signal.addEventListener('abort', () => { void pipelines.stop() }, { once: true })
