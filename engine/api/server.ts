@@ -66,19 +66,20 @@ export interface Plane {
   readonly inlets?: () => Iterable<Inlet>                // undefined: nothing is read that is posted
   readonly pipelines?: () => readonly Pipeline[]         // undefined: none is paused
   readonly jobs?: { readonly all: Jobs, readonly backfill: Backfill, readonly pipelines: Pipelines, readonly folder: string } | undefined
+  readonly closed?: boolean                              // metrics and state need a key, and health says nothing more
   readonly plant?: (asked: PlantAsked) => Planted        // simulated faults
 }
 
 /** Without limits: those by default. */
 export type GivenPlane = Omit<Plane, 'limits' | 'attempts'> & { readonly limits?: Limits | undefined, readonly attempts?: Attempts }
 
-/** Where the plane listens. Port 0: any free one. `proxies`: networks of proxies that are believed from where a request comes. */
-export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined, readonly proxies?: readonly string[] | undefined }
+/** Where the plane listens. Port 0: any free one. `proxies`: networks of proxies that are believed from where a request comes. `closed`: as in Plane; by default on more than loopback. */
+export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined, readonly proxies?: readonly string[] | undefined, readonly closed?: boolean }
 
 /** Starts the HTTP plane. Without TLS it listens on loopback only. */
-export async function serve (plane: GivenPlane, { host, port, tls, proxies, log }: Address & { readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
+export async function serve (plane: GivenPlane, { host, port, tls, proxies, closed = !isLoopback(host), log }: Address & { readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
   if (tls === undefined && !isLoopback(host)) throw new MillraceError('config/exposed', `http: ${host} is more than loopback, and without TLS keys would be read on the way`, { help: 'give --tls-cert and --tls-key; or listen on 127.0.0.1, and put a proxy with TLS in front' })
-  const app = await plan(plane, log, { tls, proxies })
+  const app = await plan({ ...plane, closed }, log, { tls, proxies })
   const url = await app.listen({ host, port }), still = tls === undefined ? () => {} : renewing(tls, app.server as SecureServer, log)
   return { url, close: async () => { still(); await app.close() } }
 }
@@ -112,9 +113,9 @@ export async function plan (given: GivenPlane, log: Logger, { tls, proxies = [] 
     allowList: (request: FastifyRequest) => request.routeOptions.config.scope === 'public'
   })
   tenantQuota(app, limits)
-  await openapi(app)
+  await openapi(app, plane)
   await app.register(health, plane)
-  await app.register(metrics, { metrics: openMetrics(plane.runs, attempts) })
+  await app.register(metrics, { metrics: openMetrics(plane.runs, attempts), closed: plane.closed })
   await app.register(status, plane)
   await app.register(pipelines, plane)
   await app.register(changes, plane)
