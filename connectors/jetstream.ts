@@ -34,6 +34,7 @@ export const jetstream = defineSource({
   check (options) {
     return [options.subject].flat().map(s => templateFault(s, '.')).find(fault => fault !== undefined) ?? codecFault(options)
   },
+  reaches: ({ servers }) => [servers].flat(),
 
   open (options, host): Source {
     const { stream, durable } = options

@@ -21,6 +21,7 @@ export const nats = defineSource({
   check (options) {
     return [options.subject].flat().map(s => templateFault(s, '.')).find(fault => fault !== undefined) ?? codecFault(options)
   },
+  reaches: ({ servers }) => [servers].flat(),
   shares: ({ queue }) => queue !== undefined,
   tuning: ['user', 'password', 'token', 'credentials', 'tls'],
 

@@ -7,6 +7,7 @@ import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
 import { sameSource, type Pipelines } from './pipelines.ts'
 import type { Run } from './run.ts'
+import { Reach } from './reach.ts'
 import type { Registry, Version, Wanted } from './registry.ts'
 import type { Compared } from './snapshot.ts'
 
@@ -17,6 +18,7 @@ export interface ControlOptions {
   readonly log: Logger
   readonly folder: string
   readonly files: ReadonlyMap<string, string>          // pipelines of the command line -> their files
+  readonly reach?: Reach | undefined                   // absent: pipelines connect to nothing but the database of the process
   /** What a pipeline remembers, and how far it has come, is given up. */
   readonly forget: (pipeline: Pipeline) => Promise<void>
 }
@@ -37,8 +39,12 @@ export class Control {
   private obstacle: Error | undefined = new MillraceError('store/unreachable', 'what is kept of pipelines has not been read yet')
   private opening: Promise<void> | undefined
   private restoring = true
+  private readonly reach: Reach
 
-  constructor (options: ControlOptions) { this.options = options }
+  constructor (options: ControlOptions) {
+    this.options = options
+    this.reach = options.reach ?? new Reach()
+  }
 
   /** Brings back what is wanted, as soon as the database can be reached. */
   open (): void { this.opening = this.restore().catch(error => { this.refuse(error as Error) }).finally(() => { this.restoring = false }) }
@@ -74,6 +80,7 @@ export class Control {
   async put (name: string, text: string, change: Change, restores: number | null = null): Promise<Changed> {
     const { pipelines, registry, components } = this.options
     const next = readDefinition(text, components, name)
+    this.reach.admit(next)
     return await this.alone(name, async instance => {
       const now = await this.current(name)
       if (now === undefined && change.dry !== true) await this.finishNow(name)
@@ -108,7 +115,10 @@ export class Control {
   /** Also one that has failed. */
   async resume (name: string, change: Change): Promise<Changed> {
     return await this.turn(name, 'running', change, async (kept, pipeline) => {
-      if (!this.options.pipelines.isWorking(name)) await this.effect(kept, change.actor, async () => { await this.options.pipelines.start(pipeline, { accept: change.accept === true }) })
+      if (!this.options.pipelines.isWorking(name)) await this.effect(kept, change.actor, async () => {
+        this.reach.admit(pipeline)
+        await this.options.pipelines.start(pipeline, { accept: change.accept === true })
+      })
     })
   }
 
@@ -262,10 +272,14 @@ export class Control {
       await forget(pipeline).catch(error => { if (isAway(error)) this.finishLater(kept); throw error })
     }
     else if (state === 'paused') await pipelines.pause(pipeline)
-    else if (settled || previous === null) await pipelines.start(pipeline, { patient: true })
-    else {
+    else if (settled || previous === null) {
+      this.reach.admit(pipeline)
+      await pipelines.start(pipeline, { patient: true })
+    } else {
       const before = readDefinition((await registry.definition(name, previous))!, components)
       await this.effect(kept, 'restart', async () => {
+        this.reach.admit(pipeline)
+        this.reach.admit(before)
         await pipelines.start(before).catch(() => {})          // it may be that the new one had begun already
         await this.swap(pipeline, false)
       })

@@ -20,6 +20,9 @@ export function columnsAfter (steps: readonly Operator[], before: readonly strin
 /** All routes of a pipeline by name, '' for the trunk. */
 export const routesOf = (pipeline: Pipeline): [string, Route][] => [['', pipeline], ...Object.entries(pipeline.branches)]
 
+/** Its source, steps, sinks and receivers. */
+export const partsOf = (pipeline: Pipeline) => [pipeline.source!, ...routesOf(pipeline).flatMap(([, { steps, sinks, alerts }]) => [...steps, ...sinks, ...alerts.flatMap(a => [...a.receivers, ...(a.escalations ?? []).flatMap(e => e.receivers)])])]
+
 /** The sinks of a pipeline that are its store: of one kind, with one key (lint says so when not). */
 export const storeSinks = (pipeline: Pipeline): SinkSpec[] => routesOf(pipeline).flatMap(([, route]) => route.sinks.filter(s => s.definition.store !== undefined))
 

@@ -31,6 +31,7 @@ export const email = defineSink({
     if ((user === undefined) !== (password === undefined)) return 'user and password belong together'
     return timeout > 0 && timeout <= 60_000 ? undefined : 'timeout must be more than 0 and at most 1m'
   },
+  reaches: ({ server }) => [server],
 
   receive ({ server, from, to, user, password, insecure, timeout }, host) {
     const { protocol, hostname, port } = new URL(server), own = isLoopback(hostname), who = `email ${hostname}`, recipients = [to].flat()

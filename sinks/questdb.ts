@@ -40,6 +40,7 @@ export const questdb = defineSink({
     if (!(timeout >= 100 && timeout <= 60_000)) return 'timeout must be from 100ms to 1m'
     return undefined
   },
+  reaches: ({ url }) => [url],
 
   follow ({ url, table: name, user, password, token, rows, timeout }, host) {
     const { origin, protocol, hostname } = new URL(url)

@@ -16,6 +16,7 @@ import { Pipelines } from '../pipelines.ts'
 import { forget } from '../plan.ts'
 import { ReadingQuota } from '../quota.ts'
 import { Relearning } from '../relearning.ts'
+import { Reach } from '../reach.ts'
 import type { Run } from '../run.ts'
 import type { SharedKeysOptions } from '../shared-keys.ts'
 import type { SourceSpec } from '../source.ts'
@@ -40,6 +41,7 @@ export interface WorkOptions {
   readonly tokens?: Tokens | undefined       // that do as well as keys
   readonly redis?: { readonly url: string, readonly down: SharedKeysOptions['down'] } | undefined
   readonly signal: AbortSignal
+  readonly hosts?: readonly string[]         // that pipelines put over HTTP may connect to, see Reach
   readonly changes?: boolean                 // pipelines that the API puts are brought back, and it may put more
   readonly started?: (runs: readonly Run[], url: string | undefined) => void
 }
@@ -51,7 +53,7 @@ const DAY = 864e5                    // ms
  * it waits for those that are put. One that fails does not stop the others; the first failure is thrown when all have ended. A log
  * that fails, and that was there from the start, stops all. Returns the runs of the pipelines that were given.
  */
-export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, egress, links, logBudget, logKeep, retain, maxSeries, maxPoison, acceptLoss = false, source, limits, tokens, redis, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
+export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, egress, links, logBudget, logKeep, retain, maxSeries, maxPoison, acceptLoss = false, source, limits, tokens, redis, hosts, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
   mkdirSync(folder, { recursive: true })
   const stop = new AbortController()
   const forward = () => stop.abort()
@@ -72,7 +74,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   const relearning = actions === undefined || source !== undefined ? undefined : new Relearning({ maintenance: actions, pipelines, log })
   const registry = !changes || database === undefined ? undefined : parts.openRegistry(database)
   const control = registry === undefined ? undefined : new Control({
-    pipelines, registry, components: parts, log, folder, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
+    pipelines, registry, components: parts, log, folder, reach: new Reach(hosts), files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
     forget: pipeline => forget(pipeline, { log, folder, database }, parts.fileStore)
   })
   const kept = (tenant: string | null) => { const { jobs, jobDays } = most.ofTenant(tenant); return { most: jobs, age: jobDays * DAY } }
