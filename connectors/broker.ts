@@ -140,7 +140,7 @@ export class BrokerListener implements Listener {
   private async listen (): Promise<void> {
     const { log } = this.host, { credentials, tls } = this.options
     if (credentials !== undefined) {
-      this.access = new Access(credentials)
+      this.access = new Access(credentials, !isLoopback(this.options.host))
       this.watching = setInterval(() => this.renew(), RENEW).unref()
     }
     const aedes = this.aedes = await (await import('aedes')).Aedes.createBroker({

@@ -9,6 +9,7 @@ import { sameSource, type Pipelines } from './pipelines.ts'
 import type { Run } from './run.ts'
 import { Reach } from './reach.ts'
 import type { Registry, Version, Wanted } from './registry.ts'
+import { insistOnSecrets } from './secrets.ts'
 import type { Compared } from './snapshot.ts'
 
 export interface ControlOptions {
@@ -19,6 +20,7 @@ export interface ControlOptions {
   readonly folder: string
   readonly files: ReadonlyMap<string, string>          // pipelines of the command line -> their files
   readonly reach?: Reach | undefined                   // absent: pipelines connect to nothing but the database of the process
+  readonly exposed?: boolean                           // the process listens on more than loopback: secrets must be some
   /** What a pipeline remembers, and how far it has come, is given up. */
   readonly forget: (pipeline: Pipeline) => Promise<void>
 }
@@ -80,7 +82,7 @@ export class Control {
   async put (name: string, text: string, change: Change, restores: number | null = null): Promise<Changed> {
     const { pipelines, registry, components } = this.options
     const next = readDefinition(text, components, name)
-    this.reach.admit(next)
+    this.admit(next)
     return await this.alone(name, async instance => {
       const now = await this.current(name)
       if (now === undefined && change.dry !== true) await this.finishNow(name)
@@ -116,7 +118,7 @@ export class Control {
   async resume (name: string, change: Change): Promise<Changed> {
     return await this.turn(name, 'running', change, async (kept, pipeline) => {
       if (!this.options.pipelines.isWorking(name)) await this.effect(kept, change.actor, async () => {
-        this.reach.admit(pipeline)
+        this.admit(pipeline)
         await this.options.pipelines.start(pipeline, { accept: change.accept === true })
       })
     })
@@ -179,6 +181,12 @@ export class Control {
       const done = await effect(now.state === state ? now : kept, readDefinition(now.definition, components))
       return { ...done ?? await this.settled(kept), created: false }
     })
+  }
+
+  /** Throws when it may not be run here. */
+  private admit (pipeline: Pipeline): void {
+    this.reach.admit(pipeline)
+    if (this.options.exposed === true) insistOnSecrets(pipeline)
   }
 
   /** Undefined when this program does not understand it any more. */
@@ -273,13 +281,13 @@ export class Control {
     }
     else if (state === 'paused') await pipelines.pause(pipeline)
     else if (settled || previous === null) {
-      this.reach.admit(pipeline)
+      this.admit(pipeline)
       await pipelines.start(pipeline, { patient: true })
     } else {
       const before = readDefinition((await registry.definition(name, previous))!, components)
       await this.effect(kept, 'restart', async () => {
-        this.reach.admit(pipeline)
-        this.reach.admit(before)
+        this.admit(pipeline)
+        this.admit(before)
         await pipelines.start(before).catch(() => {})          // it may be that the new one had begun already
         await this.swap(pipeline, false)
       })

@@ -20,6 +20,7 @@ export const errors = {
   'config/time': { title: 'Times that do not fit together.', status: 400, exit: 78 },
   'config/test': { title: 'A test of a pipeline that cannot be read.', status: 400, exit: 78 },
   'config/exposed': { title: 'A listener without TLS or credentials on more than loopback.', status: 400, exit: 78 },
+  'config/weak-secret': { title: 'A secret that is empty, short or tried first, on more than loopback.', status: 400, exit: 78 },
   'config/host': { title: 'A host that pipelines put over HTTP may not connect to.', status: 400, exit: 78 },
   'usage/command': { title: 'A command that was called wrongly.', status: 400, exit: 2 },
   'usage/labels': { title: 'Labels that cannot be read, or do not belong to the data.', status: 400, exit: 2 },

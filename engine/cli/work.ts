@@ -11,6 +11,7 @@ import { Jobs } from '../jobs.ts'
 import { Limits } from '../limits.ts'
 import { Live } from '../live.ts'
 import type { Logger } from '../log.ts'
+import { isLoopback } from '../loopback.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Pipelines } from '../pipelines.ts'
 import { forget } from '../plan.ts'
@@ -18,6 +19,7 @@ import { ReadingQuota } from '../quota.ts'
 import { Relearning } from '../relearning.ts'
 import { Reach } from '../reach.ts'
 import type { Run } from '../run.ts'
+import { insistOnSecrets, insistOnServer } from '../secrets.ts'
 import type { SharedKeysOptions } from '../shared-keys.ts'
 import type { SourceSpec } from '../source.ts'
 import type { Tokens } from '../token.ts'
@@ -61,6 +63,12 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   if (signal.aborted) forward()
   const unserved = http === undefined && source === undefined ? given.find(p => p.source!.definition.keyed === true) : undefined
   if (unserved !== undefined) throw new MillraceError('usage/command', `the pipeline "${unserved.name}" reads what is posted over HTTP, and there is no HTTP here`, { help: 'without --http off' })
+  const exposed = http !== undefined && !isLoopback(http.host) || given.some(({ source }) => source?.listens === true && typeof source.options.host === 'string' && !isLoopback(source.options.host))
+  if (exposed) {
+    if (database !== undefined) insistOnServer('--database', database)
+    if (redis !== undefined) insistOnServer('--redis', redis.url)
+    given.forEach(insistOnSecrets)
+  }
   const shared = redis === undefined ? undefined : { server: await parts.openSharedKeys(redis.url, log), down: redis.down }
   const most = limits ?? new Limits(), attempts = new Attempts(most.process.failures, log)
   let failure: unknown
@@ -74,7 +82,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   const relearning = actions === undefined || source !== undefined ? undefined : new Relearning({ maintenance: actions, pipelines, log })
   const registry = !changes || database === undefined ? undefined : parts.openRegistry(database)
   const control = registry === undefined ? undefined : new Control({
-    pipelines, registry, components: parts, log, folder, reach: new Reach(hosts), files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
+    pipelines, registry, components: parts, log, folder, reach: new Reach(hosts), exposed, files: new Map(given.map(({ name, file }) => [name, file ?? 'the command line'])),
     forget: pipeline => forget(pipeline, { log, folder, database }, parts.fileStore)
   })
   const kept = (tenant: string | null) => { const { jobs, jobDays } = most.ofTenant(tenant); return { most: jobs, age: jobDays * DAY } }
