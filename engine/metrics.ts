@@ -47,6 +47,9 @@ export function openMetrics (runs: () => readonly Run[], attempts: Attempts): Me
   counter('millrace_step_busy_seconds_total', 'Time spent inside a step.', ['branch', 'step'], (run, set) => {
     for (const { branch, id, ns } of run.flow?.steps ?? []) set({ branch, step: id }, ns / 1e9)
   })
+  counter('millrace_step_slow_batches_total', 'Batches of which a row took longer than 5 ms in a step.', ['branch', 'step'], (run, set) => {
+    for (const { branch, id, slow } of run.flow?.steps ?? []) set({ branch, step: id }, slow)
+  })
   gauge('millrace_buffer_bytes', 'Bytes read but not yet committed.', [], (run, set) => set({}, run.credits.used))
   gauge('millrace_buffer_capacity_bytes', 'Bytes at which the source stops reading.', [], (run, set) => set({}, run.credits.limit))
   counter('millrace_source_events_total', 'What has happened at the source that should be known: redelivery_suppressed (sent again, and stored already), record_lost (read too late), session_lost (by the broker), redelivery_forgotten (would not be recognised any more if it were sent again), request_repeated (came again under its Idempotency-Key), request_put_off (no room), publish_held (of a tenant beyond its quota), key_forgotten (would not be recognised any more), key_refused (the other instances could not be asked for a key), key_alone (taken without asking them), key_twice (stands in the log of another instance too).', ['event'], (run, set) => {

@@ -14,7 +14,7 @@ export const Status = Type.Object({
   branches: Type.Record(Type.String(), Numbers), dead_letters: Numbers, source: Numbers,
   log: Type.Optional(Type.Object({ bytes: Count, capacity_bytes: Count, waiting_records: Count })),
   alerts: Numbers, receivers: Type.Array(Type.Object({ receiver: Type.String(), delivered: Count, retried: Count, dead: Count, breaker: Type.Union([Type.Literal('closed'), Type.Literal('open')]) })), event_to_row_ms: Percentiles, commit_ms: Percentiles,
-  steps: Type.Array(Type.Object({ branch: Type.String(), id: Type.String(), in: Count, out: Count, errors: Count, ns_per_row: Type.Number(), state_bytes: Count }))
+  steps: Type.Array(Type.Object({ branch: Type.String(), id: Type.String(), in: Count, out: Count, errors: Count, ns_per_row: Type.Number(), slow_batches: Count, state_bytes: Count }))
 })
 
 /** The state of one run as plain data: GET /status, and what the page shows. */
@@ -38,7 +38,7 @@ export const describe = (run: Run) => {
     receivers: run.dispatcher?.receivers ?? [],
     event_to_row_ms: { p50: run.observed.latency.percentile(50) / 1000, p99: run.observed.latency.percentile(99) / 1000 },
     commit_ms: { p50: run.observed.commits.percentile(50) / 1000, p99: run.observed.commits.percentile(99) / 1000 },
-    steps: (run.flow?.steps ?? []).map(({ branch, id, in: rowsIn, out, errors, ns, bytes }) => ({ branch, id, in: rowsIn, out, errors, ns_per_row: rowsIn === 0 ? 0 : Math.round(ns / rowsIn), state_bytes: bytes() }))
+    steps: (run.flow?.steps ?? []).map(({ branch, id, in: rowsIn, out, errors, ns, slow, bytes }) => ({ branch, id, in: rowsIn, out, errors, ns_per_row: rowsIn === 0 ? 0 : Math.round(ns / rowsIn), slow_batches: slow, state_bytes: bytes() }))
   }
 }
 
