@@ -6,7 +6,8 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { rmSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { newKey } from '../engine/api-key.ts'
 import { PostgresKeys } from '../sinks/postgres-keys.ts'
 import { migrate } from '../sinks/postgres-migrate.ts'
@@ -31,7 +32,8 @@ export async function replacements ({ database, count, failing = 10, wrong = [],
     await query(database, 'CREATE TABLE alien (x integer)')
     const { key, id, digest } = newKey()
     await keys.add({ id, digest, name: 'bench', tenant: null, scopes: ['pipelines:read', 'pipelines:write'], expires: null }, 'bench')
-    engine = new Measured('engine/main', ['run', '--database', database, '--folder', folder, '--egress', '127.0.0.0/8', '--http', `127.0.0.1:${http}`, '--log-format', 'json', '--log-level', 'info'])
+    writeFileSync(join(folder, 'limits.yaml'), 'key: { requests: 60000 }\n')          // more than a key has
+    engine = new Measured('engine/main', ['run', '--database', database, '--limits', join(folder, 'limits.yaml'), '--folder', folder, '--egress', '127.0.0.0/8', '--http', `127.0.0.1:${http}`, '--log-format', 'json', '--log-level', 'info'])
     await engine.says('status page')
     const put = async (v: number, expected: number | undefined, fails = false, body = pipeline(v, broker, receiver.url, fails, patterns)) => await fetch(`http://127.0.0.1:${http}/api/v1/pipelines/plant`, {
       method: 'PUT', body, headers: { authorization: `Bearer ${key}`, 'content-type': 'application/yaml', ...expected === undefined ? {} : { 'if-match': `"${expected}"` } }
