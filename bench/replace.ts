@@ -6,7 +6,8 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { rmSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { newKey } from '../engine/api-key.ts'
 import { PostgresKeys } from '../sinks/postgres-keys.ts'
 import { migrate } from '../sinks/postgres-migrate.ts'
@@ -20,10 +21,10 @@ const WINDOW = 2000, CYCLE = 50, HIGH = 40             // of CYCLE readings of a
 const ALPHA = 0.5
 const valueOf = (device: number, k: number): number => k % CYCLE >= HIGH ? 120 + k % 7 : 20 + (k * 37 + device) % 11 + k / 1000
 
-/** `database`: url of an empty one. `failing`: every so-manieth version cannot start. */
-export interface Given { readonly database: string, readonly count: number, readonly failing?: number, readonly say?: (line: string) => void }
+/** `database`: url of an empty one. `failing`: every so-manieth version cannot start. `wrong`: definitions that are put between, to be refused; `names`: of metrics that are published too, and that a step drops whose patterns are `patterns`. */
+export interface Given { readonly database: string, readonly count: number, readonly failing?: number, readonly wrong?: readonly string[], readonly names?: readonly string[], readonly patterns?: readonly string[], readonly say?: (line: string) => void }
 
-export async function replacements ({ database, count, failing = 10, say = () => {} }: Given): Promise<Figures> {
+export async function replacements ({ database, count, failing = 10, wrong = [], names = [], patterns = [], say = () => {} }: Given): Promise<Figures> {
   const folder = temporary('replace'), receiver = await receive(), keys = new PostgresKeys(database), broker = await freePort(), http = await freePort()
   let engine: Measured | undefined
   try {
@@ -31,17 +32,18 @@ export async function replacements ({ database, count, failing = 10, say = () =>
     await query(database, 'CREATE TABLE alien (x integer)')
     const { key, id, digest } = newKey()
     await keys.add({ id, digest, name: 'bench', tenant: null, scopes: ['pipelines:read', 'pipelines:write'], expires: null }, 'bench')
-    engine = new Measured('engine/main', ['run', '--database', database, '--folder', folder, '--egress', '127.0.0.0/8', '--http', `127.0.0.1:${http}`, '--log-format', 'json', '--log-level', 'info'])
+    writeFileSync(join(folder, 'limits.yaml'), 'key: { requests: 60000 }\n')          // more than a key has
+    engine = new Measured('engine/main', ['run', '--database', database, '--limits', join(folder, 'limits.yaml'), '--folder', folder, '--egress', '127.0.0.0/8', '--http', `127.0.0.1:${http}`, '--log-format', 'json', '--log-level', 'info'])
     await engine.says('status page')
-    const put = async (v: number, expected: number | undefined, fails = false) => await fetch(`http://127.0.0.1:${http}/api/v1/pipelines/plant`, {
-      method: 'PUT', body: pipeline(v, broker, receiver.url, fails), headers: { authorization: `Bearer ${key}`, 'content-type': 'application/yaml', ...expected === undefined ? {} : { 'if-match': `"${expected}"` } }
+    const put = async (v: number, expected: number | undefined, fails = false, body = pipeline(v, broker, receiver.url, fails, patterns)) => await fetch(`http://127.0.0.1:${http}/api/v1/pipelines/plant`, {
+      method: 'PUT', body, headers: { authorization: `Bearer ${key}`, 'content-type': 'application/yaml', ...expected === undefined ? {} : { 'if-match': `"${expected}"` } }
     })
     let said = ''
     await until('the first version runs', async () => { const reply = await put(0, undefined); said = await reply.text(); return reply.status < 300 }, 10_000).catch(error => { throw new Error(`${(error as Error).message}: ${said}`) })
     let version = 1
-    const load = new Load(await Publisher.connect(broker)), publishing = load.run()
+    const load = new Load(await Publisher.connect(broker), names), publishing = load.run()
     const times: number[] = [], before = await commits(database)
-    let refused = 0
+    let refused = 0, bad = 0
     for (let v = 1; v <= count; v++) {
       const fails = v % failing === 0, started = performance.now(), reply = await put(v, version, fails)
       times.push(performance.now() - started)
@@ -49,6 +51,12 @@ export async function replacements ({ database, count, failing = 10, say = () =>
       const { version: now } = fails ? { version } : await reply.json() as { version: number }
       if (fails) refused++
       version = now
+      if (wrong.length > 0) {
+        const given = wrong[v % wrong.length], answer = await put(v, version, false, given)
+        if (answer.status !== 400 && answer.status !== 413) throw new Error(`${given.slice(0, 200)}: ${answer.status} ${await answer.text()}`)
+        await answer.body?.cancel()
+        bad++
+      }
       if (v % 50 === 0) say(`${v} replacements, ${load.sent} readings`)
       await sleep(20 + 7 * (v % 13))           // not always at the same moment of a commit
     }
@@ -62,11 +70,12 @@ export async function replacements ({ database, count, failing = 10, say = () =>
     }
     const found = await check(database, load)
     const alerts = await query(database, 'SELECT id FROM alerts'), told = alerts.filter(a => receiver.ids.has(a.id as string)).length
-    const status = await (await fetch(`http://127.0.0.1:${http}/status`)).json() as { pipelines: { imbalance: number, readings: { received: number } }[] }
+    const status = await (await fetch(`http://127.0.0.1:${http}/status`)).json() as { pipelines: { imbalance: number, readings: { received: number, filtered: number }, steps: { in: number, slow_batches: number }[] }[] }
     mustEqual('the accounting identity', status.pipelines[0].imbalance, 0)
+    mustEqual('readings of other names', status.pipelines[0].readings.filtered, load.others)
     const { p50, p99 } = percentiles(times)
     return {
-      replacements: count, went_back: refused, acknowledged: sent, ...found, incidents_and_ends: incidents, alerts_lost: incidents - told, alerts_invented: alerts.length - incidents, deliveries_repeated: receiver.repeats,
+      replacements: count, went_back: refused, refused: bad, other_names: load.others, slow_batches: status.pipelines[0].steps.reduce((sum, s) => sum + s.slow_batches, 0), acknowledged: sent, ...found, incidents_and_ends: incidents, alerts_lost: incidents - told, alerts_invented: alerts.length - incidents, deliveries_repeated: receiver.repeats,
       replacement_ms_p50: p50, replacement_ms_p99: p99, commits_per_replacement: Math.round((await commits(database) - before) / count * 10) / 10, readings_per_replacement: Math.round(sent / count), rss_mb: Math.round((await engine.rest()).rss / 2 ** 20)
     }
   } finally {
@@ -78,12 +87,12 @@ export async function replacements ({ database, count, failing = 10, say = () =>
 }
 
 /** A step that comes and goes, one that is tuned, and the message of an alert; or a table of somebody else, so that it cannot start. */
-const pipeline = (v: number, broker: number, receiver: string, fails: boolean): string => `# ${v}
+const pipeline = (v: number, broker: number, receiver: string, fails: boolean, patterns: readonly string[]): string => `# ${v}
 name: plant
 from: { broker: { port: ${broker}, topics: "{tenant}/{device}/{metric}" } }
 time: { lateness: 1s, idle: 1m }
 pipe:
-  - dedupe: { within: 1m }
+${patterns.length === 0 ? '' : `  - where: { metric: ${JSON.stringify(['load', ...patterns])} }\n`}  - dedupe: { within: 1m }
   - ewma: { alpha: ${ALPHA} }
 ${v % 2 === 0 ? '' : '  - zscore: { over: 10s }\n'}alerts:
   high: { when: { value: { above: ${100 + v % 9} } }, message: "version ${v}: {device} {value}", to: [ webhook: { url: "${receiver}" } ] }
@@ -95,10 +104,15 @@ to: [ postgres: { table: ${fails ? 'alien' : 'readings'} } ]
 /** Devices on one connection, whose loss ends the run: a replacement is not to be noticed by them. */
 class Load {
   sent = 0
+  others = 0                         // of other names
   readonly start = Math.ceil(Date.now() / WINDOW) * WINDOW
   private readonly publisher: Publisher
+  private readonly names: readonly string[]
   private stopping = false
-  constructor (publisher: Publisher) { this.publisher = publisher }
+  constructor (publisher: Publisher, names: readonly string[] = []) {
+    this.publisher = publisher
+    this.names = names
+  }
 
   stop (): void { this.stopping = true }
   /** Whole rounds of all devices, as their time comes; a whole number of cycles, four or more. */
@@ -107,6 +121,10 @@ class Load {
       const wait = this.start + k * EVERY - Date.now()
       if (wait > 0) await sleep(wait)
       for (let d = 0; d < DEVICES; d++) this.publisher.publish(`plant/pump-${d}/load`, JSON.stringify({ ts: this.start + k * EVERY, value: valueOf(d, k) }), 1)
+      if (this.names.length > 0) {
+        this.publisher.publish(`plant/pump-${k % DEVICES}/${this.names[k % this.names.length]}`, JSON.stringify({ ts: this.start + k * EVERY, value: k }), 1)
+        this.others++
+      }
       this.sent += DEVICES
       await this.publisher.atMost(500)
     }

@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs'
-import { CREDENTIALS, devicesOf, MillraceError, passwordDigest, sameDigest, type Device } from '#engine'
+import { CREDENTIALS, devicesOf, guesses, MillraceError, passwordDigest, sameDigest, type Device } from '#engine'
 
 const NOBODY = passwordDigest('')
 
@@ -9,12 +9,14 @@ const NOBODY = passwordDigest('')
  */
 export class Access {
   private readonly file: string
+  private readonly strict: boolean
   private devices = new Map<string, Device>()
   private stamp = ''
 
-  /** Throws config/invalid, with the line, for a file that is not such a table; usage/file for one that cannot be read. */
-  constructor (file: string) {
+  /** Throws config/invalid, with the line, for a file that is not such a table; usage/file for one that cannot be read; `strict`: config/weak-secret for a password that is tried first. */
+  constructor (file: string, strict = false) {
     this.file = file
+    this.strict = strict
     this.refresh()
   }
 
@@ -30,7 +32,11 @@ export class Access {
       throw new MillraceError('usage/file', `broker: the credentials ${this.file} cannot be read: ${(cause as Error).message}`, { help: CREDENTIALS, cause })
     }
     this.stamp = stamp                 // what is wrong with it is said once
-    this.devices = devicesOf(text, this.file)
+    const devices = devicesOf(text, this.file)
+    if (this.strict) for (const { username, digest } of devices.values()) {
+      if (digest !== undefined && guesses(username).some(guess => passwordDigest(guess).equals(digest))) throw new MillraceError('config/weak-secret', `broker: the password of "${username}" in ${this.file} is one of those that are tried first`, { help: 'millrace devices add makes another' })
+    }
+    this.devices = devices
     return true
   }
 

@@ -140,7 +140,7 @@ export class BrokerListener implements Listener {
   private async listen (): Promise<void> {
     const { log } = this.host, { credentials, tls } = this.options
     if (credentials !== undefined) {
-      this.access = new Access(credentials)
+      this.access = new Access(credentials, !isLoopback(this.options.host))
       this.watching = setInterval(() => this.renew(), RENEW).unref()
     }
     const aedes = this.aedes = await (await import('aedes')).Aedes.createBroker({
@@ -203,8 +203,15 @@ export class BrokerListener implements Listener {
 
   private readonly authenticate: AuthenticateHandler = (client, username, password, done) => {
     if (this.access === undefined) return done(null, true)
-    const device = this.access.admit(username, password, certifiedName(client.conn))
-    if (device === undefined) return done(Object.assign(new Error(`"${username ?? certifiedName(client.conn) ?? ''}" is no device, or has another password`), { returnCode: 4 }), false)
+    const certified = certifiedName(client.conn), { attempts } = this.host, name = username ?? certified ?? '', from = (client.conn as Socket).remoteAddress ?? ''
+    const wait = certified === undefined ? attempts.wait(from, name) : 0         // a certificate cannot be guessed
+    if (wait > 0) return done(Object.assign(new Error(`"${name}" is not tried: too many attempts from ${from}, or under that name, have failed`), { returnCode: 3 }), false)
+    const device = this.access.admit(username, password, certified)
+    if (device === undefined) {
+      attempts.failed(from, name)
+      return done(Object.assign(new Error(`"${name}" is no device, or has another password`), { returnCode: 4 }), false)
+    }
+    attempts.passed(from, name)
     this.devices.set(client, device)
     this.admitted.add(client)
     done(null, true)

@@ -1,6 +1,6 @@
 import { AckPolicy, DeliverPolicy, jetstreamManager, RetentionPolicy, StorageType, type ConsumerConfig, type JetStreamManager, type StreamInfo } from '@nats-io/jetstream'
 import { connect, nanos, type Msg, type NatsConnection } from '@nats-io/transport-node'
-import { backoff, defineSource, gather, Intake, MillraceError, sleep, Type, type Position, type Source } from '#engine'
+import { backoff, defineSource, gather, Intake, masked, MillraceError, sleep, Type, type Position, type Source } from '#engine'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
 import { filtersOf, templateFault, Topics } from './codec/topic.ts'
 import { Gaps } from './jetstream-gaps.ts'
@@ -34,6 +34,7 @@ export const jetstream = defineSource({
   check (options) {
     return [options.subject].flat().map(s => templateFault(s, '.')).find(fault => fault !== undefined) ?? codecFault(options)
   },
+  reaches: ({ servers }) => [servers].flat(),
 
   open (options, host): Source {
     const { stream, durable } = options
@@ -209,7 +210,7 @@ export const jetstream = defineSource({
               } catch (error) {
                 if (error instanceof MillraceError) throw error
                 if (stop.signal.aborted) return
-                trouble = `jetstream cannot read ${stream} at ${[options.servers].flat().join(', ')}: ${(error as Error).message}`
+                trouble = `jetstream cannot read ${stream} at ${[options.servers].flat().map(masked).join(', ')}: ${(error as Error).message}`
                 host.log.warn(`${trouble}; trying again`)
                 hold()
                 puller?.close()

@@ -45,6 +45,7 @@ export const mqtt = defineSource({
     if ((o.cert === undefined) !== (o.key === undefined)) return 'cert and key belong together'
     return templates(o).map(t => templateFault(t)).find(f => f !== undefined) ?? codecFault(o)
   },
+  reaches: ({ url }) => [url],
   shares: o => o.share !== undefined,
   tuning: ['username', 'password', 'ca', 'cert', 'key', 'rejectUnauthorized', 'sessionExpiry', 'receiveMaximum', 'keepalive', 'connectTimeout', 'protocolVersion'],
   listen: (o, host) => new MqttListener(o, host),

@@ -1,5 +1,5 @@
 import { connect, type Msg, type NatsConnection, type NodeConnectionOptions, type Subscription } from '@nats-io/transport-node'
-import { backoff, defineSource, sleep, Type, type Listener, type Message } from '#engine'
+import { backoff, defineSource, masked, sleep, Type, type Listener, type Message } from '#engine'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
 import { filtersOf, templateFault, Topics } from './codec/topic.ts'
 import { linkOptions, linkSettings } from './nats-link.ts'
@@ -21,13 +21,14 @@ export const nats = defineSource({
   check (options) {
     return [options.subject].flat().map(s => templateFault(s, '.')).find(fault => fault !== undefined) ?? codecFault(options)
   },
+  reaches: ({ servers }) => [servers].flat(),
   shares: ({ queue }) => queue !== undefined,
   tuning: ['user', 'password', 'token', 'credentials', 'tls'],
 
   decode: (options, series, intake) => makeDecoder(options, new Topics([options.subject].flat(), series, { tenant: options.tenant, separator: '.' }), series, intake),
 
   listen (options, host): Listener {
-    const servers = [options.servers].flat()
+    const servers = [options.servers].flat().map(masked)
     const filters = filtersOf([options.subject].flat(), '.')
     let trouble: string | undefined = 'nats is not connected yet'
     const stop = new AbortController()

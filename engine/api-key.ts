@@ -4,6 +4,7 @@ import { ALPHABET, randomText } from './random-text.ts'
 
 /** What a key may be used for. A route names one of them, and none is here that no route names. */
 export const scopes = {
+  'metrics:read': 'metrics of the process, and its version, where these are not open to everybody',
   'pipelines:read': 'pipelines, how they stand, what they are, their dead letters',
   'pipelines:write': 'checking and trying pipelines, putting, pausing and deleting them, giving back their dead letters',
   'query:read': 'series, newest values, rows; questions on demand',

@@ -7,7 +7,9 @@ import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
 import { sameSource, type Pipelines } from './pipelines.ts'
 import type { Run } from './run.ts'
+import { Reach } from './reach.ts'
 import type { Registry, Version, Wanted } from './registry.ts'
+import { insistOnSecrets } from './secrets.ts'
 import type { Compared } from './snapshot.ts'
 
 export interface ControlOptions {
@@ -17,6 +19,8 @@ export interface ControlOptions {
   readonly log: Logger
   readonly folder: string
   readonly files: ReadonlyMap<string, string>          // pipelines of the command line -> their files
+  readonly reach?: Reach | undefined                   // absent: pipelines connect to nothing but the database of the process
+  readonly exposed?: boolean                           // the process listens on more than loopback: secrets must be some
   /** What a pipeline remembers, and how far it has come, is given up. */
   readonly forget: (pipeline: Pipeline) => Promise<void>
 }
@@ -37,8 +41,12 @@ export class Control {
   private obstacle: Error | undefined = new MillraceError('store/unreachable', 'what is kept of pipelines has not been read yet')
   private opening: Promise<void> | undefined
   private restoring = true
+  private readonly reach: Reach
 
-  constructor (options: ControlOptions) { this.options = options }
+  constructor (options: ControlOptions) {
+    this.options = options
+    this.reach = options.reach ?? new Reach()
+  }
 
   /** Brings back what is wanted, as soon as the database can be reached. */
   open (): void { this.opening = this.restore().catch(error => { this.refuse(error as Error) }).finally(() => { this.restoring = false }) }
@@ -74,6 +82,7 @@ export class Control {
   async put (name: string, text: string, change: Change, restores: number | null = null): Promise<Changed> {
     const { pipelines, registry, components } = this.options
     const next = readDefinition(text, components, name)
+    this.admit(next)
     return await this.alone(name, async instance => {
       const now = await this.current(name)
       if (now === undefined && change.dry !== true) await this.finishNow(name)
@@ -108,7 +117,10 @@ export class Control {
   /** Also one that has failed. */
   async resume (name: string, change: Change): Promise<Changed> {
     return await this.turn(name, 'running', change, async (kept, pipeline) => {
-      if (!this.options.pipelines.isWorking(name)) await this.effect(kept, change, async () => { await this.options.pipelines.start(pipeline, { accept: change.accept === true }) })
+      if (!this.options.pipelines.isWorking(name)) await this.effect(kept, change, async () => {
+        this.admit(pipeline)
+        await this.options.pipelines.start(pipeline, { accept: change.accept === true })
+      })
     })
   }
 
@@ -169,6 +181,12 @@ export class Control {
       const done = await effect(now.state === state ? now : kept, readDefinition(now.definition, components))
       return { ...done ?? await this.settled(kept), created: false }
     })
+  }
+
+  /** Throws when it may not be run here. */
+  private admit (pipeline: Pipeline): void {
+    this.reach.admit(pipeline)
+    if (this.options.exposed === true) insistOnSecrets(pipeline)
   }
 
   /** Undefined when this program does not understand it any more. */
@@ -262,10 +280,14 @@ export class Control {
       await forget(pipeline).catch(error => { if (isAway(error)) this.finishLater(kept); throw error })
     }
     else if (state === 'paused') await pipelines.pause(pipeline)
-    else if (settled || previous === null) await pipelines.start(pipeline, { patient: true })
-    else {
+    else if (settled || previous === null) {
+      this.admit(pipeline)
+      await pipelines.start(pipeline, { patient: true })
+    } else {
       const before = readDefinition((await registry.definition(name, previous))!, components)
       await this.effect(kept, { actor: 'restart' }, async () => {
+        this.admit(pipeline)
+        this.admit(before)
         await pipelines.start(before).catch(() => {})          // it may be that the new one had begun already
         await this.swap(pipeline, false)
       })

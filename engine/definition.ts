@@ -7,7 +7,7 @@ import { normalise } from './lint.ts'
 import { MASK } from './mask.ts'
 import { plainOf } from './pipeline-file.ts'
 import type { Pipeline } from './pipeline.ts'
-import { routesOf } from './plan.ts'
+import { partsOf } from './plan.ts'
 import { isError } from './report.ts'
 import { SeriesTable } from './series.ts'
 import type { Compared } from './snapshot.ts'
@@ -23,8 +23,6 @@ export function readDefinition (text: string, components: Components, name?: str
   if (hidden !== undefined) throw new MillraceError('config/invalid', `${hidden} has ${MASK} in it, which stands for a secret that was not shown`, { help: 'write the secret itself' })
   return normalise(pipeline, components)
 }
-
-const partsOf = (pipeline: Pipeline) => [pipeline.source!, ...routesOf(pipeline).flatMap(([, { steps, sinks, alerts }]) => [...steps, ...sinks, ...alerts.flatMap(a => [...a.receivers, ...(a.escalations ?? []).flatMap(e => e.receivers)])])]
 
 function masksIn (value: unknown, name: string): string[] {
   if (typeof value === 'string') return value.includes(MASK) ? [name] : []

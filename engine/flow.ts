@@ -12,7 +12,7 @@ import type { Relearn } from './relearn.ts'
 import type { SeriesTable } from './series.ts'
 import { Snapshots, type Part } from './snapshot.ts'
 import type { Delivery } from './source.ts'
-import { spare, StepError, type Spared, type StepStatus } from './spare.ts'
+import { BUDGET, spare, StepError, type Spared, type StepStatus } from './spare.ts'
 import { arrivalOf } from './stale.ts'
 import type { Commit, LateRows, Outcome, Write } from './store.ts'
 import { addCounts, noCounts, type Counts } from './tally.ts'
@@ -216,7 +216,7 @@ class OpenRoute {
     let readings: boolean = route === pipeline || !columnsAfter(pipeline.steps).windowed
     this.reads = readings ? 'readings' : 'rows'
     for (const operator of route.steps) {
-      const status: StepStatus = { branch: name, id: operator.id, in: 0, out: 0, ns: 0, errors: 0, bytes: () => stage.bytes() }
+      const status: StepStatus = { branch: name, id: operator.id, in: 0, out: 0, ns: 0, slow: 0, errors: 0, bytes: () => stage.bytes() }
       const counted = readings
       const host: Host = {
         series,
@@ -258,7 +258,9 @@ class OpenRoute {
       }
       status.in += before
       status.out += batch.length
-      status.ns += Number(process.hrtime.bigint() - started)
+      const ns = Number(process.hrtime.bigint() - started)
+      status.ns += ns
+      if (before > 0 && ns > before * BUDGET) status.slow++
       const { drops, derives } = stage.operator.definition
       if (readings && drops !== undefined) tally[drops] += before - batch.length
       if (readings && derives) tally.derived += batch.length - before

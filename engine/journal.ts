@@ -1,3 +1,4 @@
+import { Attempts } from './attempts.ts'
 import { clock as real, sleep, type Clock } from './clock.ts'
 import { MillraceError } from './errors.ts'
 import { disk, type FileSystem } from './files.ts'
@@ -5,6 +6,7 @@ import type { Self } from './lock.ts'
 import { LogSource } from './log-source.ts'
 import { IdempotencyKeys } from './idempotency.ts'
 import type { Inlet, Listener, ListenerHost, Message, Requested } from './listener.ts'
+import { Limits } from './limits.ts'
 import type { Logger } from './log.ts'
 import { MessageHead } from './message.ts'
 import { hashOf } from './redelivery.ts'
@@ -30,6 +32,7 @@ export interface JournalOptions {
   readonly keep?: number             // of them for what nobody needs any more, see Wal
   readonly retain?: number           // ms that the place of a pipeline that is not running is kept
   readonly quota?: ReadingQuota      // what is heard counts there, and waits for it
+  readonly attempts?: Attempts       // of the whole process; absent: of this log
   readonly shared?: SharedKeysOptions        // its keys are those of other instances too
   readonly clock?: Clock
   readonly fs?: FileSystem
@@ -95,6 +98,7 @@ export class Journal implements ListenerHost {
     this.places = new Places(options.folder, { log: options.log, fs, clock: () => clock.now(), ...options.retain === undefined ? {} : { retain: options.retain } })
     this.now = () => this.newest = Math.max(this.newest, this.start + clock.monotonic())
     const { quota } = options
+    this.attempts = options.attempts ?? new Attempts(new Limits().process.failures, options.log)
     this.wait = quota === undefined ? undefined : tenant => quota.wait(tenant, this.now() / 1000)
     this.file = new JournalWal({
       folder: options.folder, log: options.log, clock, fs, budget: options.budget, keep: options.keep, self: options.self, stopping: this.stopping.signal,
@@ -134,6 +138,7 @@ export class Journal implements ListenerHost {
   }
 
   readonly now: () => number
+  readonly attempts: Attempts
   readonly wait: ((tenant: string) => number) | undefined
   get wal (): Wal { return this.file.wal }
   get folder (): string { return this.options.folder }

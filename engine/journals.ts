@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { Attempts } from './attempts.ts'
 import { MillraceError } from './errors.ts'
 import { canonical } from './fingerprint.ts'
 import { Journal } from './journal.ts'
@@ -17,6 +18,7 @@ export interface JournalsOptions {
   readonly retain?: number | undefined       // ms, see Journal
   readonly keep?: number | undefined         // bytes, see Wal
   readonly quota?: ReadingQuota | undefined
+  readonly attempts?: Attempts | undefined
   readonly shared?: SharedKeysOptions | undefined        // see Journal
   /** One that was trusted has failed: nobody knows what its disk holds. */
   readonly failed: (error: unknown) => void
@@ -51,7 +53,7 @@ export class Journals implements Iterable<Journal> {
   claim (pipeline: Pipeline, signal: AbortSignal, { reads = true } = {}): Promise<Journal | undefined> { return this.alone(() => this.join(pipeline, signal, reads)) }
 
   private async join (pipeline: Pipeline, signal: AbortSignal, reads: boolean): Promise<Journal | undefined> {
-    const { name, source } = pipeline, { folder, log, budget, retain, keep, shared: sharing, quota } = this.options
+    const { name, source } = pipeline, { folder, log, budget, retain, keep, shared: sharing, quota, attempts } = this.options
     const key = source!.listens ? logFolder(source!) : undefined
     const rival = key === undefined ? undefined : this.rivalOf(source!, key)
     const { path } = source!.options
@@ -70,7 +72,7 @@ export class Journals implements Iterable<Journal> {
       const journal = await Journal.open(source!, {
         folder: join(folder, 'log', key), log, client: `millrace-${name}`, pipelines: reads ? [name] : [], tick: lookEvery(pipeline.time.idle),
         failed: error => { if (opened.shared?.trusted === true) this.options.failed(error) },
-        ...budget === undefined ? {} : { budget }, ...retain === undefined ? {} : { retain }, ...keep === undefined ? {} : { keep }, ...quota === undefined ? {} : { quota }, ...sharing === undefined ? {} : { shared: sharing }
+        ...budget === undefined ? {} : { budget }, ...retain === undefined ? {} : { retain }, ...keep === undefined ? {} : { keep }, ...quota === undefined ? {} : { quota }, ...attempts === undefined ? {} : { attempts }, ...sharing === undefined ? {} : { shared: sharing }
       }, signal)
       shared = opened.shared = { journal, users: others, trusted: false }
       this.byKey.set(key, shared)

@@ -1,3 +1,4 @@
+import type { Attempts } from './attempts.ts'
 import type { Logger } from './log.ts'
 import type { Reserved } from './shared-keys.ts'
 import type { Position } from './source.ts'
@@ -78,6 +79,8 @@ export interface ListenerHost {
   reserve (message: Message): Promise<Reserved | Position> | undefined
   /** Seconds until a tenant may send more readings, 0: now; absent when nobody has a limit. */
   readonly wait?: ((tenant: string) => number) | undefined
+  /** Failed attempts of those who have to say who they are. */
+  readonly attempts: Attempts
   readonly largest: number           // bytes of a payload: of a larger one only the beginning is kept
   /** Has this log ever been filled before? */
   readonly heard: boolean

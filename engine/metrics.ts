@@ -1,11 +1,13 @@
 /** What Prometheus sees. Everything is read from the runs when it is scraped; the hot path knows nothing of it. The only file that imports prom-client. */
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import type { Attempts } from './attempts.ts'
 import type { Run } from './run.ts'
 import { version } from './version.ts'
 
 export interface Metrics { readonly contentType: string, text (): Promise<string> }
 
-export function openMetrics (runs: () => readonly Run[]): Metrics {
+/** `attempts`: those of the whole process. */
+export function openMetrics (runs: () => readonly Run[], attempts: Attempts): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
 
@@ -45,6 +47,9 @@ export function openMetrics (runs: () => readonly Run[]): Metrics {
   counter('millrace_step_busy_seconds_total', 'Time spent inside a step.', ['branch', 'step'], (run, set) => {
     for (const { branch, id, ns } of run.flow?.steps ?? []) set({ branch, step: id }, ns / 1e9)
   })
+  counter('millrace_step_slow_batches_total', 'Batches of which a row took longer than 5 ms in a step.', ['branch', 'step'], (run, set) => {
+    for (const { branch, id, slow } of run.flow?.steps ?? []) set({ branch, step: id }, slow)
+  })
   gauge('millrace_buffer_bytes', 'Bytes read but not yet committed.', [], (run, set) => set({}, run.credits.used))
   gauge('millrace_buffer_capacity_bytes', 'Bytes at which the source stops reading.', [], (run, set) => set({}, run.credits.limit))
   counter('millrace_source_events_total', 'What has happened at the source that should be known: redelivery_suppressed (sent again, and stored already), record_lost (read too late), session_lost (by the broker), redelivery_forgotten (would not be recognised any more if it were sent again), request_repeated (came again under its Idempotency-Key), request_put_off (no room), publish_held (of a tenant beyond its quota), key_forgotten (would not be recognised any more), key_refused (the other instances could not be asked for a key), key_alone (taken without asking them), key_twice (stands in the log of another instance too).', ['event'], (run, set) => {
@@ -73,6 +78,13 @@ export function openMetrics (runs: () => readonly Run[]): Metrics {
   ] as const) {
     gauge(name, help, ['quantile'], (run, set) => { for (const q of [0.5, 0.9, 0.99]) set({ quantile: String(q) }, pick(run).percentile(q * 100) / 1e6) })
   }
+  new Counter({
+    name: 'millrace_attempts_total', help: 'Attempts to come in over HTTP or to the embedded broker that came to nothing: failed (a wrong or unknown key, token or password), put_off (not tried, as too many had failed).', labelNames: ['outcome'], registers: [registry],
+    collect () {
+      this.reset()
+      for (const [outcome, n] of Object.entries(attempts.counts)) this.inc({ outcome }, n)
+    }
+  })
   const info = new Gauge({ name: 'millrace_build_info', help: 'Always 1.', labelNames: ['version', 'node'], registers: [registry] })
   info.set({ version, node: process.versions.node }, 1)
 

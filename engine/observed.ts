@@ -1,6 +1,9 @@
 import { createHistogram } from 'node:perf_hooks'
 import type { Outputs } from './flow.ts'
 import type { Logger } from './log.ts'
+import { BUDGET, type StepStatus } from './spare.ts'
+
+const AGAIN = 60_000                 // ms from one warning about a step to the next
 
 /** What a run has seen of its commits since it began, for metrics and people. It decides nothing. */
 export class Observed {
@@ -9,6 +12,7 @@ export class Observed {
   readonly reasons: Record<string, number> = {}        // of dead letters
   readonly alerts = { firing: 0, resolved: 0, stale: 0 }       // transitions; stale: those that nobody was told of
   private readonly log: Logger
+  private readonly slow = new Map<StepStatus, { readonly batches: number, readonly at: number }>()      // as it was when it was said
 
   constructor (log: Logger) { this.log = log }
 
@@ -23,6 +27,16 @@ export class Observed {
     for (const { branch, batch } of writes) {
       if (branch !== '') continue
       for (let i = 0; i < batch.length; i++) this.latency.record(Math.max(1, Math.round((now - batch.time[i]) * 1000)))
+    }
+  }
+
+  /** Says which steps take longer for a row than they may. What is built in cannot; an operator of one's own may, and nothing ends it: all wait for it. `now`: ms, monotonic. */
+  steps (steps: readonly StepStatus[], now: number): void {
+    for (const step of steps) {
+      const { batches, at } = this.slow.get(step) ?? { batches: 0, at: -Infinity }, { branch, id, slow } = step
+      if (slow === batches || now - at < AGAIN) continue
+      this.slow.set(step, { batches: slow, at: now })
+      this.log.warn({ branch, step: id, batches: slow - batches }, `a step takes more than ${BUDGET / 1e6} ms for a row: everything else waits for it`)
     }
   }
 }

@@ -5,6 +5,7 @@
 import { Ajv, type ErrorObject } from 'ajv'
 import { Type, type Static, type TObject, type TProperties, type TSchema } from 'typebox'
 import { MillraceError, type Code } from './errors.ts'
+import { shownFor } from './mask.ts'
 export { Type, type Static, type TObject, type TProperties, type TSchema }
 
 declare const brand: unique symbol
@@ -118,7 +119,7 @@ function problem (component: string, raw: unknown, e: ErrorObject): Problem {
   const name = (extra?: string) => [component, ...path, ...extra === undefined ? [] : [extra]].join('.')
   const got = path.reduce<any>((v, k) => v?.[k], raw)
   const part = e.parentSchema as any
-  const invalid = (what: string, help: string | undefined = part.description): Problem => ({ code: 'config/invalid', path, message: `${name()} must ${what}, got ${show(got)}`, help })
+  const invalid = (what: string, help: string | undefined = part.description): Problem => ({ code: 'config/invalid', path, message: `${name()} must ${what}, got ${show(shownFor(name(), got, part))}`, help })
   switch (e.keyword) {
     case 'additionalProperties': {
       const key = (e.params as any).additionalProperty as string

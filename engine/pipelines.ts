@@ -8,7 +8,7 @@ import type { Pipeline } from './pipeline.ts'
 import { Run, type RunOptions } from './run.ts'
 import { LEAVE } from './source.ts'
 
-export interface PipelinesOptions extends Pick<RunOptions, 'log' | 'folder' | 'database' | 'fallback' | 'maxSeries' | 'seriesOf' | 'maxPoison' | 'acceptLoss' | 'source' | 'snapshots' | 'live' | 'egress' | 'links'>, Pick<JournalsOptions, 'failed' | 'shared' | 'quota'> {
+export interface PipelinesOptions extends Pick<RunOptions, 'log' | 'folder' | 'database' | 'fallback' | 'maxSeries' | 'seriesOf' | 'maxPoison' | 'acceptLoss' | 'source' | 'snapshots' | 'live' | 'egress' | 'links'>, Pick<JournalsOptions, 'failed' | 'shared' | 'quota' | 'attempts'> {
   readonly logBudget?: number | undefined    // bytes of each write-ahead log
   readonly retain?: number | undefined       // ms, see Journal
   readonly logKeep?: number | undefined      // bytes, see Wal
@@ -39,8 +39,8 @@ export class Pipelines {
 
   constructor (options: PipelinesOptions) {
     this.options = options
-    const { folder, log, logBudget: budget, logKeep: keep, retain, shared, quota, failed } = options
-    this.journals = new Journals({ folder, log, budget, keep, retain, shared, quota, failed })
+    const { folder, log, logBudget: budget, logKeep: keep, retain, shared, quota, attempts, failed } = options
+    this.journals = new Journals({ folder, log, budget, keep, retain, shared, quota, attempts, failed })
   }
 
   /** Of all but those that are paused. */

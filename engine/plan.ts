@@ -23,6 +23,9 @@ export const routesOf = (pipeline: Pipeline): [string, Route][] => [['', pipelin
 /** The columns of steps that learn: what is said of a reading by what was usual before it. */
 export const scoreColumns = (pipeline: Pipeline): ReadonlySet<string> => new Set(routesOf(pipeline).flatMap(([, { steps }]) => steps.filter(step => step.definition.learns).flatMap(step => step.adds)))
 
+/** Its source, steps, sinks and receivers. */
+export const partsOf = (pipeline: Pipeline) => [pipeline.source!, ...routesOf(pipeline).flatMap(([, { steps, sinks, alerts }]) => [...steps, ...sinks, ...alerts.flatMap(a => [...a.receivers, ...(a.escalations ?? []).flatMap(e => e.receivers)])])]
+
 /** The sinks of a pipeline that are its store: of one kind, with one key (lint says so when not). */
 export const storeSinks = (pipeline: Pipeline): SinkSpec[] => routesOf(pipeline).flatMap(([, route]) => route.sinks.filter(s => s.definition.store !== undefined))
 

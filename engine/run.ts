@@ -359,6 +359,7 @@ export class Run {
     const done = this.checkpoints!.committed(snapshot, marks.length)
     if (done !== undefined) this.source!.done?.(done)
     this.observed.commit(outputs, this.clock.monotonic() - started, this.source?.past === true ? undefined : this.clock.now())
+    this.observed.steps(this.flow?.steps ?? [], this.clock.monotonic())
   }
 
   private insist<T> (what: string, stop: AbortSignal, act: () => Promise<T>): Promise<T> {

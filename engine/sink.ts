@@ -42,6 +42,8 @@ export interface SinkDefinition<P extends TProperties> {
   readonly summary: string
   readonly options: TObject<P>
   readonly check?: (options: Values<P>) => string | undefined
+  /** URLs, or host:port, that it connects to: see Reach. Absent: none, or what a Guard looks at. */
+  readonly reaches?: (options: Values<P>) => readonly string[]
   /** Sinks with equal keys share one store. */
   readonly storeKey?: (options: Values<P>) => string
   readonly store?: (options: readonly Values<P>[], plan: StorePlan, host: SinkHost) => Store

@@ -80,6 +80,8 @@ export interface SourceDefinition<P extends TProperties> {
   readonly summary: string
   readonly options: TObject<P>
   readonly check?: (options: Values<P>) => string | undefined
+  /** URLs, or host:port, that it connects to: see Reach. Absent: none. */
+  readonly reaches?: (options: Values<P>) => readonly string[]
   /** The server deals the readings of one device out to several readers (such as $share of MQTT): then no step may remember. */
   readonly shares?: (options: Values<P>) => boolean
   /** A source that can be read again from a position. */

@@ -4,7 +4,9 @@ import type { DeadLetter } from './intake.ts'
 import type { Stage } from './operator.ts'
 
 /** `errors`: rows that it threw on and that became dead letters. `bytes`: of what it remembers now. */
-export interface StepStatus { readonly branch: string, readonly id: string, in: number, out: number, ns: number, errors: number, readonly bytes: () => number }
+/** `slow`: batches whose rows took longer than BUDGET each. */
+export interface StepStatus { readonly branch: string, readonly id: string, in: number, out: number, ns: number, slow: number, errors: number, readonly bytes: () => number }
+export const BUDGET = 5_000_000      // ns that a row may take in a step
 
 /** A step threw. `windows`: on rows of windows, so that it goes on throwing as long as those windows are not closed. */
 export class StepError extends MillraceError {

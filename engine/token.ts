@@ -7,10 +7,12 @@ import { MillraceError } from './errors.ts'
 import type { KeyRecord } from './keys.ts'
 import type { Logger } from './log.ts'
 import { Duration, File, options, Type, type Values } from './options.ts'
+import { weakness } from './secrets.ts'
 import { readSettings } from './settings-file.ts'
 
 const SIGNED = ['RS256', 'ES256', 'EdDSA']               // by keys that anybody may know; never HS256 with them, which would take the public key for a secret
 const SECRET = 32                    // bytes at least: as many as the hash has (RFC 7518, 3.2)
+const RANDOM = `at least ${SECRET} random bytes: openssl rand -base64 48`
 const LEEWAY = 5                     // s that clocks may be apart
 const SUBJECT = /^[\x21-\x7e]{1,128}$/
 const TENANT = /^\P{Cc}{1,200}$/u
@@ -53,7 +55,9 @@ export class Tokens {
     const claims = { issuer, audience, requiredClaims: ['exp', 'sub'], clockTolerance: LEEWAY }
     if (secretFile !== undefined) {
       const secret = Buffer.from(this.read(secretFile).replace(/\r?\n$/, ''))
-      if (secret.length < SECRET) throw new MillraceError('config/invalid', `jwt: the secret in ${secretFile} has ${secret.length} bytes, and whoever guesses it makes tokens for everybody`, { help: `at least ${SECRET} random bytes: openssl rand -base64 48` })
+      if (secret.length < SECRET) throw new MillraceError('config/invalid', `jwt: the secret in ${secretFile} has ${secret.length} bytes, and whoever guesses it makes tokens for everybody`, { help: RANDOM })
+      const wrong = weakness(secret.toString())
+      if (wrong !== undefined) throw new MillraceError('config/weak-secret', `jwt: the secret in ${secretFile} ${wrong}, and whoever guesses it makes tokens for everybody`, { help: RANDOM })
       this.verifies = { key: async () => secret, options: { ...claims, algorithms: ['HS256'] } }
     } else {
       if (!isUrl(keys!)) this.check(this.parse(keys!))

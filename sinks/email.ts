@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createTransport } from 'nodemailer'
-import { defineSink, Duration, isLoopback, MillraceError, readableNotice, span, Transient, Type, type Notice } from '#engine'
+import { defineSink, Duration, isLoopback, MillraceError, readableNotice, span, Transient, Type, withoutSecrets, type Notice } from '#engine'
 
 const ADDRESS = /^[^\s@<>,;"]+@[^\s@<>,;"]+$/
 const PORTS = { 'smtp:': 587, 'smtps:': 465 } as const
@@ -31,6 +31,7 @@ export const email = defineSink({
     if ((user === undefined) !== (password === undefined)) return 'user and password belong together'
     return timeout > 0 && timeout <= 60_000 ? undefined : 'timeout must be more than 0 and at most 1m'
   },
+  reaches: ({ server }) => [server],
 
   receive ({ server, from, to, user, password, insecure, timeout }, host) {
     const { protocol, hostname, port } = new URL(server), own = isLoopback(hostname), who = `email ${hostname}`, recipients = [to].flat()
@@ -47,10 +48,10 @@ export const email = defineSink({
         const sent = transport.sendMail(mailOf(notice, from, recipients))
         try {
           const { response } = await Promise.race([sent, new Promise<never>((_, reject) => { stop.addEventListener('abort', () => { reject(new Error(`no answer within ${span(timeout)}`)) }, { once: true }) })])
-          return `${who} answered ${response}`
+          return `${who} answered ${withoutSecrets(response, [password])}`
         } catch (cause) {
           sent.catch(() => {})
-          throw failure(who, cause as SmtpError)
+          throw failure(who, cause as SmtpError, password)
         }
       },
       close: async () => { transport.close() }
@@ -63,8 +64,8 @@ const FINAL = ['EENVELOPE', 'EMESSAGE']
 
 type SmtpError = Error & { readonly code?: string, readonly responseCode?: number, readonly response?: string }
 
-function failure (who: string, cause: SmtpError): Error {
-  const said = `${who}: ${cause.message.replace(/[\p{C}\s]+/gu, ' ').slice(0, 200)}`
+function failure (who: string, cause: SmtpError, password: string | undefined): Error {
+  const said = `${who}: ${withoutSecrets(cause.message, [password]).replace(/[\p{C}\s]+/gu, ' ').slice(0, 200)}`
   const { responseCode = 0, code } = cause
   if (responseCode >= 500 && FINAL.includes(code ?? '')) return new MillraceError('sink/failed', said, { help: 'see that the server takes mail from and to these addresses', cause })
   return new Transient(said, { cause })

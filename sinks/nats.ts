@@ -41,6 +41,7 @@ export const nats = defineSink({
     if (!(timeout >= 1 && timeout <= 60_000)) return 'timeout must be from 1ms to 1m'
     return undefined
   },
+  reaches: ({ servers }) => [servers].flat(),
 
   follow (options, host) {
     const rows = new RowText(host.series)

@@ -30,6 +30,7 @@ export const postgres = defineSink({
     if (span !== undefined && retention !== undefined && span > retention / 3) return 'postgres.aggregate must be at most a third of postgres.retention'
     return undefined
   },
+  reaches: ({ url }) => url === undefined ? [] : [url],
   storeKey: ({ url }) => url ?? '',
   store: (sinks, plan, host) => {
     const [{ url, timescale, statementTimeout }] = sinks

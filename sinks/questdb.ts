@@ -40,11 +40,12 @@ export const questdb = defineSink({
     if (!(timeout >= 100 && timeout <= 60_000)) return 'timeout must be from 100ms to 1m'
     return undefined
   },
+  reaches: ({ url }) => [url],
 
   follow ({ url, table: name, user, password, token, rows, timeout }, host) {
     const { origin, protocol, hostname } = new URL(url)
     if (protocol === 'http:' && !isLoopback(hostname)) host.log.warn({ origin }, 'questdb: sends over plain http, which others on the way can read')
-    const server = new Server(origin, token !== undefined ? `Bearer ${token}` : user !== undefined ? `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` : undefined, timeout)
+    const server = new Server(origin, token !== undefined ? `Bearer ${token}` : user !== undefined ? `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` : undefined, timeout, [password, token])
     const table = new Table(server, name, host.log)
     let lines: Lines | undefined
     let known = new Set<string>()          // columns that the table is known to have

@@ -146,9 +146,9 @@ const STEP = 5 * SECOND, DARK_AFTER = 54      // between readings; readings unti
 const IDLE = 3000                    // ms
 const given: Given = { time: { lateness: '10s', idle: `${IDLE}ms` }, windows: '1m' }
 
-/** B12: a device that goes dark in the middle of a window and sends all of six hours later on, at once. */
+/** B13: a device that goes dark in the middle of a window and sends all of six hours later on, at once. */
 export const backlog: Row = {
-  id: 'B12', name: 'store and forward: six hours of backlog at once, and an engine that was down',
+  id: 'B13', name: 'store and forward: six hours of backlog at once, and an engine that was down',
   rounds: { commit: 1, nightly: 10 }, alone: true,
   run: ({ rounds, stretch, say }) => inPlace(async place => {
     let engine = await place.program(given)

@@ -5,6 +5,7 @@ import { keyTimes } from './keys.ts'
 import { inventedNames } from './names.ts'
 import { noisyDevices } from './quota-mqtt.ts'
 import { noisyTenant } from './quota.ts'
+import { reloads } from './reload.ts'
 import type { Row } from './row.ts'
 import { slowAndOdd } from './slow.ts'
 import { audit, materials } from './supply.ts'
@@ -51,6 +52,10 @@ export const security: readonly Row[] = [{
   id: 'B11', name: 'names that are SQL, COPY, CSV, subjects, control lines', fault: 'a hundred names a round, by topic and by request, into PostgreSQL, NATS and an export', expected: 'each is there to the letter; no subject, row or table that is not ours',
   tiers: { commit: 20, nightly: 1000, release: 1000 },
   run: injected
+}, {
+  id: 'B12', name: 'a pipeline replaced under load, by wrong definitions too', fault: 'each replacement followed by a definition that cannot be meant, every tenth by one that cannot start; patterns on which a regular expression goes back without end, and names for them', expected: 'the old one stays, no reading and no alert is lost, no row takes 5 ms in a step',
+  tiers: { commit: 20, nightly: 1000, release: 1000 }, alone: true,
+  run: reloads
 }, {
   id: 'P5', name: 'a tenant that sends twenty times its quota', fault: 'over HTTP, beside another', expected: 'it alone is refused, and told when to come back; the other waits at most 1.2 times as long',
   tiers: { nightly: 6, release: 6 }, alone: true,

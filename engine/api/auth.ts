@@ -1,8 +1,9 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { isScope, readKey, sameDigest, type Scope } from '../api-key.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { isScope, readKey, sameDigest, type KeyParts, type Scope } from '../api-key.ts'
 import { MillraceError } from '../errors.ts'
-import { isValid, type KeyRecord, type Keys } from '../keys.ts'
-import type { Tokens } from '../token.ts'
+import { isValid, type KeyRecord } from '../keys.ts'
+import { later } from './quota.ts'
+import type { Plane } from './server.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -20,6 +21,7 @@ declare module 'fastify' {
 }
 
 const TOKEN = /^[\w-]+\.[\w-]+\.[\w-]*$/       // three parts of base64url
+const HOW = 'Authorization: Bearer mr_...; millrace keys create makes one'
 const FRESH = 1000                   // ms that a key is believed after it was looked up: so long a revocation may take
 const KNOWN = 10_000                 // keys looked up lately
 const OUTAGE = 24 * 3_600_000        // ms that a key is believed for ingestion after it was last found, while the database cannot be asked
@@ -29,8 +31,11 @@ const AGAIN = 10_000                 // ms from one such question to the next
  * Every route says which scope it needs, and a request has a key that has it: `Authorization: Bearer mr_...`. What is no key is
  * refused without asking anybody, an unknown key after the same work as a wrong one. While the database of keys cannot be reached
  * readings are taken in with keys that were valid when it last could: nobody can revoke one meanwhile. With `tokens`, one of these does as well as a key.
+ *
+ * From where too many have failed, see Attempts, nobody is asked about a key: 429. One that has been found valid here lately is let in all
+ * the same, and so is a good token: to check these asks nobody, and neither can be guessed.
  */
-export function authorise (app: FastifyInstance, keys: Keys | undefined, tokens?: Tokens): void {
+export function authorise (app: FastifyInstance, { keys, tokens, attempts }: Pick<Plane, 'keys' | 'tokens' | 'attempts'>): void {
   const lately = new Map<string, { readonly at: number, readonly found: Promise<KeyRecord | undefined> }>()
   const find = (id: string): Promise<KeyRecord | undefined> => {
     const now = performance.now(), known = lately.get(id)
@@ -67,17 +72,38 @@ export function authorise (app: FastifyInstance, keys: Keys | undefined, tokens?
     const record = await find(id)
     return record !== undefined && sameDigest(record.digest, digest) && isValid(record, Date.now())
   })
-  app.addHook('onRequest', async (request: FastifyRequest) => {
-    const { scope } = request.routeOptions.config
+  const isKnown = ({ id, digest }: KeyParts): boolean => {
+    const { record } = valid.get(id) ?? {}
+    return record !== undefined && sameDigest(record.digest, digest) && isValid(record, Date.now())
+  }
+  const putOff = (reply: FastifyReply, seconds: number) => later(reply, seconds, 'too many attempts from this address, or under this name, have failed')
+
+  app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
+    const { ip, headers, routeOptions: { config: { scope } } } = request
     if (scope === 'public' || request.is404) return
-    const [, text] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
-    if (text !== undefined && tokens !== undefined && TOKEN.test(text)) return letIn(request, scope!, await tokenOf(tokens, text))
-    const given = text === undefined ? undefined : readKey(text)
-    if (given === undefined) throw new MillraceError('api/unauthorised', text === undefined ? 'the request has no key' : 'this is no key of Millrace, or not the whole of one', { help: 'Authorization: Bearer mr_...; millrace keys create makes one' })
+    const [, text] = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? []
+    if (text === undefined) throw new MillraceError('api/unauthorised', 'the request has no key', { help: HOW })
+    if (tokens !== undefined && TOKEN.test(text)) {
+      const record = await tokens.verify(text)
+      if (!('wrong' in record)) return letIn(request, scope!, record)
+      const wait = attempts.wait(ip)
+      if (wait > 0) throw putOff(reply, wait)
+      attempts.failed(ip)
+      throw new MillraceError('api/unauthorised', `this token is not valid: ${record.wrong}`)
+    }
+    const given = readKey(text), wait = given !== undefined && isKnown(given) ? 0 : attempts.wait(ip, given?.id)
+    if (wait > 0) throw putOff(reply, wait)
+    if (given === undefined) {
+      attempts.failed(ip)
+      throw new MillraceError('api/unauthorised', 'this is no key of Millrace, or not the whole of one', { help: HOW })
+    }
     if (keys === undefined) throw new MillraceError('api/unauthorised', 'no key is valid here: keys are kept in a database, and there is none', { help: 'start with --database, or set MILLRACE_DATABASE' })
     const record = await (scope === 'ingest:write' ? findAnyhow : find)(given.id)
     const same = sameDigest(record?.digest ?? given.digest, given.digest)
-    if (record === undefined || !same || !isValid(record, Date.now())) throw new MillraceError('api/unauthorised', 'this key is not known, or not valid any more')
+    if (record === undefined || !same || !isValid(record, Date.now())) {
+      attempts.failed(ip, given.id)
+      throw new MillraceError('api/unauthorised', 'this key is not known, or not valid any more')
+    }
     letIn(request, scope!, record)
   })
 }
@@ -85,10 +111,4 @@ export function authorise (app: FastifyInstance, keys: Keys | undefined, tokens?
 function letIn (request: FastifyRequest, scope: Scope, record: KeyRecord): void {
   request.actor = record
   if (!record.scopes.includes(scope)) throw new MillraceError('api/forbidden', `the ${record.token === true ? 'token of' : 'key'} ${record.id} has not the scope ${scope}`, { help: `it has ${record.scopes.join(', ') || 'none'}` })
-}
-
-async function tokenOf (tokens: Tokens, text: string): Promise<KeyRecord> {
-  const record = await tokens.verify(text)
-  if ('wrong' in record) throw new MillraceError('api/unauthorised', `this token is not valid: ${record.wrong}`)
-  return record
 }

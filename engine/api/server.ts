@@ -4,6 +4,7 @@ import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
 import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { AlertActions } from '../alert-actions.ts'
+import { Attempts } from '../attempts.ts'
 import type { Backfill } from '../backfill.ts'
 import type { Components } from '../components.ts'
 import type { Control } from '../control.ts'
@@ -59,6 +60,7 @@ export interface Plane {
   readonly keys: Keys | undefined                        // undefined: nobody has one
   readonly tokens?: Tokens | undefined                   // undefined: none is taken
   readonly limits: Limits
+  readonly attempts: Attempts
   readonly query: Query | undefined                      // undefined, as with actions: there is no database to ask
   readonly actions?: AlertActions | undefined
   readonly control?: Control | undefined
@@ -66,19 +68,20 @@ export interface Plane {
   readonly inlets?: () => Iterable<Inlet>                // undefined: nothing is read that is posted
   readonly pipelines?: () => readonly Pipeline[]         // undefined: none is paused
   readonly jobs?: { readonly all: Jobs, readonly backfill: Backfill, readonly pipelines: Pipelines, readonly folder: string } | undefined
+  readonly closed?: boolean                              // metrics and state need a key, and health says nothing more
   readonly plant?: (asked: PlantAsked) => Planted        // simulated faults
 }
 
 /** Without limits: those by default. */
-export type GivenPlane = Omit<Plane, 'limits'> & { readonly limits?: Limits | undefined }
+export type GivenPlane = Omit<Plane, 'limits' | 'attempts'> & { readonly limits?: Limits | undefined, readonly attempts?: Attempts }
 
-/** Where the plane listens. Port 0: any free one. */
-export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined }
+/** Where the plane listens. Port 0: any free one. `proxies`: networks of proxies that are believed from where a request comes. `closed`: as in Plane; by default on more than loopback. */
+export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined, readonly proxies?: readonly string[] | undefined, readonly closed?: boolean }
 
 /** Starts the HTTP plane. Without TLS it listens on loopback only. */
-export async function serve (plane: GivenPlane, { host, port, tls, log }: Address & { readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
+export async function serve (plane: GivenPlane, { host, port, tls, proxies, closed = !isLoopback(host), log }: Address & { readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
   if (tls === undefined && !isLoopback(host)) throw new MillraceError('config/exposed', `http: ${host} is more than loopback, and without TLS keys would be read on the way`, { help: 'give --tls-cert and --tls-key; or listen on 127.0.0.1, and put a proxy with TLS in front' })
-  const app = await plan(plane, log, tls)
+  const app = await plan({ ...plane, closed }, log, { tls, proxies })
   const url = await app.listen({ host, port }), still = tls === undefined ? () => {} : renewing(tls, app.server as SecureServer, log)
   return { url, close: async () => { still(); await app.close() } }
 }
@@ -93,28 +96,28 @@ const ajv = (coerceTypes: boolean) => {
 const exact = ajv(false), lenient = ajv(true)
 
 /** The plane with all its routes, not listening yet. */
-export async function plan (given: GivenPlane, log: Logger, tls?: TlsFiles): Promise<FastifyInstance> {
-  const plane: Plane = { ...given, limits: given.limits ?? new Limits() }
+export async function plan (given: GivenPlane, log: Logger, { tls, proxies = [] }: Pick<Address, 'tls' | 'proxies'> = {}): Promise<FastifyInstance> {
+  const limits = given.limits ?? new Limits(), attempts = given.attempts ?? new Attempts(limits.process.failures, log)
+  const plane: Plane = { ...given, limits, attempts }
   const app = fastify({
     ...tls === undefined ? { http: { connectionsCheckingInterval: LOOK, headersTimeout: HEAD } } : { https: { ...keyPair(tls), connectionsCheckingInterval: LOOK, headersTimeout: HEAD } as never },
-    loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, bodyLimit: 2 ** 20, requestTimeout: WHOLE, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never, clientErrorHandler: broken, genReqId: requestId
+    loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, trustProxy: proxies.length > 0 && [...proxies], bodyLimit: 2 ** 20, requestTimeout: WHOLE, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never, clientErrorHandler: broken, genReqId: requestId
   }) as unknown as FastifyInstance
   app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : lenient).compile(schema as object))
   requestIds(app)
   problems(app)
   pace(app)
-  authorise(app, plane.keys, plane.tokens)
+  authorise(app, plane)
   parameters(app)
-  const { limits } = plane
   await app.register(rateLimit, {
     enableDraftSpec: true, max: (request: FastifyRequest) => request.actor === undefined ? Infinity : limits.ofKey(request.actor.id).requests, timeWindow: '1 minute', hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor?.id ?? request.ip,
     allowList: (request: FastifyRequest) => request.routeOptions.config.scope === 'public'
   })
   tenantQuota(app, limits)
-  await openapi(app)
+  await openapi(app, plane)
   await app.register(health, plane)
-  await app.register(metrics, { metrics: openMetrics(plane.runs) })
+  await app.register(metrics, { metrics: openMetrics(plane.runs, attempts), closed: plane.closed })
   await app.register(status, plane)
   await app.register(pipelines, plane)
   await app.register(changes, plane)

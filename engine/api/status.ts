@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { failures } from './problem.ts'
 import type { Plane } from './server.ts'
 import { Type } from '../options.ts'
 import type { Run } from '../run.ts'
@@ -13,7 +14,7 @@ export const Status = Type.Object({
   branches: Type.Record(Type.String(), Numbers), dead_letters: Numbers, source: Numbers,
   log: Type.Optional(Type.Object({ bytes: Count, capacity_bytes: Count, waiting_records: Count })),
   alerts: Numbers, receivers: Type.Array(Type.Object({ receiver: Type.String(), delivered: Count, retried: Count, dead: Count, breaker: Type.Union([Type.Literal('closed'), Type.Literal('open')]) })), event_to_row_ms: Percentiles, commit_ms: Percentiles,
-  steps: Type.Array(Type.Object({ branch: Type.String(), id: Type.String(), in: Count, out: Count, errors: Count, ns_per_row: Type.Number(), state_bytes: Count }))
+  steps: Type.Array(Type.Object({ branch: Type.String(), id: Type.String(), in: Count, out: Count, errors: Count, ns_per_row: Type.Number(), slow_batches: Count, state_bytes: Count }))
 })
 
 /** The state of one run as plain data: GET /status, and what the page shows. */
@@ -37,7 +38,7 @@ export const describe = (run: Run) => {
     receivers: run.dispatcher?.receivers ?? [],
     event_to_row_ms: { p50: run.observed.latency.percentile(50) / 1000, p99: run.observed.latency.percentile(99) / 1000 },
     commit_ms: { p50: run.observed.commits.percentile(50) / 1000, p99: run.observed.commits.percentile(99) / 1000 },
-    steps: (run.flow?.steps ?? []).map(({ branch, id, in: rowsIn, out, errors, ns, bytes }) => ({ branch, id, in: rowsIn, out, errors, ns_per_row: rowsIn === 0 ? 0 : Math.round(ns / rowsIn), state_bytes: bytes() }))
+    steps: (run.flow?.steps ?? []).map(({ branch, id, in: rowsIn, out, errors, ns, slow, bytes }) => ({ branch, id, in: rowsIn, out, errors, ns_per_row: rowsIn === 0 ? 0 : Math.round(ns / rowsIn), slow_batches: slow, state_bytes: bytes() }))
   }
 }
 
@@ -51,12 +52,12 @@ function progressOf (run: Run) {
   }
 }
 
-/** A plain page for people and its data for programs. */
-export async function status (app: FastifyInstance, { runs }: Plane): Promise<void> {
-  app.get('/status', { config: { scope: 'public' }, schema: { summary: 'All pipelines and how they stand.', tags: ['meta'], response: { 200: Type.Object({ version: Type.String(), pipelines: Type.Array(Status) }) } } }, async () => ({ version, pipelines: runs().map(describe) }))
+/** A plain page for people and its data for programs. Where anybody may ask the page says nothing: a browser has no key. */
+export async function status (app: FastifyInstance, { runs, closed = false }: Plane): Promise<void> {
+  app.get('/status', { config: { scope: closed ? 'pipelines:read' : 'public' }, schema: { summary: 'All pipelines and how they stand.', tags: ['meta'], response: { 200: Type.Object({ version: Type.String(), pipelines: Type.Array(Status) }), ...closed ? failures() : {} } } }, async () => ({ version, pipelines: runs().map(describe) }))
   app.get('/', { config: { scope: 'public' }, schema: { summary: 'A page for people.', tags: ['meta'], response: { 200: { description: 'HTML.', content: { 'text/html': { schema: { type: 'string' } } } } } } }, async (_, reply) => {
     void reply.type('text/html; charset=utf-8').header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
-    return page(runs().map(describe))
+    return closed ? PLAIN : page(runs().map(describe))
   })
 }
 
@@ -64,6 +65,7 @@ export const escape = (text: unknown) => String(text).replace(/[&<>"']/g, c => `
 const table = (rows: readonly (readonly unknown[])[], head: readonly string[] = []) =>
   `<table>${head.length > 0 ? `<tr>${head.map(h => `<th>${escape(h)}</th>`).join('')}</tr>` : ''}${rows.map(r => `<tr>${r.map(c => `<td>${escape(c)}</td>`).join('')}</tr>`).join('')}</table>`
 
+const PLAIN = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Millrace</title></head><body><p>This is the API of Millrace. What it does is told to those who have a key.</p></body></html>'
 const page = (pipelines: readonly ReturnType<typeof describe>[]) => `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="2"><title>Millrace</title>
 <style>body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1b2733;background:#fff}h1{font-size:1.3rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;margin:.5rem 0}td,th{padding:.15rem .9rem .15rem 0;text-align:left;font-variant-numeric:tabular-nums}th{font-weight:600;border-bottom:1px solid #cbd5df}.well{color:#176a3a}.bad{color:#a8231c}</style></head><body>
 <h1>Millrace ${escape(version)}</h1>

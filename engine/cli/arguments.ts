@@ -26,11 +26,11 @@ export function bytesOf (text: string): number {
 }
 
 /** '10.0.0.0/8,192.0.2.7' -> each of them. */
-export function networksOf (text: string | undefined): string[] {
+export function networksOf (text: string | undefined, option = '--egress'): string[] {
   const networks = (text ?? '').split(',').map(n => n.trim()).filter(n => n !== '')
   for (const network of networks) {
     const [address, bits = '0', ...more] = network.split('/')
-    if (isIP(address) === 0 || more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > (isIP(address) === 4 ? 32 : 128)) throw new MillraceError('usage/command', `--egress: "${network}" is no network`, { help: 'such as 10.0.0.0/8, 192.0.2.7 or fd00::/8' })
+    if (isIP(address) === 0 || more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > (isIP(address) === 4 ? 32 : 128)) throw new MillraceError('usage/command', `${option}: "${network}" is no network`, { help: 'such as 10.0.0.0/8, 192.0.2.7 or fd00::/8' })
   }
   return networks
 }

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import * as http from 'node:http'
 import * as https from 'node:https'
-import { Gone, MillraceError, span, Transient } from '#engine'
+import { Gone, MillraceError, span, Transient, withoutSecrets } from '#engine'
 import { Guard } from './guard.ts'
 
 const MOST = 65_536                  // bytes of an answer that are read
@@ -64,7 +64,7 @@ export class Poster {
         const status = response.statusCode!
         const chunks: Buffer[] = []
         let size = 0
-        const answer = () => resolve({ status, text: sentence(Buffer.concat(chunks).toString()), wait: retryAfter(response.headers['retry-after']) })
+        const answer = () => resolve({ status, text: this.sentence(Buffer.concat(chunks).toString()), wait: retryAfter(response.headers['retry-after']) })
         if (status >= 200 && status < 300) answer()        // the rest is read so that the connection can be used again
         response.on('data', (chunk: Buffer) => {
           if (size === 0) chunks.push(chunk)
@@ -75,6 +75,12 @@ export class Poster {
       })
       request.end(body)
     })
+  }
+
+  /** What a server says, as a part of one line of a log: some say back what they were sent. */
+  private sentence (text: string): string {
+    const { target: { headers = {}, secrets = [] }, url: { pathname, searchParams } } = this
+    return withoutSecrets(text, [...Object.values(headers), ...secrets, pathname, ...searchParams.values()]).replace(/[\p{C}\s]+/gu, ' ').trim().slice(0, 200)
   }
 }
 
@@ -97,6 +103,3 @@ function retryAfter (header: string | undefined): number | undefined {
   const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now()
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined
 }
-
-/** What a server says, as a part of one line of a log. */
-const sentence = (text: string): string => text.replace(/[\p{C}\s]+/gu, ' ').trim().slice(0, 200)

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { jetstream, JetStreamApiError, jetstreamManager, type JetStreamClient, type StreamConfig } from '@nats-io/jetstream'
 import { connect, credsAuthenticator, errors, type NatsConnection } from '@nats-io/transport-node'
-import { MillraceError, span, Transient } from '#engine'
+import { masked, MillraceError, span, Transient } from '#engine'
 
 export interface LinkOptions {
   readonly servers: string | string[]
@@ -36,7 +36,7 @@ export async function link (options: LinkOptions, name: string): Promise<Link> {
     return { connection, client: jetstream(connection, { timeout }), subjects: config.subjects ?? [], warnings: judge(config) }
   } catch (error) {
     void connection?.close()
-    throw failure(`nats at ${[servers].flat().join(', ')}, stream "${stream}"`, error)
+    throw failure(`nats at ${[servers].flat().map(masked).join(', ')}, stream "${stream}"`, error)
   }
 }
 

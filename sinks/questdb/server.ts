@@ -1,16 +1,19 @@
-import { MillraceError, Transient } from '#engine'
+import { MillraceError, Transient, withoutSecrets } from '#engine'
 
 /** The HTTP side of QuestDB: SQL and lines. Every request ends within `timeout` ms, and nothing of it goes on after that on this side. */
 export class Server {
   readonly origin: string
   private readonly headers: Readonly<Record<string, string>>
   private readonly timeout: number
+  private readonly secrets: readonly (string | undefined)[]
   private readonly closing = new AbortController()
 
-  constructor (origin: string, authorization: string | undefined, timeout: number) {
+  /** `secrets`: what of `authorization` no message may say, should the server say it back. */
+  constructor (origin: string, authorization: string | undefined, timeout: number, secrets: readonly (string | undefined)[] = []) {
     this.origin = origin
     this.headers = authorization === undefined ? {} : { authorization }
     this.timeout = Math.ceil(timeout)
+    this.secrets = [authorization, ...secrets]
   }
 
   /** Cuts short what is under way. */
@@ -43,7 +46,7 @@ export class Server {
     }
     if (status === 200 || status === 204) return answer
     const { error, message = answer } = parsed(answer)
-    const why = (error ?? message).slice(0, 500).trim()
+    const why = withoutSecrets(error ?? message, this.secrets).slice(0, 500).trim()
     throw refusal(`questdb at ${this.origin} answered ${status}${why === '' ? '' : `: ${why}`}`, status)
   }
 }

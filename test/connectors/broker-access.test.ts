@@ -134,3 +134,13 @@ t.test('a file that is no such table is refused with its line', async t => {
   const device = all.get('b,1')!
   t.strictSame(['x/1', 'x', 'x/1/2', 'y', 'y/1/2', 'z', 'x/#', '+/1', 'y/+', '#'].map(topic => mayUse(device, topic)), [true, false, false, true, true, false, false, false, true, false])
 })
+
+t.test('after twenty wrong passwords from an address nobody there is tried, but for devices that came in from it before and who has a certificate', async t => {
+  const { url } = await listen(t, { credentials: file(t, line('a/1') + line('a/2')) })
+  t.equal(await told(t, url, { username: 'a/1', password: 'a/1' }), 0)
+  for (let k = 0; k < 20; k++) t.equal(await told(t, url, { username: `guess-${k}`, password: 'x' }), 4)
+  t.equal(await told(t, url, { username: 'a/2', password: 'a/2' }), 3, 'the right password, of a device that is new here')
+  t.equal(await told(t, url, { username: 'a/1', password: 'a/1' }), 0)
+  for (let k = 0; k < 20; k++) t.equal(await told(t, url, { username: 'a/1', password: 'x' }), 4, 'its own failures')
+  t.equal(await told(t, url, { username: 'a/1', password: 'a/1' }), 3)
+})

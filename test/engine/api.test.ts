@@ -9,6 +9,7 @@ import pg from 'pg'
 import { parse } from 'yaml'
 import { plan, serve, type Plane } from '../../engine/api/server.ts'
 import { authorise } from '../../engine/api/auth.ts'
+import { Attempts } from '../../engine/attempts.ts'
 import { newKey, scopes, type Scope } from '../../engine/api-key.ts'
 import type { Keys } from '../../engine/keys.ts'
 import { normalise } from '../../engine/lint.ts'
@@ -179,7 +180,7 @@ t.test('every change of keys is in the audit log, and no secret is in the databa
 
 t.test('every route says which scope it needs, and is refused without', async t => {
   const app = fastify()
-  authorise(app as unknown as FastifyInstance, undefined)
+  authorise(app as unknown as FastifyInstance, { keys: undefined, attempts: new Attempts(20, quiet) })
   t.throws(() => app.get('/open', async () => 1), { message: /GET \/open declares no scope/ })
   t.throws(() => app.get('/odd', { config: { scope: 'query:everything' as Scope } }, async () => 1), { message: /declares no scope/ })
   app.get('/right', { config: { scope: 'public' } }, async () => 1)

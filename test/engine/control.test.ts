@@ -20,7 +20,7 @@ const numbers = (n: number) => Array.from({ length: n }, (_, i) => valueOf(i))
 
 async function begin (t: Test) {
   const url = (await freshDatabase(t))!, folder = temporary(t), port = await freePort()
-  return { url, folder, port, process: await open(t, url, folder) }
+  return { url, folder, port, process: await open(t, url, folder, { hosts: [new URL(url).hostname] }) }
 }
 const put = async (process: Process, body: string, headers?: Record<string, string>, query = '', name = 'p') => await process.ask('PUT', `/${name}${query}`, body, headers)
 const stored = (url: string, n: number, table?: string) => until(`${n} rows`, async () => (await rows(url, 'value', table)).length === n)

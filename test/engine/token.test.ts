@@ -150,3 +150,12 @@ t.test('over HTTP a token is a key: its tenant, its scopes, its name in the audi
   t.equal(await app.isValid({ id: 'jwt:ada', token: true, expires: new Date(Date.now() - 1), revoked: null } as never), false, 'a stream ends with its token')
   t.equal(await app.isValid({ id: 'jwt:ada', token: true, expires: new Date(Date.now() + 1000), revoked: null } as never), true)
 })
+
+t.test('after twenty wrong tokens from an address others are put off, and a good one is not', async t => {
+  const pair = await pairOf('ES256', 'a'), app = await plan({ runs: () => [], stopping: () => false, components, keys: undefined, query: undefined, tokens: withKeys(t, [pair.jwk]) }, quiet)
+  t.teardown(() => app.close())
+  const ask = async (token: string) => (await app.inject({ url: '/api/v1/tables', headers: { authorization: `Bearer ${token}` } })).statusCode
+  const bad = await signed(pair.privateKey, { aud: 'billing' })
+  for (let k = 0; k < 20; k++) t.equal(await ask(bad), 401)
+  t.strictSame([await ask(bad), await ask(await signed(pair.privateKey))], [429, 200])
+})

@@ -11,6 +11,7 @@ import { Jobs, type Kept } from '../../engine/jobs.ts'
 import { normalise } from '../../engine/lint.ts'
 import { Pipelines } from '../../engine/pipelines.ts'
 import { forget } from '../../engine/plan.ts'
+import { Reach } from '../../engine/reach.ts'
 import { Relearning } from '../../engine/relearning.ts'
 import { readYaml } from '../../engine/yaml.ts'
 import * as sources from '../../connectors/index.ts'
@@ -50,13 +51,13 @@ export interface Process {
   end (): Promise<void>
 }
 
-export async function open (t: T, url: string, folder: string, { files = [], within = 5000, egress, kept = () => ({ most: 100, age: Infinity }) }: { readonly files?: readonly string[], readonly within?: number, readonly egress?: readonly string[], readonly kept?: (tenant: string | null) => Kept } = {}): Promise<Process> {
+export async function open (t: T, url: string, folder: string, { files = [], within = 5000, egress, hosts = [], settled = true, kept = () => ({ most: 100, age: Infinity }) }: { readonly files?: readonly string[], readonly within?: number, readonly egress?: readonly string[], readonly hosts?: readonly string[], readonly settled?: boolean, readonly kept?: (tenant: string | null) => Kept } = {}): Promise<Process> {
   await migrate(url, quiet)
   const keys = new PostgresKeys(url), failures: unknown[] = []
   const pipelines = new Pipelines({ log: quiet, folder, database: url, fallback: fileStore, within, egress, maxSeries: 1000, failed: error => { failures.push(error) } })
   const registry = new PostgresRegistry(url)
   const control = new Control({
-    pipelines, registry, components, log: quiet, folder, files: new Map(files.map(text => [/name: (\S+)/.exec(text)![1], 'plant.yaml'])),
+    pipelines, registry, components, log: quiet, folder, reach: new Reach(hosts), files: new Map(files.map(text => [/name: (\S+)/.exec(text)![1], 'plant.yaml'])),
     forget: pipeline => forget(pipeline, { log: quiet, folder, database: url }, fileStore)
   })
   await pipelines.open(files.map(text => normalise(readYaml(text, components, { file: 'plant.yaml' }).pipeline!, components)), new AbortController().signal)
@@ -97,7 +98,7 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
     return { status: reply.statusCode, json, text: reply.body, etag: reply.headers.etag as string | undefined }
   }
   const post = async () => (await app.inject({ method: 'POST', url: '/api/v1/ingest', payload: '{"device":"d","metric":"m","value":1}', headers: { authorization: `Bearer ${all}`, 'content-type': 'application/json' } })).statusCode
-  await until('what is kept has been read', () => control.trouble() === undefined)
+  if (settled) await until('what is kept has been read', () => control.trouble() === undefined)
   return { control, pipelines, failures, ask, call, post, key, end }
 }
 
