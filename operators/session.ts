@@ -12,6 +12,7 @@ const step = defineOperator({
   perSeries: options => featuresOf(options).perSeries(...sessionFields),
   perDevice: windowMemory.perDevice,
   windows: true,
+  version: 2,                            // sums keep what rounding takes from them
   check: options => options.gap > 0 ? checkFeatures(options) : 'gap must be longer than nothing',
 
   process (batch, options, held, host) {
