@@ -130,9 +130,9 @@ class Features {
       sketch.add(memory.sketches!.page(k), memory.sketches!.offset(k) + BINS, value)
     }
     if (n > this.held) return
-    const k = samples.insert(series, time)
-    samples.set(k, 'value', value)
-    samples.set(k, 'since', sinceOf(windows, node))
+    const k = samples.insert(series, time), page = samples.page(k), at = samples.offset(k)
+    page[at + 1] = value
+    page[at + 2] = sinceOf(windows, node)
   }
 
   /** Adds to a node what a later one of its series holds, and leaves that one empty. */
