@@ -199,7 +199,7 @@ class Features {
   }
 
   private fromSamples (memory: FeatureMemory, { series, start, end }: Closing, k: number, n: number, parts: readonly number[], cells: readonly Float64Array[]): void {
-    const held = n > this.held ? NOTHING : readings(memory, series[k], start[k], end[k], -Infinity, start[k])
+    const held = n === 0 || n > this.held ? NOTHING : readings(memory, series[k], start[k], end[k], -Infinity, start[k])
     if (this.ranks.length > 0) {
       const ranks = n <= EXACT ? ranked(this.ranks, held.values) : this.rankedFrom(memory, series[k], parts)
       this.rankColumns.forEach((column, j) => { cells[column][k] = ranks[j] })
