@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { key, normal } from '../models/random.ts'
 import { change, drift } from '../operators/index.ts'
 import { Batch, SeriesTable, type Operator } from '#engine'
 import { BATCH, columnsOf, type Series } from './drive.ts'
 import { alternate, mustEqual, round, spread, type Benchmark, type Figures, type Options } from './measure.ts'
+import { delaysIn, golden, matched, rivers, runLengthIn } from './river.ts'
 import { files, foldersOf, readChanges, readSeries, writeChanges, writeSeries } from './series-files.ts'
 
 const SIZES = [100, 200, 500, 1000, 2000], RUN_LENGTH = 10_000, LEARNED = 1000, LATEST = 1000, TURN = 32
@@ -104,21 +104,23 @@ const read = (folder: string, runs: (folder: string) => Run[]) => foldersOf(fold
 
 function casesOf ({ data, ...options }: Options): Cases {
   const [seed, runs, readings] = [options.seed, options.runs, options.readings].map(Number), folder = resolve(data)
-  let given: Series[] | undefined
+  let all: Series[] | undefined
   return data === '' ? {
-    stable: made(processes, runs, key(seed, 1), SIZES, 0), drifted: made(processes, runs, key(seed, 3), [500, 2000], 0.5), steady: () => steady(readings, key(seed, 4)), shifted: shifted(1, runs, key(seed, 5))
+    stable: made(processes, runs, key(seed, 1), SIZES, 0), drifted: made(processes, runs, key(seed, 3), [500, 2000], 0.5), steady: () => all ??= [...steady(readings, key(seed, 4))], shifted: shifted(1, runs, key(seed, 5))
   } : {
-    stable: read(join(folder, 'stable'), of => readSeries(of).map(series => ({ ...series, from: 0 }))), drifted: read(join(folder, 'drifted'), readRuns), steady: () => given ??= readSeries(join(folder, 'steady')), shifted: readRuns(join(folder, 'shifted'))
+    stable: read(join(folder, 'stable'), of => readSeries(of).map(series => ({ ...series, from: 0 }))), drifted: read(join(folder, 'drifted'), readRuns), steady: () => all ??= readSeries(join(folder, 'steady')), shifted: readRuns(join(folder, 'shifted'))
   }
 }
 
-interface Match { readonly detector: string, readonly average_run_length: number, readonly delay: number }
-function river (): { readonly version: string, readonly detectors: readonly Match[] } {
-  const { river, matched: { detectors } } = JSON.parse(readFileSync(join('test', 'oracles', 'drift.json'), 'utf8')) as { river: string, matched: { detectors: Match[] } }
-  return { version: river, detectors }
-}
-
 const mean = (of: readonly number[]) => of.reduce((a, b) => a + b, 0) / of.length
+
+/** Run length and mean delay of river's detectors on the same readings, each at the parameter that comes nearest to the run length. */
+function riverOf ({ steady, shifted }: Cases): ReadonlyMap<string, { readonly length: number, readonly delay: number }> {
+  return new Map(golden().detectors.map(({ detector: name, parameter }) => {
+    const make = rivers[name], at = matched(p => runLengthIn(make(p), steady()), RUN_LENGTH, parameter, name !== 'adwin')
+    return [name, { length: at.length, delay: mean(delaysIn(make(at.parameter), shifted).filter(Number.isFinite)) }]
+  }))
+}
 
 /** Time and memory over 1,000 series that come in turn, learning included. */
 const SERIES = 1000, EACH = 2000, ROUNDS = 5, BYTES = 8
@@ -152,7 +154,7 @@ function tableOf (count: number): SeriesTable {
 }
 
 export const driftBench: Benchmark = {
-  summary: 'drift and change: false alarms, what is found, delay at an average run length of 10,000 beside that of river, cost',
+  summary: 'drift and change: false alarms, what is found, delay beside that of river at the same average run length of 10,000, cost',
   unit: 'case',
   options: {
     seed: { type: 'string', default: '1' },
@@ -183,15 +185,16 @@ export const driftBench: Benchmark = {
     const shifts = cases.shifted, folder = write('steady')
     keep(write('shifted'), shifts)
     if (folder !== undefined) writeSeries(folder, cases.steady())
-    const { version, detectors } = river()
-    say(`delay on a shift${given ? '' : ` of 1 sd behind ${LEARNED} readings`}; river is ${version}, by test/oracles/drift.py: ${detectors.map(d => `${d.detector} ${round(d.delay)} at ${round(d.average_run_length)}`).join(', ')}`)
-    const ofRiver = (name: string) => detectors.find(d => d.detector === name)!.delay, best = Math.min(ofRiver('adwin'), ofRiver('page_hinkley'))
+    say(`delay on a shift${given ? '' : ` of 1 sd behind ${LEARNED} readings`}, of each at what gives a run length of ${RUN_LENGTH} on the same readings; river is ${golden().version}`)
+    const river = riverOf(cases), best = river.get('adwin')!.delay < river.get('page_hinkley')!.delay ? 'adwin' : 'page_hinkley'
+    for (const [name, { length, delay }] of river) say(`river's ${name}: ${round(delay)} at ${round(length)}`)
     for (const method of methods) {
-      const step = change({ method, runLength: RUN_LENGTH }), average = runLengthOf(step, cases.steady()), delays = delaysOf(step, shifts).sort((a, b) => a - b)
-      const met = delays.filter(Number.isFinite), share = met.length / delays.length
-      if (!given) mustEqual(`the average run length of ${method}`, average, RUN_LENGTH, 0.4)
+      const stepOf = (runLength: number) => change({ method, runLength: Math.round(runLength) }), lengthOf = (runLength: number) => runLengthOf(stepOf(runLength), cases.steady()), asked = lengthOf(RUN_LENGTH)
+      const at = matched(runLength => runLength === RUN_LENGTH ? asked : lengthOf(runLength), RUN_LENGTH, RUN_LENGTH, true), of = river.get(method) ?? river.get(best)!
+      const delays = delaysOf(stepOf(at.parameter), shifts).sort((a, b) => a - b), met = delays.filter(Number.isFinite), share = met.length / delays.length
+      if (!given) mustEqual(`the average run length of ${method}`, asked, RUN_LENGTH, 0.4)
       if (!given && method !== 'kswin') mustEqual(`the share of shifts that ${method} finds within ${LATEST} readings`, share, 1, 0.01)
-      out.push({ case: method, average_run_length: round(average), delay: round(mean(met)), found: round(share), river_delay: round(method === 'adwin' || method === 'page_hinkley' ? ofRiver(method) : best), delay_p95: met[Math.floor(0.95 * met.length)] })
+      out.push({ case: method, average_run_length: round(at.length), delay: round(mean(met)), found: round(share), river_delay: round(of.delay), river_average_run_length: round(of.length), delay_p95: met[Math.floor(0.95 * met.length)], run_length: Math.round(at.parameter), average_run_length_asked_10000: round(asked) })
       say(JSON.stringify(out.at(-1)))
     }
     return given || options.write !== '' ? out : [...out, ...costs()]

@@ -22,7 +22,7 @@ export interface Definition<P extends TProperties, N extends string, A extends s
   readonly derives?: true            // it may return rows of its own making, besides those it was given
   readonly changes?: true            // readings come out with other values than they went in with
   readonly windows?: true            // it takes readings in and returns rows of windows
-  readonly crosses?: true            // a series sees others of its device: such an operator must say so
+  readonly crosses?: true | ((options: Values<P>) => boolean)            // a series sees others of its device: such an operator must say so
   readonly learns?: true             // what it remembers says what is usual for a device, which is void when the device is another one
   readonly version?: number          // raised when the meaning of its memory changes; 1 when absent
   readonly tuning?: readonly (keyof P & string)[]      // options that may change from one run to the next, and its memory is kept

@@ -31,7 +31,7 @@ function facts (kind: Kind, d: any, cost?: string): string[] {
         ['needs', columns(d.needs)], ['adds', columns(d.adds)],
         ['memory', [memory(d.perSeries) && 'per series', memory(d.perDevice) && 'per device'].filter(Boolean).join(' and ') || 'none'],
         ['rows', d.windows ? 'readings in, rows of windows out' : d.drops ? `those it drops count as ${d.drops}` : d.derives ? 'all it is given, and some of its own' : 'all it is given'],
-        ...d.crosses ? [['sees', 'all series of a device']] : [],
+        ...d.crosses ? [['sees', `all series of a device${d.crosses === true ? '' : ', where its options say so'}`]] : [],
         ...d.learns ? [['learns', 'what is usual: anew when maintenance of the device is over']] : [],
         ...cost === undefined ? [] : [['cost', cost]]
       ]

@@ -1,15 +1,18 @@
+import { lost, lostOver, lostTimes } from './rounding-errors.ts'
+
 /**
  * Central moments of values, and their line over time, as a mergeable accumulator: numbers side by side in an array.
  *
  * Values are taken relative to the first one of the set, so that a large common offset costs no digits. Adding is Welford's
  * recursion, merging that of Chan, Golub and LeVeque (1983), both to the fourth order after Pebay (2008, SAND2008-6212):
- * sums of powers of differences to the mean, so that a first value far from the others costs none either.
+ * sums of powers of differences to the mean, so that a first value far from the others costs none either. A mean or a line that is
+ * near 0 is the small difference of large sums, so what rounding takes from those is kept (Neumaier 1974).
  */
 const fieldsOf = {
-  mean: ['value0', 'sum'],                       // of v = value - value0
+  mean: ['value0', 'sum', 'sumLow'],             // of v = value - value0; what rounding took from it
   square: ['squares'],                           // of v - mean
   higher: ['cubes', 'fourths'],
-  trend: ['time0', 'sumT', 'squaresT', 'products', 'productsLow', 'sumLow']     // of t = time - time0 in ms; what rounding took from `products` and `sum`
+  trend: ['time0', 'sumT', 'squaresT', 'products', 'productsLow']       // of t = time - time0 in ms; what rounding took from `products`
 } as const
 export type MomentGroup = keyof typeof fieldsOf
 export type MomentField = typeof fieldsOf[MomentGroup][number]
@@ -41,8 +44,9 @@ export class Moments {
       if (this.time0 >= 0) a[at + this.time0] = times[i]
       return
     }
-    const sum = a[j + 1], v = values[i] - a[j]
-    a[j + 1] = sum + v
+    const sum = a[j + 1], low = a[j + 2], v = values[i] - a[j], total = sum + v, part = total - sum      // lost() written out: not all calls are inlined here
+    a[j + 1] = total
+    a[j + 2] = low + ((sum - (total - part)) + (v - part))
     if (this.squares < 0 && this.time0 < 0) return
     const off = v - sum / (n - 1), step = off / n
     if (this.squares >= 0) {
@@ -58,23 +62,24 @@ export class Moments {
       const k = at + this.time0, t = times[i] - a[k], offT = t - a[k + 1] / (n - 1)
       a[k + 1] += t
       a[k + 2] += offT * (offT / n) * (n - 1)
-      this.product(a, k, offT * ((off - a[k + 5] / (n - 1)) / n) * (n - 1))
-      a[k + 5] += lost(sum, v)
+      this.product(a, k, offT * ((off - low / (n - 1)) / n) * (n - 1))
     }
   }
 
-  /** A line that is hardly there is the small difference of large sums: what rounding takes from them is kept (Neumaier 1974). */
   private product (a: Float64Array, j: number, x: number): void {
-    const sum = a[j + 3]
-    a[j + 3] = sum + x
-    a[j + 4] += lost(sum, x)
+    const sum = a[j + 3], total = sum + x, part = total - sum
+    a[j + 3] = total
+    a[j + 4] += (sum - (total - part)) + (x - part)
   }
 
   /** Adds nb readings of b to na of a, both at least 1. */
   merge (a: Float64Array, at: number, na: number, b: Float64Array, bt: number, nb: number): void {
     const n = na + nb, i = at + this.at, j = bt + this.at
-    const apart = b[j] - a[i], sum = a[i + 1], other = b[j + 1] + nb * apart, off = b[j + 1] / nb + apart - sum / na
+    const apart = b[j] - a[i], apartLow = lost(b[j], -a[i]), sum = a[i + 1], low = a[i + 2], grown = nb * apart, other = b[j + 1] + grown
+    const mean = sum / na, shifted = b[j + 1] / nb + apart, off = shifted - mean
+    const offLow = lostOver(b[j + 1], b[j + 2], nb) + apartLow + lost(b[j + 1] / nb, apart) + lost(shifted, -mean) - lostOver(sum, low, na)
     a[i + 1] = sum + other
+    a[i + 2] = low + b[j + 2] + (nb * apartLow + lostTimes(nb, apart) + lost(b[j + 1], grown) + lost(sum, other))
     if (this.squares >= 0) {
       const s = at + this.squares, r = bt + this.squares, step = off / n, square = off * step * na * nb
       if (this.cubes >= 0) {
@@ -89,13 +94,20 @@ export class Moments {
       a[t + 1] += b[u + 1] + nb * apartT
       a[t + 2] += b[u + 2] + offT * (offT / n) * na * nb
       this.product(a, t, b[u + 3])
-      this.product(a, t, offT * ((off + b[u + 5] / nb - a[t + 5] / na) / n) * na * nb)
+      this.product(a, t, offT * ((off + offLow) / n) * na * nb)
       a[t + 4] += b[u + 4]
-      a[t + 5] += b[u + 5] + lost(sum, other)
     }
   }
 
-  mean (a: Float64Array, at: number): number { return a[at + this.at] + a[at + this.at + 1] / a[at] }
+  mean (a: Float64Array, at: number): number {
+    const j = at + this.at, n = a[at], near = a[j] + a[j + 1] / n, low = this.meanLow(a, at)
+    return Number.isNaN(low) ? near : near + low
+  }
+  /** What rounding takes from the mean as value0 + sum / n; NaN when values are too large for that. */
+  private meanLow (a: Float64Array, at: number): number {
+    const j = at + this.at, n = a[at], sum = a[j + 1]
+    return lost(a[j], sum / n) + lostOver(sum, a[j + 2], n)
+  }
   /** Of the population. */
   variance (a: Float64Array, at: number): number { return a[at + this.squares] / a[at] }
   /** m3 / m2^1.5 of the population: NaN when all values are equal. */
@@ -115,18 +127,12 @@ export class Moments {
   }
   /** Where the line stands at `time`, in ms. */
   lineAt (a: Float64Array, at: number, time: number): number {
-    const j = at + this.time0, i = at + this.at
-    return a[i] + (a[i + 1] / a[at] + this.slope(a, at) * (time - a[j] - a[j + 1] / a[at]) / 1000)
+    const j = at + this.time0, i = at + this.at, n = a[at], mean = a[i] + a[i + 1] / n, low = this.meanLow(a, at)
+    return mean + this.slope(a, at) * (time - a[j] - a[j + 1] / n) / 1000 + (Number.isNaN(low) ? 0 : low)
   }
   /** The part of the variance that the line explains, 0 to 1: NaN when all times or all values are equal. */
   explained (a: Float64Array, at: number): number {
     const j = at + this.time0, s = a[at + this.squares], products = a[j + 3] + a[j + 4]
     return a[j + 2] > 0 && s > 0 ? products / a[j + 2] * (products / s) : NaN
   }
-}
-
-/** What rounding takes from x + y, exactly (Knuth, TAOCP 2, 4.2.2). */
-function lost (x: number, y: number): number {
-  const sum = x + y, part = sum - x
-  return (x - (sum - part)) + (y - part)
 }

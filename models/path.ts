@@ -1,3 +1,5 @@
+import { lost, lostOver, lostTimes } from './rounding-errors.ts'
+
 /**
  * What lies between readings that follow one another in time, as a mergeable accumulator: areas under the signal, time
  * above a level, crossings. It needs the newest reading (`lastTime`, `last`), kept by whoever holds it beside it.
@@ -8,10 +10,10 @@
  */
 const fieldsOf = {
   begin: ['pathTime', 'pathValue'],      // the oldest reading
-  span: ['span'],                        // seconds between the readings that were joined
-  held: ['held'],                        // area under v = value - pathValue, each value holding until the next: in seconds
-  linear: ['linear'],                    // the same with straight lines between them
-  above: ['above'],                      // seconds that a value above the level held
+  span: ['span'],                        // ms between the readings that were joined
+  held: ['held', 'heldLow'],             // area under v = value - pathValue, each value holding until the next; what rounding took from it
+  linear: ['linear', 'linearLow'],       // the same with straight lines between them
+  above: ['above'],                      // ms that a value above the level held
   crossings: ['crossings']               // changes between above zero and not above
 } as const
 export type PathGroup = keyof typeof fieldsOf
@@ -52,11 +54,11 @@ export class Path {
   private join (a: Float64Array, at: number, newest: number, time: number, value: number): void {
     const last = a[newest + 1]
     if (this.span >= 0) {
-      const seconds = (time - a[newest]) / 1000, v = last - a[at + this.first + 1]
-      a[at + this.span] += seconds
-      if (this.held >= 0) a[at + this.held] += v * seconds
-      if (this.linear >= 0) a[at + this.linear] += (v + (value - last) / 2) * seconds
-      if (this.over >= 0) a[at + this.over] += Number(last > this.level) * seconds
+      const ms = time - a[newest], v = last - a[at + this.first + 1]
+      a[at + this.span] += ms
+      if (this.held >= 0) grow(a, at + this.held, v * ms)
+      if (this.linear >= 0) grow(a, at + this.linear, (v + (value - last) / 2) * ms)
+      if (this.over >= 0) a[at + this.over] += Number(last > this.level) * ms
     }
     if (this.zero >= 0 && last > 0 !== value > 0) a[at + this.zero]++
   }
@@ -67,13 +69,19 @@ export class Path {
     if (b[first] < a[newest]) return
     this.join(a, at, newest, b[first], b[first + 1])
     if (this.span >= 0) {
-      const seconds = b[bt + this.span], apart = b[first + 1] - a[at + this.first + 1]
-      a[at + this.span] += seconds
-      if (this.held >= 0) a[at + this.held] += b[bt + this.held] + apart * seconds
-      if (this.linear >= 0) a[at + this.linear] += b[bt + this.linear] + apart * seconds
+      const ms = b[bt + this.span], from = a[at + this.first + 1], apart = b[first + 1] - from, low = lost(b[first + 1], -from) * ms + lostTimes(apart, ms)
+      a[at + this.span] += ms
+      if (this.held >= 0) this.grow(a, at + this.held, b, bt + this.held, apart * ms, low)
+      if (this.linear >= 0) this.grow(a, at + this.linear, b, bt + this.linear, apart * ms, low)
       if (this.over >= 0) a[at + this.over] += b[bt + this.over]
     }
     if (this.zero >= 0) a[at + this.zero] += b[bt + this.zero]
+  }
+
+  private grow (a: Float64Array, j: number, b: Float64Array, k: number, x: number, low: number): void {
+    grow(a, j, x)
+    grow(a, j, b[k])
+    a[j + 1] += low + b[k + 1]
   }
 
   /** Mean over time, each value holding until the next; NaN when no time has passed. */
@@ -81,11 +89,21 @@ export class Path {
   /** Mean over time with straight lines between readings. */
   meanLinear (a: Float64Array, at: number): number { return this.mean(a, at, this.linear) }
   private mean (a: Float64Array, at: number, area: number): number {
-    return a[at + this.span] > 0 ? a[at + this.first + 1] + a[at + area] / a[at + this.span] : NaN
+    const from = a[at + this.first + 1], sum = a[at + area], span = a[at + this.span]
+    if (!(span > 0)) return NaN
+    const low = lost(from, sum / span) + lostOver(sum, a[at + area + 1], span)
+    return from + sum / span + (Number.isNaN(low) ? 0 : low)
   }
   /** Seconds. */
-  above (a: Float64Array, at: number): number { return a[at + this.over] }
+  above (a: Float64Array, at: number): number { return a[at + this.over] / 1000 }
   /** The part of the time, 0 to 1; NaN when none has passed. */
   duty (a: Float64Array, at: number): number { return a[at + this.span] > 0 ? a[at + this.over] / a[at + this.span] : NaN }
   crossings (a: Float64Array, at: number): number { return a[at + this.zero] }
+}
+
+/** Adds to an area, behind which stands what rounding took from it. */
+function grow (a: Float64Array, j: number, x: number): void {
+  const sum = a[j], total = sum + x, part = total - sum      // lost() written out: the call is not inlined here
+  a[j] = total
+  a[j + 1] += (sum - (total - part)) + (x - part)
 }

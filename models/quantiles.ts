@@ -18,12 +18,27 @@ export function byRank (feature: RankFeature, sorted: Float64Array): number {
   const middle = sorted[sorted.length >> 1]
   switch (feature) {
     case 'iqr': return quantile(sorted, 0.75, middle) - quantile(sorted, 0.25, middle)
-    case 'mad': {
-      const centre = quantile(sorted, 0.5, middle)
-      const off = new Float64Array(sorted.length)
-      for (let i = 0; i < off.length; i++) off[i] = Math.abs(sorted[i] - middle - centre)
-      return quantile(off.sort(), 0.5)
-    }
+    case 'mad': return medianDistance(sorted, middle, quantile(sorted, 0.5, middle))
     default: return quantile(sorted, quantiles[feature])
   }
+}
+
+/**
+ * The median of |x - middle - centre|. From the value nearest to the centre distances ascend to both sides, so those up to the median are
+ * met in order and need not be sorted.
+ */
+function medianDistance (sorted: Float64Array, middle: number, centre: number): number {
+  const n = sorted.length, off = (i: number) => Math.abs(sorted[i] - middle - centre)
+  let above = 0
+  for (let end = n; above < end;) {
+    const i = above + end >> 1
+    if (sorted[i] - middle < centre) above = i + 1
+    else end = i
+  }
+  let below = above - 1, low = NaN, high = NaN
+  for (let rank = 0; rank <= n >> 1; rank++) {
+    low = high
+    high = above >= n || below >= 0 && off(below) <= off(above) ? off(below--) : off(above++)
+  }
+  return n % 2 === 1 ? high : low + (high - low) * 0.5
 }

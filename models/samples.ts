@@ -1,7 +1,7 @@
 /** Features that need the readings themselves: by rank, by order, by frequency. */
 import { byRank, quantile, quantiles, rankFeatures, type RankFeature } from './quantiles.ts'
 import * as sketch from './sketch.ts'
-import { autocorrelation, meanCrossings, permutationEntropy } from './sequence.ts'
+import { autocorrelation, centred, meanCrossings, permutationEntropy } from './sequence.ts'
 import { bandEnergy, centroid, envelope, peakFrequency, rateOf, spectralEntropy, spectrum, type Band } from './spectrum.ts'
 
 export const sequenceFeatures = ['mean_crossings', 'autocorrelation', 'permutation_entropy', 'band_energy', 'centroid', 'peak_frequency', 'spectral_entropy', 'envelope_energy'] as const
@@ -56,12 +56,12 @@ export interface Samples { readonly times: Float64Array, readonly values: Float6
  */
 export function sequenced (chosen: readonly SequenceFeature[], { times, values }: Samples, { lag, order, bands, carrier, envelope: faults }: SampleOptions): number[] {
   const whole = values.length <= LONGEST, rate = whole ? rateOf(times) : NaN
-  let density: ReturnType<typeof spectrum> | undefined
-  const power = () => density ??= spectrum(values, rate)
+  let density: ReturnType<typeof spectrum> | undefined, distances: Float64Array | undefined
+  const power = () => density ??= spectrum(values, rate), off = () => distances ??= centred(values)
   return chosen.flatMap(feature => {
     switch (feature) {
-      case 'mean_crossings': return !whole ? NaN : meanCrossings(values)
-      case 'autocorrelation': return !whole ? NaN : autocorrelation(values, lag)
+      case 'mean_crossings': return !whole ? NaN : meanCrossings(off())
+      case 'autocorrelation': return !whole ? NaN : autocorrelation(off(), lag)
       case 'permutation_entropy': return !whole ? NaN : permutationEntropy(values, order)
       case 'band_energy': return bands.map(band => rate > 0 ? bandEnergy(power(), band) : NaN)
       case 'envelope_energy': {

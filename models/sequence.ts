@@ -1,8 +1,7 @@
-/** Features of values in the order of their times. */
+/** Features of values in the order of their times; those that take `off` are given distances to the mean, of `centred`. */
 
 /** How often the signal passes its mean, above or not (number_crossing_m of tsfresh at the mean). */
-export function meanCrossings (values: Float64Array): number {
-  const off = centred(values)
+export function meanCrossings (off: Float64Array): number {
   let crossings = 0
   for (let i = 1; i < off.length; i++) if (off[i] > 0 !== off[i - 1] > 0) crossings++
   return crossings
@@ -12,8 +11,8 @@ export function meanCrossings (values: Float64Array): number {
  * Autocorrelation at `lag` readings: mean of the products of distances to the common mean, over the variance of the
  * population (tsfresh). -1 to 1 up to the effect of the ends; NaN when there are not more readings than `lag`, or all are equal.
  */
-export function autocorrelation (values: Float64Array, lag: number): number {
-  const n = values.length, off = centred(values)
+export function autocorrelation (off: Float64Array, lag: number): number {
+  const n = off.length
   let square = 0, product = 0
   for (let i = 0; i < n; i++) square += off[i] * off[i]
   for (let i = lag; i < n; i++) product += off[i] * off[i - lag]

@@ -12,6 +12,7 @@ const step = defineOperator({
   perSeries: options => featuresOf(options).perSeries(...countFields),
   perDevice: windowMemory.perDevice,
   windows: true,
+  version: 2,                            // sums keep what rounding takes from them
   check: checkFeatures,
 
   process (batch, options, held, host) {

@@ -19,6 +19,7 @@ const step = defineOperator({
   },
   perDevice: windowMemory.perDevice,
   windows: true,
+  version: 2,                            // sums keep what rounding takes from them
   check: options => options.over > 0 ? checkFeatures(options) : 'over must be longer than nothing',
 
   process (batch, options, held, host) {

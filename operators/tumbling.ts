@@ -14,7 +14,7 @@ const step = defineOperator({
   perSeries: options => featuresOf(options).perSeries(),
   perDevice: windowMemory.perDevice,
   windows: true,
-  version: 2,                            // sums of powers are of differences to the mean
+  version: 3,                            // sums keep what rounding takes from them
   check: options => options.every > 0 ? checkZone(options) ?? checkFeatures(options) : 'every must be longer than nothing',
 
   process (batch, options, held, host) {

@@ -1,7 +1,8 @@
 import type { Kind, WindowMemory } from '../window.ts'
+import { stretchFields, Stretches } from './stretches.ts'
 
-/** What a node of such windows needs beside its data: its end, and whether another has taken in its readings. */
-export const sessionFields = ['until', 'joined'] as const
+/** What a node of such windows needs beside its data. */
+export const sessionFields = stretchFields
 
 /**
  * Windows of readings less than `gap` apart; their end is `gap` after the newest. A reading that stands between two of them
@@ -11,45 +12,26 @@ export const sessionFields = ['until', 'joined'] as const
 export class Sessions implements Kind {
   end = NaN
   opened = false
-  private readonly gap: number
+  private readonly stretches: Stretches
   private readonly memory: WindowMemory
   private readonly fold: (series: number, to: number, from: number) => void
-  private before = -1                // of the row: the session that it goes on, and the one that it comes shortly before
-  private behind = -1
   constructor (gap: number, memory: WindowMemory, fold: (series: number, to: number, from: number) => void) {
-    this.gap = gap
+    this.stretches = new Stretches(gap, memory.windows)
     this.memory = memory
     this.fold = fold
   }
 
-  late (series: number, time: number, reached: number): boolean {
-    const { windows, closed } = this.memory
-    if (time < closed[series]) return true
-    let w = windows.newest(series), behind = -1
-    for (; w >= 0 && (windows.time(w) > time || windows.get(w, 'joined') === 1); w = windows.older(w)) if (windows.get(w, 'joined') === 0) behind = w
-    this.before = w >= 0 && time < windows.get(w, 'until') ? w : -1
-    this.behind = behind >= 0 && time + this.gap > windows.time(behind) ? behind : -1
-    if (this.before >= 0) return windows.get(this.before, 'until') <= reached
-    if (this.behind >= 0) return windows.get(this.behind, 'until') <= reached
-    return time + this.gap <= reached
-  }
+  late (series: number, time: number, reached: number): boolean { return time < this.memory.closed[series] || this.stretches.late(series, time, reached) }
 
   take (series: number, time: number): number {
-    const { windows } = this.memory
-    this.opened = this.before < 0
-    const node = this.before >= 0 ? this.before : windows.insert(series, time)
-    if (this.behind >= 0) this.join(series, node, this.behind)
-    windows.set(node, 'until', Math.max(windows.get(node, 'until'), time + this.gap))
+    const { stretches, memory: { windows } } = this
+    this.opened = stretches.before < 0
+    const node = stretches.take(series, time, (node, other) => {
+      this.fold(series, node, other)
+      stretches.leave(series, other, windows.get(other, 'revision') > 0)
+    })
     this.end = windows.get(node, 'until')
     return node
-  }
-
-  private join (series: number, node: number, other: number): void {
-    const { windows } = this.memory
-    windows.set(node, 'until', windows.get(other, 'until'))
-    this.fold(series, node, other)
-    if (windows.get(other, 'revision') === 0) windows.remove(series, other)
-    else windows.set(other, 'joined', 1)
   }
 
   each (series: number, after: number, reached: number, _: boolean, show: (start: number, end: number, node: number) => void): number {

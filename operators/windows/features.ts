@@ -130,9 +130,9 @@ class Features {
       sketch.add(memory.sketches!.page(k), memory.sketches!.offset(k) + BINS, value)
     }
     if (n > this.held) return
-    const k = samples.insert(series, time)
-    samples.set(k, 'value', value)
-    samples.set(k, 'since', sinceOf(windows, node))
+    const k = samples.insert(series, time), page = samples.page(k), at = samples.offset(k)
+    page[at + 1] = value
+    page[at + 2] = sinceOf(windows, node)
   }
 
   /** Adds to a node what a later one of its series holds, and leaves that one empty. */
@@ -199,7 +199,7 @@ class Features {
   }
 
   private fromSamples (memory: FeatureMemory, { series, start, end }: Closing, k: number, n: number, parts: readonly number[], cells: readonly Float64Array[]): void {
-    const held = n > this.held ? NOTHING : readings(memory, series[k], start[k], end[k], -Infinity, start[k])
+    const held = n === 0 || n > this.held ? NOTHING : readings(memory, series[k], start[k], end[k], -Infinity, start[k])
     if (this.ranks.length > 0) {
       const ranks = n <= EXACT ? ranked(this.ranks, held.values) : this.rankedFrom(memory, series[k], parts)
       this.rankColumns.forEach((column, j) => { cells[column][k] = ranks[j] })

@@ -1,8 +1,11 @@
 import t from 'tap'
 import { delaysOf, found, processes, runLengthOf, runsOf, shifted, steady } from '../../bench/drift.ts'
+import { delaysIn, golden, matched, rivers, runLengthIn } from '../../bench/river.ts'
 import { averageRunLength, normals } from '../../bench/run-length.ts'
 import { Kswin } from '../../models/kswin.ts'
 import { change } from '../../operators/change.ts'
+
+const near = (t: { ok (holds: boolean, what: string): unknown }, got: number, expected: number, by: number, what: string) => t.ok(Math.abs(got - expected) <= by, `${what}: ${got}, not ${expected}`)
 
 t.test('without drift next to none is found, with a large one all is', async t => {
   for (const process of Object.values(processes)) {
@@ -26,4 +29,23 @@ t.test('a run length is readings over changes, a delay is counted from the first
   t.ok(delays.length > 30 && delays.every(d => d >= 1 && d <= 5) && delays.filter(d => d === 4).length > 15, delays.join())
   const measured = averageRunLength(new Kswin(75 / 210), normals(75), 50, 1e6)
   t.ok(measured > 500 && measured < 1300, `${measured}`)
+})
+
+t.test('what is called river here takes as long as river, at its parameters', async t => {
+  const { detectors } = golden()
+  t.strictSame(detectors.map(d => d.detector).sort(), Object.keys(rivers).sort())
+  for (const { detector, parameter, average_run_length, run_length_error, delay, delay_error } of detectors) {
+    const late = delaysIn(rivers[detector](parameter), shifted(1, 400, 76)), length = runLengthIn(rivers[detector](parameter), steady(1_000_000, 77))
+    t.ok(late.every(Number.isFinite) && late.length > 300)
+    near(t, late.reduce((a, b) => a + b / late.length, 0), delay, 6 * delay_error, `delay of ${detector}`)
+    near(t, length, average_run_length, 4 * run_length_error + 0.15 * average_run_length, `run length of ${detector}`)
+  }
+})
+
+t.test('a parameter is found that gives the run length that is wanted, whether it rises with it or falls', async t => {
+  const up = matched(p => 50 * p ** 2, 10_000, 3, true), down = matched(p => 700 / p ** 1.4, 10_000, 2, false)
+  near(t, up.length, 10_000, 200, 'up')
+  near(t, up.parameter, Math.sqrt(200), 0.2, 'up')
+  near(t, down.length, 10_000, 200, 'down')
+  t.equal(matched(p => Math.ceil(p / 7000) * 7000, 10_000, 10_000, true).length, 14_000, 'the nearest of those that there are')
 })

@@ -56,6 +56,7 @@ t.test('series with drift and without, shifts at known times: a case for each fo
   t.match(all.slice(0, 2), [{ case: 'mill', n: 200, false_alarm_rate: 0, runs: 1 }, { case: 'mill', n: 100, found: 1, runs: 1 }])
   t.strictSame(all.slice(2).map(f => [f.case, f.found]), ['cusum', 'page_hinkley', 'adwin', 'kswin'].map(name => [name, 1]))
   t.ok(all.slice(2).every(f => Number(f.delay) > 0 && Number(f.delay) < 40), JSON.stringify(all))
+  t.ok(Number(all.find(f => f.case === 'page_hinkley')!.river_delay) < 20, 'what river takes on these files, not on those of its golden file')
 })
 
 t.test('what is not there or cannot be read is said with its place', async t => {

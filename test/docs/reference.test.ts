@@ -20,6 +20,10 @@ void t.test('the reference pages are what the generator makes of the declaration
 
 void t.test('what every operator costs is measured, and stands on its page', async t => { for (const name of Object.keys(operators)) t.ok(costOf(name) !== undefined && Object.hasOwn(cases, name), `${name}: a line in bench/cost.ts, and npm run bench -- cost --save`) })
 
+void t.test('every operator names its paper, or says that there is none', async t => {
+  for (const name of Object.keys(operators)) t.match(readFileSync(join(folder, 'notes', `${name}.md`), 'utf8'), /Papers?: |## Source|There is no paper: /, name)
+})
+
 void t.test('every note belongs to a component', async t => {
   const names = [...Object.keys({ ...sources, ...operators, ...sinks, pipeline: 1 }), ...Object.keys(sinks).map(name => `sinks/${name}`)]
   t.strictSame(files.filter(f => f.startsWith('notes/') && !names.includes(f.slice(6, -3))), [])

@@ -31,7 +31,7 @@ export const samples: Partial<Record<keyof typeof operators, (() => Operator)[]>
   loda: [() => loda({ columns: ['value'], lines: 10 }), () => loda({ columns: ['given', 'value', 'flow'], lines: 12, memory: 100, seed: 7 })],
   forecast: [() => forecast({ every: '1s', seasons: ['4s'], horizons: [1, 3] }), () => forecast({ every: '2s', seasons: [], level: 0.5 }), () => forecast({ every: '1s', seasons: ['2s', '6s'], horizons: [5], level: 0.8 })],
   rul: [() => rul({ above: 30, samples: 10 }), () => rul({ below: -5, over: '10s', samples: 10 })],
-  session: [() => session({ gap: '4s' }), () => session({ gap: '9s', ...everything }), () => session({ gap: '40s', features: ['count', 'mean_held', 'mad', 'autocorrelation'] })],
+  session: [() => session({ gap: '4s' }), () => session({ gap: '9s', ...everything }), () => session({ gap: '40s', features: ['count', 'mean_held', 'mad', 'autocorrelation'] }), () => session({ gap: '3s', of: 'device' }), () => session({ gap: '8s', of: 'device', ...everything })],
   count: [() => count({ readings: 3 }), () => count({ readings: 4, ...everything }), () => count({ readings: 1, features: ['last', 'median'] })],
   sliding: [() => sliding({ over: '10s' }), () => sliding({ over: '4s', features: [...running], above: 1 })],
   across: [() => across({ metrics: ['m0', 'm1'] }), () => across({ metrics: ['m2', 'm0'], columns: ['given', 'value'], metric: 'both' })],

@@ -2,7 +2,7 @@ import t from 'tap'
 import { readFileSync } from 'node:fs'
 import { compare, comparison, measures, PANES, refer, take } from '../../models/comparison.ts'
 import { correlationTime } from '../../models/correlation-time.ts'
-import { chiSquare, kolmogorov } from '../../models/significance.ts'
+import { chiSquare, kolmogorov, student } from '../../models/significance.ts'
 import { normal } from './random.ts'
 
 const oracle = JSON.parse(readFileSync(new URL('../oracles/drift.json', import.meta.url), 'utf8')) as {
@@ -20,7 +20,31 @@ t.test('measures are those of numpy and scipy; the area on bins is near that of 
     current.forEach((x, i) => { t.equal(take(m, AT, x, current.length / PANES), i === current.length - 1, name) })
     compare(m, AT)
     for (const measure of measures) near(t, found(measure), expected[measure], measure === 'wasserstein' ? 0.03 + 0.03 * expected.wasserstein : 1e-12, `${name}: ${measure}`)
-    t.ok(found('p') <= 3 * expected.chi_square * (1 + 1e-6), `${name}: ${found('p')}, ${expected.chi_square}`)
+    const smallest = Math.min(expected.chi_square, kolmogorov(found('ks'), 1 / (1 / reference.length + 1 / current.length)), ofMeans(reference, current))
+    near(t, found('p') / Math.min(1, 3 * smallest), 1, 1e-6, `${name}: p of three tests`)
+  }
+})
+
+/** Student's t for two means, with the degrees of freedom of the reference alone. */
+function ofMeans (reference: readonly number[], current: readonly number[]): number {
+  const mean = (of: readonly number[]) => of.reduce((a, b) => a + b) / of.length, squares = (of: readonly number[]) => of.reduce((sum, x) => sum + (x - mean(of)) ** 2, 0), [n, m] = [reference.length, current.length]
+  return student((mean(current) - mean(reference)) / Math.sqrt((squares(reference) + squares(current)) / (n + m) * (1 / n + 1 / m)), n - 1)
+}
+
+t.test('without drift p is not smaller than chance makes it, nor larger than three tests at once make it', async t => {
+  for (const [what, chance] of [['normal', () => normal(8)], ['exponential', () => { const z = normal(9); return () => z() ** 2 + z() ** 2 }]] as const) {
+    const z = chance(), n = 200, ps = Array.from({ length: 2000 }, () => {
+      const m = new Float64Array(names.length)
+      refer(m, 0, Float64Array.from({ length: n }, z))
+      m[names.indexOf('time')] = 1
+      for (let i = 0; i < n; i++) if (take(m, 0, z(), n / PANES)) compare(m, 0)
+      return m[names.indexOf('p')]
+    }).sort((a, b) => a - b)
+    // Each of the tests alone has p uniform, or nearly so: P(p <= a) lies between a / 3, when they all say the same, and a. Bounds of Kolmogorov at 1e-3.
+    const by = 1.95 / Math.sqrt(ps.length), most = (off: (share: number, p: number) => number) => Math.max(...ps.map((p, i) => p < 1 ? off((i + 1) / ps.length, p) : 0))
+    const small = most((share, p) => share - p), large = most((share, p) => p / 3 - share)
+    t.ok(small <= by, `${what}: p is too small by ${small}`)
+    t.ok(large <= by, `${what}: p is too large by ${large}`)
   }
 })
 

@@ -93,7 +93,7 @@ t.test('any choice of features gives the same numbers as all of them', async t =
     for (const f of chosen) assert.ok(Object.is(own[f], all[f]), f)
   }))
   t.strictSame(fields(['count']), ['n'])
-  t.strictSame(fields(['max', 'mean']), ['n', 'value0', 'sum', 'max'])
+  t.strictSame(fields(['max', 'mean']), ['n', 'value0', 'sum', 'sumLow', 'max'])
 })
 
 t.test('moving and stretching values does to each feature what it should', async t => {
@@ -140,4 +140,32 @@ t.test('a first value far from all others costs no digits', async t => {
   const exact = exactFeatures(readings.map(r => r[0]), readings.map(r => r[1]), ABOVE)
   t.ok(errorOf(got.kurtosis, exact.kurtosis) < 1e-12)
   t.ok(errorOf(rest.std, exactFeatures(readings.slice(1).map(r => r[0]), readings.slice(1).map(r => r[1]), ABOVE).std) < 1e-12)
+})
+
+t.test('what is near 0 by chance keeps its digits, added or merged, at even times or not', async t => {
+  for (const seed of [3, 4, 5]) {
+    const noise = normal(seed), readings = Array.from({ length: 4000 }, (_, i): Reading => [1_700_000_000_000 + i * 60 + (seed > 3 ? i * i % 40 : 0), noise()])
+    for (let from = 0; from < readings.length; from += 400) {
+      const some = readings.slice(from, from + 400), exact = exactFeatures(some.map(r => r[0]), some.map(r => r[1]), ABOVE)
+      for (const got of [valuesOf(filled(some)), valuesOf(merged(some.slice(0, 150), some.slice(150))), valuesOf(merged(...some.map(r => [r])))]) {
+        for (const f of ['mean', 'intercept', 'mean_held', 'mean_linear', 'slope', 'r2', 'duty_cycle'] as const) assert.ok(errorOf(got[f], exact[f]) <= 3e-13, `${f} of ${seed}, ${from}: ${errorOf(got[f], exact[f])}`)
+      }
+    }
+  }
+  t.ok(true)
+})
+
+t.test('a line that begins next to 0 has its place there to as many digits', async t => {
+  const noise = normal(6)
+  for (let k = 0; k < 40; k++) {
+    const some = Array.from({ length: 400 }, (_, i): Reading => [1_700_000_000_000 + i * 1000, noise()]), by = valuesOf(filled(some)).intercept - 1e-4
+    const moved = some.map(([time, x]): Reading => [time, x - by]), exact = exactFeatures(moved.map(r => r[0]), moved.map(r => r[1]), ABOVE)
+    for (const got of [valuesOf(filled(moved)), valuesOf(merged(moved.slice(0, 99), moved.slice(99)))]) assert.ok(errorOf(got.intercept, exact.intercept) <= 1e-12, `${k}: ${errorOf(got.intercept, exact.intercept)}`)
+  }
+  t.ok(true)
+})
+
+t.test('values near the largest double have no mean that rounding could be kept of, and still a mean', async t => {
+  t.equal(valuesOf(filled([[0, 1e305], [1000, 1e305]])).mean, 1e305)
+  t.equal(valuesOf(filled([[0, -1.7e308], [1000, 1.7e308]])).mean, Infinity, 'their difference is none')
 })

@@ -5,6 +5,7 @@ import t from 'tap'
 import fc from 'fast-check'
 import { Accumulator, features, type Feature } from '../../models/features.ts'
 import { transform } from '../../models/fourier.ts'
+import { byRank, quantile } from '../../models/quantiles.ts'
 import { columnsOf, EXACT, isRank, LONGEST, ranked, sampleFeatures, sequenced, sequenceFeatures, type SampleOptions } from '../../models/samples.ts'
 import { bandEnergy, rateOf, spectrum } from '../../models/spectrum.ts'
 import { normal } from './random.ts'
@@ -48,6 +49,15 @@ t.test('quantiles of few readings are exact, of many within one percent of the d
   const few = Float64Array.from({ length: EXACT }, (_, i) => EXACT - i)
   t.strictSame(ranked(['median', 'p25', 'iqr'], few), [256.5, 128.75, 255.5])
   t.strictSame(ranked(['median', 'iqr', 'mad'], new Float64Array(0)), [NaN, NaN, NaN])
+})
+
+t.test('the median distance from the median is that of sorted distances, bit for bit', async t => {
+  const values = fc.array(fc.oneof(fc.integer({ min: -3, max: 3 }), fc.double({ min: -1e6, max: 1e6, noNaN: true }), fc.constantFrom(1e300, -1e300, 65535, 5e-324, 1e9, 1e9 + 1e-6)), { minLength: 1, maxLength: 40 })
+  fc.assert(fc.property(values, some => {
+    const sorted = Float64Array.from(some).sort(), middle = sorted[sorted.length >> 1], centre = quantile(sorted, 0.5, middle)
+    assert.ok(Object.is(byRank('mad', sorted), quantile(sorted.map(x => Math.abs(x - middle - centre)).sort(), 0.5)))
+  }), { numRuns: 1000 })
+  t.ok(true)
 })
 
 t.test('a spectrum keeps the energy (Parseval), whatever the length', async t => {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { defineOperator, pipeline, SeriesTable, Type } from '#engine'
-import { across, tumbling } from '../../operators/index.ts'
+import { across, session, tumbling } from '../../operators/index.ts'
 import { chain } from '../laws/chain.ts'
 import { bench, through } from './table.ts'
 
@@ -11,6 +11,15 @@ t.test('a window of a device has the features of its metrics side by side', asyn
     { at: 0, series: 'a/pump', value: 21, temp_mean: 21, temp_count: 2, flow_mean: 3, flow_count: 1, revision: 0 },
     { at: 10, series: 'a/pump', value: 30, temp_mean: 30, temp_count: 1, flow_mean: NaN, flow_count: NaN, revision: 0 },
     { at: 0, series: 'b/pump', value: NaN, temp_mean: NaN, temp_count: NaN, flow_mean: 1, flow_count: 1, revision: 0 }
+  ])
+})
+
+t.test('a session of a device is one row of it, though its metrics begin and end at different times', async t => {
+  const sessions = chain(session({ gap: '10s', of: 'device', features: ['mean', 'count'] }), across({ metrics: ['temp', 'flow'], columns: ['mean', 'duration'] }))
+  t.strictSame(through(sessions, [[1, 'a/temp', 20], [4, 'a/flow', 3], [12, 'a/flow', 5], [40, 'a/flow', 1], [45, 'a/temp', 30], [46, 'b/temp', 7]]), [
+    { at: 1, series: 'a/all', value: 20, temp_mean: 20, temp_duration: 11, flow_mean: 4, flow_duration: 11, revision: 0 },
+    { at: 40, series: 'a/all', value: 30, temp_mean: 30, temp_duration: 5, flow_mean: 1, flow_duration: 5, revision: 0 },
+    { at: 46, series: 'b/all', value: 7, temp_mean: 7, temp_duration: 0, flow_mean: NaN, flow_duration: NaN, revision: 0 }
   ])
 })
 

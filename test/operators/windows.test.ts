@@ -110,9 +110,51 @@ t.test('a session that begins earlier than was written provisionally, or is join
   t.strictSame(b.end().map(r => [r.at, r.count, r.mean, r.revision]), [[8, 4, 2, 0], [10, 0, NaN, 2], [18, 0, NaN, 2]])
 })
 
+t.test('a session of a device is what lies between pauses of all its series, and each of them that has readings in it has a row at its begin', async t => {
+  const metrics = ['a/x', 'a/y', 'a/z'], several = fc.tuple(stream, fc.array(fc.nat(2), { minLength: 60, maxLength: 60 })).map(([given, which]) => given.map(([at,, value], i): Given => [at, metrics[which[i]], value]))
+  fc.assert(fc.property(several, fc.constantFrom(2, 4, 9), (given, gap) => {
+    const all = given.map(([time, series, value]) => ({ time, series, value, arrival: -Infinity })).sort((a, b) => a.time - b.time), sessions: (typeof all)[] = []
+    for (const r of all) {
+      if (r.time - (sessions.at(-1)?.at(-1)?.time ?? -Infinity) < gap) sessions.at(-1)!.push(r)
+      else sessions.push([r])
+    }
+    const expected = sessions.flatMap(session => metrics.flatMap(series => {
+      const own = session.filter(r => r.series === series)
+      return own.length === 0 ? [] : [{ series, row: { ...row(session[0].time, own), duration: session.at(-1)!.time - session[0].time } as Record<string, number> }]
+    }))
+    const b = bench(session({ gap: `${gap}s`, of: 'device', features }), { lateness: 1000 }), got = [...given.flatMap(r => b.give([r])), ...b.end()]
+    assert.deepEqual(got.map(r => [r.at, r.series]), expected.map(r => [r.row.at, r.series]))
+    got.forEach((r, k) => { for (const f of [...features, 'duration'] as const) assert.ok(Math.abs(r[f] as number - expected[k].row[f]) < 1e-9, `${f} at ${r.at}`) })
+    assert.equal(b.late.length, 0)
+  }), { numRuns: 100 })
+  t.ok(true)
+})
+
+t.test('a reading is late for a session of its device that has been written, though its own series had none in it', async t => {
+  const cut = (parts: readonly (readonly Given[])[]) => {
+    const b = bench(session({ gap: '5s', of: 'device', features: ['count'] }))
+    return { rows: [...parts.flatMap(part => b.give(part)), ...b.end()].map(r => [r.series, r.at, r.count, r.duration]), late: b.late.map(r => [r.series, r.at]) }
+  }
+  const readings: Given[] = [[0, 'a/x', 1], [3, 'a/y', 1], [8, 'a/y', 1], [2, 'a/z', 1], [7, 'a/x', 1], [9, 'a/x', 1], [2, 'b/x', 1]]
+  t.strictSame(cut([readings]), { rows: [['a/x', 0, 1, 3], ['a/y', 0, 1, 3], ['a/x', 8, 1, 1], ['a/y', 8, 1, 1], ['b/x', 2, 1, 0]], late: [['a/z', 2], ['a/x', 7]] })
+  t.strictSame(cut(readings.map(r => [r])), cut([readings]), 'wherever the stream is cut')
+})
+
+t.test('a session of a device that begins earlier than was written provisionally, or is joined to another, replaces the rows that there are', async t => {
+  const b = bench(session({ gap: '5s', of: 'device', features: ['count', 'median'] }), { lateness: 100 })
+  b.give([[10, 'a/x', 1], [18, 'a/y', 4]])
+  t.strictSame(b.wait(30).provisional.map(r => [r.series, r.at, r.count, r.revision]), [['a/x', 10, 1, 0], ['a/y', 18, 1, 0]])
+  b.give([[14, 'a/z', 7]])
+  t.strictSame(b.wait(30).provisional.map(r => [r.series, r.at, r.count, r.median, r.duration, r.revision]), [['a/x', 10, 1, 1, 8, 1], ['a/y', 10, 1, 4, 8, 0], ['a/z', 10, 1, 7, 8, 0], ['a/y', 18, 0, NaN, 0, 1]])
+  b.give([[8, 'a/y', 2]])
+  t.strictSame(b.end().map(r => [r.series, r.at, r.count, r.median, r.revision]), [
+    ['a/x', 8, 1, 1, 0], ['a/y', 8, 2, 3, 0], ['a/z', 8, 1, 7, 0], ['a/x', 10, 0, NaN, 2], ['a/y', 10, 0, NaN, 1], ['a/z', 10, 0, NaN, 1], ['a/y', 18, 0, NaN, 2]
+  ])
+})
+
 t.test('rows of silent devices are provisional, and replaced by the same ones', async t => {
   const readings: Given[] = [1, 2, 4, 4, 7, 8, 9, 12].map((s, i) => [s, 'a/x', i])
-  const makes = [() => tumbling({ every: '5s', features }), () => hopping({ size: '6s', every: '2s', features }), () => session({ gap: '2s', features }), () => count({ readings: 3, features }), () => sliding({ over: '4s', features: sums })]
+  const makes = [() => tumbling({ every: '5s', features }), () => hopping({ size: '6s', every: '2s', features }), () => session({ gap: '2s', features }), () => session({ gap: '2s', of: 'device', features }), () => count({ readings: 3, features }), () => sliding({ over: '4s', features: sums })]
   for (const make of makes) {
     const online = bench(make(), { lateness: 3 }), silent = bench(make(), { lateness: 3 })
     const expected = [...online.give(readings), ...online.end()]
@@ -127,7 +169,7 @@ t.test('rows of silent devices are provisional, and replaced by the same ones', 
 t.test('a window of many readings goes on from a snapshot, and its quantiles stay within bounds', async t => {
   const readings: Given[] = Array.from({ length: 3000 }, (_, i) => [i * 0.01 + (i % 7 === 0 ? -0.2 : 0), 'a/x', 80 + ((i * 7919) % 1000) / 1000])
   const many = ['median', 'p95', 'iqr', 'mad', 'autocorrelation'] as const
-  const makes = [() => tumbling({ every: '20s', features: many }), () => hopping({ size: '20s', every: '8s', features: many }), () => session({ gap: '1s', features: many }), () => count({ readings: 1500, features: many })]
+  const makes = [() => tumbling({ every: '20s', features: many }), () => hopping({ size: '20s', every: '8s', features: many }), () => session({ gap: '1s', features: many }), () => session({ gap: '1s', of: 'device', features: many }), () => count({ readings: 1500, features: many })]
   for (const make of makes) {
     const whole = bench(make(), { lateness: 1 }), first = bench(make(), { lateness: 1 })
     const expected = [...whole.give(readings), ...whole.end()]
@@ -171,12 +213,12 @@ t.test('quantiles of windows of very many readings are within bounds of the exac
 
 t.test('memory is let go when windows are written', async t => {
   const readings: Given[] = Array.from({ length: 4000 }, (_, i) => [i * 0.1, 'a/x', i % 100])
-  for (const make of [() => tumbling({ every: '90s', features: ['mad', 'centroid'] }), () => hopping({ size: '90s', every: '30s', features: ['mad', 'centroid'] }), () => session({ gap: '1s', features: ['mad', 'centroid'] }), () => count({ readings: 900, features: ['mad', 'centroid'] }), () => sliding({ over: '9s' })]) {
+  for (const make of [() => tumbling({ every: '90s', features: ['mad', 'centroid'] }), () => hopping({ size: '90s', every: '30s', features: ['mad', 'centroid'] }), () => session({ gap: '1s', features: ['mad', 'centroid'] }), () => session({ gap: '1s', of: 'device', features: ['mad', 'centroid'] }), () => count({ readings: 900, features: ['mad', 'centroid'] }), () => sliding({ over: '9s' })]) {
     const b = bench(make())
     b.give(readings)
     b.end()
-    const { series } = b.stage.save() as any
-    for (const name of ['windows', 'samples', 'sketches']) if (series[name] !== undefined) t.equal(series[name].entries.length, 0, `${make().name} ${name}`)
+    const { series, devices } = b.stage.save() as any, held = { ...series, ...devices }
+    for (const name of ['windows', 'samples', 'sketches', 'sessions']) if (held[name] !== undefined) t.equal(held[name].entries.length, 0, `${make().name} ${name}`)
   }
 })
 
