@@ -25,6 +25,10 @@ export function pipelineOf (flow: Flow, name: string, url: string, qos: 0 | 1): 
   }
 }
 
+/** Where a contestant has its rows and windows, with the names of their series: FROM clauses. */
+export interface Tables { readonly rows: string, readonly windows: string }
+const own: Tables = { rows: `${TABLE} JOIN series_named USING (series)`, windows: `${WINDOWS} JOIN series_named USING (series)` }
+
 export interface Outcome { readonly lost: number, readonly duplicated: number }
 interface Row { readonly s: number, readonly us: number, readonly value: number, readonly ewma?: number, readonly p?: number | null }
 interface Window { readonly s: number, readonly us: number, readonly count: number, readonly mean: number }
@@ -32,10 +36,10 @@ interface Window { readonly s: number, readonly us: number, readonly count: numb
 const named = `substr(device, 8)::int * ${METRICS} + substr(metric, 8)::int AS s`, us = '(extract(epoch FROM time) * 1000000)::float8 AS us'
 
 /** Every row, window and alert of a flow that was given the readings 0 to `count`; throws when one is wrong. */
-export async function check (flow: Flow, database: string, start: number, count: number): Promise<Outcome> {
-  const windows: Window[] = flow === 'PASS' ? [] : await query(database, `SELECT ${named}, ${us}, count, mean FROM ${WINDOWS} JOIN series_named USING (series)`)
+export async function check (flow: Flow, database: string, start: number, count: number, tables = own): Promise<Outcome> {
+  const windows: Window[] = flow === 'PASS' ? [] : await query(database, `SELECT ${named}, ${us}, count, mean FROM ${tables.windows}`)
   if (flow === 'FEATURES') return checkWindows(windows, start, Array.from({ length: count }, (_, n) => n), count)
-  const rows: Row[] = await query(database, `SELECT ${named}, ${us}, value${flow === 'PRED' ? ', ewma, anomaly_p AS p' : ''} FROM ${TABLE} JOIN series_named USING (series)`)
+  const rows: Row[] = await query(database, `SELECT ${named}, ${us}, value${flow === 'PRED' ? ', ewma, anomaly_p AS p' : ''} FROM ${tables.rows}`)
   const { seen, ...outcome } = checkRows(flow, rows, start, count)
   if (flow === 'PRED') checkScores(rows, start)
   if (flow !== 'PASS') {
