@@ -1,6 +1,6 @@
 /** Node-RED as one who knows it would set it up, headless: mqtt in, a function node that computes, a function node that inserts batches. */
 import { execFile, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -27,13 +27,18 @@ export const nodeRed: Candidate = {
   }
 }
 
-/** Nothing when it is there already. */
+/** Nothing when it is there already; whole or not at all. */
 async function install (folder: string, name: string, version: string): Promise<void> {
-  const installed = join(folder, 'node_modules', name, 'package.json')
-  if (existsSync(installed) && (JSON.parse(readFileSync(installed, 'utf8')) as { version: string }).version === version) return
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies: { [name]: version } }))
-  await promisify(execFile)('npm', ['install', '--ignore-scripts', '--no-fund', '--no-audit'], { cwd: folder, timeout: WITHIN })
+  if (existsSync(folder)) return
+  const making = `${folder}.${process.pid}`
+  try {
+    mkdirSync(making, { recursive: true })
+    writeFileSync(join(making, 'package.json'), JSON.stringify({ private: true, dependencies: { [name]: version } }))
+    await promisify(execFile)('npm', ['install', '--ignore-scripts', '--no-fund', '--no-audit'], { cwd: making, timeout: WITHIN })
+    if (!existsSync(folder)) renameSync(making, folder)
+  } finally {
+    rmSync(making, { recursive: true, force: true })
+  }
 }
 
 const peer = (program: string, modules: string): Peer => ({
