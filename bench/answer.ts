@@ -10,7 +10,7 @@ export interface Settings {
   readonly within: number            // ms
   readonly every: number             // ms
   readonly high: number              // STATS: a value above is an alert
-  readonly detector: { readonly alarms: number, readonly per: string } | undefined       // PRED: with it, with forecasts, and an alarm is an alert
+  readonly detector: { readonly alarms: number, readonly per: string, readonly samples: number } | undefined       // PRED: with it, with forecasts, and an alarm is an alert
 }
 
 export const FEATURES = ['count', 'mean', 'std', 'min', 'max', 'rms', 'range', 'slope'] as const

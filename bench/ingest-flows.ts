@@ -1,29 +1,33 @@
 /** The flows of `ingest` and what must come out of each: worked out from the numbers of the readings, not from what the engine says. */
-import { FEATURES } from './answer.ts'
 import { deviceOf, HIGH, isHigh, METRICS, SERIES, STEP, timeOf, valueOf } from './messages.ts'
 import { mustEqual, mustLie } from './measure.ts'
+import { EVERY, STEPS } from './pred.ts'
 import { query } from './services.ts'
 
 /** PASS: rows only. STATS: validate, dedupe, windows of 10 s with 8 features, an alert. PRED: the same with `anomaly` and `ewma`. FEATURES: windows only. */
 export const flows = ['PASS', 'STATS', 'PRED', 'FEATURES'] as const
 export type Flow = typeof flows[number]
 export const TABLE = 'readings', WINDOWS = 'features'
-const EVERY = 10_000_000, LATENESS = 2_000_000, ALPHA = 0.1, SAMPLES = 50        // us; readings
+const EVERY_US = EVERY * 1000, LATENESS = 2_000_000      // us
 /** Columns that PRED adds to a row, those that have a value and those that have none before an hour has been seen twice. */
 export const ADDED = { filled: 8, empty: 1 } as const
 
 /** `name`: of the pipeline, and first level of its topics. */
 export function pipelineOf (flow: Flow, name: string, url: string, qos: 0 | 1): object {
-  const checks = [{ validate: { min: -100, max: 1000 } }, 'dedupe']
-  const windows = { windows: { pipe: [{ tumbling: { every: '10s', features: FEATURES } }], to: [{ postgres: { table: WINDOWS } }] } }
+  const checks = [{ validate: STEPS.validate }, { dedupe: STEPS.dedupe }]
+  const windows = { windows: { pipe: [{ tumbling: STEPS.tumbling }], to: [{ postgres: { table: WINDOWS } }] } }
   const high = { high: { when: { value: { above: HIGH } }, to: ['stdout'] } }
   return {
     name, from: { mqtt: { url, qos, topic: `${name}/{device}/{metric}` } }, time: { lateness: `${LATENESS / 1e6}s`, ahead: '1h', idle: '1h' },
     ...flow === 'PASS' ? {} : { branches: windows },
-    ...flow === 'STATS' || flow === 'PRED' ? { pipe: flow === 'STATS' ? checks : [...checks, { anomaly: { samples: SAMPLES } }, { ewma: { alpha: ALPHA } }], alerts: high } : {},
+    ...flow === 'STATS' || flow === 'PRED' ? { pipe: flow === 'STATS' ? checks : [...checks, { anomaly: STEPS.anomaly }, { ewma: STEPS.ewma }], alerts: high } : {},
     ...flow === 'FEATURES' ? { pipe: checks } : { to: [{ postgres: { table: TABLE } }] }
   }
 }
+
+/** Where a contestant has its rows and windows, with the names of their series: FROM clauses. */
+export interface Tables { readonly rows: string, readonly windows: string }
+const own: Tables = { rows: `${TABLE} JOIN series_named USING (series)`, windows: `${WINDOWS} JOIN series_named USING (series)` }
 
 export interface Outcome { readonly lost: number, readonly duplicated: number }
 interface Row { readonly s: number, readonly us: number, readonly value: number, readonly ewma?: number, readonly p?: number | null }
@@ -32,10 +36,10 @@ interface Window { readonly s: number, readonly us: number, readonly count: numb
 const named = `substr(device, 8)::int * ${METRICS} + substr(metric, 8)::int AS s`, us = '(extract(epoch FROM time) * 1000000)::float8 AS us'
 
 /** Every row, window and alert of a flow that was given the readings 0 to `count`; throws when one is wrong. */
-export async function check (flow: Flow, database: string, start: number, count: number): Promise<Outcome> {
-  const windows: Window[] = flow === 'PASS' ? [] : await query(database, `SELECT ${named}, ${us}, count, mean FROM ${WINDOWS} JOIN series_named USING (series)`)
+export async function check (flow: Flow, database: string, start: number, count: number, tables = own): Promise<Outcome> {
+  const windows: Window[] = flow === 'PASS' ? [] : await query(database, `SELECT ${named}, ${us}, count, mean FROM ${tables.windows}`)
   if (flow === 'FEATURES') return checkWindows(windows, start, Array.from({ length: count }, (_, n) => n), count)
-  const rows: Row[] = await query(database, `SELECT ${named}, ${us}, value${flow === 'PRED' ? ', ewma, anomaly_p AS p' : ''} FROM ${TABLE} JOIN series_named USING (series)`)
+  const rows: Row[] = await query(database, `SELECT ${named}, ${us}, value${flow === 'PRED' ? ', ewma, anomaly_p AS p' : ''} FROM ${tables.rows}`)
   const { seen, ...outcome } = checkRows(flow, rows, start, count)
   if (flow === 'PRED') checkScores(rows, start)
   if (flow !== 'PASS') {
@@ -74,9 +78,9 @@ function checkScores (rows: readonly Row[], start: number): void {
   const mean = new Float64Array(SERIES).fill(NaN), learned = new Int32Array(SERIES), scores: number[] = []
   for (const row of rows.toSorted((a, b) => a.us - b.us)) {
     const { s, value } = row
-    mean[s] = Number.isNaN(mean[s]) ? value : mean[s] + ALPHA * (value - mean[s])
+    mean[s] = Number.isNaN(mean[s]) ? value : mean[s] + STEPS.ewma.alpha * (value - mean[s])
     mustEqual(`ewma of reading ${numberOf(row, start)}`, row.ewma!, mean[s], 1e-12)
-    if (learned[s]++ >= SAMPLES) scores.push(row.p ?? NaN)
+    if (learned[s]++ >= STEPS.anomaly.samples) scores.push(row.p ?? NaN)
     else if (row.p !== null) throw new Error(`the answer is wrong: series ${s} has a p-value after ${learned[s] - 1} readings`)
   }
   mustLie('p-values', scores, scores.length, 0, 1)
@@ -86,9 +90,9 @@ function checkScores (rows: readonly Row[], start: number): void {
 function checkWindows (windows: readonly Window[], start: number, readings: readonly number[], count: number): Outcome {
   const reached = new Map<number, number>(), expected = new Map<string, { count: number, sum: number, end: number, device: number }>()
   for (const n of readings) {
-    const time = timeOf(start, n), device = deviceOf(n), begin = Math.floor(time / EVERY) * EVERY, key = `${n % SERIES} ${begin}`
+    const time = timeOf(start, n), device = deviceOf(n), begin = Math.floor(time / EVERY_US) * EVERY_US, key = `${n % SERIES} ${begin}`
     reached.set(device, Math.max(reached.get(device) ?? 0, time))
-    const window = expected.get(key) ?? { count: 0, sum: 0, end: begin + EVERY, device }
+    const window = expected.get(key) ?? { count: 0, sum: 0, end: begin + EVERY_US, device }
     window.count++
     window.sum += valueOf(n)
     expected.set(key, window)
@@ -103,6 +107,6 @@ function checkWindows (windows: readonly Window[], start: number, readings: read
     duplicated += Math.max(0, count - window.count)
     if (count === window.count) mustEqual(`the mean of series ${s} at ${us} us`, mean, window.sum / count, 1e-9)
   }
-  if (count > 4 * SERIES * EVERY / STEP / SERIES && windows.length === 0) throw new Error('the answer is wrong: no window was closed')
+  if (count > 4 * SERIES * EVERY_US / STEP / SERIES && windows.length === 0) throw new Error('the answer is wrong: no window was closed')
   return { lost, duplicated }
 }

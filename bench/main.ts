@@ -26,6 +26,7 @@ import { latency } from './latency.ts'
 import type { Benchmark, Figures, Options } from './measure.ts'
 import { operators } from './operators.ts'
 import { nab } from './nab.ts'
+import { peers } from './peers.ts'
 import { replace } from './replace.ts'
 import { runLength } from './run-length.ts'
 import { series } from './series.ts'
@@ -39,7 +40,7 @@ import { wal } from './wal.ts'
 import { workers } from './workers.ts'
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
-  operators, decode, ingest, broker, jetstream, sink, latency, series, workers, startup, features, api, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
+  operators, decode, ingest, broker, jetstream, sink, latency, series, workers, peers, startup, features, api, 'continuous-aggregate': continuousAggregate, wal, kill, nab, calibration, detect, device, forest, skab, tep,
   'faults-found': faultsFound, cost, forecast: forecasting, 'threshold-time': thresholdTime, replace, drift: driftBench, 'run-length': runLength, verdict: verdictBench
 }
 

@@ -1,13 +1,11 @@
 import { join, resolve } from 'node:path'
 import { anomaly } from '../operators/index.ts'
+import { BUDGET } from './budget.ts'
 import { columnsOf } from './drive.ts'
 import { mustEqual, mustLie, round, type Benchmark } from './measure.ts'
 import { readNab, readPublished, readScores, writeScores, type NabFile } from './nab-files.ts'
 import { dataIn } from './real-data.ts'
 import { normalised, optimum, profiles, scoreAt, type ProfileName } from './nab-score.ts'
-
-/** The budget that was fixed in advance: an alarm a day. */
-const BUDGET = { alarms: 1, per: '1d' } as const
 
 /** The operator's columns for every row, scores and alarms; rows that it only learned from have 0. */
 export const detected = (files: readonly NabFile[]): { readonly score: Float64Array, readonly alarm: Float64Array }[] =>

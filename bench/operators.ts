@@ -6,11 +6,12 @@ import { Disordered } from './disordered.ts'
 import { BATCH, sink, source } from './drive.ts'
 import { HandLoop } from './hand-loop.ts'
 import { cpuOf, mustEqual, round, spread, type Benchmark, type Figures, type Spread } from './measure.ts'
+import { EVERY, STEPS, WITHIN } from './pred.ts'
 import { copying, inPlace, RxProgram } from './rx-programs.ts'
 
-const stats: Settings = { series: 10_000, perDevice: 10, lateness: 5000, min: -100, max: 1000, within: 30_000, every: 10_000, high: 110, detector: undefined }
+const stats: Settings = { series: 10_000, perDevice: 10, lateness: 5000, ...STEPS.validate, within: WITHIN, every: EVERY, high: 110, detector: undefined }
 /** The two dataflows: PRED has also the detector that the bench `nab` scores, with its options, and forecasts. */
-export const flows: Readonly<Record<'STATS' | 'PRED', Settings>> = { STATS: stats, PRED: { ...stats, detector: { alarms: 1, per: '1d' } } }
+export const flows: Readonly<Record<'STATS' | 'PRED', Settings>> = { STATS: stats, PRED: { ...stats, detector: STEPS.anomaly } }
 const LEARN = 210, SECONDS = 20, ROUNDS = 7       // seconds until every series has scores; of a round
 
 /**

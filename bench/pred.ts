@@ -1,17 +1,27 @@
-import { pipeline, type Delivery, type Pipeline, type SinkSpec } from '#engine'
+import { pipeline, span, type Delivery, type Pipeline, type SinkSpec } from '#engine'
 import { mix, Random } from '../models/random.ts'
 import { anomaly, dedupe, ewma, tumbling, validate } from '../operators/index.ts'
 import { BATCH, deliveryOf, sink, source } from './drive.ts'
-import { FEATURES } from './answer.ts'
+import { FEATURES, WEIGHT } from './answer.ts'
+import { BUDGET } from './budget.ts'
 
 export const START = Date.UTC(2026, 0, 5), SECOND = 1000, IDLE = 30_000, FORGET = 7 * 86_400_000
 const METRICS = 10                   // of a device
 
-/** Validate, dedupe, detector, forecast by EWMA, windows of 10 s with 8 features, an alert: with rows of readings and of windows. */
+export const EVERY = 10 * SECOND, WITHIN = 10 * SECOND    // ms: a window; a duplicate comes within
+/**
+ * The steps of PRED and their options, for every benchmark that has them; STATS is without the detector and the forecast. The detector is the
+ * one that `nab` scores, but for fewer readings to learn from, so that a short run has scores: what it does with them is the same.
+ */
+export const STEPS = {
+  validate: { min: -100, max: 1000 }, dedupe: { within: span(WITHIN) }, anomaly: { ...BUDGET, samples: 50 }, ewma: { alpha: WEIGHT }, tumbling: { every: span(EVERY), features: FEATURES }
+} as const
+
+/** PRED with an alert, and rows of readings and of windows. */
 export const pred = (to: SinkSpec = sink()): Pipeline => pipeline('pred')
   .from(source(), { lateness: '5s', idle: '30s', forget: '7d' })
-  .pipe(validate({ min: -100, max: 1000 }), dedupe({ within: '10s' }), anomaly({ samples: 50 }), ewma())
-  .branch('windows', p => p.pipe(tumbling({ every: '10s', features: FEATURES })).to(to))
+  .pipe(validate(STEPS.validate), dedupe(STEPS.dedupe), anomaly(STEPS.anomaly), ewma(STEPS.ewma))
+  .branch('windows', p => p.pipe(tumbling(STEPS.tumbling)).to(to))
   .alert('unusual', { when: { anomaly_alarm: { above: 0 } } })
   .to(to)
 

