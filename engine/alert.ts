@@ -91,6 +91,12 @@ export function openAlert (spec: AlertSpec, context: Context, host: Host): Alert
     },
     stage: {
       ...stage,
+      forms: { ...stage.forms, series: [...untold.forms, ...stage.forms.series] },
+      write (to, series, devices) {
+        untold.appear(host.series.size)
+        untold.write(to, series)
+        stage.write(to, series, devices)
+      },
       save (series, devices) {
         const saved = stage.save(series, devices)
         untold.appear(host.series.size)

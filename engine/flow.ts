@@ -18,7 +18,7 @@ import type { Commit, LateRows, Outcome, Write } from './store.ts'
 import { addCounts, noCounts, type Counts } from './tally.ts'
 import { Watermarks, type Gone } from './watermark.ts'
 
-const SLICE = 4000                   // series of a tick that are worked on at once
+const SLICE = 2000                   // series of a tick that are worked on at once
 
 /** What one delivery, tick or end has led to: the content of one commit, and what followers are to write before it. */
 export interface Outputs extends Pick<Commit, 'writes' | 'alerts' | 'late' | 'deadLetters' | 'position' | 'ingest'> {
@@ -288,7 +288,7 @@ class OpenRoute {
   get parts (): Part[] {
     const part = (key: string, stage: Stage): Part => ({
       key: `${this.name}/${key}`, fingerprint: stage.fingerprint, match: fingerprint => stage.match(fingerprint), remembers: stage.operator.remembers,
-      save: (series, devices) => stage.save(series, devices),
+      forms: stage.forms, write: (to, series, devices) => { stage.write(to, series, devices) },
       load: (saved, series, devices, fingerprint) => { stage.load({ fingerprint, ...saved }, series, devices) }
     })
     return [...this.stages.map(({ stage }) => part(stage.operator.id, stage)), ...this.alerts.map(({ name, open }) => part(`alert:${name}`, open.stage))]
@@ -297,7 +297,7 @@ class OpenRoute {
 
 const progressOf = (time: Watermarks): Part => ({
   key: 'time', fingerprint: 'time', match: other => other === 'time' ? 'same' : 'other', remembers: true,
-  save: (_, devices) => ({ series: {}, devices: time.save(devices) }),
+  forms: { series: [], devices: time.forms }, write: (to, _, devices) => { time.write(to, devices) },
   load: (saved, _, devices) => { time.load(saved.devices, devices) }
 })
 

@@ -1,7 +1,7 @@
 /** The one door: what operators, connectors and sinks may import, as "#engine". */
 export { Batch, noProgress, type Ids, type Numbers, type Progress } from './batch.ts'
 export { SeriesTable, type SeriesName, type Tags } from './series.ts'
-export { list, note, ring, type Held, type Records, type Rings, type Shapes } from './memory.ts'
+export { list, note, queue, ring, type Held, type Records, type Rings, type Shapes } from './memory.ts'
 export { matcher } from './glob.ts'
 export { isoMicros } from './iso.ts'
 export { Lists } from './lists.ts'

@@ -1,7 +1,8 @@
 import type { Explains } from './explain.ts'
 import { Batch, type Ids } from './batch.ts'
 import type { SeriesTable } from './series.ts'
-import { Memory, remembers as anything, type Held, type Saved, type Shapes } from './memory.ts'
+import { Memory, remembers as anything, type Held, type Shapes } from './memory.ts'
+import type { Form, Saved, Tape } from './saved.ts'
 import { MillraceError } from './errors.ts'
 import { canonical, fingerprintOf, optionsOf, without } from './fingerprint.ts'
 import { options as checked, type Given, type TObject, type TProperties, type Values } from './options.ts'
@@ -68,13 +69,18 @@ export interface Stage {
   match (fingerprint: string): Match
   /** Bytes of what it remembers now. */
   bytes (): number
-  /** A copy of its memory of these series and devices; of all when none are given. */
+  /** What write() writes of series, then of devices. */
+  readonly forms: Forms
+  /** Its memory of these series and devices. */
+  write (to: Tape, series: Ids, devices: Ids): void
+  /** A copy of it; of all when none are given. */
   save (series?: Ids, devices?: Ids): StageSnapshot
   /** Takes up such a copy; throws engine/snapshot when another step made it. */
   load (snapshot: StageSnapshot, series?: Ids, devices?: Ids): void
   /** Begins anew with these series and devices, if it learns. */
   relearn (series: Ids, devices: Ids): void
 }
+export interface Forms { readonly series: readonly Form[], readonly devices: readonly Form[] }
 export type Match = 'same' | 'tuned' | 'other' | 'none'
 export interface StageSnapshot { readonly fingerprint: string, readonly series: Saved, readonly devices: Saved }
 
@@ -115,6 +121,7 @@ export function defineOperator<const P extends TProperties, const N extends stri
           process (batch) {
             series.appear(host.series.size)
             devices.appear(host.series.devices)
+            series.ahead(batch.series)
             const out = definition.process(batch, options, held, host)
             if (batch.provisional === undefined || out.provisional !== batch.provisional) return out
             if (!remembers) return new Batch({ ...out, provisional: definition.process(batch.provisional, options, held, host) })
@@ -127,6 +134,13 @@ export function defineOperator<const P extends TProperties, const N extends stri
             if (definition.learns !== true) return
             series.forget(ofSeries)
             devices.forget(ofDevices)
+          },
+          forms: { series: series.forms, devices: devices.forms },
+          write (to, ofSeries, ofDevices) {
+            series.appear(host.series.size)
+            devices.appear(host.series.devices)
+            series.write(to, ofSeries)
+            devices.write(to, ofDevices)
           },
           save (ofSeries, ofDevices) {
             series.appear(host.series.size)

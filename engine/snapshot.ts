@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
-import { deserialize, serialize } from 'node:v8'
 import type { Ids } from './batch.ts'
 import { MillraceError } from './errors.ts'
-import { joined, type Saved } from './memory.ts'
-import type { Match } from './operator.ts'
+import { Kept } from './kept.ts'
+import type { Forms, Match } from './operator.ts'
 import { PARTITIONS } from './partition.ts'
-import type { SeriesTable, Tags } from './series.ts'
+import { Tape, type Saved } from './saved.ts'
+import type { SeriesTable } from './series.ts'
+import { decodePage, encodePage } from './snapshot-page.ts'
 
 /** Something that remembers: a step, an alert, the progress of devices. */
 export interface Part {
@@ -13,7 +14,8 @@ export interface Part {
   readonly fingerprint: string
   match (fingerprint: string): Match         // see Stage
   readonly remembers: boolean
-  save (series: Ids, devices: Ids): { readonly series: Saved, readonly devices: Saved }
+  readonly forms: Forms
+  write (to: Tape, series: Ids, devices: Ids): void          // what it remembers, in these forms
   load (saved: { readonly series: Saved, readonly devices: Saved }, series: Ids, devices: Ids, fingerprint: string): void
 }
 /** Steps by what becomes of their memory, see Snapshots.compare. */
@@ -25,10 +27,6 @@ export interface SnapshotPage { readonly partition: number, readonly page: numbe
 /** A snapshot: the state after `position`, of all pages whose newest generation is not above its own. */
 export interface SnapshotHeader { readonly generation: number, readonly position: number, readonly origin: string | undefined, readonly pages: number, readonly layout: Layout }
 
-type Names = readonly (readonly [tenant: string, device: string, tags: Tags, metrics: readonly string[]])[]
-type Memories = readonly { readonly series: Saved, readonly devices: Saved }[]
-type Content = readonly [devices: Names, parts: Memories]
-
 const DEVICES = 8                    // of a page
 const MOST = 2 * 2 ** 20, PER_KEPT = 512       // bytes copied at once, and for each device that is kept
 const MANY = 500, PIECE = 256        // pages to be copied from which on a delivery is cut; rows
@@ -36,7 +34,8 @@ const FITS: readonly Match[] = ['same', 'tuned']
 
 /**
  * Snapshots of all memory while the flow goes on. A snapshot is begun between two batches; what is remembered of a device whose page
- * is still to be copied is kept before it is touched, the pages are copied a few at a time. What is copied is the state at the beginning.
+ * is still to be copied is kept before it is touched, the pages are copied a few at a time. What is copied is the state at the beginning,
+ * with the tags of now. What is kept are numbers in a few large arrays: half a million small ones would occupy the collector of garbage.
  * A page belongs to one partition and is never split: a partition's snapshot is that of its pages. 15 bytes per device.
  */
 export class Snapshots {
@@ -52,7 +51,9 @@ export class Snapshots {
   private readonly counts = new Int32Array(PARTITIONS)     // partition -> how many pages
   private readonly dirty: Uint8Array             // page -> changed since it was last copied
   private readonly pending: Uint8Array           // page -> to be copied
-  private readonly kept = new Map<number, Content>()       // device of such a page -> what was remembered of it at the beginning, if that has changed
+  private readonly kept = new Kept()         // of devices of such pages: what was remembered of them at the beginning, if that has changed
+  private readonly tape = new Tape()
+  private ids = new Int32Array(64)               // series of a device
   private known = 0                              // devices that have a page
   private cursor = 0
   private copied: SnapshotPage[] = []
@@ -129,7 +130,7 @@ export class Snapshots {
   /** The pages of these devices as they are now, beside any snapshot: to be put back by load(). */
   keep (devices: Ids): readonly SnapshotPage[] {
     this.appear()
-    return [...new Set(Array.from(devices, d => this.pageOf[d]))].map(page => this.encode(page, this.capture(this.pages[page].devices)))
+    return [...new Set(Array.from(devices, d => this.pageOf[d]))].map(page => this.encode(page, false))
   }
 
   /**
@@ -138,7 +139,7 @@ export class Snapshots {
    * is left out.
    */
   load ({ partition, page: number, data }: SnapshotPage, layout: Layout = this.layout): void {
-    const [names, saved] = deserialize(data) as Content
+    const [names, saved] = decodePage(data)
     const devices = names.map(([tenant, device, tags, metrics]) => {
       const d = this.series.device(tenant, device)
       if (d < 0 || metrics.some(metric => this.series.of(d, metric) < 0)) throw this.full()
@@ -181,34 +182,55 @@ export class Snapshots {
   private change (device: number): void {
     const page = this.pageOf[device]
     this.touched[this.series.partitionOf[device]] = 1
-    if (this.pending[page] === 1 && !this.kept.has(device)) this.kept.set(device, this.capture([device]))
+    if (this.pending[page] === 1 && !this.kept.has(device)) {
+      this.tape.length = 0
+      this.capture(device)
+      this.kept.keep(device, this.tape)
+    }
     this.dirty[page] = 1
   }
 
   private copy (page: number): number {
-    const { kept } = this, { devices } = this.pages[page]
-    const content = devices.some(d => kept.has(d)) ? together(devices.map(d => kept.get(d) ?? this.capture([d]))) : this.capture(devices)
-    const copy = this.encode(page, content)
-    for (const d of devices) kept.delete(d)
+    const copy = this.encode(page, true)
     this.copied.push(copy)
     this.pending[page] = 0
     this.left--
+    if (this.left === 0) this.kept.clear()
     return copy.data.length
   }
 
-  private encode (page: number, content: Content): SnapshotPage {
-    const { partition, number } = this.pages[page], data = serialize(content)
+  /** A page as it was when the snapshot under way began (`then`), or as it is now. */
+  private encode (page: number, then: boolean): SnapshotPage {
+    const { tape, kept, series } = this, { partition, number, devices } = this.pages[page]
+    tape.length = 0
+    const names = devices.map(d => {
+      const { tenant, device, tags } = series.deviceName(d), from = tape.length
+      if (then && kept.has(d)) kept.move(d, tape)
+      else this.capture(d)
+      return [tenant, device, tags, this.metrics(d, tape.data[from])] as const
+    })
+    const data = encodePage(names, this.parts.map(({ forms }) => forms), tape)
     return { partition, page: number, digest: digestOf(data), data }
   }
 
-  /** What is remembered of these devices now. */
-  private capture (devices: readonly number[]): Content {
-    const { series } = this, ofSeries = devices.map(d => this.seriesOf(d))
-    const ids = Int32Array.from(devices), all = Int32Array.from(ofSeries.flat())
-    return [
-      devices.map((d, i) => { const { tenant, device, tags } = series.deviceName(d); return [tenant, device, tags, ofSeries[i].map(s => series.metric(s))] }),
-      this.parts.map(part => part.save(all, ids))
-    ]
+  /** Appends what is remembered of a device now, behind the number of its series. */
+  private capture (device: number): void {
+    const { series, tape } = this
+    let count = 0
+    for (let s = series.firstOf(device); s >= 0; s = series.nextOf(s)) {
+      if (count === this.ids.length) this.ids = Int32Array.of(...this.ids, ...this.ids)
+      this.ids[count++] = s
+    }
+    tape.data[tape.reserve(1)] = count
+    const all = this.ids.subarray(0, count), own = Int32Array.of(device)
+    for (const part of this.parts) part.write(tape, all, own)
+  }
+
+  /** Names of the first series of a device. */
+  private metrics (device: number, count: number): string[] {
+    const names: string[] = []
+    for (let s = this.series.firstOf(device); names.length < count; s = this.series.nextOf(s)) names.push(this.series.metric(s))
+    return names
   }
 
   private seriesOf (device: number): number[] {
@@ -246,9 +268,6 @@ export class Snapshots {
     return new MillraceError('config/invalid', `more series are remembered than memory is reserved for (${this.series.capacity})`, { help: 'start with a larger --max-series' })
   }
 }
-
-const together = (of: readonly Content[]): Content =>
-  [of.flatMap(([names]) => names), of[0][1].map((first, k) => ({ ...first, series: joined(of.map(([, parts]) => parts[k].series)), devices: joined(of.map(([, parts]) => parts[k].devices)) }))]
 
 const digestOf = (data: Uint8Array): Buffer => createHash('sha256').update(data).digest()
 

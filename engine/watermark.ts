@@ -1,5 +1,6 @@
 import { Batch, noProgress, type Ids, type Numbers, type Progress } from './batch.ts'
-import { Memory, type Saved } from './memory.ts'
+import { Memory } from './memory.ts'
+import { Tape, TapeReader, type Form, type Saved } from './saved.ts'
 import type { SeriesTable } from './series.ts'
 
 /** Rows as a source delivers them, in the order of its log. */
@@ -30,6 +31,7 @@ export interface Gone { readonly silent: Ids, readonly forgotten: Ids, readonly 
 const empty: Readings = { time: new Float64Array(0), series: new Int32Array(0), value: new Float64Array(0), position: new Float64Array(0), ingest: new Float64Array(0) }
 const first = { reached: -Infinity, heard: -Infinity, silent: 0, told: 0, since: -Infinity }       // told: the silence that was told last, ms; since: see Watermarks.since
 const shapes = { progress: first }, names = Object.keys(first)
+const BITS = 10, NOBODY = -1, LOOK = -2
 const REACHED = 0, HEARD = 1, SILENT = 2, TOLD = 3, SINCE = 4, WIDTH = 5
 
 /**
@@ -41,18 +43,19 @@ export class Watermarks {
   private readonly series: SeriesTable
   private readonly options: TimeOptions
   private readonly memory: Memory<typeof shapes>
-  private slowest = -1                   // the device that holds the watermark; -1: look for it
+  private readonly slowest: Int32Array   // of each 2 ** BITS devices the one with the least progress that is not silent; NOBODY, or LOOK for it
 
   constructor (series: SeriesTable, options: TimeOptions) {
     this.series = series
     this.options = options
     this.memory = new Memory(shapes, series.capacity)
+    this.slowest = new Int32Array((series.capacity >>> BITS) + 1).fill(LOOK)
   }
 
   /** Readings become a batch: with arrival, progress and watermark. `learnedAt`: when they are learned, ms, if not as they arrive. */
   arrive (rows: Readings, learnedAt?: number): Batch {
     this.memory.appear(this.series.devices)
-    const { data } = this.memory.held.progress, { deviceOf } = this.series, { lateness } = this.options
+    const { data } = this.memory.held.progress, { deviceOf } = this.series, { lateness } = this.options, { slowest } = this
     const { time, series, ingest, position } = rows, n = time.length
     const arrival = new Float64Array(n), moves = new Int32Array(n)       // moves: the rows that move their device
     let count = 0
@@ -63,7 +66,7 @@ export class Watermarks {
       if (d !== before) {
         before = d
         if (data[at + SINCE] === -Infinity) data[at + SINCE] = learnedAt ?? ingest[i]
-        if (d === this.slowest || data[at + SILENT] !== 0 || reached === -Infinity) this.slowest = -1
+        if (d === slowest[d >>> BITS] || data[at + SILENT] !== 0 || reached === -Infinity) slowest[d >>> BITS] = LOOK
         data[at + SILENT] = 0
         data[at + TOLD] = 0
       }
@@ -95,7 +98,7 @@ export class Watermarks {
       if (silence >= this.options.forget && (data[at + SILENT] === 1 || silence >= this.options.idle)) forgotten.push(d)
       if (silence >= this.options.idle && silence >= 2 * data[at + TOLD]) { quiet.push(d); silences.push(silence) }
     }
-    return { silent: Int32Array.from(gone), forgotten: Int32Array.from(forgotten), quiet: Int32Array.from(quiet), silence: Float64Array.from(silences) }
+    return { silent: new Int32Array(gone), forgotten: new Int32Array(forgotten), quiet: new Int32Array(quiet), silence: new Float64Array(silences) }
   }
 
   /** The tick that found them, after the record at `position`. Nothing when there are none. */
@@ -105,7 +108,7 @@ export class Watermarks {
     quiet.forEach((d, k) => { data[d * WIDTH + TOLD] = silence[k] })
     for (const d of gone) data[d * WIDTH + SILENT] = 1
     for (const d of forgotten) data[d * WIDTH + SILENT] = 2
-    this.slowest = -1
+    for (const devices of [gone, forgotten]) for (const d of devices) this.slowest[d >>> BITS] = LOOK
     return new Batch({ ...empty, progress: { ...noProgress, silent: gone, forgotten, tick: position, quiet, silence }, watermark: this.least() })
   }
 
@@ -132,30 +135,40 @@ export class Watermarks {
   /** From `time` on. */
   relearn (device: number, time: number): void { this.memory.held.progress.data[device * WIDTH + SINCE] = time }
 
-  /** The least progress of the devices that are not silent. Looks through all of them only after the slowest one has moved. */
+  /** The least progress of the devices that are not silent. Looks through a block of devices only when its slowest one has moved. */
   private least (): number {
-    const { data } = this.memory.held.progress
-    if (this.slowest < 0) {
-      let slowest = Infinity
-      for (let d = 0, at = 0; d < this.series.devices; d++, at += WIDTH) {
-        const reached = data[at + REACHED]
-        if (reached === -Infinity || data[at + SILENT] !== 0 || this.slowest >= 0 && !(reached < slowest)) continue
-        this.slowest = d
-        slowest = reached
-      }
+    const { data } = this.memory.held.progress, { slowest } = this
+    let least = Infinity
+    for (let block = 0; block << BITS < this.series.devices; block++) {
+      if (slowest[block] === LOOK) slowest[block] = this.slowestOf(block)
+      if (slowest[block] !== NOBODY) least = Math.min(least, data[slowest[block] * WIDTH + REACHED])
     }
-    return this.slowest < 0 ? -Infinity : data[this.slowest * WIDTH + REACHED]
+    return least === Infinity ? -Infinity : least
+  }
+
+  private slowestOf (block: number): number {
+    const { data } = this.memory.held.progress, end = Math.min(this.series.devices, block + 1 << BITS)
+    let slowest = NOBODY
+    for (let d = block << BITS; d < end; d++) {
+      const reached = data[d * WIDTH + REACHED]
+      if (reached !== -Infinity && data[d * WIDTH + SILENT] === 0 && (slowest === NOBODY || reached < data[slowest * WIDTH + REACHED])) slowest = d
+    }
+    return slowest
   }
 
   /** A column for each name, as it has always been kept. */
-  save (devices?: Ids): Saved {
+  readonly forms: readonly Form[] = names.map(name => [name, 'cells', 1])
+  write (to: Tape, devices: Ids): void {
     this.memory.appear(this.series.devices)
-    const { progress } = this.memory.save(devices) as { readonly progress: Float64Array }
-    return Object.fromEntries(names.map((name, k) => {
-      const column = new Float64Array(progress.length / WIDTH)
-      for (let d = 0, at = k; d < column.length; d++, at += WIDTH) column[d] = progress[at]
-      return [name, column]
-    }))
+    const { data } = this.memory.held.progress
+    let at = to.reserve(WIDTH * devices.length)
+    for (let k = 0; k < WIDTH; k++) for (let i = 0; i < devices.length; i++) to.data[at++] = data[devices[i] * WIDTH + k]
+  }
+  /** A copy, of all devices when none are given. */
+  save (devices: Ids = Int32Array.from({ length: this.series.devices }, (_, d) => d)): Saved {
+    const to = new Tape()
+    this.write(to, devices)
+    return new TapeReader(to.data).read(this.forms, devices.length)
   }
   load (saved: Saved, devices?: Ids): void {
     const { heard, told = new Float64Array((heard as Float64Array).length), since = (heard as Float64Array).map(at => Math.min(at, 0)) } = saved      // absent in older snapshots
@@ -163,6 +176,6 @@ export class Watermarks {
     const progress = new Float64Array(columns.heard.length * WIDTH)
     names.forEach((name, k) => { for (let d = 0, at = k; at < progress.length; d++, at += WIDTH) progress[at] = columns[name][d] })
     this.memory.load({ progress }, devices)
-    this.slowest = -1
+    this.slowest.fill(LOOK)
   }
 }

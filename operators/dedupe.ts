@@ -1,10 +1,10 @@
-import { defineOperator, Duration, list, Type } from '#engine'
+import { defineOperator, Duration, queue, Type } from '#engine'
 
 /**
  * A reading with the series, time and value of an earlier one is dropped; one with the same series and time but another
  * value is kept, with `seq` 1, 2, ... (NaN equals NaN). Looks back `within` from the newest event time of the series; what
- * is older passes with `seq` 0, and the database counts what collides there. Bounded by time, never by number: 24 bytes
- * per reading of the horizon. O(1) for readings in order.
+ * is older passes with `seq` 0, and the database counts what collides there. Bounded by time, never by number: 16 to 64 bytes
+ * per reading of the horizon, mostly below 32. O(1) for readings in order.
  */
 export const dedupe = defineOperator({
   name: 'dedupe',
@@ -12,7 +12,7 @@ export const dedupe = defineOperator({
   options: Type.Object({ within: Duration({ description: 'How far back in event time a repetition is recognised.', default: '10m' }) }),
   adds: ['seq'],
   tuning: ['within'],
-  perSeries: { seen: list('value') },
+  perSeries: { seen: queue },
   drops: 'deduplicated',
 
   process (batch, { within }, { seen }) {
@@ -22,17 +22,14 @@ export const dedupe = defineOperator({
     let n = 0
     for (let i = 0; i < batch.length; i++) {
       const s = series[i], t = time[i], x = value[i]
-      const newest = seen.newest(s)
-      const latest = newest < 0 ? -Infinity : seen.time(newest)
+      const latest = seen.newest(s)
       let earlier = 0
       if (t <= latest) {
         if (t < latest - within) { rows[n++] = i; continue }
-        let node = seen.find(s, t), repeated = false
-        for (; node >= 0 && !repeated && seen.time(node) === t; node = seen.older(node), earlier++) repeated = same(seen.page(node)[seen.offset(node) + 1], x)
-        if (repeated) continue
+        earlier = seen.count(s, t, x)
+        if (earlier < 0) continue
       }
-      const node = seen.insert(s, t)
-      seen.page(node)[seen.offset(node) + 1] = x
+      seen.insert(s, t, x)
       if (t > latest) seen.expire(s, t - within)
       seq[n] = earlier
       rows[n++] = i
@@ -40,5 +37,3 @@ export const dedupe = defineOperator({
     return n === batch.length ? batch.with({ seq }) : batch.take(rows.subarray(0, n)).with({ seq: seq.slice(0, n) })
   }
 })
-
-const same = (a: number, b: number): boolean => a === b || (Number.isNaN(a) && Number.isNaN(b))

@@ -24,7 +24,7 @@ const LIBRARIES: Record<string, readonly string[]> = {
 }
 
 /** No clock and no chance. */
-const PURE = ['operators', 'models', ...['batch', 'series', 'memory', 'lists', 'operator', 'window', 'watermark', 'condition', 'alert'].map(f => `engine/${f}.ts`), 'engine/windows']
+const PURE = ['operators', 'models', ...['batch', 'series', 'memory', 'lists', 'queues', 'saved', 'operator', 'window', 'watermark', 'condition', 'alert'].map(f => `engine/${f}.ts`), 'engine/windows']
 
 const sources = Object.keys(MAY).flatMap(folder => (readdirSync(join(root, folder), { recursive: true }) as string[]).filter(f => f.endsWith('.ts')).map(f => join(folder, f)))
 const text = (path: string) => readFileSync(join(root, path), 'utf8')

@@ -1,7 +1,8 @@
 import { deserialize, serialize } from 'node:v8'
 import t from 'tap'
 import { list, note, ring } from '#engine'
-import { joined, Memory, remembers } from '../../engine/memory.ts'
+import { Memory, remembers } from '../../engine/memory.ts'
+import { joined } from '../../engine/saved.ts'
 
 const shapes = { mean: NaN, moments: { n: 0, least: Infinity }, recent: ring(3), seen: list('value'), wanted: note }
 

@@ -5,7 +5,8 @@ import { Batch, SeriesTable } from '#engine'
 import { alertOperator } from '../../engine/alert.ts'
 import { isIntact, type SnapshotPage } from '../../engine/snapshot.ts'
 import { partitionOf } from '../../engine/partition.ts'
-import { deserialize } from 'node:v8'
+import { serialize } from 'node:v8'
+import { decodePage } from '../../engine/snapshot-page.ts'
 import { threshold, tumbling, validate, zscore } from '../../index.ts'
 import { DEVICES, Driven, remembering, START, type Step } from '../support/flow.ts'
 
@@ -28,7 +29,7 @@ const partly = (all: readonly Step[]) => all.filter(step => step.do !== 'listen'
 const cut = fc.nat(40), budgets = fc.array(fc.constantFrom(0, 1, 500, 5000), { minLength: 1, maxLength: 7 })
 const key = ({ partition, page }: SnapshotPage) => `${partition}/${page}`
 const newest = (pages: readonly SnapshotPage[]) => new Map(pages.map(page => [key(page), page]))
-const plain = (pages: Iterable<SnapshotPage>) => Object.fromEntries([...pages].map(page => [key(page), deserialize(page.data)] as const).sort(([a], [b]) => a < b ? -1 : 1))
+const plain = (pages: Iterable<SnapshotPage>) => Object.fromEntries([...pages].map(page => [key(page), decodePage(page.data)] as const).sort(([a], [b]) => a < b ? -1 : 1))
 
 /** A flow that has taken up these pages and stands at `position`. */
 function resumed (pages: Iterable<SnapshotPage>, from: Driven, position: number, p = remembering()): Driven {
@@ -153,11 +154,19 @@ t.test('the more is kept for a snapshot, the more of it is copied at once', asyn
   t.ok(snapshots.take().length > 1)
 })
 
+t.test('pages as they were first written, by v8.serialize, are taken up as well', async t => {
+  const driven = new Driven()
+  driven.feed(roll)
+  driven.feed({ do: 'readings', ingest: START, of: [[0, 0, START, 5], [1, 1, START - 500, 8]] })
+  const older = driven.pages.map(page => ({ ...page, data: serialize(decodePage(page.data)) }))
+  t.strictSame(plain(resumed(older, driven, driven.flow.position).pages), plain(driven.pages))
+})
+
 t.test('a page is of one partition and of at most eight devices, and every device is on one', async t => {
   const driven = new Driven()
   driven.feed(roll)
   const pages = driven.pages
-  const devices = pages.map(page => ({ ...page, names: (deserialize(page.data) as [[string, string][]])[0].map(([tenant, device]) => [tenant, device] as const) }))
+  const devices = pages.map(page => ({ ...page, names: decodePage(page.data)[0].map(([tenant, device]) => [tenant, device] as const) }))
   for (const { partition, names } of devices) {
     t.ok(names.length <= 8)
     for (const [tenant, device] of names) t.equal(partitionOf(tenant, device), partition)
@@ -177,7 +186,7 @@ t.test('new devices go where there is room, also after a restart: no page is wri
   driven.feed(few)
   const again = resumed(driven.pages, driven, driven.flow.position)
   again.feed(roll)
-  const names = again.pages.map(page => [key(page), (deserialize(page.data) as [unknown[]])[0].length])
+  const names = again.pages.map(page => [key(page), decodePage(page.data)[0].length])
   t.strictSame(names, [['3/0', 8], ['3/1', 4], ['40/0', 8], ['40/1', 4]])
 })
 

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { Credits, Intake, SeriesTable, type Delivery } from '#engine'
 import { Flow, type Outputs } from '../../engine/flow.ts'
+import { decodePage } from '../../engine/snapshot-page.ts'
 import { partitionOf, workerOf } from '../../engine/partition.ts'
 import { Workers } from '../../engine/workers.ts'
 import { rowsOf } from '../laws/stream.ts'
@@ -107,8 +108,7 @@ t.test('tags reach the thread of their device, also when they change; what a thr
   await of.process(deliveries(series, 1, 2)[0])
   await of.begin(true)
   const { pages } = await of.advance(1e9)
-  const { deserialize } = await import('node:v8')
-  const tags = pages.flatMap(({ data }) => (deserialize(Buffer.from(data)) as [[string, string, object][]])[0]).find(([, device]) => device === DEVICES[0])![2]
+  const tags = pages.flatMap(({ data }) => decodePage(data)[0]).find(([, device]) => device === DEVICES[0])![2]
   t.strictSame(tags, { site: 'there' })
   await t.rejects(of.load([{ ...pages[0], data: Buffer.from('nonsense') }], []), /deserialize/)
   t.ok(await of.process(deliveries(series, 2, 3)[0]))

@@ -28,6 +28,8 @@ export function chain (...steps: Operator[]): Operator {
         },
         bytes: () => 0,
         relearn (series, devices) { for (const stage of stages) stage.relearn(series, devices) },
+        forms: { series: [], devices: [] },
+        write () {},
         save: () => ({ fingerprint: 'chain', series: Object.fromEntries(stages.map((s, k) => [k, s.save()])) as any, devices: {} }),
         load (snapshot) { stages.forEach((s, k) => s.load((snapshot.series as any)[k])) }
       }
