@@ -9,7 +9,7 @@ import { argv } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import type { Operator } from '#engine'
 import { canonical } from '../../engine/fingerprint.ts'
-import type { Shape, Shapes } from '../../engine/memory.ts'
+import { list, type Shape, type Shapes } from '../../engine/memory.ts'
 import * as operators from '../../operators/index.ts'
 import { alerts, samples } from './samples.ts'
 
@@ -19,7 +19,8 @@ export type Forms = Readonly<Record<string, { readonly version: number, readonly
 const FILE = new URL('forms.json', import.meta.url)
 export const written = (): Forms => JSON.parse(readFileSync(FILE, 'utf8'))
 
-const kind = (shape: Shape): unknown => typeof shape === 'number' ? 'number' : 'ring' in shape || 'list' in shape || 'note' in shape ? shape : Object.keys(shape)
+/** A queue is saved as a list of values is. */
+const kind = (shape: Shape): unknown => typeof shape === 'number' ? 'number' : 'queue' in shape ? list('value') : 'ring' in shape || 'list' in shape || 'note' in shape ? shape : Object.keys(shape)
 const shapesOf = (given: Shapes | ((options: any) => Shapes) | undefined, options: unknown): object =>
   Object.fromEntries(Object.entries(typeof given === 'function' ? given(options) : given ?? {}).map(([name, shape]) => [name, kind(shape)]))
 
