@@ -10,7 +10,7 @@ const option = (preset: string) => ({ type: 'string', default: preset }) as cons
 /**
  * What many series cost: PRED (pred.ts) over 1,000 to 1,000,000 series in random order, each size in a process of its own, driven as the run
  * loop does, with snapshots as it takes them; their pages go nowhere. Time is CPU time. A stall is the longest that a
- * delivery of 1,024 readings, or a tick, has taken: its CPU time or its duration, whichever is less, since others may have had the processor.
+ * delivery of 1,024 readings, or a slice of a tick, has taken: its CPU time, or its duration without what it waited for a processor that others had, whichever is less.
  */
 export const series: Benchmark = {
   summary: 'time, memory and stalls of 1,000 to 1,000,000 series in random order',

@@ -2,7 +2,7 @@
 /**
  * Preloaded (--import) into an engine that is to die at a named point: MILLRACE_FAILPOINT=<point>:<how-manieth passing>. It wraps
  * methods of the engine from outside, so that the engine knows nothing of it and pays nothing for it. The log's segments are small
- * and snapshots frequent, so that every point is passed soon; with a point, they are spread over many commits.
+ * and snapshots frequent, so that every point is passed soon.
  */
 import { promises, type PathLike } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
@@ -10,8 +10,6 @@ import { syncBuiltinESMExports } from 'node:module'
 import { ServerResponse } from 'node:http'
 import { Checkpoints } from '../../engine/checkpoint.ts'
 import { disk } from '../../engine/files.ts'
-import { Kept } from '../../engine/kept.ts'
-import { Snapshots } from '../../engine/snapshot.ts'
 import { Wal } from '../../engine/wal.ts'
 import { RedisKeys } from '../../connectors/redis-keys.ts'
 import { PostgresStore } from '../../sinks/postgres-store.ts'
@@ -19,7 +17,6 @@ import { Session } from '../../sinks/postgres-session.ts'
 
 const SEGMENT = 48 * 1024            // bytes
 const SNAPSHOTS = 300                // ms between them
-const SLICE = 2048                   // bytes of one in a commit
 
 const [point, nth] = (process.env.MILLRACE_FAILPOINT ?? ':0').split(':')
 let passed = 0
@@ -100,13 +97,6 @@ wrap(ServerResponse.prototype, 'end', end => function (this: ServerResponse, ...
   if (isTaken(this)) pass('reply.sent')
   return result
 } as typeof end)
-
-// a snapshot under way
-if (point !== '') wrap(Snapshots.prototype, 'advance', advance => function (this: Snapshots, bytes) { advance.call(this, Math.min(bytes, SLICE)) })
-wrap(Kept.prototype, 'keep', keep => function (this: Kept, id, tape) {
-  keep.call(this, id, tape)
-  pass('snapshot.kept')
-})
 
 let last = performance.now()
 wrap(Checkpoints.prototype, 'due', due => function (this: Checkpoints, crowded) {
