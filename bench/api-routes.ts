@@ -6,8 +6,8 @@ export interface Route { readonly name: string, readonly url: (now: number) => s
 export interface There { readonly position: number, readonly incident: string, readonly job: string }
 
 const MINUTE = 60_000, LIMIT = 100
-const ONE = ['device', 'metric']     // narrow these two to what a person asks for, where nothing requires it
-const narrow: Readonly<Record<string, readonly string[]>> = { '/api/v1/tables/{table}/export': ONE, '/api/v1/reports': ['device'] }
+const LASTING = ['/api/v1/tables/{table}/export', '/api/v1/stream']        // taken away (two at once) or listened to: no questions
+const narrowed = ['/api/v1/reports'], ONE = ['device', 'metric']           // asked of one device, where nothing requires it
 const wave = (n: number) => Array.from({ length: n }, (_, i) => Math.sin(i / 12) + (i * 7919 % 101) / 300)
 
 const asked: readonly Route[] = [
@@ -18,16 +18,16 @@ const asked: readonly Route[] = [
 
 /** Throws when a route wants a parameter that nothing is known for: then it is to be added here. */
 export function routesOf (document: { readonly paths: Readonly<Record<string, any>> }, { position, incident, job }: There): Route[] {
-  const read = Object.entries(document.paths).filter(([, { get }]) => get?.security !== undefined && get.responses[200].content['text/event-stream'] === undefined)
+  const read = Object.entries(document.paths).filter(([path, { get }]) => get?.security !== undefined && !LASTING.includes(path))
   return [...read.map(([path, { get }]): Route => {
     const url = (now: number) => {
-      const known: Readonly<Record<string, unknown>> = { table: 'readings', name: 'api', device: 'd7', metric: 'm', version: 1, position, incident, id: job, limit: LIMIT, buckets: 60, from: new Date(now - MINUTE).toISOString(), to: new Date(now).toISOString() }
+      const known: Readonly<Record<string, string | number | undefined>> = { table: 'readings', name: 'api', device: 'd7', metric: 'm', version: 1, position, incident, id: job, limit: LIMIT, buckets: 60, from: new Date(now - MINUTE).toISOString(), to: new Date(now).toISOString() }
       const query = new URLSearchParams()
       let filled = path
       for (const { name, in: place, required } of get.parameters ?? []) {
         if (required === true && known[name] === undefined) throw new Error(`GET ${path} wants ${name as string}`)
         if (place === 'path') filled = filled.replace(`{${name as string}}`, encodeURIComponent(String(known[name])))
-        else if (place === 'query' && (required === true || !ONE.includes(name) || narrow[path]?.includes(name) === true) && known[name] !== undefined) query.set(name, String(known[name]))
+        else if (place === 'query' && (required === true || !ONE.includes(name) || narrowed.includes(path)) && known[name] !== undefined) query.set(name, String(known[name]))
       }
       return query.size === 0 ? filled : `${filled}?${String(query)}`
     }
