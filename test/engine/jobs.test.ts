@@ -94,14 +94,16 @@ t.test('jobs that wait for their body count as under way, for their own tenant',
   t.match(await Promise.all([...mine, theirs]), [{ tenant: 'a' }, { tenant: 'a' }, { tenant: 'b' }])
 })
 
-t.test('that a job was cancelled, and by whom first, is one transaction with its end; one that fails instead was not', async t => {
+t.test('that a job was cancelled, and by whom, is told once, in one transaction with its end; one that fails instead was not', async t => {
   const { url } = await begin(t), until = (error: () => Error) => async (_: unknown, { signal }: JobHost): Promise<string> => await new Promise((_, fail) => { signal.addEventListener('abort', () => { fail(error()) }) })
   const jobs = new Jobs({ store: new PostgresJobs(url), kinds: { stops: { run: until(() => new Stopped('it stopped')) }, breaks: { run: until(() => new Error('it broke')) } }, instance: () => 'i', kept: () => ({ most: 10, age: Infinity }), log: quiet })
   t.teardown(() => jobs.close())
   const made = async (kind: string) => (await jobs.start(kind, { target: 'x', asked: {}, tenant: 'a', author: 'me' })).id, cancel = (id: string, by: string) => jobs.cancel(id, { tenant: 'a', id: by, request: `of ${by}` })
   const [stops, breaks] = [await made('stops'), await made('breaks')]
   t.match(await Promise.all([cancel(stops, 'ada'), cancel(stops, 'bob'), cancel(breaks, 'ada')]), [{ state: 'cancelled' }, { state: 'cancelled' }, { state: 'failed', detail: 'it broke' }])
-  t.strictSame(await rowsOf(url, "SELECT a.target, a.actor, a.tenant, a.request, a.xmin = j.xmin AS together FROM audit a JOIN jobs j ON j.id = a.target WHERE action = 'job.cancel'"), [{ target: stops, actor: 'ada', tenant: 'a', request: 'of ada', together: true }])
+  const told = await rowsOf(url, "SELECT a.target, a.actor, a.tenant, a.request, a.xmin = j.xmin AS together FROM audit a JOIN jobs j ON j.id = a.target WHERE action = 'job.cancel'")
+  const actor = told[0]?.actor === 'bob' ? 'bob' : 'ada'        // of two at the same moment either may come first
+  t.strictSame(told, [{ target: stops, actor, tenant: 'a', request: `of ${actor}`, together: true }])
 })
 
 t.test('a process that ends before anything was changed leaves no job behind that is running', async t => {

@@ -82,7 +82,7 @@ t.test('when maintenance is over detectors learn its device anew, from a positio
 t.test('a stream has no place for it: there it stands in a commit', async t => {
   const url = (await freshDatabase(t))!, folder = temporary(t), server = await serve(t), { jsm, publish } = await server.client()
   await make(jsm)
-  let process = await open(t, url, folder, { within: 30_000 })
+  let process = await open(t, url, folder, { within: 30_000, hosts: ['127.0.0.1'] })
   const put = await process.ask('PUT', '/p', yaml(`{ jetstream: { servers: "${server.url}", stream: S, subject: "t.{tenant}.{device}.{metric}" } }`))
   t.equal(put.status, 201, put.text)
   let sent = 0
@@ -95,7 +95,7 @@ t.test('a stream has no place for it: there it stands in a commit', async t => {
   await until('it is committed', async () => (await rowsOf(url, "SELECT FROM marks WHERE kind = 'relearn'")).length === 1)
   await send(10)
   await process.end()
-  process = await open(t, url, folder)
+  process = await open(t, url, folder, { hosts: ['127.0.0.1'] })
   await send(10)
   t.strictSame(await ewma(url), anew(30, 10))
   t.match((await process.ask('GET', '/p')).json, { imbalance: 0, trouble: {} })
