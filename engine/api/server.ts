@@ -1,5 +1,6 @@
 import type { Server as SecureServer } from 'node:https'
 import rateLimit from '@fastify/rate-limit'
+import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
 import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify'
@@ -95,6 +96,21 @@ const ajv = (coerceTypes: boolean) => {
 }
 const exact = ajv(false), lenient = ajv(true)
 
+const serializer = SerializerSelector()({}, {})
+
+type Made<A, R> = ((of: A) => R) & { errors?: unknown }
+/** A function that is made when it is called first: those of all routes together would be a good part of a start. `errors` are what Fastify reads of validators. */
+function lately<A, R> (make: () => Made<A, R>): Made<A, R> {
+  let made: Made<A, R> | undefined
+  const run: Made<A, R> = of => {
+    made ??= make()
+    const result = made(of)
+    run.errors = made.errors
+    return result
+  }
+  return run
+}
+
 /** The plane with all its routes, not listening yet. */
 export async function plan (given: GivenPlane, log: Logger, { tls, proxies = [] }: Pick<Address, 'tls' | 'proxies'> = {}): Promise<FastifyInstance> {
   const limits = given.limits ?? new Limits(), attempts = given.attempts ?? new Attempts(limits.process.failures, log)
@@ -104,7 +120,8 @@ export async function plan (given: GivenPlane, log: Logger, { tls, proxies = [] 
     loggerInstance: log.child({}, { level: 'warn' }), forceCloseConnections: true, trustProxy: proxies.length > 0 && [...proxies], bodyLimit: 2 ** 20, requestTimeout: WHOLE, routerOptions: { maxParamLength: 200 }, frameworkErrors: answer as never, clientErrorHandler: broken, genReqId: requestId
   }) as unknown as FastifyInstance
   app.removeContentTypeParser('text/plain')
-  app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : lenient).compile(schema as object))
+  app.setValidatorCompiler(({ schema, httpPart }) => lately(() => (httpPart === 'body' ? exact : lenient).compile(schema as object)) as never)
+  app.setSerializerCompiler(route => lately(() => serializer(route as never)) as never)
   requestIds(app)
   problems(app)
   pace(app)
