@@ -49,8 +49,8 @@ export class TapeReader {
     return { counts, entries: this.next(width * counts.reduce((sum, n) => sum + n, 0)) }
   }
 
-  /** Passes over so many numbers. */
-  skip (count: number): void { this.at += count }
+  /** Goes past so many numbers. */
+  past (count: number): void { this.at += count }
 
   private next (count: number): Float64Array { return this.data.slice(this.at, this.at += count) }
 }

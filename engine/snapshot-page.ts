@@ -32,7 +32,7 @@ export function decodePage (page: Uint8Array): Content {
   const [names, forms] = deserialize(bytes.subarray(START, from)) as [Names, readonly Forms[]]
   const reader = new TapeReader(new Float64Array(Uint8Array.prototype.slice.call(bytes, from + 7 & ~7).buffer))
   const ofDevices = names.map(([, , , { length }]) => {
-    reader.skip(1)
+    reader.past(1)
     return forms.map(({ series, devices }) => ({ series: reader.read(series, length), devices: reader.read(devices, 1) }))
   })
   return [names, forms.map((_, k) => ({ series: joined(ofDevices.map(parts => parts[k].series)), devices: joined(ofDevices.map(parts => parts[k].devices)) }))]

@@ -7,7 +7,9 @@ const SHOWN = 100                    // characters of a name
 export function parameters (app: FastifyInstance): void {
   app.addHook('onRequest', async ({ is404, query, routeOptions: { config, schema } }) => {
     if (is404 || config.scope === 'public') return
-    const known = Object.keys((schema?.querystring as { readonly properties?: object } | undefined)?.properties ?? {}), odd = Object.keys(query as object).find(name => !known.includes(name))
-    if (odd !== undefined) throw new MillraceError('api/invalid', `there is no parameter "${odd.slice(0, SHOWN)}"`, { help: known.length === 0 ? 'this route has none' : `there are: ${known.join(', ')}` })
+    const known = (schema?.querystring as { readonly properties?: object } | undefined)?.properties ?? {}, odd = Object.keys(query as object).find(name => !Object.hasOwn(known, name))
+    if (odd === undefined) return
+    const names = Object.keys(known)
+    throw new MillraceError('api/invalid', `there is no parameter "${odd.slice(0, SHOWN)}"`, { help: names.length === 0 ? 'this route has none' : `there are: ${names.join(', ')}` })
   })
 }
