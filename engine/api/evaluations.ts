@@ -11,6 +11,7 @@ import type { Pipeline } from '../pipeline.ts'
 import { DEFAULT_TENANT } from '../trial/given.ts'
 import { begun, optionsOf, started, store, UPLOAD } from './job.ts'
 import { failures } from './problem.ts'
+import { tenantFor } from './query.ts'
 import type { Plane } from './server.ts'
 
 const LABELS = 10_000
@@ -33,11 +34,10 @@ export interface EvaluationGiven {
 
 /** Of readings that are stored: of one tenant, in a range that has both ends. */
 export async function startStored (plane: Plane, request: FastifyRequest, given: EvaluationGiven & { readonly pipeline: string, readonly table?: string | undefined, readonly from?: string | undefined, readonly to?: string | undefined, readonly tenant?: string | undefined }): Promise<Job> {
-  const { pipeline, table, from, to, tenant, ...rest } = given, { actor } = request
+  const { pipeline, table, from, to, tenant: wanted, ...rest } = given, tenant = tenantFor(request, wanted) ?? DEFAULT_TENANT
   if (from === undefined || to === undefined || !(Date.parse(from) < Date.parse(to))) throw new MillraceError('api/invalid', 'an evaluation of what is stored has a range: from, and after it to')
-  if (actor!.tenant !== null && tenant !== undefined && tenant !== actor!.tenant) throw new MillraceError('api/not-found', `there is no tenant "${tenant}"`)
   const { asked, definition } = await check(plane, pipeline, rest), found = tableOf(plane.jobs!.pipelines, definition, table)!
-  return await start(plane, clock.id(), request, { ...asked, table: { ...found, from: Date.parse(from), to: Date.parse(to), tenant: actor!.tenant ?? tenant ?? DEFAULT_TENANT } }, rest.labels)
+  return await start(plane, clock.id(), request, { ...asked, table: { ...found, from: Date.parse(from), to: Date.parse(to), tenant } }, rest.labels)
 }
 
 /** `prepare`: what is to be there besides its labels. Nothing of them stays when it does not begin. */
