@@ -160,7 +160,7 @@ export class Run {
     const sameLog = found !== undefined && !moved && found.header.origin === recovered.origin
     if (recovered.position === undefined || join !== undefined && join.committed === undefined) journal?.begin(pipeline.name)
     const from = sameLog ? found.header.position : join !== undefined && join.origin === now && join.committed !== undefined ? join.committed : found !== undefined || moved ? journal?.placeOf(pipeline.name) : undefined     // it may have read some of this log before, and remembers that
-    const flow = this.flow = new Flow(pipeline, this.series, from ?? 0)
+    const flow = this.flow = new Flow(pipeline, this.series, from ?? 0, this.clock)
     flow.past = history?.past.asked
     if (found !== undefined) {
       for (const page of found.content) flow.snapshots.load(page, found.header.layout)

@@ -4,7 +4,7 @@ import type { DeadLetter } from './intake.ts'
 import type { Stage } from './operator.ts'
 
 /** `errors`: rows that it threw on and that became dead letters. `bytes`: of what it remembers now. */
-/** `slow`: batches whose rows took longer than BUDGET each. */
+/** `slow`: batches whose rows took longer than BUDGET each, but for the first, for which code is compiled. */
 export interface StepStatus { readonly branch: string, readonly id: string, in: number, out: number, ns: number, slow: number, errors: number, readonly bytes: () => number }
 export const BUDGET = 5_000_000      // ns that a row may take in a step
 

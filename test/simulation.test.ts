@@ -18,6 +18,15 @@ void t.test('a seed that is played again gives the same, event for event', async
   }
 })
 
+void t.test('it knows nothing of the time that the machine takes', async t => {
+  const { hash } = await simulate(scenarioOf(1))
+  let looks = 0
+  const ms = () => ++looks * 10_000
+  for (const of of [performance, Date]) t.intercept(of, 'now', { value: ms })
+  t.intercept(process, 'hrtime', { value: Object.assign(() => [ms() / 1000, 0], { bigint: () => BigInt(ms()) * 1_000_000n }) })
+  t.equal((await simulate(scenarioOf(1))).hash, hash, 'ten seconds from each look at a clock to the next')
+})
+
 void t.test('planted bugs are found', { timeout: 400_000 }, async t => {
   for (const plant of plants.filter(p => p.quick)) {
     const found = await find(plant, 60)

@@ -71,6 +71,7 @@ t.test('a step of one\'s own that takes more than 5 ms for a row is counted, and
     for (let k = 0; k < n; k++) intake.reading(table.id('t', 'd', 'm'), START + k, k)
     flow.process(intake.take(START))
   }
+  go(1)
   go(3)
   go(1)
   observed.steps(flow.steps, 0)
