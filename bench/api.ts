@@ -85,6 +85,8 @@ async function roundOf (server: Service, seconds: number, clients: number): Prom
     const [{ p50, p99 }] = await query(database.url, `SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY ms) AS p50, percentile_disc(0.99) WITHIN GROUP (ORDER BY ms) AS p99
       FROM (SELECT (extract(epoch FROM pg_xact_commit_timestamp(xmin) - time) * 1000)::float8 AS ms FROM readings WHERE value >= $1) AS taken`, [valueOf(first)])
     return { taken, rate, lost: publisher.sent - 1 - distinct, duplicated: n - distinct, p50, p99 }
+  } catch (error) {
+    throw new Error(`${(error as Error).message}; the engine said: ${engine.log.slice(-3000)}`, { cause: error })
   } finally {
     await engine.stop()
     await keys.close()

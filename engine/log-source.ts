@@ -12,7 +12,7 @@ import { kinds, type Kind } from './wal-segment.ts'
 import type { Each, WalReader } from './wal-reader.ts'
 
 const ROWS = 4000                    // of a delivery, about
-const LINGER = 20                    // ms that a delivery may wait for more
+const APART = 40                     // ms from one delivery that is not full to the next, at least
 const LAST = 1000                    // ms after a stop in which what is still in the log is read
 
 /**
@@ -70,15 +70,17 @@ export class LogSource implements Source {
           if (intake.waiting > 0) queue.push(intake.take(ingest))
           queue.push({ ...intake.take(ingest), upTo: position, mark })
         } else if (intake.readings >= ROWS) queue.push(intake.take(ingest))
-        else if (intake.waiting > 0) timer ??= journal.clock.timeout(() => { timer = undefined; ripe = true; step() }, LINGER)
+        else if (intake.waiting > 0) timer ??= journal.clock.timeout(() => { timer = undefined; ripe = true; step() }, Math.max(0, before + APART - journal.clock.monotonic()))
       }
       let ripe = false               // what has gathered has waited long enough
+      let before = -Infinity         // the last delivery of what had, on the monotonic clock
 
       const step = (): void => {
         while (!over && credits.slot) {
           const ending = this.position >= last
           if (queue.length === 0 && intake.waiting > 0 && (ripe || ending)) {
             ripe = false
+            before = journal.clock.monotonic()
             queue.push(intake.take(newest))
           }
           const delivery = queue.shift()

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { clock as real, sleep, type Clock } from './clock.ts'
+import { clock as real, type Clock } from './clock.ts'
 import { MillraceError } from './errors.ts'
 import { disk, type FileSystem } from './files.ts'
 import { Lock, type Self } from './lock.ts'
@@ -31,12 +31,15 @@ export interface WalOptions {
 
 const MiB = 2 ** 20
 const APART = 2                      // ms from the beginning of one group to that of the next, at least
+const GATHER = 10                    // the same, as long as fewer than MANY records have gathered and more of them come
+const MANY = 256
+const AGAIN = 16                     // groups after one that waited in vain
 const NOTHING = new Uint8Array(0)
 const FULL = ['ENOSPC', 'EDQUOT']
 
 /**
  * The write-ahead log of a source: records of opaque bytes with a position that grows by one and is never used twice,
- * durable in groups. While one group is written and synced, and for 2 ms after it began, everything appended gathers for the next, so the
+ * durable in groups. While one group is written and synced, and for up to 10 ms after it began, everything appended gathers for the next, so the
  * number of syncs does not grow with the rate. A folder of segments, of one process at a time.
  *
  * After an error of the disk nobody knows what it holds: nothing more is taken or acknowledged until the log is opened
@@ -53,6 +56,7 @@ export class Wal implements Tail {
   private readonly folder: string
   private readonly options: WalOptions
   private readonly lock: Lock
+  private readonly clock: Clock
   private readonly budget: number
   private readonly limit: number     // bytes of a segment
   private readonly keep: number
@@ -61,11 +65,14 @@ export class Wal implements Tail {
   private readonly readers = new Set<WalReader>()
   private handle: FileHandle | undefined       // of the last segment
   private next: number               // position of the next record
+  private gathers: number            // position of the first record of the next group
   private used = 0                   // bytes on disk and in memory
   private filling = Buffer.allocUnsafeSlow(64 * 1024)
   private filled = 0
   private writing = Buffer.allocUnsafeSlow(64 * 1024)
   private began = -Infinity          // the newest group, on the monotonic clock
+  private vain = 0                   // groups that are not to wait for more than APART
+  private enough = () => {}          // MANY records have gathered
   private running: Promise<void> | undefined
   private closing: Promise<void> | undefined
   private dropping: Promise<void> = Promise.resolve()
@@ -83,7 +90,8 @@ export class Wal implements Tail {
     this.most = Math.min(8 * MiB, Math.floor(budget / 4))
     this.segments = segments
     this.salt = Math.floor(clock.random() * 2 ** 32)
-    this.next = next
+    this.next = this.gathers = next
+    this.clock = clock
     this.durable = next - 1
     for (const { bytes } of segments) this.used += bytes
   }
@@ -131,7 +139,8 @@ export class Wal implements Tail {
     seal(this.filling, at, size, this.next, kind, at === 0 ? BEGINS : 0, ingest, this.salt)
     this.filled += size
     this.used += size
-    this.running ??= new Promise<void>(go => { (this.options.clock ?? real).soon(go) }).then(() => this.run())
+    if (this.next - this.gathers >= MANY) this.enough()
+    this.running ??= new Promise<void>(go => { this.clock.soon(go) }).then(() => this.run())
     return this.next++
   }
 
@@ -192,16 +201,16 @@ export class Wal implements Tail {
 
   /** Writes group after group until nothing is left, and acknowledges, only while the folder is ours: who took it over has read what was durable then, and may go on in the same file. */
   private async run (): Promise<void> {
-    const { clock = real } = this.options
+    const { clock } = this
     try {
       while (this.filled > 0) {
-        const early = this.began + APART - clock.monotonic()
-        if (early > 0) await sleep(early, undefined, clock)
+        await this.gather()
         this.began = clock.monotonic()
         const bytes = this.filling, length = this.filled, upTo = this.next - 1
         this.filling = this.writing
         this.writing = bytes
         this.filled = 0
+        this.gathers = this.next
         this.guard()
         if (this.segments.at(-1)!.bytes >= this.limit) {
           await this.begin()
@@ -223,6 +232,30 @@ export class Wal implements Tail {
     } finally {
       this.running = undefined
     }
+  }
+
+  /**
+   * Resolves when the next group is to begin: a sync costs the same for one record as for hundreds. Where waiting brings little, as
+   * senders wait for what is to be acknowledged, it is not tried again for a while.
+   */
+  private async gather (): Promise<void> {
+    await this.until(this.began + APART)
+    const there = this.next - this.gathers, late = this.began + GATHER
+    if (this.vain > 0) this.vain--
+    else if (late > this.clock.monotonic()) {
+      await this.until(late)
+      if ((this.next - this.gathers - there) * 2 < there) this.vain = AGAIN
+    }
+  }
+
+  private async until (time: number): Promise<void> {
+    const ms = time - this.clock.monotonic()
+    if (ms <= 0 || this.next - this.gathers >= MANY) return
+    await new Promise<void>(resolve => {
+      const stop = this.clock.timeout(resolve, ms)
+      this.enough = () => { stop(); resolve() }
+    })
+    this.enough = () => {}
   }
 
   /** A new segment for what comes after the durable records: its presence says that all before it is whole. */

@@ -2,7 +2,9 @@ import { writeFileSync } from 'node:fs'
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { clock, type Clock } from '../../engine/clock.ts'
 import { disk, type FileSystem } from '../../engine/files.ts'
+import type { Wal } from '../../engine/wal.ts'
 import { all, append, behavesLikeAnArray, entry, openWal, take } from '../laws/wal.ts'
 import { RecordedDisk } from '../laws/wal-disk.ts'
 import { Disk } from '../support/disk.ts'
@@ -39,6 +41,69 @@ void t.test('what is appended while a group is written becomes durable with the 
   await wal.flush()
   t.strictSame(told, [1000, 1500])
   t.strictSame(recorder.ops.slice(before).map(op => op.do), ['write', 'sync', 'write', 'sync'])
+  await wal.close()
+})
+
+/** A clock on which `wait` says what becomes of who waits so many ms; by itself it stands still. */
+class Virtual implements Clock {
+  time = 1000
+  readonly wait: (ms: number, act: () => void) => void
+  readonly now = clock.now
+  readonly interval = clock.interval
+  readonly soon = clock.soon
+  readonly random = clock.random
+  readonly id = clock.id
+  constructor (wait: Virtual['wait']) { this.wait = wait }
+  readonly monotonic = () => this.time
+  readonly timeout = (act: () => void, ms: number) => {
+    let over = false
+    this.wait(ms, () => { if (!over) { over = true; act() } })
+    return () => { over = true }
+  }
+}
+
+void t.test('a sync every 10 ms is enough where records come all the time', async t => {
+  let wal: Wal | undefined, n = 0, groups = 0
+  const by = new Virtual((ms, act) => {
+    for (; ms > 0; ms--, by.time++) if (n < 300) append(wal!, ++n)
+    setImmediate(act)
+  })
+  wal = await openWal(temporary(t), { clock: by, durable: () => { groups++; by.time += 3; if (n < 300) append(wal!, ++n) } })
+  append(wal, ++n)
+  while (wal.durable < 300) await wal.flush()
+  t.ok(groups >= 20 && groups <= 40, `${groups} groups`)
+  await wal.close()
+})
+
+void t.test('who waits for an acknowledgement before sending more is not kept waiting, nor is a single record', async t => {
+  const waits: number[] = []
+  let wal: Wal | undefined, n = 0
+  const by = new Virtual((ms, act) => { waits.push(ms); by.time += ms; setImmediate(act) }), send = () => { for (let k = 0; k < 20; k++) append(wal!, ++n) }
+  wal = await openWal(temporary(t), { clock: by, durable: () => { if (n < 600) { by.time += 0.5; send() } } })
+  send()
+  while (wal.durable < 600) await wal.flush()
+  const waited = waits.reduce((sum, ms) => sum + ms, 0)
+  t.ok(waits.length > 20 && waited < 80, `${waited} ms for 30 times 20 records`)
+  by.time += 1000
+  waits.length = 0
+  append(wal, ++n)
+  await wal.flush()
+  t.strictSame(waits, [])
+  await wal.close()
+})
+
+void t.test('256 records wait for nothing', async t => {
+  const wal = await openWal(temporary(t), { clock: new Virtual(() => {}) })
+  append(wal, 1)
+  await wal.flush()
+  for (let n = 2; n <= 257; n++) append(wal, n)
+  await wal.flush()
+  append(wal, 258)
+  await new Promise(resolve => { setTimeout(resolve, 30) })
+  t.equal(wal.durable, 257, 'one record does')
+  for (let n = 259; n <= 600; n++) append(wal, n)
+  await wal.flush()
+  t.equal(wal.durable, 600)
   await wal.close()
 })
 
