@@ -76,7 +76,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'no flush timer: what has gathered waits until a delivery is full', row: 'K1', by: 'test/engine/journal.test.ts', file: 'engine/log-source.ts',
-    find: ' timer ??= journal.clock.timeout(() => { timer = undefined; ripe = true; step() }, LINGER)', replace: ' timer = undefined'
+    find: ' timer ??= journal.clock.timeout(() => { timer = undefined; ripe = true; step() }, Math.max(0, before + APART - journal.clock.monotonic()))', replace: ' timer = undefined'
   },
   {
     name: 'a position of the former log is taken for one of this one', row: 'K2', by: 'test/engine/resume.test.ts', file: 'engine/checkpoint.ts',
