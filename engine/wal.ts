@@ -5,6 +5,7 @@ import { MillraceError } from './errors.ts'
 import { disk, type FileSystem } from './files.ts'
 import { Lock, type Self } from './lock.ts'
 import type { Logger } from './log.ts'
+import { Pace } from './pace.ts'
 import { WalReader, type Recent, type Tail } from './wal-reader.ts'
 import { recover, type Found } from './wal-recover.ts'
 import { BEGINS, create, HEAD, HEADER, seal, syncFolder, writeAll, type Kind, type Segment } from './wal-segment.ts'
@@ -30,10 +31,6 @@ export interface WalOptions {
 }
 
 const MiB = 2 ** 20
-const APART = 2                      // ms from the beginning of one group to that of the next, at least
-const GATHER = 10                    // the same, as long as fewer than MANY records have gathered and more of them come
-const MANY = 256
-const AGAIN = 16                     // groups after one that waited in vain
 const NOTHING = new Uint8Array(0)
 const FULL = ['ENOSPC', 'EDQUOT']
 
@@ -65,14 +62,11 @@ export class Wal implements Tail {
   private readonly readers = new Set<WalReader>()
   private handle: FileHandle | undefined       // of the last segment
   private next: number               // position of the next record
-  private gathers: number            // position of the first record of the next group
+  private readonly pace: Pace
   private used = 0                   // bytes on disk and in memory
   private filling = Buffer.allocUnsafeSlow(64 * 1024)
   private filled = 0
   private writing = Buffer.allocUnsafeSlow(64 * 1024)
-  private began = -Infinity          // the newest group, on the monotonic clock
-  private vain = 0                   // groups that are not to wait for more than APART
-  private enough = () => {}          // MANY records have gathered
   private running: Promise<void> | undefined
   private closing: Promise<void> | undefined
   private dropping: Promise<void> = Promise.resolve()
@@ -90,8 +84,9 @@ export class Wal implements Tail {
     this.most = Math.min(8 * MiB, Math.floor(budget / 4))
     this.segments = segments
     this.salt = Math.floor(clock.random() * 2 ** 32)
-    this.next = this.gathers = next
+    this.next = next
     this.clock = clock
+    this.pace = new Pace(clock)
     this.durable = next - 1
     for (const { bytes } of segments) this.used += bytes
   }
@@ -139,7 +134,7 @@ export class Wal implements Tail {
     seal(this.filling, at, size, this.next, kind, at === 0 ? BEGINS : 0, ingest, this.salt)
     this.filled += size
     this.used += size
-    if (this.next - this.gathers >= MANY) this.enough()
+    this.pace.add()
     this.running ??= new Promise<void>(go => { this.clock.soon(go) }).then(() => this.run())
     return this.next++
   }
@@ -201,16 +196,13 @@ export class Wal implements Tail {
 
   /** Writes group after group until nothing is left, and acknowledges, only while the folder is ours: who took it over has read what was durable then, and may go on in the same file. */
   private async run (): Promise<void> {
-    const { clock } = this
     try {
       while (this.filled > 0) {
-        await this.gather()
-        this.began = clock.monotonic()
+        await this.pace.ready()
         const bytes = this.filling, length = this.filled, upTo = this.next - 1
         this.filling = this.writing
         this.writing = bytes
         this.filled = 0
-        this.gathers = this.next
         this.guard()
         if (this.segments.at(-1)!.bytes >= this.limit) {
           await this.begin()
@@ -232,30 +224,6 @@ export class Wal implements Tail {
     } finally {
       this.running = undefined
     }
-  }
-
-  /**
-   * Resolves when the next group is to begin: a sync costs the same for one record as for hundreds. Where waiting brings little, as
-   * senders wait for what is to be acknowledged, it is not tried again for a while.
-   */
-  private async gather (): Promise<void> {
-    await this.until(this.began + APART)
-    const there = this.next - this.gathers, late = this.began + GATHER
-    if (this.vain > 0) this.vain--
-    else if (late > this.clock.monotonic()) {
-      await this.until(late)
-      if ((this.next - this.gathers - there) * 2 < there) this.vain = AGAIN
-    }
-  }
-
-  private async until (time: number): Promise<void> {
-    const ms = time - this.clock.monotonic()
-    if (ms <= 0 || this.next - this.gathers >= MANY) return
-    await new Promise<void>(resolve => {
-      const stop = this.clock.timeout(resolve, ms)
-      this.enough = () => { stop(); resolve() }
-    })
-    this.enough = () => {}
   }
 
   /** A new segment for what comes after the durable records: its presence says that all before it is whole. */
