@@ -127,8 +127,10 @@ class Decoder {
     const id = device < 0 || this.fields !== undefined ? -1 : this.series.find(device, metric)
     if (id < 0) return false
     const n = plain.read(payload), { times, values } = plain
+    const asIs = unit === 'auto' || unit === 'ms'
     for (let i = 0; i < n; i++) {
-      times[i] = fromEpoch(times[i], unit)
+      const x = times[i]
+      if (!(asIs && x >= 1e11 && x < 1e14 && Number.isInteger(x))) times[i] = fromEpoch(x, unit)      // of milliseconds, as most are
       if (!(times[i] === times[i] && values[i] < LIMIT && values[i] > -LIMIT)) return false
     }
     for (let i = 0; i < n; i++) intake.reading(id, times[i], values[i])
