@@ -8,19 +8,20 @@ interface Asked { readonly name: string, readonly args?: readonly string[] }
 /** What `all` runs, in this order: speed, then that nothing is lost, doubled or remembered wrongly, at a small size. */
 const asked: readonly Asked[] = [
   ...['operators', 'features', 'decode', 'wal', 'ingest', 'broker', 'jetstream', 'sink', 'latency', 'series', 'workers', 'peers', 'startup', 'api'].map(name => ({ name })),
-  ...['mqtt', 'broker', 'http', 'jetstream'].map(source => ({ name: 'kill', args: ['--source', source, '--kills', '5'] })),
+  ...['mqtt', 'broker', 'http', 'jetstream'].map(source => ({ name: 'kill', args: ['--source', source, '--kills', '5', '--stretch', '4'] })),
   { name: 'replace', args: ['--count', '50'] }
 ]
 
 /**
- * Those that there are, one after the other, each in a process of its own: a line of JSON on stdout for each of their rows, all else on
+ * Those that there are, one after the other, each in a process of its own, with `more` options: a line of JSON on stdout for each of their rows, all else on
  * stderr. One that fails holds up nobody. Returns the names of those that failed.
  */
-export async function runAll (known: readonly string[], say: (line: string) => void): Promise<string[]> {
-  const failed: string[] = []
-  for (const { name, args = [] } of asked.filter(one => known.includes(one.name))) {
+export async function runAll (known: readonly string[], say: (line: string) => void, more: readonly string[] = []): Promise<string[]> {
+  const failed: string[] = [], gone = asked.filter(one => !known.includes(one.name))
+  if (gone.length > 0) throw new Error(`there is no benchmark ${gone.map(one => one.name).join(', ')}`)
+  for (const { name, args = [] } of asked) {
     say(`== ${[name, ...args].join(' ')}`)
-    const code = await run([name, ...args, '--json'])
+    const code = await run([name, ...args, '--json', ...more])
     if (code === 0) continue
     failed.push([name, ...args].join(' '))
     say(`${name} ended with ${String(code)}`)

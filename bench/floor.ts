@@ -10,6 +10,7 @@ import { pipeline } from 'node:stream/promises'
 import { connectAsync } from 'mqtt'
 import pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
+import { APART } from '../engine/log-source.ts'
 
 const [broker, prefix, qos, database, filled = 0, empty = 0] = process.argv.slice(2)
 const more = Array.from({ length: Number(filled) + Number(empty) }, (_, i) => `c${i}`), blank = '\t\\N'.repeat(Number(empty))
@@ -22,18 +23,23 @@ const copy = `COPY floor (${['time', 'series', 'seq', 'value', 'position', 'inge
 const series = new Map<string, number>()
 let lines: string[] = []
 let timer: NodeJS.Timeout | undefined
-let writing = false, position = 0, written = 0, now = ''
+let writing = false, began = -Infinity, position = 0, written = 0, now = ''
 
 const flush = async () => {
   timer = undefined
   if (writing || lines.length === 0) return
   writing = true
+  began = performance.now()
   const text = lines.join(''), rows = lines.length
   lines = []
   await pipeline(Readable.from([text]), client.query(copyFrom(copy)))
   written += rows
   writing = false
-  if (lines.length > 0) await flush()
+  plan()
+}
+const plan = () => {
+  if (lines.length >= 5000) void flush()
+  else if (lines.length > 0) timer ??= setTimeout(() => void flush(), Math.max(0, began + APART - performance.now()))
 }
 
 const mqtt = await connectAsync(broker, { clientId: `floor-${process.pid}`, protocolVersion: 5, properties: { receiveMaximum: 2000 } })
@@ -44,8 +50,7 @@ mqtt.on('message', (topic, payload) => {
   if (lines.length === 0) now = new Date().toISOString()
   const time = new Date(ts).toISOString().slice(0, -1)
   lines.push(`${time}${String(1000 + Math.round((ts % 1) * 1000)).slice(1)}Z\t${id}\t0\t${value}\t${++position}\t${now}${more.length === 0 ? '' : `\t${value}`.repeat(Number(filled)) + blank}\n`)
-  if (lines.length >= 5000) void flush()
-  else timer ??= setTimeout(() => void flush(), 20)
+  plan()
 })
 process.on('message', message => { if (message === 'written') process.send!(written) })
 process.once('SIGTERM', () => process.exit())

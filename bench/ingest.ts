@@ -3,15 +3,16 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { mosquitto } from '../test/support/mosquitto.ts'
-import { ADDED, check, checkFloor, pipelineOf, type Flow, type Outcome } from './ingest-flows.ts'
-import { round, spread, type Benchmark, type Figures, type Options } from './measure.ts'
+import { ADDED, check, checkFloor, pipelineOf, TABLE, type Flow, type Outcome } from './ingest-flows.ts'
+import { mustEqual, round, spread, type Benchmark, type Figures, type Options } from './measure.ts'
 import { SERIES, type Order } from './messages.ts'
-import { freshDatabase, Measured, postgresServer, serverCpu, temporary, until, type Service } from './services.ts'
+import { freshDatabase, Measured, postgresServer, query, serverCpu, temporary, until, type Service } from './services.ts'
 
 const RATE = 5000, SETTLE = 300      // messages/s; ms after the last row, so that what a contestant still does is its own
 const MANY = 20                      // readings of a message
 const WARM = 3                       // times as many messages as in a round, at full speed, so that all code is compiled before it is measured
 const LARGE = { PASS: 1, FEATURES: 3 } as const        // times as many messages of so many readings, so that a round takes a second or two
+const APART = 1.5                    // times as many commits are not the same batch times
 /** At most so many times the CPU of the floor, at least so much of raw COPY, at least so many readings/s; microseconds of the floor. */
 const BOUND = { PASS: 1.2, STATS: 1.3, PRED: 1.5, copy: 0.6, FEATURES: 150_000, floor: [30, 40] } as const
 
@@ -23,6 +24,8 @@ interface Contestant {
   /** How many readings are committed. */
   written (): Promise<number>
   check (count: number): Promise<Outcome>
+  /** Transactions that have brought rows. */
+  commits (): Promise<number>
   close (): Promise<void>
 }
 
@@ -41,8 +44,7 @@ export const ingest: Benchmark = {
   },
   check (options) { read(options) },
   async run (say, options) {
-    const { flows, qoses, readings, rounds, count } = read(options), server = await postgresServer()
-    const broker = await mosquitto({ config: 'max_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true' })
+    const { flows, qoses, readings, rounds, count } = read(options), broker = await mosquitto({ config: 'max_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true' }), server = await postgresServer()
     try {
       const setting: Setting = { server, cpu: await serverCpu(server.url), port: broker.port, rounds, count, say }
       const figures: Figures[] = []
@@ -61,6 +63,7 @@ export const ingest: Benchmark = {
     if (of('lost') + of('duplicated') > 0 && (figures.qos === 1 || of('duplicated') > 0)) wrong.push(`${of('lost')} lost, ${of('duplicated')} duplicated`)
     if (figures.readings_per_message === 1) {
       for (const name of ['ratio_to_floor', 'ratio_to_floor_with_database']) if (of(name) > BOUND[flow]) wrong.push(`${name} is ${of(name)}, more than ${BOUND[flow]}`)
+      if (!(of('commits') / of('floor_commits') < APART && of('floor_commits') / of('commits') < APART)) wrong.push(`the floor committed ${of('floor_commits')} times, the engine ${of('commits')} times: these are not the same batch times`)
       if (of('floor_cpu_us_per_message') > BOUND.floor[figures.qos as 0 | 1]) wrong.push(`the floor took ${of('floor_cpu_us_per_message')} us per message, more than ${BOUND.floor[figures.qos as 0 | 1]}: this machine is too slow or too busy to judge`)
     } else {
       if (figures.flow === 'FEATURES' && of('readings_per_s') < BOUND.FEATURES) wrong.push(`${of('readings_per_s')} readings/s, fewer than ${BOUND.FEATURES}`)
@@ -96,8 +99,8 @@ async function oneEach (setting: Setting, qos: 0 | 1, flows: readonly Flow[]): P
     const taken = new Map([...contestants.keys()].map(name => [name, [] as Turn[]]))
     for (const contestant of contestants.values()) await turnOf(setting, contestant, publisher, { qos, from: 0, count: WARM * count, rate: 0, readings: 1 })
     for (let k = 0; k < rounds; k++) for (const [name, contestant] of contestants) taken.get(name)!.push(await turnOf(setting, contestant, publisher, { qos, from: (WARM + k) * count, count, rate: RATE, readings: 1 }))
-    const outcomes = new Map<string, Outcome>()
-    for (const [name, contestant] of contestants) outcomes.set(name, await contestant.check((WARM + rounds) * count))
+    const outcomes = new Map<string, Outcome & { readonly commits: number }>()
+    for (const [name, contestant] of contestants) outcomes.set(name, { ...await contestant.check((WARM + rounds) * count), commits: await contestant.commits() })
     say(`QoS ${qos}: every value, time, window and alert in the database is right`)
     const lines: Figures[] = []
     for (const flow of flows) {
@@ -106,7 +109,7 @@ async function oneEach (setting: Setting, qos: 0 | 1, flows: readonly Flow[]): P
       lines.push({
         flow, qos, readings_per_message: 1, messages_per_s: Math.round(spread(own.map(t => t.rate)).median), readings_per_s: Math.round(spread(own.map(t => t.rate)).median),
         cpu_us_per_message: round(us.median), floor_cpu_us_per_message: round(least.median), ratio_to_floor: round(ratio.median), ratio_to_floor_with_database: round(both.median), ...outcomes.get(flow)!, rss_mb: await megabytes(contestants.get(flow)!),
-        cpu_us_per_message_with_database: round(spread(own.map(t => t.withDatabase)).median), floor_cpu_us_per_message_with_database: round(spread(under.map(t => t.withDatabase)).median), floor_lost: floor.lost, floor_duplicated: floor.duplicated,
+        cpu_us_per_message_with_database: round(spread(own.map(t => t.withDatabase)).median), floor_cpu_us_per_message_with_database: round(spread(under.map(t => t.withDatabase)).median), floor_lost: floor.lost, floor_duplicated: floor.duplicated, floor_commits: floor.commits,
         rounds, messages: rounds * count, cpu_us_per_message_spread: [round(us.low), round(us.high)], floor_cpu_us_per_message_spread: [round(least.low), round(least.high)],
         ratio_to_floor_spread: [round(ratio.low), round(ratio.high)], ratio_to_floor_with_database_spread: [round(both.low), round(both.high)]
       })
@@ -122,7 +125,7 @@ async function many (setting: Setting, qos: 0 | 1): Promise<Figures[]> {
     ['copy', await open(async () => {
       const database = await freshDatabase(server.url), process = new Measured('bench/copier', [database.url, `${start}`])
       await process.says('ready')
-      return { process, prefix: 'copy', written: async () => 0, check: count => checkFloor(database.url, start, count), close: async () => { await process.stop(); await database.stop() } }
+      return { process, prefix: 'copy', written: async () => 0, check: count => checkFloor(database.url, start, count), commits: () => commitsOf(database.url, 'floor'), close: async () => { await process.stop(); await database.stop() } }
     })],
     ['PASS', await open(() => openEngine(setting, 'PASS', `PASS-many-${qos}`, qos, start))],
     ['FEATURES', await open(() => openEngine(setting, 'FEATURES', `FEATURES-many-${qos}`, qos, start))]
@@ -139,7 +142,8 @@ async function many (setting: Setting, qos: 0 | 1): Promise<Figures[]> {
         if (k > 0) taken[flow].push(turn)
       }
     }
-    await contestants.get('copy')!.check((rounds + 1) * base * MANY)
+    const { lost, duplicated } = await contestants.get('copy')!.check((rounds + 1) * base * MANY)
+    mustEqual('rows of raw COPY that are missing or there twice', lost + duplicated, 0)
     const lines: Figures[] = []
     for (const flow of ['PASS', 'FEATURES'] as const) {
       const rate = spread(taken[flow].map(t => t.rate)), ratio = spread(taken[flow].map((t, i) => t.rate * MANY / copied[i])), contestant = contestants.get(flow)!
@@ -181,7 +185,7 @@ async function openEngine ({ server, port }: Setting, flow: Flow, name: string, 
   const client = new pg.Client(database.url)
   await client.connect()
   return {
-    process, prefix, check: count => check(flow, database.url, start, count),
+    process, prefix, check: count => check(flow, database.url, start, count), commits: () => commitsOf(database.url, TABLE),
     written: async () => Number((await client.query("SELECT received FROM counts WHERE pipeline = $1 AND branch = ''", [prefix])).rows[0]?.received ?? 0),
     async close () {
       await process.stop()
@@ -197,7 +201,7 @@ async function openFloor ({ server, port }: Setting, qos: 0 | 1, start: number, 
   const process = new Measured('bench/floor', [`mqtt://127.0.0.1:${port}`, prefix, `${qos}`, database.url, ...added === undefined ? [] : [`${added.filled}`, `${added.empty}`]])
   await process.says('subscribed')
   return {
-    process, prefix, written: () => process.ask('written'), check: count => checkFloor(database.url, start, count),
+    process, prefix, written: () => process.ask('written'), check: count => checkFloor(database.url, start, count), commits: () => commitsOf(database.url, 'floor'),
     async close () {
       await process.stop()
       await database.stop()
@@ -221,5 +225,7 @@ async function turnOf ({ cpu }: Setting, contestant: Contestant, publisher: Meas
   const after = await process.mark(), us = after.cpu.user + after.cpu.system - before.cpu.user - before.cpu.system
   return { us: us / count, withDatabase: (us + cpu() - database) / count, rate: count / seconds }
 }
+
+const commitsOf = async (url: string, table: string): Promise<number> => (await query(url, `SELECT count(DISTINCT xmin::text)::int AS n FROM ${table}`))[0].n
 
 const megabytes = async ({ process }: Contestant): Promise<number> => Math.round((await process.mark()).rss / 2 ** 20)

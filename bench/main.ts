@@ -1,6 +1,6 @@
 /**
  * npm run bench -- <name> [its options] [--json] [--save]: one benchmark; without a name the list of them.
- * npm run bench -- all --json: those of all.ts. npm run bench -- compare A B [--json]: two files of results side by side.
+ * npm run bench -- all --json [--save]: those of all.ts. npm run bench -- compare A B [--json]: two files of results side by side.
  */
 import { parseArgs } from 'node:util'
 import { runAll } from './all.ts'
@@ -56,7 +56,7 @@ async function one (): Promise<void> {
 }
 
 async function all (): Promise<void> {
-  const failed = await runAll(Object.keys(benchmarks), line => { process.stderr.write(`${line}\n`) })
+  const failed = await runAll(Object.keys(benchmarks), line => { process.stderr.write(`${line}\n`) }, args.includes('--save') ? ['--save'] : [])
   if (failed.length === 0) return
   process.stderr.write(`failed: ${failed.join('; ')}\n`)
   process.exitCode = 1
@@ -104,5 +104,5 @@ async function measure (name: string, benchmark: Benchmark, { json, save, option
     process.stderr.write(`${fault}\n`)
     process.exitCode = 1
   }
-  if (save) keep(benchmark.savedAs?.(options) ?? name, results)
+  if (save) keep(benchmark.savedAs?.(options) ?? name, name, results)
 }

@@ -15,7 +15,7 @@ export interface Benchmark {
   savedAs? (options: Options): string
 }
 export type Options = Readonly<Record<string, string>>
-export type Figures = Readonly<Record<string, number | string | boolean | readonly number[] | Readonly<Record<string, number | Readonly<Record<string, number>>>>>>
+export type Figures = Readonly<Record<string, number | string | boolean | readonly number[] | Readonly<Record<string, number | readonly number[] | Readonly<Record<string, number>>>>>>
 
 export interface Spread { readonly median: number, readonly low: number, readonly high: number }
 

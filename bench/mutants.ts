@@ -43,7 +43,7 @@ for (const mutant of chosen) {
   const why = failing(mutant.by, within.get(mutant.by)!)
   tell({ mutant: mutant.name, row: mutant.row, caught: why !== undefined, runs: 1, why: `${mutant.by}${why === undefined ? '' : `: ${why}`}` })
 }
-if (save) keep('mutants', lines)
+if (save) keep('mutants', 'mutants', lines)
 
 function fresh (): void {
   for (const name of SOURCES) if (existsSync(join(root, name))) cpSync(join(root, name), join(copy, name), { recursive: true, force: true })

@@ -12,6 +12,7 @@ import { copying, inPlace, RxProgram } from './rx-programs.ts'
 const stats: Settings = { series: 10_000, perDevice: 10, lateness: 5000, ...STEPS.validate, within: WITHIN, every: EVERY, high: 110, detector: undefined }
 /** The two dataflows: PRED has also the detector that the bench `nab` scores, with its options, and forecasts. */
 export const flows: Readonly<Record<'STATS' | 'PRED', Settings>> = { STATS: stats, PRED: { ...stats, detector: STEPS.anomaly } }
+const BOUND = { ratio_to_hand_loop: 0.5, ratio_to_rx_copying: 10, ratio_to_rx_in_place: 2, readings_per_s: 2.5e6 } as const       // of PRED, at least
 const LEARN = 210, SECONDS = 20, ROUNDS = 7       // seconds until every series has scores; of a round
 
 /**
@@ -30,6 +31,10 @@ export const operators: Benchmark = {
   },
   async run (say, { flow, against }) {
     return flow.split(',').map(name => measured(name as keyof typeof flows, against.split(',') as Rival[], say))
+  },
+  fault (figures) {
+    const under = Object.entries(BOUND).filter(([name, bound]) => figures.flow === 'PRED' && Number(figures[name]) < bound)
+    return under.length === 0 ? undefined : `PRED: ${under.map(([name, bound]) => `${name} is ${Number(figures[name])}, less than ${bound}`).join('; ')}`
   }
 }
 

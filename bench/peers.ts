@@ -42,8 +42,8 @@ export const peers: Benchmark = {
       if (typeof peer === 'string') say(`not installed: ${candidate.name}: ${peer}`)
       else found.push(peer)
     }
-    if (found.length === 0) return []
-    const start = Date.now() * 1000, server = await postgresServer(), broker = await mosquitto({ config: 'max_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true' })
+    if (found.length === 0) throw new Error('none of the peers is here')
+    const start = Date.now() * 1000, broker = await mosquitto({ config: 'max_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true' }), server = await postgresServer()
     const publisher = new Measured('bench/publish', [`${broker.port}`, `${start}`])
     try {
       await new Promise(resolve => publisher.child.once('message', resolve))

@@ -17,7 +17,7 @@ interface Contestant { ready (rows: Batch<any>, encoded: Uint8Array): () => Prom
 
 /**
  * Batches of readings into PostgreSQL: raw COPY BINARY of bytes that are encoded already, each batch a transaction; the store's commit,
- * guarded by the position; and the same when one row of every batch is there already, so that each has to go through staging. All three into a
+ * guarded by the position; and the same when one row of every batch is there already, so that each has to go through staging (the first two after a vain COPY, the others at once, as the store then expects it). All three into a
  * table that the store has made, in turns, batch by batch, each on one connection, in time on the clock.
  */
 export const sink: Benchmark = {

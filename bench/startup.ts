@@ -55,7 +55,7 @@ export const startup: Benchmark = {
       if (await stored() !== MESSAGES) throw new Error(`the answer is wrong: ${await stored()} rows, expected ${MESSAGES}`)
       const { median, low, high } = spread(taken.map(({ ms }) => ms)), { all, bytes, optional } = installed()
       return [{
-        ready_ms: Math.round(median), spread: [Math.round(low), Math.round(high)], installed_mb: round(bytes / 1e6), packages: all, ready_cpu_ms: spread(taken.map(({ cpu }) => cpu)).median, first_ready_ms: Math.round(first.ms), starts: STARTS,
+        ready_ms: Math.round(median), ready_ms_spread: [Math.round(low), Math.round(high)], installed_mb: round(bytes / 1e6), packages: all, ready_cpu_ms: spread(taken.map(({ cpu }) => cpu)).median, first_ready_ms: Math.round(first.ms), starts: STARTS,
         installed_mb_without_embedded_database: round((bytes - optional) / 1e6)
       }]
     } finally {

@@ -3,8 +3,9 @@ import * as disk from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
-import { sleep } from '../engine/clock.ts'
+import { clock, sleep } from '../engine/clock.ts'
 import { disk as files } from '../engine/files.ts'
+import { Pace } from '../engine/pace.ts'
 import { Wal } from '../engine/wal.ts'
 import type { Each } from '../engine/wal-reader.ts'
 import { kinds } from '../engine/wal-segment.ts'
@@ -25,17 +26,17 @@ interface Taker {
 
 /**
  * Records of 120 bytes through the log at 5,000 per second and as fast as it takes them, against the floor: the same bytes without
- * frames or checks, written and synced in groups by the same rule. Every record carries its number; at the end all are read back.
+ * frames or checks, written and synced in groups at the same pace. Every record carries its number; at the end all are read back.
  */
 export const wal: Benchmark = {
   summary: 'the write-ahead log: records per second, time of its syncs and CPU per record, against writing and syncing the same bytes bare',
   unit: 'record',
   async run (say) {
-    const steady = await alternated(say, `${RATE} a second`, 1, steadily)
+    const steady = await alternated(say, `${RATE} a second`, RUNS, steadily)
     const full = await alternated(say, 'full speed', RUNS, fully)
     return [
-      { load: 'steady', rate: RATE, body_bytes: BODY, seconds: SECONDS, ...figures(steady) },
-      { load: 'full', records: FULL, body_bytes: BODY, runs: RUNS, ...figures(full), records_per_s_spread: range(full.wal), floor_records_per_s_spread: range(full.floor) }
+      { load: 'steady', rate: RATE, body_bytes: BODY, seconds: SECONDS, runs: RUNS, ...figures(steady) },
+      { load: 'full', records: FULL, body_bytes: BODY, runs: RUNS, ...figures(full) }
     ]
   }
 }
@@ -71,10 +72,11 @@ function figures ({ wal, floor }: Record<'wal' | 'floor', Run[]>): Figures {
   return {
     records_per_s: Math.round(speed), mb_per_s: round(speed * BODY / 1e6), fsync_p50_ms: ms(wal, 50), fsync_p99_ms: ms(wal, 99), cpu_ns_per_record: Math.round(of(wal, r => r.cpu)),
     records_per_fsync: round(of(wal, r => r.count / r.syncs.count)), read_back_records_per_s: Math.round(of(wal, r => r.read)),
-    floor_records_per_s: Math.round(bare), floor_fsync_p50_ms: ms(floor, 50), floor_fsync_p99_ms: ms(floor, 99), floor_cpu_ns_per_record: Math.round(of(floor, r => r.cpu)), ratio_to_floor: round(speed / bare)
+    floor_records_per_s: Math.round(bare), floor_fsync_p50_ms: ms(floor, 50), floor_fsync_p99_ms: ms(floor, 99), floor_cpu_ns_per_record: Math.round(of(floor, r => r.cpu)), ratio_to_floor: round(speed / bare),
+    records_per_s_spread: range(wal, r => r.perSecond), floor_records_per_s_spread: range(floor, r => r.perSecond), cpu_ns_per_record_spread: range(wal, r => r.cpu), floor_cpu_ns_per_record_spread: range(floor, r => r.cpu)
   }
 }
-const range = (runs: readonly Run[]): readonly number[] => { const { low, high } = spread(runs.map(r => r.perSecond)); return [Math.round(low), Math.round(high)] }
+const range = (runs: readonly Run[], figure: (run: Run) => number): readonly number[] => { const { low, high } = spread(runs.map(figure)); return [Math.round(low), Math.round(high)] }
 
 const body = Buffer.alloc(BODY, 'x')
 function numbered (n: number): Buffer {
@@ -124,9 +126,11 @@ const openLog: Open = async (folder, syncs) => {
 const openFloor: Open = async (folder, syncs) => {
   const file = timed(await disk.open(join(folder, 'floor'), 'w+'), syncs)
   let filling = Buffer.alloc(8 * MiB), writing = Buffer.alloc(8 * MiB), filled = 0, size = 0, running: Promise<void> | undefined, written = () => {}
+  const pace = new Pace(clock)
   const run = async () => {
     await new Promise(go => { setImmediate(go) })
     while (filled > 0) {
+      await pace.ready()
       const length = filled
       ;[filling, writing, filled] = [writing, filling, 0]
       await file.write(writing, 0, length, size)
@@ -141,6 +145,7 @@ const openFloor: Open = async (folder, syncs) => {
       if (filled + BODY > filling.length) return false
       filling.set(record, filled)
       filled += BODY
+      pace.add()
       running ??= run()
       return true
     },

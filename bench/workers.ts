@@ -41,6 +41,7 @@ export const workers: Benchmark = {
         if (n === 0) spins *= times.one.ms / times.spin.ms           // the first round warms up
         else for (const [name, took] of Object.entries(times)) taken[name as keyof typeof taken].push(took)
       }
+      expected.mustHaveSome()
       say(`${plant.planted.readings} readings: the same rows of one thread, of two, and of none`)
     } finally { await Promise.all([one, two].map(({ workers }) => workers.close()).concat(spinners.map(spinner => spinner.stop()))) }
     const readings = Math.ceil(SERIES * Number(seconds) / DELIVERY) * DELIVERY
@@ -85,6 +86,8 @@ class Hashes {
     for (const { branch, batch } of follow) this.of[branch === '' ? 'rows' : 'windows'].take(batch, GROUP, NAME)
     for (const { event } of alerts) this.of.alerts.text(Number(event.device.slice('device-'.length)), event.id)
   }
+
+  mustHaveSome (): void { for (const [kind, { count }] of Object.entries(this.of)) if (count === 0) throw new Error(`the answer is wrong: there are no ${kind}`) }
 
   mustEqual ({ of }: Hashes): void {
     for (const [kind, { count, value }] of Object.entries(this.of)) {

@@ -12,7 +12,8 @@ import { kinds, type Kind } from './wal-segment.ts'
 import type { Each, WalReader } from './wal-reader.ts'
 
 const ROWS = 4000                    // of a delivery, about
-const APART = 40                     // ms from one delivery that is not full to the next, at least
+/** From one delivery that is not full to the next, at least, ms. */
+export const APART = 40
 const LAST = 1000                    // ms after a stop in which what is still in the log is read
 
 /**

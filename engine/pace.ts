@@ -1,9 +1,9 @@
 import type { Clock } from './clock.ts'
 
-const APART = 2                      // ms from the beginning of one group to that of the next, at least
-const GATHER = 10                    // the same, as long as fewer than MANY records have gathered and more of them come
+const APART = 2                      // ms from the beginning of one group to that of the next, unless MANY records have gathered
+const GATHER = 10                    // the same, as long as more of them come
 const MANY = 256
-const AGAIN = 16                     // groups after one that waited in vain
+const AGAIN = 64                     // groups after one that waited in vain
 
 /**
  * When the log writes its next group. A sync costs the same for one record as for hundreds, so records that come all the time gather for
@@ -27,7 +27,7 @@ export class Pace {
     await this.until(this.began + APART)
     const there = this.gathered, late = this.began + GATHER
     if (this.vain > 0) this.vain--
-    else if (late > this.clock.monotonic()) {
+    else if (there < MANY && late > this.clock.monotonic()) {
       await this.until(late)
       if ((this.gathered - there) * 2 < there) this.vain = AGAIN
     }

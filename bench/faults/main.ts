@@ -83,7 +83,7 @@ async function run (asked: Asked): Promise<void> {
     }))
     for (const row of [...waiting, ...after]) if (!here.signal.aborted) say(await here.run(row))
   } finally { await here.close() }
-  if (save) keep('faults', lines)
+  if (save) keep('faults', 'faults', lines)
 }
 
 /** A lane in a process of its own, with a server of its own: what a row does to them is not seen by others. Runs what it is told until it is told no more. */

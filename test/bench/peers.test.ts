@@ -21,7 +21,7 @@ t.test('a peer that is not there is named, with the reason; one that nobody know
   const said: string[] = [], path = process.env.PATH
   t.teardown(() => { process.env.PATH = path })
   process.env.PATH = t.testdirName
-  t.strictSame(await peers.run(one => said.push(one), { ...options, peers: 'telegraf,redpanda-connect,ekuiper' }), [])
+  await t.rejects(peers.run(one => said.push(one), { ...options, peers: 'telegraf,redpanda-connect,ekuiper' }), { message: 'none of the peers is here' })
   t.strictSame(said, [['telegraf', 'telegraf'], ['redpanda-connect', 'redpanda-connect'], ['ekuiper', 'kuiperd']].map(([name, program]) => `not installed: ${name}: no program ${program} in PATH or --bin`))
   t.throws(() => peers.check!({ ...options, peers: 'node-blue' }), { message: '--peers is some of node-red,telegraf,redpanda-connect,ekuiper, not node-blue' })
   for (const wrong of [{ rounds: '0' }, { kills: '-1' }, { messages: '300' }]) t.throws(() => peers.check!({ ...options, ...wrong }), /--rounds must be 1 or more, --kills 0 or more, --messages a multiple of 200/)

@@ -48,12 +48,12 @@ void t.test('what is appended while a group is written becomes durable with the 
 class Virtual implements Clock {
   time = 1000
   readonly wait: (ms: number, act: () => void) => void
-  readonly now = clock.now
-  readonly interval = clock.interval
-  readonly soon = clock.soon
-  readonly random = clock.random
-  readonly id = clock.id
   constructor (wait: Virtual['wait']) { this.wait = wait }
+  readonly now = () => clock.now()
+  readonly interval = (act: () => void, every: number, aside?: boolean) => clock.interval(act, every, aside)
+  readonly soon = (act: () => void) => { clock.soon(act) }
+  readonly random = () => clock.random()
+  readonly id = () => clock.id()
   readonly monotonic = () => this.time
   readonly timeout = (act: () => void, ms: number) => {
     let over = false

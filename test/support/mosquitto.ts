@@ -28,6 +28,7 @@ export interface Broker {
 
 /** A real mosquitto on a port of loopback, a free one unless given. `config`: further lines; `listener`: lines for its one listener. */
 export async function mosquitto ({ config = '', listener = 'allow_anonymous true', port: wanted = 0 } = {}): Promise<Broker> {
+  if (noMosquitto) throw new Error(noMosquitto)
   const folder = mkdtempSync(join(tmpdir(), 'millrace-mosquitto-'))
   const port = wanted || await freePort()
   const file = join(folder, 'mosquitto.conf')

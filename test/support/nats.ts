@@ -13,6 +13,7 @@ export interface NatsServer { readonly url: string, readonly port: number, stop 
 
 /** A real nats-server on loopback; on a free port unless told which. `args` as on its command line. */
 export async function startNats ({ port, args = [] }: { readonly port?: number, readonly args?: readonly string[] } = {}): Promise<NatsServer> {
+  if (withoutNats) throw new Error(withoutNats)
   const at = port ?? await freePort()
   const server = spawn(program, ['-a', '127.0.0.1', '-p', String(at), ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
   const gone = once(server, 'exit')
