@@ -90,8 +90,8 @@ export class Run {
     this.pipeline = pipeline
     this.options = options
     this.log = options.log.child({ pipeline: pipeline.name })
-    this.observed = new Observed(this.log)
     this.clock = options.clock ?? real
+    this.observed = new Observed(this.log, this.clock)
     this.began = this.clock.monotonic()
     this.now = options.now ?? ingestClock(this.clock)
     this.series = new SeriesTable(options.maxSeries)

@@ -5,7 +5,7 @@ import { Type } from '../options.ts'
 import type { Run } from '../run.ts'
 import { version } from '../version.ts'
 
-const Count = Type.Integer({ minimum: 0 }), Percentiles = Type.Object({ p50: Type.Number(), p99: Type.Number() }), Numbers = Type.Record(Type.String(), Type.Number())
+const Count = Type.Integer({ minimum: 0 }), Percentiles = Type.Object({ p50: Type.Number(), p99: Type.Number() }, { description: 'Of the last one to two minutes; 0 when there was nothing.' }), Numbers = Type.Record(Type.String(), Type.Number())
 /** The state of one run, as the API declares it. `imbalance` is received less what became of it: 0, or there is a bug. */
 export const Status = Type.Object({
   pipeline: Type.String(), state: Type.Optional(Type.Union([Type.Literal('running'), Type.Literal('paused'), Type.Literal('deleted')])), version: Type.Optional(Type.Integer({ description: 'Of a pipeline that was put.' })), file: Type.Optional(Type.String({ description: 'Of a pipeline of the command line: that is what it is, and it cannot be changed here.' })),
