@@ -12,7 +12,7 @@ import type { Live } from './live.ts'
 import { Observed } from './observed.ts'
 import { pastOf } from './past.ts'
 import { merged } from './outputs.ts'
-import { openStore, planTables, routesOf, scoreColumns } from './plan.ts'
+import { columnsOf, openStore, planTables, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
 import { checkPolicies, policiesOf, receiversOf } from './policy.ts'
@@ -95,7 +95,7 @@ export class Run {
     this.began = this.clock.monotonic()
     this.now = options.now ?? ingestClock(this.clock)
     this.series = new SeriesTable(options.maxSeries)
-    this.scores = scoreColumns(pipeline)
+    this.scores = columnsOf(pipeline, 'scores')
     if (options.careful === true) this.poison = new Poison(options.maxPoison ?? 10)
     this.host = { pipeline: pipeline.name, series: this.series, log: this.log, database: options.database, folder: options.folder, egress: options.egress }
   }
