@@ -61,6 +61,7 @@ export class Run {
   inFlight = 0                               // readings received but not settled: enters minus leaves
   position = 0
   failure: unknown
+  isOver = false                             // it does not work any more, and its store is closed
   private readonly failed = new AbortController()      // with that: nothing is tried again
   source: Source | undefined
   store: Store | undefined
@@ -128,6 +129,7 @@ export class Run {
       this.failed.abort()
       throw error
     } finally {
+      this.isOver = true
       await this.source?.close?.()
       await this.dispatcher?.stop()
       for (const follower of this.followers.values()) await follower.close()
