@@ -222,7 +222,7 @@ class OpenRoute {
     let readings: boolean = route === pipeline || !columnsAfter(pipeline.steps).windowed
     this.reads = readings ? 'readings' : 'rows'
     for (const operator of route.steps) {
-      const status: StepStatus = { branch: name, id: operator.id, in: 0, out: 0, ns: 0, slow: 0, errors: 0, bytes: () => stage.bytes() }
+      const status: StepStatus = { branch: name, id: operator.id, in: 0, out: 0, ns: 0, slow: 0, errors: 0, watermark: -Infinity, newest: -Infinity, bytes: () => stage.bytes() }
       const counted = readings
       const host: Host = {
         series,
@@ -256,7 +256,7 @@ class OpenRoute {
       const started = this.by.monotonic()
       const letter = out.spared?.get(status)
       if (letter !== undefined) batch = spare(stage, batch, row => { out.deadLetters.push(letter(batch, row)) })
-      const before = batch.length
+      const given = batch, before = given.length
       try {
         batch = stage.process(batch)
       } catch (cause) {
@@ -267,6 +267,8 @@ class OpenRoute {
       if (status.in > 0 && before > 0 && ns > before * BUDGET) status.slow++
       status.in += before
       status.out += batch.length
+      status.watermark = given.watermark
+      if (before > 0) status.newest = Math.max(status.newest, given.time[before - 1])
       const { drops, derives } = stage.operator.definition
       if (readings && drops !== undefined) tally[drops] += before - batch.length
       if (readings && derives) tally.derived += batch.length - before

@@ -22,7 +22,7 @@ export type { Actor, AlertActions, Delivery as AlertDelivery, DeliveryFilter, Di
 export type { Ended, Maintenance } from './relearning.ts'
 export type { KeyRecord, Keys, NewKey } from './keys.ts'
 export type { PastRecord } from './history.ts'
-export type { Canceller, Job, JobFilter, JobStore, NewJob, Progress as JobProgress } from './jobs.ts'
+export type { Canceller, Job, JobFilter, JobStore, Left as LeftJob, NewJob, Progress as JobProgress } from './jobs.ts'
 export type { PlantAsked, Planted } from './simulated.ts'
 export type { NewVersion, Registry, Version, Wanted } from './registry.ts'
 export { Duration, duration, File, options, readOptions, span, suggest, Type, type Given, type Milliseconds, type Static, type TObject, type TProperties, type TSchema, type Values } from './options.ts'

@@ -10,6 +10,8 @@ export interface Job {
   readonly id: string, readonly kind: string, readonly tenant: string | null, readonly target: string, readonly asked: Asked, readonly state: JobState
   readonly done: number, readonly total: number | null, readonly detail: string | null, readonly author: string, readonly created: string, readonly ended: string | null
 }
+/** `cancelled`: its end had been asked for. */
+export interface Left extends Job { readonly cancelled: boolean }
 export interface NewJob extends Pick<Job, 'id' | 'kind' | 'tenant' | 'target' | 'asked' | 'author'> { readonly instance: string, readonly request?: string | undefined }
 export interface Progress { readonly done: number, readonly total?: number | undefined, readonly detail?: string | undefined }
 /** Who does not want a job any more, and in which request. */
@@ -28,10 +30,12 @@ export interface JobStore {
   list (filter: JobFilter, limit: number): Promise<readonly Job[]>
   find (id: string, tenant: string | undefined): Promise<Job | undefined>
   /** Of this instance, as its last process left them. */
-  left (instance: string): Promise<readonly Job[]>
+  left (instance: string): Promise<readonly Left[]>
   progress (id: string, progress: Progress): Promise<void>
-  /** `by`: who has asked for this end. */
-  end (id: string, state: Exclude<JobState, 'running'>, progress: Partial<Progress>, by?: Canceller): Promise<void>
+  /** Who asks for the end of one that is running; the first one counts. */
+  cancel (id: string, by: Canceller): Promise<void>
+  /** `cancelled`: a line of the audit log says who has asked for it. */
+  end (id: string, state: Exclude<JobState, 'running'>, progress: Partial<Progress>): Promise<void>
   /** Of this instance, those that have ended, the newest first. */
   over (instance: string): Promise<readonly Pick<Job, 'id' | 'kind' | 'tenant' | 'ended'>[]>
   remove (ids: readonly string[]): Promise<void>
@@ -70,7 +74,7 @@ const TIDY = 3_600_000               // ms
  */
 export class Jobs {
   private readonly options: { readonly store: JobStore, readonly kinds: Readonly<Record<string, JobKind>>, readonly instance: () => string, readonly kept: (tenant: string | null) => Kept, readonly log: Logger }
-  private readonly running = new Map<string, { readonly tenant: string | null, readonly stop: AbortController, readonly ended: Promise<void>, by?: Canceller }>()
+  private readonly running = new Map<string, { readonly tenant: string | null, readonly stop: AbortController, readonly ended: Promise<void> }>()
   private readonly closing = new AbortController()
   private readonly taken: (string | null)[] = []       // tenants of those that are being added
   private opening: Promise<void> = Promise.resolve()
@@ -100,12 +104,12 @@ export class Jobs {
     } finally { this.taken.splice(this.taken.indexOf(tenant), 1) }
   }
 
-  /** Undefined: there is no such job. One that has ended stays what it is; one that cannot end yet is still running, and ends as soon as it can. */
+  /** Undefined: there is no such job. One that has ended stays what it is; one that cannot end yet is still running, and ends as soon as it can: in the next process if this one ends first. */
   async cancel (id: string, { tenant, id: actor, request }: { readonly tenant: string | undefined, readonly id: string, readonly request?: string }): Promise<Job | undefined> {
     const { store } = this.options, work = this.running.get(id), job = await store.find(id, tenant)      // in this order: it may end meanwhile
     if (job === undefined || job.state !== 'running') return job
     if (work === undefined) throw new MillraceError('api/conflict', `the job ${id} is another process's`, { help: 'ask that one' })
-    work.by ??= { actor, request }
+    await store.cancel(id, { actor, request })
     work.stop.abort(CANCEL)
     await Promise.race([work.ended, sleep(PATIENCE)])    // a backfill ends when its pipeline works, and that may be paused
     return await store.find(id, tenant)
@@ -138,7 +142,7 @@ export class Jobs {
     for (const job of left) {
       if (this.running.has(job.id)) continue
       log.info({ id: job.id, kind: job.kind, target: job.target }, 'a job was under way when the last process ended')
-      this.work(job, async host => await kinds[job.kind]?.resume?.(job, host))
+      this.work(job, async host => await kinds[job.kind]?.resume?.(job, host), job.cancelled)
     }
     await this.tidy()
   }
@@ -161,8 +165,9 @@ export class Jobs {
     }
   }
 
-  private work (job: Job, act: (host: JobHost) => Promise<string | undefined>): void {
+  private work (job: Job, act: (host: JobHost) => Promise<string | undefined>, cancelled = false): void {
     const { store, kinds, log } = this.options, stop = new AbortController()
+    if (cancelled) stop.abort(CANCEL)
     let last: Progress | undefined, said = -Infinity, saying = Promise.resolve()
     const progress = (now: Progress) => {
       last = now
@@ -173,7 +178,7 @@ export class Jobs {
     const end = async (state: Exclude<JobState, 'running'>, detail: string) => {
       await saying
       for (const wait of backoff()) {
-        try { return await store.end(job.id, state, { ...last, detail }, state === 'cancelled' ? this.running.get(job.id)?.by : undefined) } catch (error) {
+        try { return await store.end(job.id, state, { ...last, detail }) } catch (error) {
           if (!(error instanceof MillraceError) || error.code !== 'store/unreachable' || this.closing.signal.aborted) throw error
           await sleep(wait, this.closing.signal)
         }

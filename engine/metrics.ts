@@ -73,8 +73,8 @@ export function openMetrics (runs: () => readonly Run[], attempts: Attempts): Me
     for (const [state, n] of Object.entries(run.observed.alerts)) set({ state }, n)
   })
   for (const [name, help, pick] of [
-    ['millrace_commit_duration_seconds', 'Duration of commits.', (run: Run) => run.observed.commits],
-    ['millrace_event_to_row_seconds', 'From the event time of a reading to its committed row.', (run: Run) => run.observed.latency]
+    ['millrace_commit_duration_seconds', 'Duration of commits, of the last one to two minutes; 0 when there were none.', (run: Run) => run.observed.commits],
+    ['millrace_event_to_row_seconds', 'From the event time of a reading to its committed row, of the last one to two minutes; 0 when there were none.', (run: Run) => run.observed.latency]
   ] as const) {
     gauge(name, help, ['quantile'], (run, set) => { for (const q of [0.5, 0.9, 0.99]) set({ quantile: String(q) }, pick(run).percentile(q * 100) / 1e6) })
   }

@@ -25,6 +25,7 @@ export interface Definition<P extends TProperties, N extends string, A extends s
   readonly windows?: true            // it takes readings in and returns rows of windows
   readonly crosses?: true | ((options: Values<P>) => boolean)            // a series sees others of its device: such an operator must say so
   readonly learns?: true             // what it remembers says what is usual for a device, which is void when the device is another one
+  readonly says?: 'forecast' | 'drift'         // of what it learns: what its columns are to who asks for such without knowing their names
   readonly version?: number          // raised when the meaning of its memory changes; 1 when absent
   readonly tuning?: readonly (keyof P & string)[]      // options that may change from one run to the next, and its memory is kept
   /** What of the memory of these series does not hold any more when `tuning` options were others before. */

@@ -20,8 +20,10 @@ export function columnsAfter (steps: readonly Operator[], before: readonly strin
 /** All routes of a pipeline by name, '' for the trunk. */
 export const routesOf = (pipeline: Pipeline): [string, Route][] => [['', pipeline], ...Object.entries(pipeline.branches)]
 
-/** The columns of steps that learn: what is said of a reading by what was usual before it. */
-export const scoreColumns = (pipeline: Pipeline): ReadonlySet<string> => new Set(routesOf(pipeline).flatMap(([, { steps }]) => steps.filter(step => step.definition.learns).flatMap(step => step.adds)))
+export const columnKinds = ['scores', 'forecast', 'drift'] as const
+export type ColumnKind = typeof columnKinds[number]
+/** The columns that say something of this kind. `scores`: those of all steps that learn, what is said of a reading by what was usual before it. */
+export const columnsOf = (pipeline: Pipeline, kind: ColumnKind): ReadonlySet<string> => new Set(routesOf(pipeline).flatMap(([, { steps }]) => steps.filter(({ definition: { learns, says } }) => kind === 'scores' ? learns : says === kind).flatMap(step => step.adds)))
 
 /** Its source, steps, sinks and receivers. */
 export const partsOf = (pipeline: Pipeline) => [pipeline.source!, ...routesOf(pipeline).flatMap(([, { steps, sinks, alerts }]) => [...steps, ...sinks, ...alerts.flatMap(a => [...a.receivers, ...(a.escalations ?? []).flatMap(e => e.receivers)])])]

@@ -12,7 +12,7 @@ import type { Live } from './live.ts'
 import { Observed } from './observed.ts'
 import { pastOf } from './past.ts'
 import { merged } from './outputs.ts'
-import { openStore, planTables, routesOf, scoreColumns } from './plan.ts'
+import { columnsOf, openStore, planTables, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
 import { checkPolicies, policiesOf, receiversOf } from './policy.ts'
@@ -61,6 +61,7 @@ export class Run {
   inFlight = 0                               // readings received but not settled: enters minus leaves
   position = 0
   failure: unknown
+  isOver = false                             // it does not work any more, and its store is closed
   private readonly failed = new AbortController()      // with that: nothing is tried again
   source: Source | undefined
   store: Store | undefined
@@ -90,12 +91,12 @@ export class Run {
     this.pipeline = pipeline
     this.options = options
     this.log = options.log.child({ pipeline: pipeline.name })
-    this.observed = new Observed(this.log)
     this.clock = options.clock ?? real
+    this.observed = new Observed(this.log, this.clock)
     this.began = this.clock.monotonic()
     this.now = options.now ?? ingestClock(this.clock)
     this.series = new SeriesTable(options.maxSeries)
-    this.scores = scoreColumns(pipeline)
+    this.scores = columnsOf(pipeline, 'scores')
     if (options.careful === true) this.poison = new Poison(options.maxPoison ?? 10)
     this.host = { pipeline: pipeline.name, series: this.series, log: this.log, database: options.database, folder: options.folder, egress: options.egress }
   }
@@ -128,6 +129,7 @@ export class Run {
       this.failed.abort()
       throw error
     } finally {
+      this.isOver = true
       await this.source?.close?.()
       await this.dispatcher?.stop()
       for (const follower of this.followers.values()) await follower.close()

@@ -3,9 +3,14 @@ import { MillraceError } from './errors.ts'
 import type { DeadLetter } from './intake.ts'
 import type { Stage } from './operator.ts'
 
-/** `errors`: rows that it threw on and that became dead letters. `bytes`: of what it remembers now. */
-/** `slow`: batches whose rows took longer than BUDGET each, but for the first, for which code is compiled. */
-export interface StepStatus { readonly branch: string, readonly id: string, in: number, out: number, ns: number, slow: number, errors: number, readonly bytes: () => number }
+/**
+ * `errors`: rows that it threw on and that became dead letters. `bytes`: of what it remembers now.
+ * `slow`: batches whose rows took longer than BUDGET each, but for the first, for which code is compiled.
+ * `watermark`: of its last batch, with rows or without: of devices that are not silent it is given no older reading any more, and behind
+ * a window no window that ended before. `newest`: event time of the rows it was given, as far as the last one of each batch tells it; the
+ * start of a window. Both in ms, -Infinity before the first.
+ */
+export interface StepStatus { readonly branch: string, readonly id: string, in: number, out: number, ns: number, slow: number, errors: number, watermark: number, newest: number, readonly bytes: () => number }
 export const BUDGET = 5_000_000      // ns that a row may take in a step
 
 /** A step threw. `windows`: on rows of windows, so that it goes on throwing as long as those windows are not closed. */

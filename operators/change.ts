@@ -55,6 +55,7 @@ export const change = defineOperator({
   adds: ['change', 'change_size', 'change_after', 'change_learned'],
   version: 2,                            // kswin knows how its readings are rounded
   learns: true,
+  says: 'drift',
   perSeries: (options): Shapes => ({ level: residuals, test: detectorOf(options).state, ...options.method === 'kswin' ? { rounded: rounding } : {} }),
   tuning: ['runLength', 'shift', 'samples'],
 

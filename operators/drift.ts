@@ -36,6 +36,7 @@ export const drift = defineOperator({
   adds: ['drift', ...measures.map(m => `drift_${m}` as const), 'drift_p', 'drift_mean', 'drift_spread', 'drift_aspect', 'drift_learned'],
   explains: () => ({ p: 'drift_p' }),
   learns: true,
+  says: 'drift',
   perSeries: { memory: comparison, learning: list('value') },      // learning: values in the order they came
   tuning: ['effect', 'measures', 'significance', 'after'],
 

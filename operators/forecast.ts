@@ -40,6 +40,7 @@ export const forecast = defineOperator({
   }),
   adds: ({ horizons }): string[] => horizons.flatMap(columns),
   learns: true,
+  says: 'forecast',
   perSeries: options => ({ memory: forecasterOf(options).shape }),
   tuning: ['level'],
   check,

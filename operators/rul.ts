@@ -31,6 +31,7 @@ export const rul = defineOperator({
   }),
   adds: ['rul_p10', 'rul_p50', 'rul_p90', 'rul_rate', 'rul_learned'],
   learns: true,
+  says: 'forecast',
   perSeries: { memory: wiener.wiener },
   tuning: ['above', 'below', 'over', 'samples'],
   check: ({ above, below, over }) => (above === undefined) === (below === undefined) ? 'give either above or below' : over > 0 ? undefined : 'over must be longer than nothing',

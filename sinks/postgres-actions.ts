@@ -12,18 +12,23 @@ const NOTIFICATION = "coalesce(o.leader, o.event) || CASE WHEN (SELECT count(*) 
 const DELIVERY = `o.event, o.receiver, o.pipeline, a.tenant, ${NOTIFICATION} AS notification, o.state, CASE WHEN o.state = 'due' AND o.ready_at IS NULL THEN o.held END AS held, ${ISO('o.posted_at', 'posted')}, ${ISO('greatest(o.due, o.posted_at)', 'due')}, o.attempts, o.error,
   (SELECT coalesce(json_agg(json_build_object('time', d.time, 'outcome', d.outcome, 'error', d.error) ORDER BY d.id), '[]') FROM alert_deliveries d WHERE d.event = o.event AND d.receiver = o.receiver) AS tries`
 
-/** What people do about alerts, in PostgreSQL. Each change is one statement, with its line of the audit log. */
+interface Said { readonly acknowledged: string | null, readonly by: string | null, readonly verdict: Judgement | null, readonly judged: string | null, readonly judge: string | null }
+
+/** What people do about alerts, in PostgreSQL. Each question is one statement, and so is each change, with its line of the audit log. */
 export class PostgresActions implements AlertActions {
   private readonly pool: Pool
   constructor (url: string) { this.pool = new Pool(url, { readOnly: false }) }
 
-  async incident (incident: string, actor: Actor): Promise<Incident | undefined> {
-    const { tenant } = actor, pool = this.pool.as(actor)
-    const alerts = await pool.ask<AlertRow>(`SELECT ${ALERT} FROM alerts a WHERE a.incident = $1 AND ${OWN} ORDER BY a.time, a.state`, [incident, tenant ?? null])
-    if (alerts.length === 0) return undefined
-    const [said] = await pool.ask<{ acknowledged: string | null, by: string | null, verdict: Judgement | null, judged: string | null, judge: string | null }>(`
-      SELECT ${ISO('acknowledged_at', 'acknowledged')}, acknowledged_by AS by, verdict, ${ISO('verdict_at', 'judged')}, verdict_by AS judge FROM alert_incidents WHERE incident = $1 AND ${OWN}`, [incident, tenant ?? null])
-    const comments = await pool.ask<Incident['comments'][number]>(`SELECT ${ISO('time')}, author, text FROM alert_comments WHERE incident = $1 AND ${OWN} ORDER BY id`, [incident, tenant ?? null])
+  async incident (incident: string, { tenant }: Pick<Actor, 'tenant'>): Promise<Incident | undefined> {
+    const rows = await this.pool.as({ tenant }).ask<AlertRow & { said: Said | null, comments: Incident['comments'] }>(`SELECT ${ALERT},
+      (SELECT to_json(i) FROM (SELECT ${ISO('acknowledged_at', 'acknowledged')}, acknowledged_by AS by, verdict, ${ISO('verdict_at', 'judged')}, verdict_by AS judge FROM alert_incidents WHERE incident = $1 AND ${OWN}) i) AS said,
+      (SELECT coalesce(json_agg(c), '[]') FROM (SELECT ${ISO('time')}, author, text FROM alert_comments WHERE incident = $1 AND ${OWN} ORDER BY id) c) AS comments
+      FROM alerts a WHERE a.incident = $1 AND ${OWN} ORDER BY a.time, a.state`, [incident, tenant ?? null])
+    if (rows.length === 0) return undefined
+    const [{ said, comments }] = rows, alerts = rows.map((row): AlertRow => {
+      const { said: _, comments: __, ...alert } = row
+      return alert
+    })
     return {
       incident, alerts, comments,
       acknowledged: said?.acknowledged ? { at: said.acknowledged, by: said.by! } : null, judgement: said?.verdict ? { verdict: said.verdict, at: said.judged!, by: said.judge! } : null
@@ -44,9 +49,8 @@ export class PostgresActions implements AlertActions {
       ON CONFLICT (incident) DO UPDATE SET (verdict, verdict_at, verdict_by) = (excluded.verdict, excluded.verdict_at, excluded.verdict_by)`)
   }
 
-  async silences (kind: string, all: boolean, { limit, after }: Page, actor: Actor): Promise<Found<Silence>> {
-    const { tenant } = actor
-    const rows = await this.pool.as(actor).ask<Placed<Silence>>(`SELECT ${SILENCE}, id AS place FROM silences WHERE kind = $1 AND ${OWN} AND ($3 OR ends_at > now()) AND ($4::bigint IS NULL OR id < $4::bigint) ORDER BY id DESC LIMIT ${limit + 1}`, [kind, tenant ?? null, all, after ?? null])
+  async silences (kind: string, all: boolean, { limit, after }: Page, { tenant }: Actor): Promise<Found<Silence>> {
+    const rows = await this.pool.as({ tenant }).ask<Placed<Silence>>(`SELECT ${SILENCE}, id AS place FROM silences WHERE kind = $1 AND ${OWN} AND ($3 OR ends_at > now()) AND ($4::bigint IS NULL OR id < $4::bigint) ORDER BY id DESC LIMIT ${limit + 1}`, [kind, tenant ?? null, all, after ?? null])
     return paged(rows, limit)
   }
 
@@ -81,7 +85,7 @@ export class PostgresActions implements AlertActions {
 
   async deliveries ({ tenant, pipeline, receiver, state, incident }: DeliveryFilter, { limit, after }: Page, actor: Actor): Promise<Found<Delivery>> {
     const [us, ...rest] = after?.split('_') ?? [], behind = rest.join('_')
-    const rows = await this.pool.as(actor).ask<Placed<Delivery>>(`
+    const rows = await this.pool.as({ tenant: actor.tenant }).ask<Placed<Delivery>>(`
       SELECT ${DELIVERY}, (extract(epoch FROM o.posted_at) * 1000000)::bigint || '_' || o.event || '/' || o.receiver AS place FROM alert_outbox o JOIN alerts a ON a.id = o.event
       WHERE ($1::text IS NULL OR a.tenant = $1) AND ($2::text IS NULL OR o.pipeline = $2) AND ($3::text IS NULL OR o.receiver = $3) AND ($4::text IS NULL OR o.state = $4) AND ($5::text IS NULL OR a.incident = $5)
         AND ($6::bigint IS NULL OR (o.posted_at, o.event || '/' || o.receiver) < (${moment('$6')}, $7))

@@ -16,7 +16,7 @@ const PLACE = /^(\d{1,20})\.(\d{1,10})\.(\d{1,20}:\d{1,20}:[\d,]{0,4000})$/
  * range is read for it. A raw xmin has 32 bits: rows that are older than four thousand million transactions may be taken for new ones.
  */
 export async function openExport (url: string, { table: { table, kind, columns }, series, range, since }: ExportAsked, { asker = { tenant: undefined }, idle = IDLE, longest = LONGEST }: { readonly asker?: Asker, readonly idle?: number, readonly longest?: number } = {}): Promise<Exported> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000, query_timeout: TIMEOUT, statement_timeout: TIMEOUT, idle_in_transaction_session_timeout: idle, fallback_application_name: 'millrace-export' })
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000, query_timeout: TIMEOUT, statement_timeout: TIMEOUT, idle_in_transaction_session_timeout: idle, fallback_application_name: 'millrace-export', options: '-c timezone=UTC' })
   let lost: Error | undefined
   client.on('error', error => { lost ??= error })
   const close = async () => { await client.end().catch(() => {}) }
@@ -31,8 +31,7 @@ export async function openExport (url: string, { table: { table, kind, columns }
   }
   try {
     await client.connect()
-    await client.query("SET timezone = 'UTC'; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    const { rows: [{ place }] } = await client.query<{ place: string }>("SELECT (SELECT system_identifier FROM pg_control_system()) || '.' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '.' || pg_current_snapshot() AS place")
+    const [, { rows: [{ place }] }] = await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT (SELECT system_identifier FROM pg_control_system()) || '.' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '.' || pg_current_snapshot() AS place") as unknown as [unknown, pg.QueryResult<{ place: string }>]
     const [, system, database, before] = PLACE.exec(since ?? place) ?? []
     if (before === undefined || !place.startsWith(`${system}.${database}.`)) throw new MillraceError('api/invalid', before === undefined ? 'since is no place of an export' : 'since is a place in another database', { help: 'what the export before gave; without it all rows come' })
     await client.query(`SAVEPOINT wall; ${wallFor(asker)}`).catch(async (error: unknown) => {
@@ -51,7 +50,7 @@ export async function openExport (url: string, { table: { table, kind, columns }
     let page = await next()
     const pages = async function* (): AsyncGenerator<readonly Row[]> {
       try {
-        for (; page.length > 0; page = await next()) yield page
+        for (; page.length > 0; page = page.length < PAGE ? [] : await next()) yield page
       } catch (error) {
         throw failed(error)
       } finally { await close() }

@@ -1,4 +1,4 @@
-import type { Canceller, Job, JobFilter, JobProgress as Progress, JobStore, NewJob } from '#engine'
+import type { Canceller, Job, JobFilter, JobProgress as Progress, JobStore, LeftJob, NewJob } from '#engine'
 import { migrate } from './postgres-migrate.ts'
 import { Pool } from './postgres-pool.ts'
 import { ISO } from './postgres-query.ts'
@@ -32,17 +32,21 @@ export class PostgresJobs implements JobStore {
     return (await this.pool.as({ tenant }).ask<Job>(`SELECT ${JOB} FROM jobs WHERE id = $1 AND ($2::text IS NULL OR tenant = $2)`, [id, tenant ?? null]))[0]
   }
 
-  async left (instance: string): Promise<readonly Job[]> {
-    return await this.pool.ask<Job>(`SELECT ${JOB} FROM jobs WHERE instance = $1 AND state = 'running' ORDER BY created_at`, [instance])
+  async left (instance: string): Promise<readonly LeftJob[]> {
+    return await this.pool.ask<LeftJob>(`SELECT ${JOB}, cancelled_by IS NOT NULL AS cancelled FROM jobs WHERE instance = $1 AND state = 'running' ORDER BY created_at`, [instance])
   }
 
   async progress (id: string, { done, total, detail }: Progress): Promise<void> {
     await this.pool.ask("UPDATE jobs SET done = $2, total = $3, detail = $4 WHERE id = $1 AND state = 'running'", [id, done, total ?? null, detail === undefined ? null : clean(detail)])
   }
 
-  async end (id: string, state: string, { done, total, detail }: Partial<Progress>, by?: Canceller): Promise<void> {
-    await this.pool.as({ tenant: undefined, request: by?.request }).ask(`WITH ended AS (UPDATE jobs SET state = $2, done = coalesce($3, done), total = coalesce($4, total), detail = $5, ended_at = now() WHERE id = $1 AND state = 'running' RETURNING *)
-      ${AUDIT} SELECT $6, tenant, 'job.cancel', id, json_build_object('done', done) FROM ended WHERE $6::text IS NOT NULL`, [id, state, done ?? null, total ?? null, detail === undefined ? null : clean(detail), by?.actor ?? null])
+  async cancel (id: string, { actor, request }: Canceller): Promise<void> {
+    await this.pool.ask("UPDATE jobs SET cancelled_by = $2, cancel_request = $3 WHERE id = $1 AND state = 'running' AND cancelled_by IS NULL", [id, actor, request ?? null])
+  }
+
+  async end (id: string, state: string, { done, total, detail }: Partial<Progress>): Promise<void> {
+    await this.pool.ask(`WITH ended AS (UPDATE jobs SET state = $2, done = coalesce($3, done), total = coalesce($4, total), detail = $5, ended_at = now() WHERE id = $1 AND state = 'running' RETURNING *)
+      INSERT INTO audit (actor, tenant, action, target, change, request) SELECT cancelled_by, tenant, 'job.cancel', id, json_build_object('done', done), cancel_request FROM ended WHERE state = 'cancelled'`, [id, state, done ?? null, total ?? null, detail === undefined ? null : clean(detail)])
   }
 
   async over (instance: string): Promise<readonly Pick<Job, 'id' | 'kind' | 'tenant' | 'ended'>[]> {

@@ -185,11 +185,15 @@ CREATE TABLE jobs (
   author text NOT NULL,
   created_at timestamp with time zone NOT NULL DEFAULT now(),
   ended_at timestamp with time zone,
+  cancelled_by text,
+  cancel_request text,
   PRIMARY KEY (id),
   CHECK ((state = ANY (ARRAY['running'::text, 'done'::text, 'failed'::text, 'cancelled'::text, 'interrupted'::text])))
 );
 CREATE INDEX jobs_running ON jobs USING btree (instance) WHERE (state = 'running'::text);
 COMMENT ON TABLE jobs IS 'Work that somebody asked for and that takes longer than a request. instance: whose it is, the id in instance.json of the folder. interrupted: its process has ended, and it did not go on.';
+COMMENT ON COLUMN jobs.cancelled_by IS 'Who has asked for its end first, while it was running; null: nobody.';
+COMMENT ON COLUMN jobs.cancel_request IS 'In which request.';
 
 CREATE TABLE late_readings (
   pipeline text NOT NULL,

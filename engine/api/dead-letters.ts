@@ -31,6 +31,7 @@ export async function deadLetters (app: FastifyInstance, plane: Plane): Promise<
   const storeOf = ({ actor }: FastifyRequest, name: string): { readonly run: Run, readonly store: Store } => {
     const run = runOf(plane, name), { store } = run
     if (actor!.tenant !== null) throw new MillraceError('api/forbidden', `the key ${actor!.id} is of the tenant "${actor!.tenant}", and dead letters may be of any`, { help: 'a key that was made without --tenant' })
+    if (run.isOver) throw new MillraceError('api/busy', `the pipeline "${name}" ${run.failure === undefined ? 'does not work at the moment: it is being changed, or its source has ended' : `has stopped: ${(run.failure as Error).message}`}`, run.failure === undefined ? {} : { help: 'POST /api/v1/pipelines/{name}/resume when that is mended' })
     if (store === undefined) throw new MillraceError('store/unreachable', `the store of the pipeline "${name}" is not open yet`)
     return { run, store }
   }

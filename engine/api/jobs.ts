@@ -83,7 +83,7 @@ export async function jobs (app: FastifyInstance, plane: Plane): Promise<void> {
     }
     if (table === undefined) throw new MillraceError('api/invalid', 'an export is of a table: table is not there')
     if (pipeline !== undefined) throw new MillraceError('api/invalid', 'pipeline is of a backfill')
-    const columnsOf = tableOf(plane).table(table, columns), of = tenantFor(request, given.tenant)
+    const columnsOf = tableOf(plane).table(table, { columns }), of = tenantFor(request, given.tenant)
     const range = rangeOf({ from: given.from ?? new Date(0).toISOString(), to: given.to ?? '9999-12-31T23:59:59.999Z' })
     return await begun(reply, await those().start('export', { target: table, tenant, author, request: request.id, asked: { table: columnsOf, series: { ...of === undefined ? {} : { tenant: of }, ...device === undefined ? {} : { device }, ...metric === undefined ? {} : { metric } }, range, format } }))
   })

@@ -4,7 +4,7 @@ import { csvLine } from '../csv.ts'
 import { MillraceError } from '../errors.ts'
 import { contentOf, exportFormats, mediaTypes, type ExportFormat } from '../export-format.ts'
 import { suggest, Type } from '../options.ts'
-import { planTables } from '../plan.ts'
+import { columnKinds, columnsOf, planTables, type ColumnKind } from '../plan.ts'
 import { POSITION, type OneSeries, type Query, type Range, type TableColumns } from '../query.ts'
 import { DEFAULT_TENANT } from '../trial/given.ts'
 import { failures } from './problem.ts'
@@ -31,7 +31,10 @@ const Series = Type.Object({ tenant: Type.String(), device: Type.String(), metri
 const Part = Type.Object({ time: Type.String({ format: 'date-time', description: 'Begin of the part.' }), count: Type.Integer(), min: Value, max: Value, mean: Value })
 const AnyRow = { type: 'object', properties: { time: { type: 'string', format: 'date-time' } }, additionalProperties: { type: ['number', 'string', 'null'] } }
 
-interface Given { readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly site?: string, readonly type?: string, readonly tags?: string, readonly columns?: string, readonly column?: string, readonly from?: string, readonly to?: string, readonly limit: number, readonly cursor?: string, readonly buckets: number, readonly since?: string, readonly format: Form }
+const columns = Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.')
+const kind = Type.Optional(Type.Union(columnKinds.map(kind => Type.Literal(kind)), { description: 'Instead of their names, the columns that say this. scores: of what steps that learn say of a reading, all; forecast: what is expected, with its intervals; drift: whether it is still as it was.' }))
+
+interface Given { readonly kind?: ColumnKind, readonly tenant?: string, readonly device?: string, readonly metric?: string, readonly site?: string, readonly type?: string, readonly tags?: string, readonly columns?: string, readonly column?: string, readonly from?: string, readonly to?: string, readonly limit: number, readonly cursor?: string, readonly buckets: number, readonly since?: string, readonly format: Form }
 type Asked = FastifyRequest<{ Params: { table: string }, Querystring: Given }>
 
 /** What pipelines have written: series, newest values, rows by range, and ranges thinned out by the database. */
@@ -39,8 +42,8 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
   const { all: tables, table } = tableOf(plane)
   const read = { config: { scope: 'query:read' as const } }, tags = ['query'], Params = Type.Object({ table: Type.String({ description: 'A table of a pipeline that runs here.', maxLength: 200 }) })
 
-  app.get('/api/v1/tables', { ...read, schema: { summary: 'Tables of the pipelines that run here, and their columns.', tags, response: { 200: Type.Object({ tables: Type.Array(Type.Object({ table: Type.String(), kind: Type.String(), columns: Type.Array(Type.String()) })) }), ...failures() } } },
-    async () => ({ tables: tables() }))
+  app.get('/api/v1/tables', { ...read, schema: { summary: 'Tables of the pipelines that run here, and their columns; or those that have columns of a kind, and these.', tags, querystring: Type.Object({ kind }), response: { 200: Type.Object({ tables: Type.Array(Type.Object({ table: Type.String(), kind: Type.String({ description: 'readings or windows.' }), columns: Type.Array(Type.String()) })) }), ...failures() } } },
+    async ({ query: { kind } }: FastifyRequest<{ Querystring: { kind?: ColumnKind } }>) => ({ tables: tables(kind) }))
 
   app.get('/api/v1/series', {
     ...read,
@@ -54,9 +57,9 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
 
   app.get('/api/v1/tables/:table/latest', {
     ...read,
-    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, ...ofDevice, columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), limit, cursor, format }), response: { 200: forms(AnyRow), ...failures(404, 504) } }
+    schema: { summary: 'The newest row of each series.', tags, params: Params, querystring: Type.Object({ ...filter, ...ofDevice, columns, kind, limit, cursor, format }), response: { 200: forms(AnyRow), ...failures(404, 504) } }
   }, async (request: Asked, reply) => {
-    const { device, metric, site, type, tags, columns, limit, cursor, format } = request.query, asked = table(request.params.table, columns)
+    const { device, metric, site, type, tags, limit, cursor, format } = request.query, asked = table(request.params.table, request.query)
     return rowsAs(reply, format, ['time', 'tenant', 'device', 'metric', ...asked.columns], await databaseOf(plane, request).latest(asked, { tenant: tenantOf(request), device, metric, site, type, tags: tagsOf(tags) }, { limit, after: placeOf(cursor, /^\d{1,10}$/) }))
   })
 
@@ -64,11 +67,11 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     ...read,
     schema: {
       summary: 'Rows of one series by event time.', tags, params: Params,
-      querystring: Type.Object({ ...one, ...range, columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), limit, cursor, format }),
+      querystring: Type.Object({ ...one, ...range, columns, kind, limit, cursor, format }),
       response: { 200: forms(AnyRow), ...failures(404, 504) }
     }
   }, async (request: Asked, reply) => {
-    const { columns, limit, cursor, format } = request.query, asked = table(request.params.table, columns), series = oneOf(request)
+    const { limit, cursor, format } = request.query, asked = table(request.params.table, request.query), series = oneOf(request)
     const found = await databaseOf(plane, request).rows(asked, series, rangeOf(request.query), { limit, after: placeOf(cursor, /^-?\d{1,17}_\d{1,5}$/) })
     if (found === undefined) throw nothing(series)
     return rowsAs(reply, format, ['time', ...asked.columns], found)
@@ -79,11 +82,11 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     schema: {
       summary: 'All rows of a table, or those that were committed since another export, as they come from the database.', tags, params: Params,
       description: 'In one snapshot, by series and time, without end of its own: a connection that breaks off has not brought all. The header `x-export-place` is `since` of the next export: together they have each row once. Windows that are still open are not among them.',
-      querystring: Type.Object({ ...filter, from: Moment('From this event time on; without it all.'), to: Moment('Before this event time; without it all.'), columns: Text('Columns, with commas between; without it all but `position`, the number of the message that made the row.'), format: Type.Optional(Type.Union(exportFormats.map(format => Type.Literal(format)), { default: 'csv', description: 'parquet: time as a timestamp in microseconds, numbers as doubles, null where there is none.' })), since: Type.Optional(Type.String({ description: '`x-export-place` of the export before.', maxLength: 5000 })) }),
+      querystring: Type.Object({ ...filter, from: Moment('From this event time on; without it all.'), to: Moment('Before this event time; without it all.'), columns, kind, format: Type.Optional(Type.Union(exportFormats.map(format => Type.Literal(format)), { default: 'csv', description: 'parquet: time as a timestamp in microseconds, numbers as doubles, null where there is none.' })), since: Type.Optional(Type.String({ description: '`x-export-place` of the export before.', maxLength: 5000 })) }),
       response: { 200: { description: 'Rows.', headers: { 'x-export-place': { schema: { type: 'string' }, description: '`since` of the next export.' } }, content: { 'text/csv': { schema: { type: 'string' } }, 'application/x-ndjson': { schema: { type: 'string' } }, [mediaTypes.parquet]: { schema: { type: 'string' } } } }, ...failures(404, 504) }
     }
   }, async (request: Asked, reply) => {
-    const { device, metric, columns, format, since, from, to } = request.query, asked = table(request.params.table, columns)
+    const { device, metric, format, since, from, to } = request.query, asked = table(request.params.table, request.query)
     const range = rangeOf({ from: from ?? new Date(0).toISOString(), to: to ?? '9999-12-31T23:59:59.999Z' })
     const { place, pages, close } = await databaseOf(plane, request).export({ table: asked, series: { tenant: tenantOf(request), device, metric }, range, since })
     void reply.header('x-export-place', place).type(mediaTypes[format as ExportFormat])
@@ -98,27 +101,38 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     }
   }, async (request: Asked, reply) => {
     const { column, buckets, format } = request.query, all = table(request.params.table), series = oneOf(request)
-    const rows = await databaseOf(plane, request).buckets(table(request.params.table, column ?? all.columns[0]), series, rangeOf(request.query), buckets)
+    const rows = await databaseOf(plane, request).buckets(table(request.params.table, { columns: column ?? all.columns[0] }), series, rangeOf(request.query), buckets)
     if (rows === undefined) throw nothing(series)
     return rowsAs(reply, format, Object.keys(Part.properties), { rows })
   })
 }
 
-/** Tables of the pipelines that run here. */
-export function tableOf (plane: Plane): { readonly all: () => readonly TableColumns[], readonly table: (name: string, asked?: string) => TableColumns } {
+/** Which columns of a table: by name, with commas between, or those of a kind; or all. */
+interface Wanted { readonly columns?: string | undefined, readonly kind?: ColumnKind | undefined }
+
+/** Tables of the pipelines that run here; `kind`: only those with such columns, and these. */
+export function tableOf (plane: Plane): { readonly all: (kind?: ColumnKind) => readonly TableColumns[], readonly table: (name: string, wanted?: Wanted) => TableColumns } {
   const pipelines = plane.pipelines ?? (() => plane.runs().map(run => run.pipeline))
   /** Several pipelines may write one table: it has the columns of all. */
-  const tables = (): readonly TableColumns[] => {
+  const tables = (of?: ColumnKind): readonly TableColumns[] => {
     const all = new Map<string, TableColumns>()
-    for (const { name, kind, columns } of pipelines().flatMap(pipeline => planTables(pipeline).tables)) {
-      all.set(name, { table: name, kind, columns: [...new Set([...all.get(name)?.columns ?? (kind === 'readings' ? ['value'] : []), ...columns])] })
+    for (const pipeline of pipelines()) {
+      const such = of === undefined ? undefined : columnsOf(pipeline, of)
+      for (const { name, kind, columns } of planTables(pipeline).tables) {
+        all.set(name, { table: name, kind, columns: [...new Set([...all.get(name)?.columns ?? (kind === 'readings' && such === undefined ? ['value'] : []), ...columns.filter(c => such?.has(c) ?? true)])] })
+      }
     }
-    return [...all.values()]
+    return [...all.values()].filter(({ columns }) => of === undefined || columns.length > 0)
   }
-  /** A table of a pipeline that runs here, with the columns that are asked for, or all. */
-  const table = (name: string, asked?: string): TableColumns => {
+  const table = (name: string, { columns: asked, kind }: Wanted = {}): TableColumns => {
     const found = tables().find(t => t.table === name)
     if (found === undefined) throw new MillraceError('api/not-found', `there is no table "${name}"`, { help: suggest(name, tables().map(t => t.table)) })
+    if (kind !== undefined) {
+      if (asked !== undefined) throw new MillraceError('api/invalid', 'columns are asked for by their names, or by their kind', { help: 'give either columns or kind' })
+      const such = tables(kind), those = such.find(t => t.table === name)
+      if (those === undefined) throw new MillraceError('api/invalid', `the table "${name}" has no columns of the kind "${kind}"`, { help: such.length === 0 ? 'no table here has' : `these have: ${such.map(t => t.table).join(', ')}` })
+      return those
+    }
     const columns = asked === undefined ? found.columns : asked.split(',')
     const odd = columns.find(c => c !== POSITION && !found.columns.includes(c))
     if (odd !== undefined) throw new MillraceError('api/invalid', `the table "${name}" has no column "${odd}"`, { help: suggest(odd, found.columns) })

@@ -106,7 +106,7 @@ const progress = (run: Run, receiver: DemoReceiver): string => {
   const c = run.counts['']
   return `${c.written.toLocaleString('en')} readings stored, ${rows(run).toLocaleString('en')} feature rows, ${receiver.ids.size} alerts delivered, publish to row p50 ${ms(run, 50)} ms p99 ${ms(run, 99)} ms`
 }
-const ms = (run: Run, percentile: number): number => Math.round(run.observed.latency.percentile(percentile) / 100) / 10
+const ms = (run: Run, percentile: number): number => Math.round(run.observed.latency.ever(percentile) / 100) / 10
 const rows = (run: Run): number => Object.values(run.counts).reduce((sum, c) => sum + c.rows, 0)
 
 /** Figures of this run alone, not of those before it on the same database. */

@@ -47,6 +47,10 @@ t.test('a pipeline without a database keeps its commits in files; status, metric
     const at = await url(run)
     await run.until(async () => (await (await fetch(`${at}/status`)).json() as any).pipelines[0].readings.written > 500)
     await run.until(async () => (await fetch(`${at}/readyz`)).status === 200)          // a second start has written so many before it begins
+    let step: any
+    await run.until(async () => ({ pipelines: [{ steps: [step] }] } = await (await fetch(`${at}/status`)).json() as any).pipelines[0].steps[0].newest !== undefined)
+    t.match(step, { branch: '', id: 'dedupe', watermark: /^20\d\d-.*Z$/, newest: /^20\d\d-.*Z$/, lag_ms: Number })
+    t.ok(step.watermark < step.newest, 'by the lateness that is allowed')
     const metrics = await (await fetch(`${at}/metrics`)).text()
     t.match(metrics, /millrace_readings_total\{pipeline="p",branch="",fate="written"\} \d{3,}/)
     t.match(metrics, /millrace_accounting_imbalance_readings\{pipeline="p"\} 0/)

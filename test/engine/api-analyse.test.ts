@@ -52,6 +52,17 @@ t.test('each signal says what it contributes: of what is unusual the one that sp
   t.notOk('contributions' in (await post('check_drift', { data: { value: [1, 2] } })).body.rows[0], 'drift has none')
 })
 
+t.test('a large question lets everything else have its turn: one that comes behind it is answered before it', async t => {
+  const { post } = await open(t), value = noise(5000, 61)
+  await post('check_drift', { data: { value: [1, 2] } })
+  for (const [url, options] of [['detect_anomaly', {}], ['predict', { every: '1s', seasons: ['60s'], horizons: [1, 5, 10, 20, 50] }]] as const) {
+    const answered: string[] = []
+    const asked = async (name: string, to: string, payload: object) => { const { status } = await post(to, payload); answered.push(`${name} ${status}`) }
+    await Promise.all([asked('large', url, { data: { value }, options }), asked('small', 'check_drift', { data: { value: [1, 2] } })])
+    t.strictSame(answered, ['small 200', 'large 200'], url)
+  }
+})
+
 t.test('what is sent is taken as it is: null is no number, text is none', async t => {
   const { post } = await open(t), value = noise(300, 55)
   const { body: { rows } } = await post('detect_anomaly', { data: { value: [...value, null] } })

@@ -56,3 +56,15 @@ t.test('a source without a log of ours has nothing to give them to', async t => 
   await process.ask('PUT', '/p', 'name: p\nfrom: { simulator: {} }\nto: [ postgres: { table: readings } ]\n')
   t.match(await process.ask('POST', '/p/dead-letters/requeue', { every: true }), { status: 409, json: { code: 'api/conflict' } })
 })
+
+t.test('of a pipeline that has stopped it is said that it has, and why', async t => {
+  const url = (await freshDatabase(t))!, port = await freePort(), process = await open(t, url, temporary(t))
+  await process.ask('PUT', '/p', `name: p\nfrom: { broker: { port: ${port}, topics: "{tenant}/{device}/{metric}" } }\nto: [ postgres: { table: readings } ]\n`)
+  const d = await device(t, port)
+  await d.send(1)
+  await until('it is stored', async () => (await rows(url, 'value')).length === 1)
+  await rowsOf(url, 'UPDATE checkpoint SET epoch = epoch + 1')
+  await d.send(1)
+  await until('it has stopped', async () => (await process.ask('GET', '/p')).json.trouble.pipeline !== undefined)
+  t.match(await process.ask('GET', '/p/dead-letters'), { status: 503, json: { code: 'api/busy', detail: /has stopped: another process has taken over/, help: /resume/ } })
+})

@@ -20,8 +20,8 @@ const file = 'name: p\nfrom: { simulator: {} }\npipe: [ zscore ]\nbranches: { w:
 const iso = (after: number) => new Date(T0 + after).toISOString()
 
 /** A plane over what a store has committed: 250 readings of a pump of `acme`, a second apart, and one of another tenant's. */
-async function open (t: Test, kind: Kind = 'postgres') {
-  const url = (await freshDatabase(t, kind))!, pipeline = normalise(readYaml(file, components, { file: 'p.yaml' }).pipeline!, components)
+async function open (t: Test, kind: Kind = 'postgres', text = file) {
+  const url = (await freshDatabase(t, kind))!, pipeline = normalise(readYaml(text, components, { file: 'p.yaml' }).pipeline!, components)
   const store = await new Opened(url, planTables(pipeline).tables.map(table => ({ ...table, options: { ...table.options, url } }))).open()
   store.series.tag(store.series.device('acme', 'pump'), { site: 'north', type: 'pump', floor: '3', unit: '°C' })
   await store.commit(store.write('readings', batchOf(store.series, [
@@ -76,6 +76,38 @@ for (const kind of ['postgres', 'timescale'] as const) {
     const parts = (await ask('/tables/readings/buckets', { ...pump, to: iso(100_000), buckets: 10 })).json().rows
     t.strictSame(parts.map((p: any) => [p.time.slice(0, 23), p.count, p.min, p.max]).slice(0, 3), [[iso(0).slice(0, 23), 10, 0, 1e300], [iso(10_000).slice(0, 23), 10, 10, 19], [iso(20_000).slice(0, 23), 10, 20, 29]])
     t.equal(parts[1].mean, 14.5)
+  })
+}
+
+const learning = `name: p
+from: { simulator: {} }
+pipe: [ ewma, forecast: { every: 1s, seasons: [ 4s ], horizons: [ 1 ] }, zscore, drift, threshold: { above: 5 } ]
+branches: { w: { pipe: [ tumbling: { every: 10s, features: [ mean ] } ], to: [ postgres: { table: windows } ] }, c: { pipe: [ tumbling: { every: 10s, features: [ mean ] }, change: {}, rul: { above: 9 } ], to: [ postgres: { table: changes } ] } }
+to: [ postgres: { table: readings } ]
+`
+for (const kind of ['postgres', 'timescale'] as const) {
+  t.test(`scores, forecasts with their intervals and drift are found by their kind, without the name of a column, on ${kind}`, async t => {
+    if (await freshDatabase(t, kind) === undefined) return
+    const { ask, all, keyOf, store } = await open(t, kind, learning), other = await keyOf('other')
+    await store.commit(store.write('readings', batchOf(store.series, [['pump', 'temp', 300_000, 9, { seq: 0, ewma: 1, zscore: 2, threshold: 1, forecast_1: 10, forecast_1_low: 8, forecast_1_high: 12, forecast_1_coverage: 0.95, forecast_1_relative: 0.8, drift: 1, drift_p: 0.001 }]])))
+    const of = async (kind: string) => Object.fromEntries((await ask('/tables', { kind })).json().tables.map((x: any) => [x.table, x.columns])), forecast = ['forecast_1', 'forecast_1_low', 'forecast_1_high', 'forecast_1_coverage', 'forecast_1_relative']
+    t.strictSame(await of('forecast'), { readings: forecast, changes: ['rul_p10', 'rul_p50', 'rul_p90', 'rul_rate', 'rul_learned'] })
+    const { readings: drift, ...rest } = await of('drift')
+    t.strictSame([drift.slice(0, 1), drift.every((c: string) => c.startsWith('drift')), drift.includes('drift_p'), rest], [['drift'], true, true, { changes: ['change', 'change_size', 'change_after', 'change_learned'] }])
+    t.strictSame((await of('scores')).readings, ['ewma', ...forecast, 'zscore', ...drift], 'what steps that learn say, and neither a threshold nor the reading')
+    const last = { ...pump, from: iso(299_000) }
+    t.match(await all('/tables/readings/rows', { ...last, kind: 'forecast' }), [{ forecast_1: 10, forecast_1_low: 8, forecast_1_high: 12, forecast_1_coverage: 0.95 }])
+    const [newest] = await all('/tables/readings/latest', { device: 'pump', metric: 'temp', kind: 'drift' })
+    t.match(newest, { time: /T00:05:00/, tenant: 'acme', drift: 1, drift_p: 0.001 })
+    t.strictSame(Object.keys(newest).filter(c => !['time', 'tenant', 'device', 'metric'].includes(c)).sort(), drift.toSorted())
+    t.match((await ask('/tables/readings/rows', { ...last, kind: 'scores', format: 'csv' })).body, /^time,ewma,forecast_1,.*,zscore,drift,/)
+    t.match((await ask('/tables/readings/export', { device: 'pump', kind: 'forecast', from: iso(299_000) })).body, /,forecast_1,forecast_1_low,forecast_1_high,forecast_1_coverage,forecast_1_relative\r\n.*pump,temp,10,8,12,0.95,0.8\r\n$/)
+    t.strictSame((await all('/tables/readings/rows', { ...pump, kind: 'scores' }, other)).map(r => r.zscore), [null], 'of another tenant its own')
+    t.strictSame(await all('/tables/readings/latest', { kind: 'scores' }, await keyOf('nobody')), [])
+    t.equal((await ask('/tables', { kind: 'scores' }, await keyOf('acme', ['alerts:read']))).status, 403)
+    t.match((await ask('/tables/windows/latest', { kind: 'drift' })).json(), { status: 400, detail: /no columns of the kind "drift"/, help: /readings, changes/ })
+    t.match((await ask('/tables/readings/latest', { kind: 'drift', columns: 'value' })).json(), { status: 400, help: /either columns or kind/ })
+    t.equal((await ask('/tables', { kind: 'odd' })).status, 400)
   })
 }
 

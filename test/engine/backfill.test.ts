@@ -1,5 +1,5 @@
 /** Pipelines that work through their past and then go on with their own source: a real database, a real broker, real devices. */
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { newKey } from '../../engine/api-key.ts'
 import { PostgresKeys } from '../../sinks/postgres-keys.ts'
 import { migrate } from '../../sinks/postgres-migrate.ts'
@@ -239,7 +239,8 @@ t.test('a new pipeline on a source that others have begins at the oldest record 
   t.match((await process.ask('GET', '/q')).json, { imbalance: 0, trouble: {} })
 })
 
-t.test('killed again and again in the middle: the next process goes on, and ends in the rows of one that nobody killed', { timeout: 180_000 }, async t => {
+/** The real program, on a database and a folder of its own: `run` starts it once more. */
+async function killable (t: Test) {
   const url = (await freshDatabase(t))!, folder = temporary(t), port = await freePort(), keys = new PostgresKeys(url), { key, id: keyId, digest } = newKey()
   t.teardown(() => keys.close())
   await migrate(url, quiet)
@@ -254,6 +255,32 @@ t.test('killed again and again in the middle: the next process goes on, and ends
     }
     return { program, ask, kill: async () => { program.child.kill('SIGKILL'); await program.ended } }
   }
+  return { url, port, keyId, run }
+}
+
+t.test('asked to end, and killed before it could: the next process ends it, and says who asked', { timeout: 120_000 }, async t => {
+  const { url, port, keyId, run } = await killable(t)
+  let process = await run()
+  await until('pipelines may be put', async () => (await process.ask('PUT', '/pipelines/p', text(port))).status === 201)
+  const first = Date.now() - 3_600_000
+  const made = await process.ask('POST', '/jobs/backfill?pipeline=p&options={"tenant":"t"}', `time,device,metric,value\n${Array.from({ length: 40_000 }, (_, k) => `${new Date(first + k * 50).toISOString()},old,m,1\n`).join('')}`, 'text/csv')
+  const job = async () => (await process.ask('GET', `/jobs/${made.json.id}`).catch(() => ({ json: {} }))).json
+  await until('it is in its past', async () => (await process.ask('GET', '/pipelines/p')).json.backfill !== undefined)
+  t.equal((await process.ask('POST', '/pipelines/p/pause')).status, 200)
+  t.match(await process.ask('POST', `/jobs/${made.json.id}/cancel`), { status: 200, json: { state: 'running' } })
+  await process.kill()
+  process = await run()
+  await until('it goes on', async () => (await process.ask('POST', '/pipelines/p/resume').catch(() => ({ status: 0 }))).status === 200)
+  await until('the job has ended', async () => !['running', undefined].includes((await job()).state), 60_000)
+  t.match(await job(), { state: 'cancelled' })
+  t.strictSame(await rowsOf(url, "SELECT actor, request ~ '^\\w{16}$' AS request FROM audit WHERE action = 'job.cancel'"), [{ actor: keyId, request: true }])
+  const d = await device(t, port)
+  await d.send(5)
+  await stored(url, 5)
+})
+
+t.test('killed again and again in the middle: the next process goes on, and ends in the rows of one that nobody killed', { timeout: 180_000 }, async t => {
+  const { url, port, run } = await killable(t)
   let process = await run()
   await until('pipelines may be put', async () => (await process.ask('PUT', '/pipelines/p', text(port))).status === 201)
   let sent = 0

@@ -10,6 +10,7 @@ import { Intake } from '../../engine/intake.ts'
 import { filesIn } from '../../engine/options.ts'
 import { Observed } from '../../engine/observed.ts'
 import { SeriesTable } from '../../engine/series.ts'
+import { clock } from '../../engine/clock.ts'
 import { parseGiven } from '../../engine/trial/given.ts'
 import { play } from '../../engine/trial.ts'
 import { normalise } from '../../engine/lint.ts'
@@ -65,7 +66,7 @@ to: [ file: { table: t } ]
 t.test('a step of one\'s own that takes more than 5 ms for a row is counted, and said once a minute; those that are built in are not', async t => {
   const sluggish = defineOperator({ name: 'sluggish', summary: 'Takes its time.', options: Type.Object({}), adds: [], perSeries: {}, process (batch) { for (const end = performance.now() + 6 * batch.length; performance.now() < end;); return batch } })
   const table = new SeriesTable(10), flow = openFlow(pipeline('p').from(sources.simulator()).pipe(operators.ewma(), sluggish()).to(sinks.stdout()), table), intake = new Intake(table, new Credits(), { ahead: 300_000, after: 0 })
-  const said: object[] = [], observed = new Observed({ warn: (what: object) => { said.push(what) } } as never)
+  const said: object[] = [], observed = new Observed({ warn: (what: object) => { said.push(what) } } as never, clock)
   const go = (n: number): void => {
     intake.message('t', new Uint8Array(0), START)
     for (let k = 0; k < n; k++) intake.reading(table.id('t', 'd', 'm'), START + k, k)
