@@ -23,7 +23,7 @@ export function golden (): { readonly version: string, readonly detectors: reado
 }
 
 /** Where a detector finds changes, begun anew after each: places, in ascending order. */
-function * changesIn (detector: Detector, values: ArrayLike<number>): Generator<number> {
+export function * changesIn (detector: Detector, values: ArrayLike<number>): Generator<number> {
   const first = Object.values(detector.state), m = Float64Array.from(first)
   for (let i = 0; i < values.length; i++) {
     if (!detector.update(m, 0, values[i])) continue

@@ -2,11 +2,12 @@ import { Adwin } from '../models/adwin.ts'
 import type { Detector } from '../models/detector.ts'
 import { Kswin } from '../models/kswin.ts'
 import { Random } from '../models/random.ts'
+import { CLOCK } from '../models/run-length.ts'
 import { round, type Benchmark } from './measure.ts'
 
 /** What models/run-length.ts stands on: numbers without any change, standard normal, until a change is found all the same. */
 const detectors: Readonly<Record<string, { readonly parameters: readonly number[], readonly make: (parameter: number) => Detector }>> = {
-  adwin: { parameters: [4, 3, 2, 1.4, 1, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005], make: p => new Adwin(p) },
+  adwin: { parameters: [4, 3, 2, 1.4, 1, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.005], make: p => new Adwin(p, CLOCK) },
   kswin: { parameters: [50, 56, 65, 70, 75, 80, 85, 90, 95, 100, 105, 110].map(d => d / 210), make: p => new Kswin(p) }
 }
 

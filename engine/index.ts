@@ -5,6 +5,7 @@ export { list, note, queue, ring, type Held, type Records, type Rings, type Shap
 export { matcher } from './glob.ts'
 export { isoMicros } from './iso.ts'
 export { Lists } from './lists.ts'
+export type { Queues, Room } from './queues.ts'
 export { defineOperator, type Definition, type Drop, type Host, type Operator, type Stage, type StageSnapshot } from './operator.ts'
 export { assign, close, windowMemory, type Adder, type Closing, type Kind, type WindowMemory } from './window.ts'
 export { evenGrid, gridOf, instants, startOf, type Grid } from './windows/grid.ts'

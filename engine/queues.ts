@@ -8,11 +8,15 @@ const LEAST = 4                      // entries of the smallest block; the next 
 const HEAD = 4, BLOCK = 0, SIZE = 1, FIRST = 2, COUNT = 3      // of each id; BLOCK: where it begins, in entries, + 1
 const BITS = 16, PAGE = 1 << BITS    // entries, a MB
 
+/** Where entries are copied to. */
+export interface Room { times: Float64Array, values: Float64Array }
+
 /**
  * Values ordered by time, of each id in a ring of its own: for what mostly comes in order and leaves in order. An entry is 16 bytes,
  * its neighbours stand beside it, so that an id of many in random order costs three lines of memory and not one for each link and
  * entry that is looked at. What comes far behind the newest is kept in a list aside: no entry moves more than NEAR others.
- * Rings double when they are full and halve when three quarters are empty; their blocks are used again. 16 bytes per id, 16 to 64
+ * Rings double when they are full and halve when three quarters of them are empty before entries expire, so that what fills and empties in
+ * turn keeps its ring; their blocks are used again. 16 bytes per id, 16 to 64
  * per entry.
  */
 export class Queues {
@@ -65,6 +69,17 @@ export class Queues {
 
   /** A new entry behind all that are not newer. */
   insert (id: number, time: number, value: number): void {
+    const at = id * HEAD, { heads } = this, count = heads[at + COUNT], size = heads[at + SIZE], entry = heads[at + BLOCK] - 1 + (heads[at + FIRST] + count & size - 1)
+    if (count === size || count > 0 && this.time(at, count - 1) > time) return this.between(id, time, value)
+    const page = this.pages[entry >>> BITS], cell = (entry & PAGE - 1) * WIDTH
+    page[cell + TIME] = time
+    page[cell + VALUE] = value
+    heads[at + COUNT] = count + 1
+    this.held++
+  }
+
+  /** The same where there is no room, or others are newer. */
+  private between (id: number, time: number, value: number): void {
     const at = id * HEAD, { heads } = this, count = heads[at + COUNT]
     let k = count
     while (k > 0 && this.time(at, k - 1) > time && count - k < NEAR) k--
@@ -76,15 +91,39 @@ export class Queues {
     this.put(at, k, time, value)
   }
 
+  /** Copies the entries from `from` up to, without, `to` to the begin of the room, oldest first. Returns how many. */
+  read (id: number, from: number, to: number, room: Room): number {
+    const at = id * HEAD, { heads, pages, aside } = this, count = heads[at + COUNT], turn = heads[at + SIZE] - 1
+    let node = aside.used === 0 ? -1 : aside.oldest(id), n = 0
+    while (node >= 0 && aside.time(node) < from) node = aside.newer(node)
+    const { times, values } = fit(room, count + (node < 0 ? 0 : aside.used))
+    for (let k = 0; k < count; k++) {
+      const entry = heads[at + BLOCK] - 1 + (heads[at + FIRST] + k & turn), page = pages[entry >>> BITS], cell = (entry & PAGE - 1) * WIDTH, time = page[cell + TIME]
+      if (time < from) continue
+      if (time >= to) break
+      for (; node >= 0 && aside.time(node) < time; node = aside.newer(node)) {
+        times[n] = aside.time(node)
+        values[n++] = aside.get(node, 'value')
+      }
+      times[n] = time
+      values[n++] = page[cell + VALUE]
+    }
+    for (; node >= 0 && aside.time(node) < to; node = aside.newer(node)) {
+      times[n] = aside.time(node)
+      values[n++] = aside.get(node, 'value')
+    }
+    return n
+  }
+
   /** Removes every entry older than `time`. */
   expire (id: number, time: number): void {
-    const at = id * HEAD, { heads } = this
-    while (heads[at + COUNT] > 0 && this.time(at, 0) < time) {
-      heads[at + FIRST] = heads[at + FIRST] + 1 & heads[at + SIZE] - 1
-      heads[at + COUNT]--
-      this.held--
-    }
-    if (heads[at + COUNT] * 4 < heads[at + SIZE] && heads[at + SIZE] > 4 * LEAST) this.resize(at, heads[at + SIZE] / 2)
+    const at = id * HEAD, { heads } = this, count = heads[at + COUNT], size = heads[at + SIZE]
+    let old = count > 0 && this.time(at, count - 1) < time ? count : 0
+    while (old < count && this.time(at, old) < time) old++
+    heads[at + FIRST] = heads[at + FIRST] + old & size - 1
+    heads[at + COUNT] = count - old
+    this.held -= old
+    if (count * 4 < size && size > 4 * LEAST) this.resize(at, size / 2)
     if (this.aside.used > 0) this.aside.expire(id, time)
   }
 
@@ -189,6 +228,15 @@ export class Queues {
     this.fresh += size
     return this.fresh - size
   }
+}
+
+/** Room for so many entries: a new one where it is too small. */
+function fit (room: Room, length: number): Room {
+  if (room.times.length < length) {
+    room.times = new Float64Array(2 * length)
+    room.values = new Float64Array(2 * length)
+  }
+  return room
 }
 
 const same = (a: number, b: number): boolean => a === b || (Number.isNaN(a) && Number.isNaN(b))

@@ -1,6 +1,6 @@
 /**
  * Adaptive windowing (Bifet and Gavalda 2007, Learning from time-changing data with adaptive windowing, ADWIN2): all numbers
- * since the last change, as an exponential histogram of up to PER buckets of each size 1, 2, 4 ... Every CLOCK numbers each
+ * since the last change, as an exponential histogram of up to PER buckets of each size 1, 2, 4 ... Every `clock` numbers each
  * border between buckets is tried as a cut; means that differ by more than their bound at `confidence` are a change. The
  * variance of buckets that are merged is kept after Babcock et al. (2003). In detail as in MOA and river, so that it finds
  * changes at the same numbers as they do. The sizes of buckets end at 2^(ROWS - 1): beyond, about 300,000 numbers, the oldest are forgotten.
@@ -8,7 +8,7 @@
  */
 import type { Detector } from './detector.ts'
 
-const PER = 5, ROWS = 16, CLOCK = 32, GRACE = 10, LEAST = 5      // LEAST: numbers on each side of a cut
+const PER = 5, ROWS = 16, GRACE = 10, LEAST = 5      // LEAST: numbers on each side of a cut
 
 const rows = Object.fromEntries(Array.from({ length: ROWS }, (_, r) => [[`held${r}`, 0], ...Array.from({ length: PER + 1 }, (_, k) => [[`total${r}_${k}`, 0], [`variance${r}_${k}`, 0]]).flat()]).flat()) as Record<string, number>
 /** One series: numbers seen, rows in use, width, sum and sum of squared deviations of the window; then the rows, each how many buckets it holds and their sums and squares, the oldest first. */
@@ -18,9 +18,14 @@ const SEEN = 0, USED = 1, WIDTH = 2, TOTAL = 3, VARIANCE = 4, TABLE = 5, ROW = 1
 export class Adwin implements Detector {
   readonly state = adwin
   readonly confidence: number
+  readonly clock: number
   size = 0
   after = 1
-  constructor (confidence: number) { this.confidence = confidence }
+  /** `clock`: it looks at every so manyth number; 32 is what river does. */
+  constructor (confidence: number, clock = 32) {
+    this.confidence = confidence
+    this.clock = clock
+  }
 
   update (m: Float64Array, at: number, x: number): boolean {
     const width = ++m[at + WIDTH]
@@ -28,7 +33,7 @@ export class Adwin implements Detector {
     m[at + TOTAL] += x
     put(m, at + TABLE, x, 0)
     compress(m, at)
-    return ++m[at + SEEN] % CLOCK === 0 && width > GRACE && this.cut(m, at)
+    return ++m[at + SEEN] % this.clock === 0 && width > GRACE && this.cut(m, at)
   }
 
   /** Whether there is a cut; what is older than a cut is forgotten, bucket by bucket, until there is none. */

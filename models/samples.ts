@@ -36,9 +36,12 @@ export function sketchOf (values: Float64Array, a: Float64Array = new Float64Arr
 /** Features by rank: exact from up to EXACT values in any order, else from a sketch. */
 export function ranked (chosen: readonly RankFeature[], values: Float64Array): number[] {
   if (values.length > EXACT) return rankedFrom(chosen, sketchOf(values), 0)
-  const sorted = values.slice().sort()
+  const sorted = scratch.subarray(0, values.length)
+  sorted.set(values)
+  sorted.sort()
   return chosen.map(f => byRank(f, sorted))
 }
+const scratch = new Float64Array(EXACT)                              // made once: an array of more than eight numbers costs as much as sorting ten
 export const rankedFrom = (chosen: readonly RankFeature[], a: Float64Array, at: number): number[] => chosen.map(feature => {
   switch (feature) {
     case 'iqr': return sketch.quantile(a, at, 0.75) - sketch.quantile(a, at, 0.25)
@@ -55,7 +58,7 @@ export interface Samples { readonly times: Float64Array, readonly values: Float6
  * than LONGEST readings; those by frequency also when readings are fewer than 4 or not even (see rateOf).
  */
 export function sequenced (chosen: readonly SequenceFeature[], { times, values }: Samples, { lag, order, bands, carrier, envelope: faults }: SampleOptions): number[] {
-  const whole = values.length <= LONGEST, rate = whole ? rateOf(times) : NaN
+  const whole = values.length <= LONGEST, rate = whole && chosen.some(f => f !== 'mean_crossings' && f !== 'autocorrelation' && f !== 'permutation_entropy') ? rateOf(times) : NaN
   let density: ReturnType<typeof spectrum> | undefined, distances: Float64Array | undefined
   const power = () => density ??= spectrum(values, rate), off = () => distances ??= centred(values)
   return chosen.flatMap(feature => {

@@ -25,14 +25,16 @@ export function autocorrelation (off: Float64Array, lag: number): number {
  */
 export function permutationEntropy (values: Float64Array, order: number): number {
   const patterns = new Float64Array(factorial(order)), count = values.length - order + 1
-  for (let i = 0; i < count; i++) {
-    let code = 0                         // Lehmer code: how many of the later ones are smaller
-    for (let j = 0; j < order; j++) {
-      let smaller = 0
-      for (let k = j + 1; k < order; k++) if (values[i + k] < values[i + j]) smaller++
-      code = code * (order - j) + smaller
+  const smaller = new Int32Array(order)  // of each reading of the pattern how many of the later ones are smaller: its Lehmer code
+  for (let i = 0; i < values.length; i++) {
+    const x = values[i]
+    let code = 0
+    for (let j = 0; j < order - 1; j++) {
+      const before = i - order + 1 + j
+      smaller[j] = smaller[j + 1] + Number(x < values[before < 0 ? i : before])
+      code = code * (order - j) + smaller[j]
     }
-    patterns[code]++
+    if (i >= order - 1) patterns[code]++
   }
   let entropy = 0
   for (const times of patterns) if (times > 0) entropy -= times / count * Math.log(times / count)

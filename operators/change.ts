@@ -6,14 +6,14 @@ import { Kswin } from '../models/kswin.ts'
 import { PageHinkley } from '../models/page-hinkley.ts'
 import { levelOf, residual, residuals } from '../models/recursive-residuals.ts'
 import { dithered, rounding } from '../models/rounding.ts'
-import { confidenceOf, distanceOf } from '../models/run-length.ts'
+import { CLOCK, confidenceOf, distanceOf } from '../models/run-length.ts'
 
 type Memory = { readonly level: typeof residuals, readonly test: Detector['state'], readonly rounded: typeof rounding }
 interface Options { readonly method: Method, readonly runLength: number, readonly shift: number }
 const methods = {
   cusum: ({ runLength, shift }: Options): Detector => new Cusum(shift / 2, cusumThreshold(shift / 2, runLength)),
   page_hinkley: ({ runLength, shift }: Options): Detector => new PageHinkley(shift / 2, cusumThreshold(shift / 2, runLength)),
-  adwin: ({ runLength }: Options): Detector => new Adwin(confidenceOf(runLength)),
+  adwin: ({ runLength }: Options): Detector => new Adwin(confidenceOf(runLength), CLOCK),
   kswin: ({ runLength }: Options): Detector => new Kswin(distanceOf(runLength))
 }
 type Method = keyof typeof methods
@@ -29,7 +29,7 @@ const method = <M extends Method>(name: M) => Type.Literal(name)
  *
  *   cusum          cumulative sums, best for lasting shifts of the mean of about `shift`
  *   page_hinkley   the same idea against a running mean
- *   adwin          windows of every length, for shifts of any size; looks at every 32nd reading
+ *   adwin          windows of every length, for shifts of any size; looks at every 8th reading
  *   kswin          the last 30 readings against the 70 before, for large changes of spread and shape too; to rounded ones it
  *                  adds chance in what was rounded off (models/rounding.ts)
  *

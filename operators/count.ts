@@ -12,7 +12,7 @@ const step = defineOperator({
   perSeries: options => featuresOf(options).perSeries(...countFields),
   perDevice: windowMemory.perDevice,
   windows: true,
-  version: 2,                            // sums keep what rounding takes from them
+  version: 3,                            // readings that are held stand side by side
   check: checkFeatures,
 
   process (batch, options, held, host) {

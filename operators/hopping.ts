@@ -15,7 +15,7 @@ const step = defineOperator({
   perSeries: options => featuresOf(options).perSeries(...hopFields),
   perDevice: windowMemory.perDevice,
   windows: true,
-  version: 2,                            // sums keep what rounding takes from them
+  version: 3,                            // readings that are held stand side by side
   check: options => !(options.every > 0) ? 'every must be longer than nothing' : options.size < options.every ? 'size must not be shorter than every: readings between windows would be lost' : checkZone(options) ?? checkFeatures(options),
 
   process (batch, options, held, host) {

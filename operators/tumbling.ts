@@ -14,7 +14,7 @@ const step = defineOperator({
   perSeries: options => featuresOf(options).perSeries(),
   perDevice: windowMemory.perDevice,
   windows: true,
-  version: 3,                            // sums keep what rounding takes from them
+  version: 4,                            // readings that are held stand side by side
   check: options => options.every > 0 ? checkZone(options) ?? checkFeatures(options) : 'every must be longer than nothing',
 
   process (batch, options, held, host) {

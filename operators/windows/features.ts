@@ -1,5 +1,5 @@
 /** What operators that make windows of features share: their options, their memory, their rows. */
-import { assign, Batch, close, Duration, list, Type, windowMemory, type Adder, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Shapes, type WindowMemory } from '#engine'
+import { assign, Batch, close, Duration, list, queue, Type, windowMemory, type Adder, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Queues, type Room, type Shapes, type WindowMemory } from '#engine'
 import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
 import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
 import * as sketch from '../../models/sketch.ts'
@@ -59,11 +59,12 @@ export function checkFeatures ({ features, above, bands = [], carrier = [0, 1], 
 
 export const featuresOf = once((options: Values) => new Features(options))
 
-export interface FeatureMemory extends WindowMemory { readonly samples?: Lists<'value' | 'since'>, readonly sketches?: Lists<any> }
+/** `samples`: readings that are held, and where windows overlap `since`, of each the begin of the first window that it is part of: entries of one stand at the places of the other. */
+export interface FeatureMemory extends WindowMemory { readonly samples?: Queues, readonly since?: Queues, readonly sketches?: Lists<any> }
 
 /**
  * Features of windows. Each window has a record of sums in `memory.windows`. Features by rank also hold up to EXACT readings
- * of a window, and a sketch beyond; those by order and frequency up to LONGEST readings: 32 bytes each.
+ * of a window, and a sketch beyond; those by order and frequency up to LONGEST readings: 16 to 64 bytes each, mostly below 32, and twice that where windows overlap.
  */
 class Features {
   readonly columns: readonly string[]
@@ -98,7 +99,7 @@ class Features {
   perSeries (...more: readonly string[]): Shapes {
     return {
       ...windowMemory.perSeries(...more, ...this.accumulator.fields),
-      ...this.held > 0 && { samples: list('value', 'since') },
+      ...this.held > 0 && { samples: queue, ...more.includes('since') ? { since: queue } : {} },
       ...this.ranks.length > 0 && { sketches: list('since', ...Array.from({ length: sketch.WIDTH }, (_, k) => `bin${k}`)) }
     }
   }
@@ -119,20 +120,19 @@ class Features {
     const { windows } = memory
     const page = windows.page(node), at = windows.offset(node) + windows.field.n
     this.accumulator.add(page, at, time, value, i)
-    if (this.held > 0) this.hold(memory, series[i], node, time[i], value[i], page[at])
+    if (this.held > 0) this.hold(memory, time, value, series[i], node, i, page[at])
   }
 
-  /** Keeps the nth reading of a node, or adds it to the sketch. */
-  private hold (memory: FeatureMemory, series: number, node: number, time: number, value: number, n: number): void {
+  /** Keeps reading i, the nth of a node, or adds it to the sketch. */
+  private hold (memory: FeatureMemory, time: Numbers, value: Numbers, series: number, node: number, i: number, n: number): void {
     const { windows } = memory, samples = memory.samples!
     if (this.ranks.length > 0 && n > EXACT) {
       const k = this.sketchFor(memory, series, node)
-      sketch.add(memory.sketches!.page(k), memory.sketches!.offset(k) + BINS, value)
+      sketch.add(memory.sketches!.page(k), memory.sketches!.offset(k) + BINS, value[i])
     }
     if (n > this.held) return
-    const k = samples.insert(series, time), page = samples.page(k), at = samples.offset(k)
-    page[at + 1] = value
-    page[at + 2] = sinceOf(windows, node)
+    samples.insert(series, time[i], value[i])
+    memory.since?.insert(series, time[i], windows.get(node, 'since'))
   }
 
   /** Adds to a node what a later one of its series holds, and leaves that one empty. */
@@ -177,8 +177,7 @@ class Features {
       this.row(memory, closing, k, cells)
       const before = needed === undefined ? end[k] : needed(start[k])
       if (final) {
-        memory.samples?.expire(series[k], before)
-        memory.sketches?.expire(series[k], before)
+        for (const held of [memory.samples, memory.since, memory.sketches]) held?.expire(series[k], before)
       }
     }
     const columns = Object.fromEntries(this.columns.map((name, c) => [name, cells[c]]))
@@ -265,27 +264,19 @@ function ofNode (memory: FeatureMemory, series: number, node: number): Samples {
   return readings(memory, series, start, next < 0 ? Infinity : windows.time(next), since, since)
 }
 
-/** The readings that are held of a time, oldest first, which are part of windows that begin from `least` to `most`. */
-function readings ({ samples }: FeatureMemory, series: number, start: number, end: number, least: number, most: number): Samples {
-  let to = room.times.length
-  for (let k = samples!.newest(series); k >= 0; k = samples!.older(k)) {
-    const page = samples!.page(k), at = samples!.offset(k), time = page[at], since = page[at + 2]
-    if (time < start) break
-    if (time >= end || since < least || since > most) continue
-    if (to === 0) to = grow()
-    room.times[--to] = time
-    room.values[to] = page[at + 1]
+/** The readings that are held of a time, oldest first, which are part of windows that begin from `least` to `most`. Good until it is called again. */
+function readings ({ samples, since }: FeatureMemory, series: number, start: number, end: number, least: number, most: number): Samples {
+  let n = samples!.read(series, start, end, room)
+  if (since !== undefined) {
+    const { times, values } = room, all = n
+    since.read(series, start, end, begins)
+    n = 0
+    for (let k = 0; k < all; k++) {
+      if (begins.values[k] < least || begins.values[k] > most) continue
+      times[n] = times[k]
+      values[n++] = values[k]
+    }
   }
-  return { times: room.times.slice(to), values: room.values.slice(to) }
+  return { times: room.times.subarray(0, n), values: room.values.subarray(0, n) }
 }
-
-const room = { times: new Float64Array(EXACT), values: new Float64Array(EXACT) }
-/** Twice the room, what is there at its end. Returns how much is free. */
-function grow (): number {
-  for (const key of ['times', 'values'] as const) {
-    const old = room[key]
-    room[key] = new Float64Array(2 * old.length)
-    room[key].set(old, old.length)
-  }
-  return room.times.length / 2
-}
+const room: Room = { times: new Float64Array(EXACT), values: new Float64Array(EXACT) }, begins: Room = { times: new Float64Array(EXACT), values: new Float64Array(EXACT) }

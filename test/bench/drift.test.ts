@@ -1,6 +1,7 @@
 import t from 'tap'
+import { readFileSync } from 'node:fs'
 import { delaysOf, found, processes, runLengthOf, runsOf, shifted, steady } from '../../bench/drift.ts'
-import { delaysIn, golden, matched, rivers, runLengthIn } from '../../bench/river.ts'
+import { changesIn, delaysIn, golden, matched, rivers, runLengthIn } from '../../bench/river.ts'
 import { averageRunLength, normals } from '../../bench/run-length.ts'
 import { Kswin } from '../../models/kswin.ts'
 import { change } from '../../operators/change.ts'
@@ -29,6 +30,19 @@ t.test('a run length is readings over changes, a delay is counted from the first
   t.ok(delays.length > 30 && delays.every(d => d >= 1 && d <= 5) && delays.filter(d => d === 4).length > 15, delays.join())
   const measured = averageRunLength(new Kswin(75 / 210), normals(75), 50, 1e6)
   t.ok(measured > 500 && measured < 1300, `${measured}`)
+})
+
+t.test('what is called river here finds changes exactly where river does, with forgetting and without', async t => {
+  interface Fires { readonly values: number[], readonly adwin: { confidence: number, at: number[] }[], readonly page_hinkley: { allowance: number, threshold: number, forget: number, at: number[] }[] }
+  const { fires } = JSON.parse(readFileSync(new URL('../oracles/drift.json', import.meta.url), 'utf8')) as { fires: Fires[] }
+  const settings = { 'page_hinkley': [0.005, 50, 0.9999], 'page_hinkley, delta 0.5': [0.5, 8, 0.9999], 'page_hinkley, delta 0.5, alpha 1': [0.5, 8, 1] }
+  for (const { values, adwin, page_hinkley } of fires) {
+    for (const { confidence, at } of adwin) t.strictSame([...changesIn(rivers.adwin(confidence), values)], at)
+    for (const [name, [allowance, threshold, forget]] of Object.entries(settings)) {
+      const { at } = page_hinkley.find(one => one.allowance === allowance && one.threshold === threshold && one.forget === forget)!
+      t.strictSame([...changesIn(rivers[name](threshold), values)], at, name)
+    }
+  }
 })
 
 t.test('what is called river here takes as long as river, at its parameters', async t => {

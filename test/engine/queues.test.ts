@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import t from 'tap'
 import fc from 'fast-check'
-import { Queues } from '../../engine/queues.ts'
+import { Queues, type Room } from '../../engine/queues.ts'
 
 const IDS = Int32Array.of(0, 1, 2)
 const entriesOf = (queues: Queues, id: number) => {
@@ -19,6 +19,7 @@ const acts = fc.array(fc.oneof(
 t.test('behaves like sorted arrays, whatever is done to it and also across a snapshot', async t => {
   fc.assert(fc.property(acts, acts => {
     let queues = new Queues(3), x = 0
+    const room: Room = { times: new Float64Array(0), values: new Float64Array(0) }
     const model: [number, number][][] = [[], [], []]
     const insert = (id: number, time: number) => {
       queues.insert(id, time, ++x)
@@ -43,6 +44,10 @@ t.test('behaves like sorted arrays, whatever is done to it and also across a sna
         assert.deepEqual(sorted(entriesOf(queues, id)), sorted(entries))
         assert.deepEqual(entriesOf(queues, id).map(([time]) => time), entries.map(([time]) => time), 'ordered by time')
         assert.equal(queues.newest(id), entries.at(-1)?.[0] ?? -Infinity)
+        for (const [from, to] of [[-Infinity, Infinity], [15, 45], [30, 30.5]]) {
+          const n = queues.read(id, from, to, room), part = entries.filter(([time]) => time >= from && time < to)
+          assert.deepEqual(Array.from({ length: n }, (_, k) => [room.times[k], room.values[k]]), part, `read from ${from} to ${to}`)
+        }
         for (const time of [0, 30, 60, ...entries.slice(-12).map(e => e[0])]) {
           const there = entries.filter(e => e[0] === time)
           assert.equal(queues.count(id, time, -1), there.length)

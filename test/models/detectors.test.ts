@@ -6,7 +6,7 @@ import type { Detector } from '../../models/detector.ts'
 import { Kswin } from '../../models/kswin.ts'
 import { PageHinkley } from '../../models/page-hinkley.ts'
 import { levelOf, residual, residuals } from '../../models/recursive-residuals.ts'
-import { confidenceOf, distanceOf } from '../../models/run-length.ts'
+import { CLOCK, confidenceOf, distanceOf } from '../../models/run-length.ts'
 import { normalOf, studentOf } from '../../models/significance.ts'
 import { normal } from './random.ts'
 
@@ -62,7 +62,7 @@ t.test('ADWIN forgets the oldest when its table is full, and goes on', async t =
 
 t.test('an average run length is what was asked for, within a tenth, on independent normal numbers', async t => {
   for (const wanted of [300, 3000]) {
-    const makes = { cusum: new Cusum(0.5, cusumThreshold(0.5, wanted)), small: new Cusum(0.25, cusumThreshold(0.25, wanted)), page_hinkley: new PageHinkley(0.5, cusumThreshold(0.5, wanted), { samples: 1 }), adwin: new Adwin(confidenceOf(wanted)), kswin: new Kswin(distanceOf(wanted)) }
+    const makes = { cusum: new Cusum(0.5, cusumThreshold(0.5, wanted)), small: new Cusum(0.25, cusumThreshold(0.25, wanted)), page_hinkley: new PageHinkley(0.5, cusumThreshold(0.5, wanted), { samples: 1 }), adwin: new Adwin(confidenceOf(wanted), CLOCK), kswin: new Kswin(distanceOf(wanted)) }
     for (const [name, detector] of Object.entries(makes)) {
       const z = normal(4), first = Object.values(detector.state), m = Float64Array.from(first)
       let found = 0, n = 0

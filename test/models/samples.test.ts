@@ -51,6 +51,21 @@ t.test('quantiles of few readings are exact, of many within one percent of the d
   t.strictSame(ranked(['median', 'iqr', 'mad'], new Float64Array(0)), [NaN, NaN, NaN])
 })
 
+t.test('permutation entropy is that of patterns ranked one by one, bit for bit', async t => {
+  const values = fc.array(fc.oneof(fc.integer({ min: -2, max: 2 }), fc.double({ noNaN: true })), { maxLength: 60 })
+  fc.assert(fc.property(values, fc.integer({ min: 2, max: 6 }), (some, order) => {
+    const counts = new Map<number, number>(), patterns = Math.max(0, some.length - order + 1)
+    for (let i = 0; i < patterns; i++) {
+      const pattern = some.slice(i, i + order), code = pattern.reduce((code, x, j) => code * (order - j) + pattern.slice(j + 1).filter(later => later < x).length, 0)
+      counts.set(code, (counts.get(code) ?? 0) + 1)
+    }
+    const all = Array.from({ length: order }, (_, k) => k + 1).reduce((a, b) => a * b)
+    const entropy = [...counts].sort(([a], [b]) => a - b).reduce((sum, [, n]) => sum - n / patterns * Math.log(n / patterns), 0) / Math.log(all)
+    assert.ok(Object.is(one('permutation_entropy', some, { order }), patterns > 0 ? entropy : NaN))
+  }), { numRuns: 1000 })
+  t.ok(true)
+})
+
 t.test('the median distance from the median is that of sorted distances, bit for bit', async t => {
   const values = fc.array(fc.oneof(fc.integer({ min: -3, max: 3 }), fc.double({ min: -1e6, max: 1e6, noNaN: true }), fc.constantFrom(1e300, -1e300, 65535, 5e-324, 1e9, 1e9 + 1e-6)), { minLength: 1, maxLength: 40 })
   fc.assert(fc.property(values, some => {

@@ -40,7 +40,7 @@ def fires():
             'name': name, 'values': values,
             'adwin': [{'confidence': c, 'at': fired(drift.ADWIN(delta=c), values)} for c in (0.002, 0.3, 2)],
             'page_hinkley': [{'allowance': a, 'threshold': t, 'forget': f, 'samples': n, 'at': fired(drift.PageHinkley(delta=a, threshold=t, alpha=f, min_instances=n), values)}
-                             for a, t, f, n in ((0.005, 50, 1 - 0.0001, 30), (0.5, 8, 1, 30), (0.1, 10, 0.999, 5))],
+                             for a, t, f, n in ((0.005, 50, 1 - 0.0001, 30), (0.005, 50, 1, 30), (0.5, 8, 1, 30), (0.5, 8, 1 - 0.0001, 30), (0.1, 10, 0.999, 5))],
         }
 
 
