@@ -2,12 +2,12 @@
 import { readdirSync, rmSync } from 'node:fs'
 import { build } from 'esbuild'
 import { bundle } from '../../.ci/bundle.ts'
-import { compiled, PACKAGES, packaged } from './typescript.mjs'
+import { compiled, PACKAGES, packaged, placeOf } from './typescript.mjs'
 
 rmSync('.built', { recursive: true, force: true })
 await bundle('.built')
 await build({
-  entryPoints: PACKAGES.map(name => ({ in: name, out: name.replace(/\.js$/, '') })), outdir: packaged, chunkNames: 'shared-[hash]',
+  entryPoints: PACKAGES.map(name => ({ in: name, out: placeOf(name) })), outdir: packaged, chunkNames: 'shared-[hash]',
   bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node20', keepNames: true, external: ['pino', 'pg-native'], plugins: [{ name: 'all that it exports', setup: exports }],
   banner: { js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);" }
 })

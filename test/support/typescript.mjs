@@ -15,8 +15,10 @@ export const PACKAGES = [
   '@fastify/fast-json-stringify-compiler', '@fastify/rate-limit', '@fastify/swagger', '@nats-io/jetstream', '@nats-io/transport-node', '@redis/client', 'ajv', 'ajv-formats', 'ajv/dist/2020.js', 'commander',
   'csv-parse/sync', 'fast-check', 'fastify', 'ipaddr.js', 'jose', 'mqtt', 'mqtt-packet', 'nodemailer', 'pg', 'pg-copy-streams', 'prom-client', 'rxjs', 'tap', 'typebox', 'yaml'
 ]
-export const packaged = fileURLToPath(new URL('../../.built/packages', import.meta.url))
-const packages = new Map(PACKAGES.map(name => [name, `${packaged}/${name.replace(/\.js$/, '')}.js`]))
+export const packaged = fileURLToPath(new URL('../../.built/node_modules', import.meta.url))
+/** Where a package stands in there. What tap tells of a failure leaves out lines of node_modules/@tapjs, which are its own. */
+export const placeOf = name => `${name === 'tap' ? '@tapjs/tap' : name}/index`
+const packages = new Map(PACKAGES.map(name => [name, `${packaged}/${placeOf(name)}.js`]))
 const kept = fileURLToPath(new URL('../../node_modules/.cache/millrace', import.meta.url))
 const own = readFileSync(new URL(import.meta.url))       // how it is made belongs to what is kept
 
@@ -32,7 +34,7 @@ export function resolve (name, context, next) {
 export async function load (url, { format }, next) {
   if (format === 'builtin' || format === 'commonjs') return { format, source: null, shortCircuit: true }
   if (url.endsWith('.ts')) return { format: 'module', source: await compiled(fileURLToPath(url)), shortCircuit: true }
-  return format === 'module' && (url.includes('/node_modules/') || url.includes('/.built/')) ? { format, source: readFileSync(new URL(url)), shortCircuit: true } : next(url)
+  return format === 'module' && url.includes('/node_modules/') ? { format, source: readFileSync(new URL(url)), shortCircuit: true } : next(url)
 }
 
 /** The JavaScript of a file, kept by its text and its name: another text is never taken for it. */
