@@ -5,6 +5,7 @@ type Header = NonNullable<NonNullable<Commit['snapshot']>['complete']>
 export interface Row { readonly value: number, readonly ewma: number }
 export interface Window { readonly values: readonly number[], readonly revision: number, readonly provisional: boolean }
 export interface Outbox { readonly event: AlertEvent, readonly receiver: string, attempts: number, due: number, state: 'due' | 'delivered' | 'dead' }
+const copied = (counts: Readonly<Record<string, Counts>>): Record<string, Counts> => Object.fromEntries(Object.entries(counts).map(([branch, count]) => [branch, { ...count }]))
 export const FEATURES = ['count', 'mean', 'min', 'max', 'first', 'last'] as const
 
 /** One that holds the rows of the checkpoint until it ends; the others wait in order. */
@@ -88,7 +89,7 @@ export class Database {
     for (const [branch, count] of Object.entries(counts)) world.check(imbalance(count, 0) === 0, () => `the counts of "${branch}" are off by ${imbalance(count, 0)}: ${JSON.stringify(count)}`)
     const before = this.counts[''] ?? noCounts()
     world.check((counts['']?.received ?? 0) >= before.received, () => 'fewer readings have been received than before')
-    Object.assign(this, { version: version + 1, position, origin: commit.origin, counts: structuredClone(counts) })
+    Object.assign(this, { version: version + 1, position, origin: commit.origin, counts: copied(counts) })
     for (const p of partitions.length === 0 ? [0] : partitions) this.versions[p] = version + 1
     this.store(commit, series)
     this.marks.push(...commit.marks.map(mark => ({ ...mark, position, version: version + 1 })))

@@ -28,12 +28,14 @@ export function readingsOf (payload: string): (readonly [metric: string, time: n
   })
 }
 
+const NONE = Type.Object({}), TABLE = Type.Object({ table: Type.String() })       // once: a check is compiled for each declaration
+
 /** A small pipeline of everything that remembers: duplicates, averages, windows with provisional rows, an alert that waits. */
 export function pipelineOf (parts: Parts, dedupes: boolean): Pipeline {
   const source = defineSource({
     name: 'devices',
     summary: 'Simulated devices.',
-    options: Type.Object({}),
+    options: NONE,
     listen: (_, host) => parts.listen(host),
     decode: (_, series, intake) => (topic, payload, ingest, __, position) => {
       const at = intake.message(topic, payload, ingest, position)
@@ -43,9 +45,9 @@ export function pipelineOf (parts: Parts, dedupes: boolean): Pipeline {
       return at
     }
   })
-  const rows = defineSink({ name: 'rows', summary: 'The store.', options: Type.Object({ table: Type.String() }), store: (_, __, host) => parts.store(host.series) })
-  const follower = defineSink({ name: 'follower', summary: 'A follower.', options: Type.Object({}), follow: (_, host) => parts.follow(host.series) })
-  const people = defineSink({ name: 'people', summary: 'A receiver.', options: Type.Object({}), receive: () => parts.receive() })
+  const rows = defineSink({ name: 'rows', summary: 'The store.', options: TABLE, store: (_, __, host) => parts.store(host.series) })
+  const follower = defineSink({ name: 'follower', summary: 'A follower.', options: NONE, follow: (_, host) => parts.follow(host.series) })
+  const people = defineSink({ name: 'people', summary: 'A receiver.', options: NONE, receive: () => parts.receive() })
   const begun = pipeline(NAME)
     .from(source(), { lateness: `${TIME.lateness}ms`, ahead: `${TIME.ahead}ms`, idle: `${TIME.idle}ms`, forget: `${TIME.forget}ms`, dedupe: dedupes })
   const checked = begun.pipe(validate({ max: MAX }))
