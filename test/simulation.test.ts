@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { Explored } from './simulation/explore.ts'
 import { find } from './simulation/find.ts'
 import { plants } from './simulation/plants.ts'
@@ -37,11 +37,19 @@ void t.test('planted bugs are found', { timeout: 400_000 }, async t => {
 })
 
 void t.test('through any faults every acknowledged message has one fate, and all that was worked out is right', { timeout: 500_000 }, async t => {
-  const child = fork(new URL('simulation/explore.ts', import.meta.url), [String(SEEDS), process.env.SIMULATION_SEED ?? '1'], { execArgv: ['--import=./test/support/typescript.mjs'], env: { ...process.env, NODE_OPTIONS: undefined } })
-  t.teardown(() => child.kill())
-  const [{ seeds, seconds, cpu, seen, failure }] = await Promise.race([once(child, 'message'), once(child, 'exit').then(([code]) => { throw new Error(`ended with ${code}`) })]) as [Explored]
-  t.equal(failure, undefined)
-  t.equal(seeds, SEEDS, 'all of them')
-  t.comment(`${seeds} seeds, ${Math.round(seconds)} simulated seconds, ${Math.round(seconds / cpu)} of them per second of CPU: ${JSON.stringify(seen)}`)
+  const lanes = 2, all = await Promise.all(Array.from({ length: lanes }, (_, lane) => explored(t, SEEDS / lanes, Number(process.env.SIMULATION_SEED ?? 1) + lane)))
+  for (const { failure } of all) t.equal(failure, undefined)
+  const sum = (of: 'seeds' | 'seconds' | 'cpu') => all.reduce((n, one) => n + one[of], 0), seen: Record<string, number> = {}
+  for (const one of all) for (const [what, n] of Object.entries(one.seen)) seen[what] = (seen[what] ?? 0) + n
+  t.equal(sum('seeds'), SEEDS, 'all of them')
+  t.comment(`${SEEDS} seeds, ${Math.round(sum('seconds'))} simulated seconds, ${Math.round(sum('seconds') / sum('cpu'))} of them per second of CPU: ${JSON.stringify(seen)}`)
   for (const what of ['commits', 'commits unknown', 'crashes', 'crash at a call', 'power', 'freeze', 'sync fails', 'disk full', 'sent again', 'sessions lost', 'segments dropped', 'snapshots', 'alerts sent again', 'store/fenced']) t.ok(seen[what] > 0, `seen: ${what}`)
 })
+
+/** So many scenarios from this seed on, in a process of its own. */
+async function explored (t: Test, seeds: number, seed: number): Promise<Explored> {
+  const child = fork(new URL('simulation/explore.ts', import.meta.url), [String(seeds), String(seed)], { execArgv: ['--import=./test/support/typescript.mjs'], env: { ...process.env, NODE_OPTIONS: undefined } })
+  t.teardown(() => child.kill())
+  const [told] = await Promise.race([once(child, 'message'), once(child, 'exit').then(([code]) => { throw new Error(`ended with ${code}`) })]) as [Explored]
+  return told
+}
