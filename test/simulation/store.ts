@@ -117,12 +117,12 @@ export class SimulatedStore implements Store {
     }, true)
   }
 
-  async settle ({ id, receiver }: OutboxEntry, { state, after }: Settled): Promise<void> {
+  async settle ({ id, receiver, attempts }: OutboxEntry, { state, after }: Settled): Promise<void> {
     await this.ask('settle', () => {
       const entry = this.database.outbox.get(`${id} ${receiver}`)!
       const late = this.database.world.chance(0.5)
       if (!late) this.mayFail()
-      if (entry.state === 'due') {
+      if (entry.state === 'due' && entry.attempts <= attempts) {
         entry.attempts++
         if (state === 'retry') entry.due = after ?? 0
         else entry.state = state
