@@ -107,7 +107,7 @@ async function full (bench: Bench): Promise<Report> {
 export const disk: readonly Row[] = [
   {
     id: 'D1', name: 'the disk of the log fails', fault: 'EIO of fdatasync, by strace', expected: 'nothing acknowledged that was not durable; ends within 1 s',
-    tiers: { commit: 2, nightly: 20, release: 100 }, alone: true,
+    tiers: { commit: 2, nightly: 20, release: 100 },
     run: unsynced
   },
   {

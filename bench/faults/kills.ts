@@ -65,12 +65,12 @@ async function burst ({ rounds, seed, stretch, say, signal, closing, server }: B
 export const kills: readonly Row[] = [
   {
     id: 'K1', name: 'kill -9 of the engine, JetStream', fault: 'as K2', expected: 'goes on from the position of the store; nothing lost, nothing twice',
-    tiers: { commit: 4, nightly: 20, release: 400 }, alone: true,
+    tiers: { commit: 4, nightly: 20, release: 400 },
     run: bench => kill(bench, 'jetstream')
   },
   {
     id: 'K2', name: 'kill -9 of the engine, MQTT client', fault: 'SIGKILL 0.25 to 0.85 s after ready, a few during start-up and shut-down', expected: 'nothing lost, nothing twice; redeliveries are suppressed',
-    tiers: { commit: 4, nightly: 20, release: 400 }, alone: true,
+    tiers: { commit: 4, nightly: 20, release: 400 },
     run: bench => kill(bench, 'mqtt', 5)
   },
   {
@@ -80,7 +80,7 @@ export const kills: readonly Row[] = [
   },
   {
     id: 'K3', name: 'kill -9 of the engine with its embedded broker', fault: 'as K2, the broker dies with it', expected: 'nothing lost that a device has a PUBACK for, nothing twice',
-    tiers: { commit: 3, nightly: 20, release: 200 }, alone: true,
+    tiers: { commit: 3, nightly: 20, release: 200 },
     run: bench => kill(bench, 'broker', 4)
   },
   {
