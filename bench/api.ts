@@ -102,7 +102,12 @@ const pipelineOf = (port: number) => ({ name: 'api', from: { broker: { port } },
 async function thereOf (ask: (method: string, path: string, body?: object) => Promise<any>): Promise<There> {
   const some = async (path: string) => {
     let rows: any[] = []
-    await until(`there is something at ${path}`, async () => (rows = (await ask('GET', path)).rows).length > 0)
+    const later = (error: Error) => {            // 503: come back later
+      if (!error.message.includes(': 503 ')) throw error
+      process.stderr.write(`${error.message}\n`)
+      return { rows: [] }
+    }
+    await until(`there is something at ${path}`, async () => (rows = (await ask('GET', path).catch(later)).rows).length > 0)
     return rows[0]
   }
   const { id: job } = await ask('POST', 'jobs', { kind: 'export', table: 'readings', device: 'd7' })
