@@ -1,15 +1,15 @@
 import type { Clock } from './clock.ts'
 import type { Outputs } from './flow.ts'
 import type { Logger } from './log.ts'
-import { Recent } from './recent.ts'
+import { RecentHistogram } from './recent-histogram.ts'
 import { BUDGET, type StepStatus } from './spare.ts'
 
 const AGAIN = 60_000                 // ms from one warning about a step to the next
 
 /** What a run has seen of its commits since it began, for metrics and people. It decides nothing. */
 export class Observed {
-  readonly latency: Recent           // event time to commit, in microseconds, one entry per written reading
-  readonly commits: Recent           // duration of commits, in microseconds
+  readonly latency: RecentHistogram           // event time to commit, in microseconds, one entry per written reading
+  readonly commits: RecentHistogram           // duration of commits, in microseconds
   readonly reasons: Record<string, number> = {}        // of dead letters
   readonly alerts = { firing: 0, resolved: 0, stale: 0 }       // transitions; stale: those that nobody was told of
   private readonly log: Logger
@@ -17,8 +17,8 @@ export class Observed {
 
   constructor (log: Logger, by: Pick<Clock, 'monotonic'>) {
     this.log = log
-    this.latency = new Recent(() => by.monotonic())
-    this.commits = new Recent(() => by.monotonic())
+    this.latency = new RecentHistogram(() => by.monotonic())
+    this.commits = new RecentHistogram(() => by.monotonic())
   }
 
   /** A commit that took so many ms; `now`: wall clock, ms, or undefined when event times are not of the present. */

@@ -59,12 +59,12 @@ const GROUP = '.group'
 const groupId = (leader: string): string => `${leader}${GROUP}`
 const leaderOf = ({ id }: Pick<OutboxEntry, 'id'>): string => id.endsWith(GROUP) ? id.slice(0, -GROUP.length) : id
 
-/** Records what became of a delivery, and that there was one. Said again, when it is not known whether it was recorded, it changes nothing. */
+/** Records what became of a delivery, and that there was one. Said again, when it is not known whether it was recorded, it changes nothing; nor does a failure once another process has tried too. */
 export async function settleEntry (session: Session, entry: OutboxEntry, { state, after, error }: Settled): Promise<void> {
   await session.query(`
     WITH settled AS (
       UPDATE alert_outbox SET attempts = attempts + 1, state = $3, due = coalesce(${moment('$4')}, due), settled_at = CASE WHEN $3 = 'due' THEN NULL ELSE now() END, error = $5
-      WHERE receiver = $2 AND (event = $1 OR leader = $1) AND (SELECT attempts FROM alert_outbox WHERE receiver = $2 AND event = $1) <= $7 RETURNING event, receiver)
+      WHERE receiver = $2 AND (event = $1 OR leader = $1) AND (SELECT attempts <= $7 OR state = 'due' AND $3 = 'delivered' FROM alert_outbox WHERE receiver = $2 AND event = $1) RETURNING event, receiver)
     INSERT INTO alert_deliveries (event, receiver, outcome, error) SELECT event, receiver, $6, $5 FROM settled`,
   [leaderOf(entry), entry.receiver, state === 'retry' ? 'due' : state, after === undefined ? null : micros(after), error === undefined ? null : clean(error), state, entry.attempts])
 }

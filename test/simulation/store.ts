@@ -122,7 +122,7 @@ export class SimulatedStore implements Store {
       const entry = this.database.outbox.get(`${id} ${receiver}`)!
       const late = this.database.world.chance(0.5)
       if (!late) this.mayFail()
-      if (entry.state === 'due' && entry.attempts <= attempts) {
+      if (entry.state === 'due' && (entry.attempts <= attempts || state === 'delivered')) {
         entry.attempts++
         if (state === 'retry') entry.due = after ?? 0
         else entry.state = state

@@ -243,6 +243,7 @@ function suite (kind: Kind) {
       t.strictSame(await o.store.due(10, now + 59_000), [])
       t.strictSame((await o.store.due(10, now + 60_000, ['mail'])).map(d => d.receiver), ['hook'])
       await o.store.settle({ ...due[0], receiver: 'mail' }, { state: 'delivered' })
+      await o.store.settle({ ...due[0], receiver: 'mail' }, { state: 'retry', after: now + 1, error: 'of another process, too late' })
       for (let again = 0; again < 3; again++) await o.store.settle({ ...due[0], receiver: 'hook' }, { state: 'retry', after: now + 70_000, error: 'no\0' })        // where it was not known whether it had been recorded
       t.strictSame((await o.store.due(10, now + 70_000)).map(d => [d.receiver, d.attempts]), [['hook', 1]])
       await o.store.settle({ ...due[0], receiver: 'hook', attempts: 1 }, { state: 'dead', error: 'gone' })

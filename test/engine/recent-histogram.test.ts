@@ -1,9 +1,9 @@
 import t from 'tap'
-import { Recent } from '../../engine/recent.ts'
+import { RecentHistogram } from '../../engine/recent-histogram.ts'
 
 t.test('percentiles are of the last one to two minutes, and of all when that is asked for', t => {
   let now = 5000
-  const recent = new Recent(() => now)
+  const recent = new RecentHistogram(() => now)
   const at = (time: number, value: number, n = 1) => {
     now = time
     recent.turn()
@@ -33,7 +33,7 @@ t.test('percentiles are of the last one to two minutes, and of all when that is 
 })
 
 t.test('what is rounded is so to 1 %', t => {
-  const recent = new Recent(() => 0)
+  const recent = new RecentHistogram(() => 0)
   for (const value of [12_345, 98_765_432.1]) {
     recent.record(value)
     t.ok(Math.abs(recent.percentile(100) / value - 1) < 0.01)

@@ -7,7 +7,7 @@ const made = () => createHistogram({ figures: 2 })     // to 1 %, about 60 KB
  * What was recorded, by how much of it there was: of the last one to two minutes, as two histograms take turns, and ever. Three
  * histograms, however long it runs; values are whole and at least 1.
  */
-export class Recent {
+export class RecentHistogram {
   private readonly now: () => number
   private young = made()
   private old = made()
