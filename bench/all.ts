@@ -3,13 +3,13 @@ import { fileURLToPath } from 'node:url'
 import { extname } from 'node:path'
 import { createInterface } from 'node:readline'
 
-interface Asked { readonly name: string, readonly args?: readonly string[] }
+interface Asked { readonly name: string, readonly args?: readonly string[], readonly small?: boolean }
 
-/** What `all` runs, in this order: speed, then that nothing is lost, doubled or remembered wrongly, at a small size. */
+/** What `all` runs, in this order: speed, then that nothing is lost, doubled or remembered wrongly, at a small size, of which nothing is kept: what is there is of long runs. */
 const asked: readonly Asked[] = [
   ...['operators', 'features', 'decode', 'wal', 'ingest', 'broker', 'jetstream', 'sink', 'latency', 'series', 'workers', 'peers', 'startup', 'api'].map(name => ({ name })),
-  ...['mqtt', 'broker', 'http', 'jetstream'].map(source => ({ name: 'kill', args: ['--source', source, '--kills', '5', '--stretch', '4'] })),
-  { name: 'replace', args: ['--count', '50'] }
+  ...['mqtt', 'broker', 'http', 'jetstream'].map(source => ({ name: 'kill', args: ['--source', source, '--kills', '5', '--stretch', '4'], small: true })),
+  { name: 'replace', args: ['--count', '50'], small: true }
 ]
 
 /**
@@ -19,9 +19,9 @@ const asked: readonly Asked[] = [
 export async function runAll (known: readonly string[], say: (line: string) => void, more: readonly string[] = []): Promise<string[]> {
   const failed: string[] = [], gone = asked.filter(one => !known.includes(one.name))
   if (gone.length > 0) throw new Error(`there is no benchmark ${gone.map(one => one.name).join(', ')}`)
-  for (const { name, args = [] } of asked) {
+  for (const { name, args = [], small = false } of asked) {
     say(`== ${[name, ...args].join(' ')}`)
-    const code = await run([name, ...args, '--json', ...more])
+    const code = await run([name, ...args, '--json', ...small ? more.filter(option => option !== '--save') : more])
     if (code === 0) continue
     failed.push([name, ...args].join(' '))
     say(`${name} ended with ${String(code)}`)
