@@ -41,6 +41,8 @@ type Numbers = Readonly<Float64Array>
 /** Adds, merges and reads accumulators of the chosen features. They stand in any array at any offset; n is at `at`. */
 export class Accumulator {
   readonly fields: readonly Field[]
+  /** Whether a reading alone costs much more than among several: divisions, and sums that are read and written for each. */
+  readonly gathers: boolean
   private readonly moments: Moments | undefined
   private readonly path: Path | undefined
   private readonly min: number           // offsets; -1 when not needed
@@ -56,6 +58,7 @@ export class Accumulator {
     const own = (Object.keys(ownFields) as OwnGroup[]).filter(g => wanted.has(g)).flatMap(g => [...ownFields[g]])
     const path = new Path(wanted as ReadonlySet<PathGroup>, 1 + moments.fields.length + own.length, above)
     this.fields = ['n', ...moments.fields, ...own, ...path.fields]
+    this.gathers = wanted.has('higher') || wanted.has('begin')
     this.moments = wanted.has('mean') ? moments : undefined
     this.path = wanted.has('begin') ? path : undefined
     this.min = this.fields.indexOf('min')
@@ -65,26 +68,75 @@ export class Accumulator {
     this.last = this.fields.indexOf('lastTime')
   }
 
+  count (a: Numbers, at: number): number { return a[at] }
+
   /** Adds reading i of columns, times in ms; its value must be a number. Columns, as numbers handed to a function that is not inlined are copied to the heap. */
   add (a: Float64Array, at: number, times: Numbers, values: Numbers, i: number): void {
-    const n = ++a[at], time = times[i], value = values[i], { min, max, absolute, first, last } = this
+    const n = ++a[at], value = values[i], { min, max, absolute } = this
     if (this.moments !== undefined) this.moments.add(a, at, times, values, i)
     if (min >= 0 && (n === 1 || value < a[at + min])) a[at + min] = value
     if (max >= 0 && (n === 1 || value > a[at + max])) a[at + max] = value
     if (absolute >= 0) a[at + absolute] += Math.abs(value)
+    this.place(a, at, times, values, i)
+  }
+
+  /** Adds the first `count` readings, at least one: what add() gives one after the other, up to rounding, for less. */
+  addAll (a: Float64Array, at: number, times: Numbers, values: Numbers, count: number): void {
+    const n = a[at], { min, max, absolute } = this
+    if (this.moments !== undefined) this.moments.addAll(a, at, times, values, count)
+    let least = n === 0 ? values[0] : a[at + min], most = n === 0 ? values[0] : a[at + max], sum = 0
+    for (let i = 0; i < count; i++) {
+      const value = values[i]
+      if (value < least) least = value
+      if (value > most) most = value
+      sum += Math.abs(value)
+    }
+    if (min >= 0) a[at + min] = least
+    if (max >= 0) a[at + max] = most
+    if (absolute >= 0) a[at + absolute] += sum
+    this.placeAll(a, at, times, values, count)
+    a[at] = n + count
+  }
+
+  /** What goes by time, of a reading that is counted. */
+  private place (a: Float64Array, at: number, times: Numbers, values: Numbers, i: number): void {
+    const n = a[at], time = times[i], { first, last } = this
     if (first >= 0 && (n === 1 || time < a[at + first])) {
       a[at + first] = time
-      a[at + first + 1] = value
+      a[at + first + 1] = values[i]
     }
     if (last >= 0 && (n === 1 || time >= a[at + last])) {
       if (this.path !== undefined) this.path.add(a, at, at + last, times, values, i)
       a[at + last] = time
-      a[at + last + 1] = value
+      a[at + last + 1] = values[i]
+    }
+  }
+
+  /** The same, of readings that are not counted yet. */
+  private placeAll (a: Float64Array, at: number, times: Numbers, values: Numbers, count: number): void {
+    const n = a[at], { first, last } = this
+    let before = n > 0 && last >= 0 ? a[at + last] : times[0], i = 0
+    while (i < count && times[i] >= before) before = times[i++]
+    if (i < count) {                     // one of them is older than one before it
+      for (let k = 0; k < count; k++) {
+        a[at] = n + k + 1
+        this.place(a, at, times, values, k)
+      }
+      return
+    }
+    if (this.path !== undefined) this.path.addAll(a, at, at + last, times, values, count)
+    if (first >= 0 && (n === 0 || times[0] < a[at + first])) {
+      a[at + first] = times[0]
+      a[at + first + 1] = values[0]
+    }
+    if (last >= 0) {
+      a[at + last] = times[count - 1]
+      a[at + last + 1] = values[count - 1]
     }
   }
 
   /** Adds to a what b holds, as if b's readings had come after a's. */
-  merge (a: Float64Array, at: number, b: Float64Array, bt: number): void {
+  merge (a: Float64Array, at: number, b: Numbers, bt: number): void {
     const na = a[at], nb = b[bt]
     if (nb === 0) return
     if (na === 0) {

@@ -51,6 +51,33 @@ export class Path {
     a[at + this.first + 1] = values[i]
   }
 
+  /** The same to the first `count` readings, which come in the order of their times and are not counted yet. */
+  addAll (a: Float64Array, at: number, newest: number, times: Numbers, values: Numbers, count: number): void {
+    const isFirst = a[at] === 0, { level } = this
+    if (isFirst) {
+      a[at + this.first] = times[0]
+      a[at + this.first + 1] = values[0]
+    }
+    const from = a[at + this.first + 1]
+    let time = isFirst ? times[0] : a[newest], last = isFirst ? values[0] : a[newest + 1]
+    let span = 0, held = 0, linear = 0, above = 0, crossings = 0
+    for (let i = isFirst ? 1 : 0; i < count; i++) {
+      const ms = times[i] - time, value = values[i], area = (last - from) * ms, slanted = (last - from + (value - last) / 2) * ms
+      held += area
+      linear += slanted
+      span += ms
+      if (last > level) above += ms
+      if (last > 0 !== value > 0) crossings++
+      time = times[i]
+      last = value
+    }
+    if (this.span >= 0) a[at + this.span] += span
+    if (this.held >= 0) grow(a, at + this.held, held)
+    if (this.linear >= 0) grow(a, at + this.linear, linear)
+    if (this.over >= 0) a[at + this.over] += above
+    if (this.zero >= 0) a[at + this.zero] += crossings
+  }
+
   private join (a: Float64Array, at: number, newest: number, time: number, value: number): void {
     const last = a[newest + 1]
     if (this.span >= 0) {
@@ -64,7 +91,7 @@ export class Path {
   }
 
   /** Adds b's path behind a's, whose newest reading stands at `newest`. */
-  merge (a: Float64Array, at: number, newest: number, b: Float64Array, bt: number): void {
+  merge (a: Float64Array, at: number, newest: number, b: Numbers, bt: number): void {
     const first = bt + this.first
     if (b[first] < a[newest]) return
     this.join(a, at, newest, b[first], b[first + 1])
@@ -78,7 +105,7 @@ export class Path {
     if (this.zero >= 0) a[at + this.zero] += b[bt + this.zero]
   }
 
-  private grow (a: Float64Array, j: number, b: Float64Array, k: number, x: number, low: number): void {
+  private grow (a: Float64Array, j: number, b: Numbers, k: number, x: number, low: number): void {
     grow(a, j, x)
     grow(a, j, b[k])
     a[j + 1] += low + b[k + 1]

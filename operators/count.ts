@@ -12,7 +12,7 @@ const step = defineOperator({
   perSeries: options => featuresOf(options).perSeries(...countFields),
   perDevice: windowMemory.perDevice,
   windows: true,
-  version: 3,                            // readings that are held stand side by side
+  version: 4,                            // readings that are to be summed up wait for each other
   check: checkFeatures,
 
   process (batch, options, held, host) {

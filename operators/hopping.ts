@@ -15,7 +15,7 @@ const step = defineOperator({
   perSeries: options => featuresOf(options).perSeries(...hopFields),
   perDevice: windowMemory.perDevice,
   windows: true,
-  version: 3,                            // readings that are held stand side by side
+  version: 4,                            // readings that are to be summed up wait for each other
   check: options => !(options.every > 0) ? 'every must be longer than nothing' : options.size < options.every ? 'size must not be shorter than every: readings between windows would be lost' : checkZone(options) ?? checkFeatures(options),
 
   process (batch, options, held, host) {

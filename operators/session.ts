@@ -14,7 +14,7 @@ const step = defineOperator({
   perDevice: ({ of }): Shapes => of === 'device' ? { ...windowMemory.perDevice, ...deviceSessions } : windowMemory.perDevice,
   windows: true,
   crosses: ({ of }) => of === 'device',
-  version: 3,                            // readings that are held stand side by side
+  version: 4,                            // readings that are to be summed up wait for each other
   check: options => options.gap > 0 ? checkFeatures(options) : 'gap must be longer than nothing',
 
   process (batch, options, held, host) {

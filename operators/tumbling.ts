@@ -14,7 +14,7 @@ const step = defineOperator({
   perSeries: options => featuresOf(options).perSeries(),
   perDevice: windowMemory.perDevice,
   windows: true,
-  version: 4,                            // readings that are held stand side by side
+  version: 5,                            // readings that are to be summed up wait for each other
   check: options => options.every > 0 ? checkZone(options) ?? checkFeatures(options) : 'every must be longer than nothing',
 
   process (batch, options, held, host) {
@@ -30,7 +30,7 @@ export interface Tumbling<F extends Feature> extends FeatureOptions<F> { readonl
  * Features of each series over windows [start, start + every) of event time, in `zone` by local clocks. A window is written, stamped with its start,
  * when the progress of its device reaches its end; a reading that arrives after that is late. Its `value` is the first
  * feature, `revision` says how often the window was written provisionally before (see `idle`). Windows without a value
- * are not written. One record of about 30 to 300 bytes per open window; features by rank, order or frequency hold readings
+ * are not written. One record of about 30 to 600 bytes per open window; features by rank, order or frequency hold readings
  * besides, see models/samples.ts.
  */
 export const tumbling = Object.assign(

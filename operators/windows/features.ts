@@ -1,6 +1,7 @@
 /** What operators that make windows of features share: their options, their memory, their rows. */
 import { assign, Batch, close, Duration, list, queue, Type, windowMemory, type Adder, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Queues, type Room, type Shapes, type WindowMemory } from '#engine'
 import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
+import { Gathered } from '../../models/gathered.ts'
 import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
 import * as sketch from '../../models/sketch.ts'
 import { once } from '../shared/once.ts'
@@ -69,6 +70,8 @@ export interface FeatureMemory extends WindowMemory { readonly samples?: Queues,
 class Features {
   readonly columns: readonly string[]
   readonly accumulator: Accumulator
+  private readonly gathered: Gathered | undefined
+  private readonly record: Accumulator | Gathered      // of a window: one of the two
   private readonly running: readonly (readonly [Running, column: number])[]
   private readonly ranks: readonly RankFeature[]
   private readonly rankColumns: readonly number[]
@@ -86,25 +89,27 @@ class Features {
     const sums = chosen.filter(f => !isRank(f) && !isSequence(f)) as Running[]
     this.running = sums.map(f => [f, this.columns.indexOf(f)])
     this.accumulator = new Accumulator(sums, above === undefined ? {} : { above })
+    this.gathered = this.accumulator.gathers ? new Gathered(this.accumulator) : undefined
+    this.record = this.gathered ?? this.accumulator
     this.ranks = chosen.filter(isRank)
     this.rankColumns = columns(this.ranks)
     this.sequences = chosen.filter(isSequence)
     this.sequenceColumns = columns(this.sequences)
     this.held = this.sequences.length > 0 ? LONGEST : this.ranks.length > 0 ? EXACT : 0
-    this.scratch = new Float64Array(this.accumulator.fields.length)
+    this.scratch = new Float64Array(this.record.fields.length)
     this.none = Object.fromEntries([...this.columns, 'revision'].map(name => [name, NOTHING.values]))
   }
 
   /** Memory, with fields that the kind of window needs. */
   perSeries (...more: readonly string[]): Shapes {
     return {
-      ...windowMemory.perSeries(...more, ...this.accumulator.fields),
+      ...windowMemory.perSeries(...more, ...this.record.fields),
       ...this.held > 0 && { samples: queue, ...more.includes('since') ? { since: queue } : {} },
       ...this.ranks.length > 0 && { sketches: list('since', ...Array.from({ length: sketch.WIDTH }, (_, k) => `bin${k}`)) }
     }
   }
 
-  count ({ windows }: WindowMemory, node: number): number { return windows.get(node, 'n') }
+  count ({ windows }: WindowMemory, node: number): number { return this.record.count(windows.page(node), windows.offset(node) + windows.field.n) }
 
   /** Takes in the rows of a batch and gives those of the windows that its progress closes. `needed`: see rows(). */
   through (batch: Batch<any>, kind: Kind, memory: FeatureMemory, host: Host, needed?: (start: number) => number, more?: (closing: Closing) => Record<string, Float64Array>): Batch<any> {
@@ -119,8 +124,9 @@ class Features {
   add (memory: FeatureMemory, time: Numbers, value: Numbers, series: Ids, node: number, i: number): void {
     const { windows } = memory
     const page = windows.page(node), at = windows.offset(node) + windows.field.n
-    this.accumulator.add(page, at, time, value, i)
-    if (this.held > 0) this.hold(memory, time, value, series[i], node, i, page[at])
+    if (this.gathered === undefined) this.accumulator.add(page, at, time, value, i)
+    else this.gathered.add(page, at, time, value, i)
+    if (this.held > 0) this.hold(memory, time, value, series[i], node, i, this.record.count(page, at))
   }
 
   /** Keeps reading i, the nth of a node, or adds it to the sketch. */
@@ -147,8 +153,8 @@ class Features {
       if (other >= 0) sketches.remove(series, other)
     }
     const page = windows.page(from), at = windows.offset(from) + windows.field.n
-    this.accumulator.merge(windows.page(to), windows.offset(to) + windows.field.n, page, at)
-    page.fill(0, at, at + this.accumulator.fields.length)
+    this.record.merge(windows.page(to), windows.offset(to) + windows.field.n, page, at)
+    page.fill(0, at, at + this.record.fields.length)
   }
 
   /** The sketch of a node; when there is none yet, one of the readings that are held. */
@@ -157,15 +163,23 @@ class Features {
     if (known >= 0) return known
     const k = sketches.insert(series, memory.windows.time(node)), at = sketches.offset(k)
     sketches.set(k, 'since', sinceOf(memory.windows, node))
-    sketched(ofNode(memory, series, node).values, sketches.page(k), at + BINS)
+    sketched(this.ofNode(memory, series, node).values, sketches.page(k), at + BINS)
     return k
+  }
+
+  /** The readings that are held of one node: up to where the next one begins. */
+  private ofNode (memory: FeatureMemory, series: number, node: number): Samples {
+    const { windows } = memory, start = windows.time(node), since = sinceOf(windows, node)
+    let next = windows.newer(node)
+    while (next >= 0 && (windows.time(next) === start || this.count(memory, next) === 0)) next = windows.newer(next)
+    return readings(memory, series, start, next < 0 ? Infinity : windows.time(next), since, since)
   }
 
   /** Adds the readings of a node to a sketch. */
   private include (memory: FeatureMemory, series: number, node: number, a: Float64Array, at: number): void {
     const { sketches } = memory, k = sketchOf(memory, series, node)
     if (k >= 0) sketch.merge(a, at, sketches!.page(k), sketches!.offset(k) + BINS)
-    else for (const x of ofNode(memory, series, node).values) sketch.add(a, at, x)
+    else for (const x of this.ofNode(memory, series, node).values) sketch.add(a, at, x)
   }
 
   /** Rows of windows. What is held for final ones is let go, up to where `needed` says that a later window begins. */
@@ -187,12 +201,13 @@ class Features {
   private row (memory: FeatureMemory, closing: Closing, k: number, cells: readonly Float64Array[]): void {
     const { windows } = memory, node = closing.node[k], parts = windows.field.since === undefined ? undefined : partsOf(memory, closing, k)
     let page = windows.page(node), at = windows.offset(node) + windows.field.n
-    if (parts !== undefined) {
+    if (parts !== undefined || this.gathered !== undefined && !closing.final) {      // what is provisional goes on as it was
       this.scratch.fill(0)
-      for (const part of parts) this.accumulator.merge(this.scratch, 0, windows.page(part), windows.offset(part) + windows.field.n)
+      for (const part of parts ?? [node]) this.record.merge(this.scratch, 0, windows.page(part), windows.offset(part) + windows.field.n)
       page = this.scratch
       at = 0
     }
+    this.gathered?.settle(page, at)
     for (const [feature, column] of this.running) cells[column][k] = this.accumulator.value(feature, page, at)
     if (this.held > 0) this.fromSamples(memory, closing, k, page[at], parts ?? [node], cells)
   }
@@ -213,14 +228,14 @@ class Features {
     const [first] = parts
     const known = sketchOf(memory, series, first)
     if (parts.length === 1) return rankedFrom(this.ranks, memory.sketches!.page(known), memory.sketches!.offset(known) + BINS)
-    const a = known >= 0 ? memory.sketches!.page(known).slice(memory.sketches!.offset(known) + BINS, memory.sketches!.offset(known) + BINS + sketch.WIDTH) : sketched(ofNode(memory, series, first).values)
+    const a = known >= 0 ? memory.sketches!.page(known).slice(memory.sketches!.offset(known) + BINS, memory.sketches!.offset(known) + BINS + sketch.WIDTH) : sketched(this.ofNode(memory, series, first).values)
     for (const part of parts.slice(1)) this.include(memory, series, part, a, 0)
     return rankedFrom(this.ranks, a, 0)
   }
 }
 
 /** The rows of a batch, on their way into windows. */
-export class Rows implements Adder {
+class Rows implements Adder {
   private readonly features: Features
   private readonly memory: FeatureMemory
   private readonly batch: Batch<any>
@@ -254,14 +269,6 @@ function sketchOf ({ windows, sketches }: FeatureMemory, series: number, node: n
   let k = sketches!.newest(series)
   while (k >= 0 && !(sketches!.time(k) === start && sketches!.get(k, 'since') === since)) k = sketches!.older(k)
   return k
-}
-
-/** The readings that are held of one node: up to where the next one begins. */
-function ofNode (memory: FeatureMemory, series: number, node: number): Samples {
-  const { windows } = memory, start = windows.time(node), since = sinceOf(windows, node)
-  let next = windows.newer(node)
-  while (next >= 0 && (windows.time(next) === start || windows.get(next, 'n') === 0)) next = windows.newer(next)
-  return readings(memory, series, start, next < 0 ? Infinity : windows.time(next), since, since)
 }
 
 /** The readings that are held of a time, oldest first, which are part of windows that begin from `least` to `most`. Good until it is called again. */

@@ -3,6 +3,7 @@ import t from 'tap'
 import fc from 'fast-check'
 import { errorOf, exactFeatures } from '../../bench/exact.ts'
 import { Accumulator, features, fields, type Feature } from '../../models/features.ts'
+import { Gathered } from '../../models/gathered.ts'
 import { normal } from './random.ts'
 
 type Reading = readonly [time: number, value: number]
@@ -20,6 +21,22 @@ const merged = (...parts: readonly (readonly Reading[])[]) => {
   const [first, ...rest] = parts.map(p => filled(p))
   for (const part of rest) first.accumulator.merge(first.a, AT, part.a, AT)
   return first
+}
+
+/** The same, with readings that wait for each other; parts are merged with what waits in them. */
+function gathered (...parts: readonly (readonly Reading[])[]): { accumulator: Accumulator, a: Float64Array } {
+  const accumulator = new Accumulator(features, { above: ABOVE }), record = new Gathered(accumulator)
+  const [a, ...rest] = parts.map(readings => {
+    const a = new Float64Array(AT + record.fields.length), times = Float64Array.from(readings, r => r[0]), values = Float64Array.from(readings, r => r[1])
+    for (let i = 0; i < times.length; i++) {
+      record.add(a, AT, times, values, i)
+      assert.equal(record.count(a, AT), i + 1)
+    }
+    return a
+  })
+  for (const part of rest) record.merge(a, AT, part, AT)
+  record.settle(a, AT)
+  return { accumulator, a }
 }
 
 /** What goes by the order of readings, and so only by those that are not older than the newest before them. */
@@ -42,7 +59,7 @@ function agree (got: Record<Feature, number>, readings: readonly Reading[], tole
 }
 
 const reading = fc.tuple(fc.integer({ min: 0, max: 100 }).map(s => 1_700_000_000_000 + s * 500), fc.integer({ min: -1000, max: 1000 }).map(x => x / 8))
-const some = fc.array(reading, { minLength: 1, maxLength: 50 })
+const some = fc.array(reading, { minLength: 1, maxLength: 50, size: 'max' })
 const three = fc.tuple(some, some, some)
 
 /** Three sets, each newer than the one before. */
@@ -62,6 +79,13 @@ t.test('merging is the same as adding', async t => {
   fc.assert(fc.property(three, sets => { agree(valuesOf(merged(...sets)), sets.flat(), 1e-12, 'merged', features.filter(f => !ordered.includes(f))) }), { numRuns: 500 })
   fc.assert(fc.property(apart, sets => { agree(valuesOf(merged(...sets)), sets.flat(), 1e-12, 'merged in time') }), { numRuns: 500 })
   t.ok(true)
+})
+
+t.test('readings that wait for each other and are added at once give the same', async t => {
+  fc.assert(fc.property(some, readings => { agree(valuesOf(gathered(inTime(readings))), readings, 1e-12, 'in time') }), { numRuns: 500 })
+  fc.assert(fc.property(some, readings => { agree(valuesOf(gathered(readings)), readings, 1e-12, 'in any order', features.filter(f => !ordered.includes(f))) }), { numRuns: 500 })
+  fc.assert(fc.property(apart, sets => { agree(valuesOf(gathered(...sets)), sets.flat(), 1e-12, 'merged in time') }), { numRuns: 500 })
+  t.strictSame(valuesOf(gathered([])), valuesOf(filled([])))
 })
 
 t.test('merging is associative, not commutative', async t => {
@@ -128,7 +152,7 @@ t.test('a large offset costs no digits: 1e9 + N(0, 1e-3)', async t => {
   const noise = normal(1)
   const readings = Array.from({ length: 2000 }, (_, i): Reading => [1_700_000_000_000 + i * 10, 1e9 + noise() * 1e-3])
   const exact = exactFeatures(readings.map(r => r[0]), readings.map(r => r[1]), ABOVE)
-  for (const [how, got] of [['added', valuesOf(filled(readings))], ['merged', valuesOf(merged(readings.slice(0, 700), readings.slice(700, 1500), readings.slice(1500)))]] as const) {
+  for (const [how, got] of [['added', valuesOf(filled(readings))], ['gathered', valuesOf(gathered(readings))], ['merged', valuesOf(merged(readings.slice(0, 700), readings.slice(700, 1500), readings.slice(1500)))]] as const) {
     for (const f of features) t.ok(errorOf(got[f], exact[f], f === 'skewness' || f === 'kurtosis' ? 1 : 0) <= 1e-9, `${how} ${f} ${errorOf(got[f], exact[f])}`)
   }
 })
@@ -147,7 +171,7 @@ t.test('what is near 0 by chance keeps its digits, added or merged, at even time
     const noise = normal(seed), readings = Array.from({ length: 4000 }, (_, i): Reading => [1_700_000_000_000 + i * 60 + (seed > 3 ? i * i % 40 : 0), noise()])
     for (let from = 0; from < readings.length; from += 400) {
       const some = readings.slice(from, from + 400), exact = exactFeatures(some.map(r => r[0]), some.map(r => r[1]), ABOVE)
-      for (const got of [valuesOf(filled(some)), valuesOf(merged(some.slice(0, 150), some.slice(150))), valuesOf(merged(...some.map(r => [r])))]) {
+      for (const got of [valuesOf(filled(some)), valuesOf(gathered(some)), valuesOf(gathered(some.slice(0, 150), some.slice(150))), valuesOf(merged(some.slice(0, 150), some.slice(150))), valuesOf(merged(...some.map(r => [r])))]) {
         for (const f of ['mean', 'intercept', 'mean_held', 'mean_linear', 'slope', 'r2', 'duty_cycle'] as const) assert.ok(errorOf(got[f], exact[f]) <= 3e-13, `${f} of ${seed}, ${from}: ${errorOf(got[f], exact[f])}`)
       }
     }
