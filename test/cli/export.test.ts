@@ -172,6 +172,7 @@ t.test('of many rows as much is in memory as is read, and two exports at once ar
     await new Promise(resolve => { setTimeout(resolve, 500) })
   }
   t.ok(pages.length < ROWS / 2000 / 2, `${pages.length} pages of 2,000 rows while nobody reads`)
+  t.match(await rowsOf(url, "SELECT state FROM pg_stat_activity WHERE application_name = 'millrace-export'"), [{ state: 'idle in transaction' }], 'the others are in the database still')
   t.equal(await read(slow), ROWS)
   t.strictSame(pages, Array(ROWS / 2000).fill(2000))
   const [one, two] = [await get(''), await get('')]
