@@ -10,6 +10,7 @@ import { addCommands } from '../engine/cli/program.ts'
 import type { Parts } from '../engine/components.ts'
 import * as operators from '../operators/index.ts'
 import * as sinks from '../sinks/index.ts'
+import { leftOut } from './support/together.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
@@ -48,4 +49,9 @@ t.test('the change log has this version, and says what is in it', async t => {
 t.test('nothing is left for later, skipped or kept alone, and no path of somebody\'s machine is there', async t => {
   const unwanted = new RegExp(['\\bTO' + 'DO\\b', '\\bFIX' + 'ME\\b', '\\.on' + 'ly\\(', 'test\\.sk' + 'ip\\(', '/ho' + 'me/\\w', '/Us' + 'ers/\\w'].join('|'))
   for (const path of tracked) t.equal(unwanted.exec(read(path))?.[0], undefined, path)
+})
+
+t.test('each test that .taprc leaves out is run by a file that it does not', async t => {
+  const run = tracked.filter(path => /^test\/[\w-]+\.test\.ts$/.test(path)).flatMap(path => Array.from(read(path).matchAll(/^await together\('(.+)'\)$/gm), m => m[1]))
+  t.strictSame(leftOut.map(pattern => run.filter(begin => pattern.startsWith(begin)).length), leftOut.map(() => 1), 'each pattern once')
 })

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Batch } from '../batch.ts'
+import { clock as real, type Clock } from '../clock.ts'
 import { MillraceError } from '../errors.ts'
 import { without } from '../fingerprint.ts'
 import type { Operator } from '../operator.ts'
@@ -32,7 +33,7 @@ interface Body { readonly data?: Readings, readonly stored?: { readonly table: s
 
 /** Operators on demand: on readings that are sent or stored, from nothing, and nothing is kept. What comes out are their columns. */
 export async function analyse (app: FastifyInstance, plane: Plane): Promise<void> {
-  const { components: { operators }, limits } = plane, { table } = tableOf(plane)
+  const { components: { operators }, limits, clock = real } = plane, { table } = tableOf(plane)
   const readingsOf = async (request: FastifyRequest<{ Body: Body }>): Promise<Readings> => {
     const { data, stored } = request.body
     if ((data === undefined) === (stored === undefined)) throw new MillraceError('api/invalid', data === undefined ? 'there is neither data nor stored' : 'data and stored cannot be together', { help: 'data: { value: [...] }, or stored: { table, device, metric, from, to }' })
@@ -70,7 +71,7 @@ export async function analyse (app: FastifyInstance, plane: Plane): Promise<void
     }, async request => {
       const { options, last } = request.body, data = await readingsOf(request)
       await begin()
-      try { return { readings: data.value.length, rows: await rowsOf(() => operators[name]({ ...options, ...always }), data, last) } } finally { end() }
+      try { return { readings: data.value.length, rows: await rowsOf(() => operators[name]({ ...options, ...always }), data, last, clock) } } finally { end() }
     })
   }
   route('detect_anomaly', 'anomaly', 'How unusual each reading is, as a p-value, with the expected range, the signal that spoke, and what each contributes.', { always: { contributions: true } })
@@ -82,24 +83,24 @@ export async function analyse (app: FastifyInstance, plane: Plane): Promise<void
  * In pieces of some milliseconds, with whatever else is to be done between them: where a stream is cut makes no difference to an
  * operator. The rows that come back are the last ones; as JSON they are made at once, so they have a limit.
  */
-async function rowsOf (make: () => Operator, { time: moments, value }: Readings, last: number): Promise<object[]> {
+async function rowsOf (make: () => Operator, { time: moments, value }: Readings, last: number, clock: Clock): Promise<object[]> {
   if (moments !== undefined && moments.length !== value.length) throw new MillraceError('api/invalid', `data has ${moments.length} times and ${value.length} values`)
   const series = new SeriesTable(1), id = series.id('default', 'posted', 'value')
   const time = Float64Array.from(value, (_, i) => moments === undefined ? 1000 * i : Date.parse(moments[i]))
   const back = time.findIndex((t, i) => i > 0 && t < time[i - 1])
   if (back > 0) throw new MillraceError('api/invalid', `data.time: number ${back} is older than the one before it`)
   const batch = new Batch({ time, series: new Int32Array(value.length).fill(id), value: Float64Array.from(value, x => x ?? NaN) })
-  const turn = turns(), operator = make()        // with many horizons this takes as long as a few pieces, and so does its memory
+  const turn = turns(clock), operator = make()        // with many horizons this takes as long as a few pieces, and so does its memory
   await turn()
   const stage = operator.open({ series, late () {}, aggregated () {} }), rows: object[] = [], signals = Object.entries(operator.definition.explains?.(operator.options as never)?.signals ?? {}), parts = signals.map(([, column]) => column)
   await turn()
   for (let from = 0, size = FIRST; from < batch.length;) {
-    const began = performance.now(), to = Math.min(batch.length, from + size)
+    const began = clock.monotonic(), to = Math.min(batch.length, from + size)
     const out = stage.process(batch.take(Int32Array.from({ length: to - from }, (_, k) => from + k))), names = Object.keys(out.columns), own = names.filter(name => !parts.includes(name))
     if (Math.min(last, batch.length) * (names.length + 2) > CELLS) throw new MillraceError('api/invalid', `last: ${last} rows of ${names.length + 2} columns are more than the ${CELLS} numbers that come back at once`, { help: 'fewer rows, or fewer columns by other options' })
     for (let k = Math.max(0, out.length - (last - Math.max(0, batch.length - to))); k < out.length; k++) rows.push(rowOf(out, own, signals, k))
     from = to
-    const took = performance.now() - began
+    const took = clock.monotonic() - began
     size = took > PIECE ? Math.max(1, size >> 1) : Math.min(MOST, size * 2)
     if (from < batch.length) await turn(took * 2)
   }
@@ -107,12 +108,12 @@ async function rowsOf (make: () => Operator, { time: moments, value }: Readings,
 }
 
 /** Lets all else have its turn when ours has lasted `PIECE` ms, or would with `next` ms more. A pause costs as much as others take meanwhile, so what is short has none. */
-function turns (): (next?: number) => Promise<void> {
-  let began = performance.now()
+function turns (clock: Clock): (next?: number) => Promise<void> {
+  let began = clock.monotonic()
   return async (next = 0) => {
-    if (performance.now() - began + next < PIECE) return
-    await new Promise(resolve => { setImmediate(resolve) })
-    began = performance.now()
+    if (clock.monotonic() - began + next < PIECE) return
+    await new Promise<void>(resolve => { clock.soon(resolve) })
+    began = clock.monotonic()
   }
 }
 const finite = (x: number): number | null => Number.isFinite(x) ? x : null

@@ -7,6 +7,7 @@ import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { AlertActions } from '../alert-actions.ts'
 import { Attempts } from '../attempts.ts'
 import type { Backfill } from '../backfill.ts'
+import type { Clock } from '../clock.ts'
 import type { Components } from '../components.ts'
 import type { Control } from '../control.ts'
 import { MillraceError } from '../errors.ts'
@@ -71,6 +72,7 @@ export interface Plane {
   readonly jobs?: { readonly all: Jobs, readonly backfill: Backfill, readonly pipelines: Pipelines, readonly folder: string } | undefined
   readonly closed?: boolean                              // metrics and state need a key, and health says nothing more
   readonly plant?: (asked: PlantAsked) => Planted        // simulated faults
+  readonly clock?: Clock                                 // undefined: the machine's
 }
 
 /** Without limits: those by default. */

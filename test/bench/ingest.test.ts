@@ -29,10 +29,20 @@ t.test('ingest: each flow has every row, window and alert that it should', { ski
     t.strictSame([line.lost, line.duplicated], [0, 0], `${line.flow as string} ${line.qos as number}`)
     t.ok((line.cpu_us_per_message as number) > 0 && (line.readings_per_s as number) > 0)
   }
-  const [pass] = lines.map(line => ({ ...line, ratio_to_floor: 1.2, ratio_to_floor_with_database: 1.2, floor_cpu_us_per_message: 40 }))
+})
+
+t.test('figures of ingest that are not what is wanted are a fault', async t => {
+  const pass = { flow: 'PASS', qos: 1, readings_per_message: 1, lost: 0, duplicated: 0, ratio_to_floor: 1.2, ratio_to_floor_with_database: 1.2, commits: 60, floor_commits: 60, floor_cpu_us_per_message: 40 }
   t.equal(ingest.fault!(pass), undefined)
   t.match(ingest.fault!({ ...pass, floor_cpu_us_per_message: 41 }), /floor took 41/)
   t.match(ingest.fault!({ ...pass, ratio_to_floor: 1.21 }), /ratio_to_floor is 1.21/)
+  t.match(ingest.fault!({ ...pass, ratio_to_floor_with_database: 1.21 }), /ratio_to_floor_with_database is 1.21/)
+  t.match(ingest.fault!({ ...pass, lost: 1 }), /1 lost/)
   t.match(ingest.fault!({ ...pass, duplicated: 1 }), /1 duplicated/)
-  t.match(ingest.fault!({ ...lines.find(l => l.flow === 'FEATURES')!, readings_per_s: 149_999 }), /149999/)
+  for (const [commits, floor_commits] of [[90, 60], [60, 90], [0, 60], [60, 0], [0, 0]]) t.match(ingest.fault!({ ...pass, commits, floor_commits }), /not the same batch times/)
+  t.equal(ingest.fault!({ ...pass, commits: 89 }), undefined)
+  const many = { flow: 'FEATURES', qos: 1, readings_per_message: 20, lost: 0, duplicated: 0, readings_per_s: 150_000 }
+  t.equal(ingest.fault!(many), undefined)
+  t.match(ingest.fault!({ ...many, readings_per_s: 149_999 }), /149999/)
+  t.match(ingest.fault!({ ...many, flow: 'PASS', ratio_to_copy: 0.59 }), /ratio_to_copy is 0.59/)
 })

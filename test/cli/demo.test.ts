@@ -13,7 +13,7 @@ t.test('the demo delivers an alert, writes features, accounts for every reading,
   const demo = start(t, ['demo', '--for', '12s', '--json', '--folder', folder])
   t.equal(await demo.ended, 0, demo.err)
   const summary = last(demo.out)
-  t.ok(summary.received > 5000, `${summary.received} readings`)
+  t.ok(summary.received > 1000, `${summary.received} readings`)
   t.equal(summary.written, summary.received)
   t.equal(balance(summary), 0)
   t.equal(summary.in_flight, 0)

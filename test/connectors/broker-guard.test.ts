@@ -25,14 +25,14 @@ t.test('a socket that declares 268 MB without having said who it is costs no mem
   const { reader, port } = await listen(t)
   const sockets = await Promise.all(Array.from({ length: 20 }, () => raw(port)))
   const before = process.memoryUsage().rss
-  const bomb = Buffer.alloc(4 * 2 ** 20, 1)
+  const bomb = Buffer.alloc(16 * 2 ** 20, 1)
   await Promise.all(sockets.map(async (socket, i) => {
     socket.write(i % 2 === 0 ? Buffer.from([0x10, 0xff, 0xff, 0xff, 0x7f]) : Buffer.from([0x10, 0x80, 0x80, 0x80, 0x80, 0x01]))
     socket.write(bomb)
     await closed(socket)
   }))
   const grown = (process.memoryUsage().rss - before) / 2 ** 20
-  t.ok(grown < 16, `grew by ${grown.toFixed(1)} MB`)
+  t.ok(grown < 64, `grew by ${grown.toFixed(1)} MB`)
   t.equal(reader.received, 0, 'noise on the port is not a reading')
   t.ok(reader.lines.some(l => l.declared === 268_435_455 && l.limit === 8192))
 })

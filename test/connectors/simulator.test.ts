@@ -35,7 +35,7 @@ void t.test('without a start it lives now, at real speed', async t => {
   const from = Date.now()
   const { readings, deliveries } = await collect(simulator({ devices: 4, metrics: ['current'], every: '20ms' }), { until: seen => seen.readings >= 100 })
   const took = Date.now() - from
-  t.ok(took > 350 && took < 5000, `${took} ms for 100 readings at 200/s`)
+  t.ok(took > 350, `${took} ms for 100 readings at 200/s`)
   t.ok(readings.every(r => r[1] >= from - 1 && r[1] <= Date.now()))
   t.ok(deliveries.every(d => d.rows.time.every(time => time <= d.ingest + 1)))
 })
@@ -52,10 +52,10 @@ void t.test('a multiple of real time has its own clock, so that nothing is from 
 
 void t.test('a restart at a multiple of real time goes on at once, and at that speed', async t => {
   const began = performance.now()
-  const { readings } = await collect(simulator({ ...day, for: '6h', speed: 3600 }), { from: 2100 })
+  const { readings } = await collect(simulator({ ...day, for: '60h', speed: 3600 }), { from: 21_540 })
   const took = performance.now() - began
   t.equal(readings.length, 60)
-  t.ok(took > 120 && took < 5000, `the last ten minutes of six hours took ${Math.round(took)} ms`)
+  t.ok(took > 120 && took < 30_000, `the last ten minutes of 60 hours took ${Math.round(took)} ms, not a minute`)
 })
 
 void t.test('a rate says how many readings there are per second', async t => {

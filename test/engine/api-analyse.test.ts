@@ -1,6 +1,8 @@
 import t, { type Test } from 'tap'
+import { defineOperator, Type, type Batch, type Host } from '#engine'
 import { newKey } from '../../engine/api-key.ts'
 import { plan, type Plane } from '../../engine/api/server.ts'
+import { clock as real, type Clock } from '../../engine/clock.ts'
 import type { KeyRecord, Keys } from '../../engine/keys.ts'
 import { signals } from '../../models/portfolio.ts'
 import { key as seeded, normal } from '../../models/random.ts'
@@ -14,10 +16,10 @@ const components = { sources, operators, sinks } as unknown as Plane['components
 const noise = (n: number, seed: number) => Array.from({ length: n }, (_, i) => 50 + normal(seeded(seed), i))
 
 /** A plane with keys in memory: how they are kept is tested elsewhere. */
-async function open (t: Test) {
+async function open (t: Test, given: Pick<Partial<Plane>, 'clock' | 'components'> = {}) {
   const known = new Map<string, KeyRecord>(), unused = () => { throw new Error('not here') }
   const keys: Keys = { find: async id => known.get(id), list: unused, add: unused, rotate: unused, revoke: unused, close: async () => {} }
-  const app = await plan({ runs: () => [], stopping: () => false, components, keys, query: undefined }, quiet)
+  const app = await plan({ runs: () => [], stopping: () => false, components, keys, query: undefined, ...given }, quiet)
   t.teardown(() => app.close())
   const keyOf = () => { const { key, id, digest } = newKey(); known.set(id, { id, digest, name: 'test', tenant: null, scopes: ['query:read'], created: new Date(), expires: null, revoked: null }); return key }
   const own = keyOf()
@@ -79,20 +81,50 @@ t.test('what is sent is taken as it is: null is no number, text is none', async 
   t.match(await post('predict', { data: { value: [1] }, options: { every: '7s' } }), { status: 400, body: { code: 'config/invalid', detail: /seasons/ } }, 'options that do not go together')
 })
 
+/** A clock that stands still until a test moves it, and how long each turn took: from one pause for the others to the next. */
+function stopped () {
+  let time = 0, since = 0
+  const turns: number[] = [], turn = () => { turns.push(time - since); since = time }
+  return { turns, turn, pass: (ms: number) => { time += ms }, clock: { ...real, monotonic: () => time, soon: (act: () => void) => { turn(); real.soon(act) } } satisfies Clock }
+}
+/** Components whose forecast takes so many ms to make, to open, and for a reading. */
+function taking (pass: (ms: number) => void, { make, open, reading }: { make: number, open: number, reading: number }): typeof components {
+  const slow = defineOperator({ name: 'forecast', summary: 'Takes its time.', options: Type.Object({}), adds: [], perSeries: {}, process (batch) { pass(reading * batch.length); return batch } })
+  const forecast = () => { const operator = slow(); pass(make); return { ...operator, open (host: Host) { pass(open); return operator.open(host) } } }
+  return { ...components, operators: { ...operators, forecast: Object.assign(forecast, { definition: slow.definition }) } as never }
+}
+
 t.test('however long an answer takes, nothing else waits for it for long', async t => {
-  const { post } = await open(t), value = noise(5000, 57), horizons = Array.from({ length: 70 }, (_, i) => i + 1), options = { every: '1s', seasons: ['60s'], horizons }
-  let longest = 0, before = performance.now()
-  const watch = setInterval(() => { const now = performance.now(); longest = Math.max(longest, now - before); before = now }, 1)
-  await new Promise(resolve => { setTimeout(resolve, 50) })
-  longest = 0
-  const began = performance.now(), { status, body } = await post('predict', { data: { value }, options, last: 3 }), all = performance.now() - began
-  clearInterval(watch)
-  t.comment(`${Math.round(all)} ms in all, at most ${Math.round(longest)} ms at once`)
+  const value = noise(1000, 57)
+  for (const [name, costs, first, longest, fewest, most] of [
+    ['slow readings', { make: 0, open: 0, reading: 1 }, [16], 8, 123, 246],
+    ['very slow readings', { make: 0, open: 0, reading: 100 }, [1600, 800, 400, 200], 100, 960, 1000],
+    ['slow to make and to open', { make: 40, open: 30, reading: 1 }, [40, 30, 16], 8, 123, 246],
+    ['quick readings, with few pauses', { make: 0, open: 0, reading: 0.0625 }, [], 8, 8, 30],
+    ['a short answer, without any', { make: 1, open: 1, reading: 0.001 }, [], 4, 1, 1]
+  ] as const) {
+    const { turns, turn, pass, clock } = stopped(), { post } = await open(t, { clock, components: taking(pass, costs) })
+    turns.length = 0
+    t.match(await post('predict', { data: { value } }), { status: 200, body: { readings: 1000 } }, name)
+    turn()
+    t.strictSame(turns.slice(0, first.length), first, `${name}: what is known only afterwards`)
+    const rest = turns.slice(first.length)
+    t.ok(Math.max(...rest) <= longest, `${name}: ${Math.max(...rest)} ms at once`)
+    t.ok(rest.length >= fewest && rest.length <= most, `${name}: ${rest.length} turns`)
+    t.ok(Math.abs(turns.reduce((a, b) => a + b, 0) - costs.make - costs.open - 1000 * costs.reading) < 1e-6)
+  }
+})
+
+t.test('pieces make no difference to an answer, whose size has a limit', async t => {
+  const { pass, clock, turns } = stopped(), value = noise(600, 57), options = { every: '1s', seasons: ['60s'], horizons: Array.from({ length: 70 }, (_, i) => i + 1) }
+  const forecast = Object.assign((given: object) => { const operator = operators.forecast(given); return { ...operator, open (host: Host) { const stage = operator.open(host); return { ...stage, process (batch: Batch) { pass(5 + turns.length % 2); return stage.process(batch) } } } } }, { definition: operators.forecast.definition })
+  const { post } = await open(t, { clock, components: { ...components, operators: { ...operators, forecast } as never } })
+  const { status, body } = await post('predict', { data: { value }, options, last: 3 })
   t.equal(status, 200)
-  t.ok(longest < Math.max(all / 4, 60), `${longest} of ${all} ms`)
+  t.ok(turns.length > 20, `${turns.length} turns`)
   const whole = through(operators.forecast(options), each(value)) as any[], short = whole.slice(-3).map(({ time: _time, at: _at, series: _series, ...row }) => Object.fromEntries(Object.entries<any>(row).map(([k, v]) => [k, Number.isFinite(v) ? v : null])))
-  t.strictSame(body.rows.map(({ time: _time, ...row }: any) => row), short, 'and pieces make no difference')
-  t.match(await post('predict', { data: { value }, options, last: 5000 }), { status: 400, body: { detail: /more than the 100000 numbers/ } })
+  t.strictSame(body.rows.map(({ time: _time, ...row }: any) => row), short)
+  t.match(await post('predict', { data: { value: noise(5000, 57) }, options, last: 5000 }), { status: 400, body: { detail: /more than the 100000 numbers/ } })
 })
 
 t.test('more questions than are worked on at once wait for their turn; when too many wait they are told to come back', async t => {

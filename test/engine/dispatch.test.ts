@@ -32,7 +32,7 @@ function dispatch (t: Test, options: Omit<DispatcherOptions, 'log'> & Partial<Pi
   dispatcher.start()
   return dispatcher
 }
-async function until (holds: () => boolean, within = 5000): Promise<void> {
+async function until (holds: () => boolean, within = 60_000): Promise<void> {
   for (const end = Date.now() + within; !holds();) {
     if (Date.now() > end) throw new Error('it did not come to that')
     await wait(5)
@@ -72,7 +72,6 @@ void t.test('receivers that hang, fail or drip hold up nobody else, and nobody h
   })
   const { store } = await outbox(t, ...some(40, ['hang']), ...some(40, ['drip']), ...some(40, ['fail']), ...some(40, ['good']))
   const names = ['hang', 'drip', 'fail', 'good']
-  const started = Date.now()
   let leased = 0
   const counting = {
     async due (...args: Parameters<typeof store.due>) {
@@ -82,12 +81,11 @@ void t.test('receivers that hang, fail or drip hold up nobody else, and nobody h
     },
     settle: store.settle.bind(store)
   }
-  const dispatcher = dispatch(t, { store: counting, receivers: new Map(names.map(n => [n, to(`${url}/${n}`, '20s')])) })
-  await until(() => dispatcher.byReceiver.get('good')!.delivered === 40, 15_000)
-  t.ok(Date.now() - started < 15_000, `${Date.now() - started} ms, before any other has timed out`)
+  const dispatcher = dispatch(t, { store: counting, receivers: new Map(names.map(n => [n, to(`${url}/${n}`, '1m')])) })
+  await until(() => dispatcher.byReceiver.get('good')!.delivered === 40)
+  t.strictSame(['hang', 'drip'].map(n => dispatcher.byReceiver.get(n)), Array(2).fill({ delivered: 0, retried: 0, dead: 0 }), 'before any of these has timed out')
   t.equal(most, 4)
   t.equal(new Set(ids(received.filter(r => r.path === '/good'))).size, 40)
-  t.equal(dispatcher.byReceiver.get('hang')!.delivered, 0)
   t.ok(leased <= 16, `${leased} leased for the one that hangs: no more than there was room for in all`)
 })
 
@@ -152,7 +150,7 @@ void t.test('a breaker: after five failures in a row single tries, later and lat
   const { url, received } = await receiver(t, response => { response.writeHead(down ? 503 : 200).end() })
   const { store } = await outbox(t, ...some(40, ['x']))
   const dispatcher = dispatch(t, { store, receivers: new Map([['x', to(url)]]), now: () => now, random: () => 0.5 })
-  await until(() => received.length >= 5)
+  await until(() => received.length >= 5 && dispatcher.counts.retried === received.length)
   await wait(200)
   t.ok(received.length <= 8, `${received.length} of 40: what was under way when it opened, and no more`)
   const first = received.length
@@ -167,7 +165,7 @@ void t.test('a breaker: after five failures in a row single tries, later and lat
   down = false
   now += 120_000
   await until(() => dispatcher.counts.delivered >= 1)
-  for (let k = 0; dispatcher.counts.delivered < 40 && k < 50; k++) { now += 120_000; await wait(100) }
+  for (let k = 0; dispatcher.counts.delivered < 40 && k < 600; k++) { now += 120_000; await wait(100) }
   t.equal(dispatcher.counts.delivered, 40)
   t.equal(new Set(ids(received)).size, 40)
 })
@@ -180,7 +178,7 @@ void t.test('who asks for a pause gets it for all alerts; receivers of one endpo
   await until(() => received.length === 2)
   const { store: other } = await outbox(t, ...some(20, ['x']), ...some(20, ['z']))
   const dispatcher = dispatch(t, { store: other, receivers: new Map([['x', to(`${url}/busy`)], ['z', to(`${url}/busy`)]]), now: () => now })
-  await until(() => dispatcher.counts.retried >= 1)
+  await until(() => dispatcher.counts.retried >= 1 && dispatcher.counts.retried === received.length - 2)
   await wait(200)
   t.ok(dispatcher.counts.retried <= 4, `${dispatcher.counts.retried} of 40 tries, then it is left alone`)
   const before = received.length

@@ -178,7 +178,7 @@ t.test('a full log that another process has taken over fails, once', async t => 
   await fill(one, 0.7)
   writeFileSync(join(folder, 'lock'), JSON.stringify({ pid: 1, host: 'elsewhere', token: 'another' }))
   for (const pipeline of ['p', 'q']) one.journal.move(pipeline, one.journal.wal.durable)
-  await until(() => failures.length > 0)
+  await until(() => failures.length > 0 && readers.every(reader => reader.failure !== undefined))
   await sleep(50)
   t.match(failures, [{ code: 'log/locked' }])
   t.equal(failures.length, 1)

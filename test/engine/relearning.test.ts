@@ -127,7 +127,7 @@ t.test('killed around the end of maintenance, the device is learned anew exactly
     program.child.kill('SIGKILL')
     await program.ended
     ;({ program, ask } = await begin(t, url, folder, key))
-    await until('it is told', () => isTold(url, id), 30_000)
+    await until('it is told', () => isTold(url, id))
     await new Promise(resolve => setTimeout(resolve, 2200))      // it has looked, if the one before had only noted it
     places.push(sent)
     await send(6)

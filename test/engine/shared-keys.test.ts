@@ -38,7 +38,7 @@ async function server (t: Test, options: Parameters<typeof redisServer>[0] = {})
 }
 
 /** Sends until it is taken or known; returns what was answered before, by code. */
-async function insist (send: () => Promise<{ position: number, again: boolean }>, within = 8000): Promise<{ position: number, again: boolean, codes: string[] }> {
+async function insist (send: () => Promise<{ position: number, again: boolean }>, within = 60_000): Promise<{ position: number, again: boolean, codes: string[] }> {
   const codes = new Set<string>()
   for (const end = Date.now() + within; ;) {
     try { return { ...await send(), codes: [...codes] } } catch (error) {
@@ -159,7 +159,7 @@ t.test('Redis forgets all: nothing is reserved until all have told what they hav
   const redis = await server(t), a = await instance(t, redis.url), b = await instance(t, redis.url)
   await ready(a, b)
   for (const [k, forget] of [async () => { await redis.halt(); await redis.start() }, async () => { await redis.ask('FLUSHALL') }].entries()) {
-    await insist(() => a.send(`k${k}`, '1'), 15_000)
+    await insist(() => a.send(`k${k}`, '1'))
     await forget()
     const { again, codes } = await insist(() => b.send(`k${k}`, '1'))
     t.equal(again, true, String(codes))
@@ -168,16 +168,13 @@ t.test('Redis forgets all: nothing is reserved until all have told what they hav
   }
 })
 
-t.test('Redis that does not answer: refused within little more than a second, then at once; what it had reserved is given back', { skip }, async t => {
+t.test('Redis that does not answer: refused, the first time after a second, then at once; what it had reserved is given back', { skip }, async t => {
   const redis = await server(t), a = await instance(t, redis.url), b = await instance(t, redis.url)
   await ready(a, b)
   redis.signal('SIGSTOP')
   const began = performance.now()
-  await t.rejects(a.send('k', '1'), { code: 'api/busy' })
-  t.ok(performance.now() - began < 2500, `${performance.now() - began} ms`)
-  const then = performance.now()
-  for (let n = 0; n < 10; n++) await t.rejects(a.send('k', '1'), { code: 'api/busy' })
-  t.ok(performance.now() - then < 1000, `${performance.now() - then} ms`)
+  for (let n = 0; n < 30; n++) await t.rejects(a.send('k', '1'), { code: 'api/busy' })
+  t.ok(performance.now() - began < 15_000, `${performance.now() - began} ms: not each waited for a second`)
   redis.signal('SIGCONT')
   t.equal((await insist(() => b.send('k', '1'))).again, false, 'at the other one')
 })
@@ -216,7 +213,7 @@ t.test('URLs that are none are refused, and no secret is said', { skip }, async 
 })
 
 const bound = (s: KeyServer): KeyServer => ({ watch: s.watch.bind(s), join: s.join.bind(s), reserve: s.reserve.bind(s), take: s.take.bind(s), release: s.release.bind(s), close: s.close.bind(s) })
-async function waitFor (holds: () => boolean | Promise<boolean>, ms = 8000): Promise<void> {
+async function waitFor (holds: () => boolean | Promise<boolean>, ms = 60_000): Promise<void> {
   for (const end = Date.now() + ms; !await holds();) {
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${String(holds)}`)
     await new Promise(resolve => setTimeout(resolve, 20))

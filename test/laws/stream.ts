@@ -76,9 +76,15 @@ export type Row = readonly [series: string, time: number, value: number, positio
 export function rowsOf (batch: Batch<any>, table: SeriesTable, kind: Row[5] = 'row'): Row[] {
   const columns = Object.entries(batch.columns as Record<string, Numbers>).sort(([a], [b]) => a < b ? -1 : 1)
   return Array.from(batch.time, (time, i): Row => {
-    const { device, metric } = table.name(batch.series[i])
-    return [`${device}/${metric}`, time, batch.value[i], batch.position[i], batch.arrival[i], kind, ...columns.map(([name, column]) => [name, column[i]] as const)]
+    return [nameOf(table, batch.series[i]), time, batch.value[i], batch.position[i], batch.arrival[i], kind, ...columns.map(([name, column]) => [name, column[i]] as const)]
   })
+}
+
+const known = new WeakMap<SeriesTable, string[]>()
+function nameOf (table: SeriesTable, series: number): string {
+  let names = known.get(table)
+  if (names === undefined) known.set(table, names = [])
+  return names[series] ??= (({ device, metric }) => `${device}/${metric}`)(table.name(series))
 }
 
 /** One operator on its way through a log, with the table, the progress and the memory that belong to it. */
@@ -147,18 +153,16 @@ export class Run {
     return out
   }
 
-  feed (parts: readonly Log[], only?: string): this {
+  /** `only`: of one series; it has the same number in every run through these parts from their beginning. */
+  feed (parts: readonly Log[], only?: number): this {
     for (const part of parts) {
       const batch = this.batch(part)
-      if (batch !== undefined) this.process(only === undefined ? batch : batch.filter(i => this.nameOf(batch.series[i]) === only))
+      if (batch !== undefined) this.process(only === undefined ? batch : batch.filter(i => batch.series[i] === only))
     }
     return this
   }
 
-  nameOf (series: number): string {
-    const { device, metric } = this.table.name(series)
-    return `${device}/${metric}`
-  }
+  nameOf (series: number): string { return nameOf(this.table, series) }
 }
 
 /** The columns that an operator needs, and one that it does not know. */

@@ -1,3 +1,4 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
 import * as disk from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -100,9 +101,9 @@ export class RecordedDisk {
 }
 
 /** Puts the state into an empty folder. */
-export async function lay (folder: string, { files }: State): Promise<void> {
-  await disk.mkdir(folder, { recursive: true })
-  for (const [name, bytes] of files) await disk.writeFile(join(folder, name), bytes)
+export function lay (folder: string, { files }: State): void {
+  mkdirSync(folder, { recursive: true })
+  for (const [name, bytes] of files) writeFileSync(join(folder, name), bytes)
 }
 
 /**

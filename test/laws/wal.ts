@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -175,9 +175,9 @@ export async function survivesLossOfPower (): Promise<number> {
     const check = async (recorder: RecordedDisk, from: number) => {
       for (const state of recorder.states(from)) {
         const folder = join(root, 'state')
-        await lay(folder, state)
+        lay(folder, state)
         try { await holds(folder, state.mark) } catch (error) { throw new Error(`after ${state.after}: ${(error as Error).message}`, { cause: error }) }
-        await rm(folder, { recursive: true })
+        rmSync(folder, { recursive: true })
         states++
       }
     }

@@ -1,6 +1,6 @@
 /**
  * Arguments SEEDS SEED, by fork(): scenarios that fast-check draws are lived through one by one; what fails one is made smaller and told with its seed.
- * A process of its own because tap follows every promise of the one that its tests run in, which is two fifths of the time here.
+ * A process of its own, so that there can be as many as cores.
  */
 import { inspect } from 'node:util'
 import fc from 'fast-check'

@@ -200,7 +200,7 @@ t.test('24 hours of tries count from the first one, or the first of a replay, ho
   const tried = async (at: number) => {
     const dispatcher = new Dispatcher({ store, receivers: new Map([['hot/hook', hook]]), log: quiet, poll: 10, now: () => start + at })
     dispatcher.start()
-    for (const end = Date.now() + 5000; dispatcher.counts.retried + dispatcher.counts.dead === 0 && Date.now() < end;) await wait(5)
+    for (const end = Date.now() + 60_000; dispatcher.counts.retried + dispatcher.counts.dead === 0 && Date.now() < end;) await wait(5)
     await dispatcher.stop()
     return await states()
   }

@@ -134,7 +134,7 @@ void t.test('on the Apache edition', async t => {
     t.strictSame(await rowsOf(url, 'SELECT value FROM readings'), [{ value: 3 }])
   })
 
-  await t.test('a long transaction that has read the table puts that off, and delays no commit by more than a moment', async t => {
+  await t.test('a long transaction that has read the table puts that off, and delays no commit for as long as a statement may take', async t => {
     const url = await fresh(t), other = new pg.Client(url)
     other.on('error', () => {})
     await other.connect()
@@ -144,7 +144,7 @@ void t.test('on the Apache edition', async t => {
     await other.query('BEGIN; SELECT count(*) FROM readings')
     const began = performance.now()
     await o.commit({ ingest: INGEST + 5 * DAY })
-    t.ok(performance.now() - began < 1500, `${Math.round(performance.now() - began)} ms`)
+    t.ok(performance.now() - began < 4500, `${Math.round(performance.now() - began)} ms`)
     t.strictSame([o.store.events, await rowsOf(url, 'SELECT value FROM readings ORDER BY value')], [{ retention_put_off: 1 }, [{ value: 1 }, { value: 3 }]])
     await other.query('COMMIT')
     await o.commit({ ingest: INGEST + 5 * DAY + 60_000 })

@@ -1,8 +1,10 @@
 import t from 'tap'
 import { Writable } from 'node:stream'
+import pg from 'pg'
 import { pino } from 'pino'
 import { Transient } from '#engine'
 import { Session } from '../../sinks/postgres-session.ts'
+import { until } from '../support/journal.ts'
 import { freshDatabase, quiet, rowsOf } from '../support/postgres.ts'
 import { openProxy, type Fate, type Proxy } from '../support/proxy.ts'
 import { alertEvent, batchOf, Opened, table } from '../support/store.ts'
@@ -127,15 +129,17 @@ t.test('backends killed at any moment lose nothing and double nothing', async t 
 t.test('the outbox does not wait behind a commit, and comes back after its connection was lost', async t => {
   const { url, o } = await behind(t)
   await insist(o, 1)
-  const client = rowsOf(url, 'BEGIN; LOCK TABLE readings IN SHARE MODE; SELECT pg_sleep(0.7); COMMIT')
-  await new Promise(resolve => setTimeout(resolve, 100))
+  const client = new pg.Client(url)
+  await client.connect()
+  await client.query('BEGIN; LOCK TABLE readings IN SHARE MODE')
   let committed = false
   const commit = insist(o, 2).then(() => { committed = true })
   t.equal((await o.store.due(10, 1e12)).length, 1)
   t.notOk(committed)
-  await Promise.all([client, commit])
+  await client.query('COMMIT')
+  await Promise.all([client.end(), commit])
   await rowsOf(url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millrace' AND datname = current_database()`)
-  await new Promise(resolve => setTimeout(resolve, 50))
+  await until(() => o.store.trouble() !== undefined)
   t.match(o.store.trouble(), /:\/\/postgres@127\.0\.0\.1:\d+\/.*(terminat|end)/)
   t.equal((await o.store.due(10, 1e12)).length, 1)
   await insist(o, 3)
@@ -153,7 +157,7 @@ t.test('a database that is not there at the start is waited for, and named', asy
   far.password = 'secret'
   const o = new Opened(far.href, [table('readings', 'readings')])
   const opening = o.open()
-  await new Promise(resolve => setTimeout(resolve, 300))
+  await until(() => o.store.trouble()?.includes(`:${proxy.port}/`) === true)
   t.match(o.store.trouble(), new RegExp(`postgres:\\*\\*\\*@127.0.0.1:${proxy.port}/\\w+: .`))
   proxy.fate = () => 'pass'
   await opening

@@ -116,7 +116,7 @@ function suite (kind: Kind) {
       await reader.query('SELECT FROM readings')
       const wider = new Opened(url, [table('readings', 'readings', ['zscore', 'ewma'])], undefined, 'q', log), opening = wider.open()
       t.teardown(() => wider.store.close())
-      for (const end = Date.now() + 20_000; !said.test(wider.store.trouble() ?? '') && Date.now() < end;) await wait(20)
+      for (const end = Date.now() + 60_000; !said.test(wider.store.trouble() ?? '') && Date.now() < end;) await wait(20)
       t.strictSame(await rowsOf(url, 'SELECT FROM readings'), [])
       t.match(wider.store.trouble(), said)
       await reader.query('COMMIT')

@@ -37,7 +37,7 @@ void t.test('questdb sink', { skip: withoutQuestdb }, async t => {
     for (;;) {
       const [{ writerTxn, sequencerTxn }] = await server.query(`SELECT writerTxn, sequencerTxn FROM wal_tables() WHERE name = '${table}'`)
       if (writerTxn === sequencerTxn) return performance.now() - started
-      if (performance.now() - started > 20_000) throw new Error(`${table}: not applied after 20 s`)
+      if (performance.now() - started > 60_000) throw new Error(`${table}: not applied after 60 s`)
       await sleep(5)
     }
   }
@@ -238,12 +238,12 @@ void t.test('questdb sink', { skip: withoutQuestdb }, async t => {
       return { error, took: performance.now() - started }
     }
     const slow = await timed(follow(t, { url: there, table: 'hangs', timeout: '300ms' }))
-    t.ok(slow.error instanceof Transient && slow.took > 290 && slow.took < 2000)
+    t.ok(slow.error instanceof Transient && slow.took > 290 && slow.took < 9000, 'not by the 10 s that are the default')
     t.match(slow.error.message, /no answer within 300 ms/)
     const stopped = follow(t, { url: there, table: 'hangs', timeout: '1m' })
     setTimeout(() => { void stopped.close() }, 50)
     const cut = await timed(stopped)
-    t.ok(cut.error instanceof Transient && cut.took < 2000)
+    t.ok(cut.error instanceof Transient && cut.took < 30_000)
   })
 
   await t.test('with a user and a password, which no message shows', async t => {

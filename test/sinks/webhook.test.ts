@@ -20,7 +20,7 @@ const failure = (t: Test, url: string, more = {}) => receive(t, { url, ...more }
 
 void t.test('an alert arrives as documented JSON, with its id, over one kept connection', async t => {
   const { url, received } = await receiver(t)
-  const to = receive(t, { url: `${url}/hook?a=b`, headers: { authorization: 'Bearer x' } })
+  const to = receive(t, { url: `${url}/hook?a=b`, headers: { authorization: 'Bearer x' } }), before = Math.floor(Date.now() / 1000)
   await to.send(notice, never)
   await to.send(notice, never)
   t.equal(received.length, 2)
@@ -28,7 +28,7 @@ void t.test('an alert arrives as documented JSON, with its id, over one kept con
   t.equal(path, '/hook?a=b')
   t.match(headers, { 'content-type': 'application/json', authorization: 'Bearer x', 'webhook-id': 'inc.firing', 'webhook-timestamp': /^\d{10}$/ })
   t.equal(headers['webhook-signature'], undefined)
-  t.ok(Math.abs(Number(headers['webhook-timestamp']) - Date.now() / 1000) < 5)
+  t.ok(Number(headers['webhook-timestamp']) >= before && Number(headers['webhook-timestamp']) <= Date.now() / 1000)
   t.strictSame(JSON.parse(body), {
     type: 'alert.firing',
     timestamp: '2026-03-09T12:00:00.000125Z',
@@ -80,7 +80,7 @@ void t.test('an alert is tried again whatever the answer was, unless the receive
     response.statusCode = Number(path.slice(1))
     if (path === '/302') response.setHeader('location', '/200')
     if (path === '/429') response.setHeader('retry-after', '7')
-    if (path === '/503') response.setHeader('retry-after', new Date(Date.now() + 60_000).toUTCString())
+    if (path === '/503') response.setHeader('retry-after', new Date(Date.now() + 3_600_000).toUTCString())
     if (path === '/500') response.setHeader('retry-after', 'soon')
     response.end('no:\n  out of \u0007 order ' + 'x'.repeat(1000))
   })
@@ -90,7 +90,7 @@ void t.test('an alert is tried again whatever the answer was, unless the receive
     t.match(error.message, new RegExp(`^webhook ${url} answered ${status}: no: out of order x+$`))
     t.ok(error.message.length < 300)
     if (status === 429) t.equal(error.after, 7000)
-    else if (status === 503) t.ok(Math.abs(error.after - 60_000) < 3000)
+    else if (status === 503) t.ok(error.after > 3_000_000 && error.after <= 3_600_000)
     else t.equal(error.after, undefined)
   }
   t.notOk(received.some(r => r.path === '/200'), 'no redirect is followed')
@@ -120,13 +120,12 @@ void t.test('a server that hangs, drips, floods or is not there is transient, wi
     return { error, took: Date.now() - started }
   }
   const hang = await timed('/hang')
-  t.ok(hang.error instanceof Transient && hang.took >= 290 && hang.took < 2000)
+  t.ok(hang.error instanceof Transient && hang.took >= 290 && hang.took < 12_000, 'not by the 15 s that are the default')
   t.match(hang.error.message, /no answer within 300ms/)
   const drip = await timed('/drip')
-  t.ok(drip.error instanceof Transient && drip.took < 2000)
-  const flood = await timed('/flood', '20s')
-  t.ok(flood.error instanceof Transient && flood.took < 15_000, 'cut off at 64 KB, not by the timeout')
-  t.ok(closed < 2e7, `${closed} bytes sent`)
+  t.ok(drip.error instanceof Transient && drip.took < 12_000)
+  t.ok((await timed('/flood', '1m')).error instanceof Transient)
+  t.ok(closed < 2e7, `${closed} bytes sent: cut off at 64 KB, not by the timeout`)
   t.equal((await timed('/flood-ok')).error, undefined, 'delivered all the same')
   t.equal(received.length, 4)
   server.closeAllConnections()

@@ -18,7 +18,7 @@ export async function begin (t: Test) {
 /** A job that has ended. */
 export async function ended (process: Process, id: string): Promise<any> {
   let job: any
-  await until('the job has ended', async () => (job = (await process.call('GET', `/jobs/${id}`)).json).state !== 'running', 30_000)
+  await until('the job has ended', async () => (job = (await process.call('GET', `/jobs/${id}`)).json).state !== 'running')
   return job
 }
 export const stored = (url: string, n: number, table?: string) => until(`${n} rows`, async () => (await rows(url, 'value', table)).length === n)

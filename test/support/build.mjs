@@ -1,4 +1,4 @@
-/** Before the tests: the command as it is published, which they start many times (see program.ts), packages in few files, and JavaScript of all that they read (see typescript.mjs). */
+/** Before the tests: the command as it is published, which they start many times (see program.ts), packages in few files (tap's with domain.mjs), and JavaScript of all that they read (see typescript.mjs). */
 import { readdirSync, rmSync } from 'node:fs'
 import { build } from 'esbuild'
 import { bundle } from '../../.ci/bundle.ts'
@@ -8,7 +8,7 @@ rmSync('.built', { recursive: true, force: true })
 await bundle('.built')
 await build({
   entryPoints: PACKAGES.map(name => ({ in: name, out: placeOf(name) })), outdir: packaged, chunkNames: 'shared-[hash]',
-  bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node20', keepNames: true, external: ['pino', 'pg-native'], plugins: [{ name: 'all that it exports', setup: exports }],
+  bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node20', keepNames: true, external: ['pino', 'pg-native'], alias: { 'async-hook-domain': './test/support/domain.mjs' }, plugins: [{ name: 'all that it exports', setup: exports }],
   banner: { js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);" }
 })
 for (const folder of ['engine', 'connectors', 'operators', 'models', 'sinks', 'bench', 'test']) {

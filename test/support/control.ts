@@ -30,7 +30,7 @@ import { quiet, rowsOf } from './postgres.ts'
 export const components = { sources, operators, sinks } as unknown as Components
 type T = { teardown (f: () => unknown): void }
 
-export async function until (what: string, holds: () => boolean | Promise<boolean>, ms = 15_000): Promise<void> {
+export async function until (what: string, holds: () => boolean | Promise<boolean>, ms = 60_000): Promise<void> {
   for (const end = Date.now() + ms; !await holds();) {
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`)
     await new Promise(resolve => setTimeout(resolve, 20))

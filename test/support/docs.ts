@@ -99,7 +99,7 @@ export class Place {
     await this.stop()
     const running = this.running = this.start(`exec ${script}`)
     const ready = () => fetch(this.ours('http://127.0.0.1:8080/readyz')).then(r => r.ok, () => false)
-    for (const deadline = Date.now() + 30_000; !await ready();) {
+    for (const deadline = Date.now() + 60_000; !await ready();) {
       if (running.child.exitCode !== null || Date.now() > deadline) throw new Error(`not ready: ${script}\n${(await running.ended).out}`)
       await new Promise(resolve => { setTimeout(resolve, 50) })
     }
@@ -117,7 +117,7 @@ export class Place {
   private start (script: string): { readonly child: ChildProcess, readonly ended: Promise<Result> } {
     let child!: ChildProcess
     const ended = new Promise<Result>(resolve => {
-      child = execFile('bash', ['-euo', 'pipefail', '-c', `exec 2>&1; unset NODE_OPTIONS\n${this.ours(script)}`], { cwd: this.folder, env: this.env, maxBuffer: 2 ** 24, timeout: 60_000 }, (error, stdout) => {
+      child = execFile('bash', ['-euo', 'pipefail', '-c', `exec 2>&1; unset NODE_OPTIONS\n${this.ours(script)}`], { cwd: this.folder, env: this.env, maxBuffer: 2 ** 24, timeout: 300_000 }, (error, stdout) => {
         resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : -1, out: this.theirs(stdout) })
       })
     })

@@ -100,7 +100,7 @@ export function read (t: Test, options: Options, { from, origin, committed, cred
   }
 }
 
-export async function until (what: string, holds: () => boolean | Promise<boolean>, seconds = 20): Promise<void> {
+export async function until (what: string, holds: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
   for (let i = 0; i < seconds * 50; i++) {
     if (await holds()) return
     await sleep(20)

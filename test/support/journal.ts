@@ -82,7 +82,7 @@ export async function records ({ wal }: Journal): Promise<Record[]> {
   return found
 }
 export const messages = async (journal: Journal): Promise<string[]> => (await records(journal)).filter(r => r.kind === 'message').map(r => r.text)
-export const until = async (holds: () => boolean, ms = 10_000) => {
+export const until = async (holds: () => boolean, ms = 60_000) => {
   for (const end = Date.now() + ms; !holds();) {
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${String(holds)}`)
     await sleep(5)

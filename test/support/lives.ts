@@ -136,8 +136,8 @@ export class Hand {
 
 export const soon = () => new Promise<void>(resolve => { setImmediate(resolve) })
 export async function until (holds: () => boolean): Promise<void> {
-  for (const end = Date.now() + 20_000; !holds();) {
-    if (Date.now() > end) throw new Error(`not within 20 s: ${String(holds)}`)
+  for (const end = Date.now() + 60_000; !holds();) {
+    if (Date.now() > end) throw new Error(`not within 60 s: ${String(holds)}`)
     await new Promise(resolve => { setTimeout(resolve, 1) })
   }
 }

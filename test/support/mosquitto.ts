@@ -38,7 +38,7 @@ export async function mosquitto ({ config = '', listener = 'allow_anonymous true
     let said = ''
     const started = child = spawn(binary!, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] })
     started.stderr!.on('data', data => { said += data })
-    const deadline = Date.now() + 10_000
+    const deadline = Date.now() + 60_000
     while (!await accepts(port)) {
       if (started.exitCode !== null || Date.now() > deadline) throw new Error(`mosquitto did not start: ${said}`)
       await new Promise(resolve => { setTimeout(resolve, 20) })

@@ -18,7 +18,7 @@ export function start (t: Test, args: readonly string[], env: Record<string, str
   const started: Started = {
     child, out: '', err: '',
     ended: new Promise(resolve => child.on('close', resolve)),
-    async until (what, ms = 30_000) {
+    async until (what, ms = 60_000) {
       const end = Date.now() + ms
       while (!(what instanceof RegExp ? what.test(started.err) || what.test(started.out) : await what())) {
         if (Date.now() > end || child.exitCode !== null) throw new Error(`${String(what)} has not come; stderr: ${started.err.slice(-2000)}`)

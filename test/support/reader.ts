@@ -45,7 +45,7 @@ export function read (spec: SourceSpec, { from, commit = true, bytes = 32 * 2 **
         credits.give(bytes)
       }
     },
-    async until (holds, ms = 10_000) {
+    async until (holds, ms = 60_000) {
       const deadline = Date.now() + ms
       while (!holds()) {
         if (Date.now() > deadline) throw new Error(`not within ${ms} ms; ${reader.readings.length} readings, ${reader.dead.length} dead letters, trouble: ${source.trouble()}, error: ${String(reader.error)}`)
