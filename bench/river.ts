@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { packageRoot } from '../engine/version.ts'
 import { Adwin } from '../models/adwin.ts'
 import type { Detector } from '../models/detector.ts'
 import { PageHinkley } from '../models/page-hinkley.ts'
@@ -18,7 +20,7 @@ export const rivers: Readonly<Record<string, (parameter: number) => Detector>> =
 /** What river itself makes of them (test/oracles/drift.py): the parameter for a run length of 10,000, run length and delay at it, with standard errors. */
 export interface Golden { readonly detector: string, readonly parameter: number, readonly average_run_length: number, readonly run_length_error: number, readonly delay: number, readonly delay_error: number }
 export function golden (): { readonly version: string, readonly detectors: readonly Golden[] } {
-  const { river, matched: { detectors } } = JSON.parse(readFileSync(new URL('../test/oracles/drift.json', import.meta.url), 'utf8')) as { river: string, matched: { detectors: Golden[] } }
+  const { river, matched: { detectors } } = JSON.parse(readFileSync(join(packageRoot, 'test/oracles/drift.json'), 'utf8')) as { river: string, matched: { detectors: Golden[] } }
   return { version: river, detectors }
 }
 

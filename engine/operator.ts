@@ -16,6 +16,7 @@ export interface Definition<P extends TProperties, N extends string, A extends s
   readonly summary: string
   readonly options: TObject<P>
   readonly needs?: readonly N[] | ((options: Values<P>) => readonly N[])   // columns that must be there
+  readonly reads?: readonly string[]     // columns that it takes in too where a step before it adds them; * stands for any name
   readonly adds?: readonly A[] | ((options: Values<P>) => readonly A[])    // columns that will be there afterwards
   readonly perSeries?: S | ((options: Values<P>) => S)                     // memory for each series, see memory.ts
   readonly perDevice?: D | ((options: Values<P>) => D)                     // memory for each device

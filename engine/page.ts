@@ -28,7 +28,7 @@ export function page (kind: Kind, definition: any, { notes, example, cost }: Ext
 function facts (kind: Kind, d: any, cost?: string): string[] {
   const list = kind === 'operator'
     ? [
-        ['needs', columns(d.needs)], ['adds', columns(d.adds)],
+        ['needs', columns(d.needs)], ...d.reads === undefined ? [] : [['reads', `${columns(d.reads)}, where they are there`]], ['adds', columns(d.adds)],
         ['memory', [memory(d.perSeries) && 'per series', memory(d.perDevice) && 'per device'].filter(Boolean).join(' and ') || 'none'],
         ['rows', d.windows ? 'readings in, rows of windows out' : d.drops ? `those it drops count as ${d.drops}` : d.derives ? 'all it is given, and some of its own' : 'all it is given'],
         ...d.crosses ? [['sees', `all series of a device${d.crosses === true ? '' : ', where its options say so'}`]] : [],

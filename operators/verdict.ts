@@ -1,5 +1,7 @@
-import { defineOperator, Duration, Type } from '#engine'
+import { defineOperator, Duration, Type, type Numbers } from '#engine'
+import { aspects } from '../models/comparison.ts'
 import { checks } from '../models/hygiene.ts'
+import * as lasting from '../models/lasting.ts'
 import { signals } from '../models/portfolio.ts'
 import { device, series, Verdict, type Said } from '../models/verdict.ts'
 
@@ -17,9 +19,14 @@ import { device, series, Verdict, type Said } from '../models/verdict.ts'
  *   verdict_metrics    how many metrics of the device are concerned
  *   verdict_learned    readings learned so far, up to `verdict_needs`: those of `peers`, which takes longest; one less while another of the three learns
  *   verdict_needs      how many those are at the rate at which the series comes; no value at its first reading
+ *   verdict_drift      what `drift` has found to move within `lasts`: 1 mean, 2 spread, 3 shape; 0 nothing. No value where no such step stands before
+ *   verdict_missed     the share of intervals of `forecast`, of its longest horizon, that lately did not hold, over about `lasts`. No value where none was scored
+ *
+ * The last two decide nothing: they see one metric, and that a change of it lasts is so of a device, of a model and of a sensor alike
+ * (figures: docs/explain/detection.md). They explain it: a verdict with most intervals missed is about more than noise.
  *
  * A verdict can still change: sensor to device when the others turn out to disagree too, device to model when it lasts. No value
- * before one of the three has something to say of the series. 1,592 bytes per series, 80 per device.
+ * before one of the three has something to say of the series. 1,632 bytes per series, 80 per device.
  */
 export const verdict = defineOperator({
   name: 'verdict',
@@ -28,19 +35,24 @@ export const verdict = defineOperator({
     lasts: Duration({ description: 'Metrics that are far from their season on average over this time are in another regime.', default: '6h' })
   }),
   needs: ['hygiene', ...checks.map(check => `hygiene_${check}` as const), 'anomaly', 'anomaly_alarm', 'anomaly_signal', 'anomaly_usual', 'peers', 'peers_rest', 'peers_alarm', 'peers_learned', 'peers_needs'],
-  adds: ['verdict', 'verdict_evidence', 'verdict_doubt', 'verdict_metrics', 'verdict_learned', 'verdict_needs'],
-  explains: () => ({ verdict: { column: 'verdict', names: ['device', 'model', 'sensor'] }, learning: { learned: 'verdict_learned', of: 'verdict_needs' } }),
-  version: 3,                            // a week is remembered
+  reads: ['drift', 'drift_aspect', 'forecast_*_coverage'],
+  adds: ['verdict', 'verdict_evidence', 'verdict_doubt', 'verdict_metrics', 'verdict_learned', 'verdict_needs', 'verdict_drift', 'verdict_missed'],
+  explains: () => ({
+    verdict: { column: 'verdict', names: ['device', 'model', 'sensor'] }, learning: { learned: 'verdict_learned', of: 'verdict_needs' },
+    spoke: { column: 'verdict_drift', names: aspects.slice(1).map(aspect => `drift of the ${aspect}`) }, signals: { 'missed forecasts': 'verdict_missed' }
+  }),
+  version: 4,                            // lasting changes are remembered
   learns: true,
-  perSeries: { own: series },
+  perSeries: { own: series, change: lasting.lasting },
   perDevice: { others: device },
   tuning: ['lasts'],
   crosses: true,
   check: ({ lasts }) => lasts > 0 ? undefined : '`lasts` must be longer than nothing',
 
-  process (batch, { lasts }, { own, others }, { series: table }) {
+  process (batch, { lasts }, { own, change, others }, { series: table }) {
     const model = new Verdict(others.data, own.data, lasts), column = () => new Float64Array(batch.length).fill(NaN), c = batch.columns
     const verdict = column(), evidence = column(), doubt = column(), metrics = column(), needs = column(), learned = new Float64Array(batch.length)
+    const also = batch.columns as Readonly<Record<string, Numbers | undefined>>, { drift, drift_aspect: aspect } = also, coverage = also[coverageIn(also)], moved = column(), missed = column()
     const strengths = checks.map(check => c[`hygiene_${check}`]), places: number[] = []
     let device = -1
     const said: Said = { sure: 0, odd: 0, moved: NaN, alarm: false, noisy: false, value: NaN, usual: NaN, peers: NaN, rest: NaN, parted: false }
@@ -65,6 +77,10 @@ export const verdict = defineOperator({
         for (let k = table.firstOf(device); k >= 0; k = table.nextOf(k)) places.push(k * own.width)
       }
       model.take(d, at, said, batch.time[i], places)
+      const changed = s * change.width
+      lasting.take(change.data, changed, drift?.[i] === 1 ? aspect![i] : 0, coverage?.[i] ?? NaN, batch.time[i], lasts)
+      if (drift !== undefined) moved[i] = lasting.moved(change.data, changed, batch.time[i], lasts)
+      missed[i] = lasting.missed(change.data, changed)
       if (Number.isNaN(c.anomaly[i]) && Number.isNaN(c.peers[i]) && Number.isNaN(code)) continue
       verdict[i] = model.concerns(d, at) ? model.cause : 0
       evidence[i] = verdict[i] > 0 ? model.evidence(at) : 0
@@ -73,9 +89,15 @@ export const verdict = defineOperator({
       for (const at of places) if (model.concerns(d, at)) n++
       metrics[i] = n
     }
-    return batch.with({ verdict, verdict_evidence: evidence, verdict_doubt: doubt, verdict_metrics: metrics, verdict_learned: learned, verdict_needs: needs })
+    return batch.with({ verdict, verdict_evidence: evidence, verdict_doubt: doubt, verdict_metrics: metrics, verdict_learned: learned, verdict_needs: needs, verdict_drift: moved, verdict_missed: missed })
   }
 })
 
 /** Checks of hygiene that only a sensor fails, and the signal of anomaly that speaks of noise alone; as codes. */
 const SURE = (['stuck', 'gap', 'clipping', 'clock', 'unit'] as const).map(check => checks.indexOf(check) + 1), NOISE = signals.indexOf('noise') + 1
+
+/** The column of the longest horizon of `forecast`, whose intervals were made when least was known of what came; '' when there is none. */
+function coverageIn (columns: object): string {
+  const horizons = Object.keys(columns).flatMap(name => /^forecast_(\d+)_coverage$/.exec(name)?.[1] ?? []).map(Number)
+  return horizons.length === 0 ? '' : `forecast_${Math.max(...horizons)}_coverage`
+}

@@ -48,6 +48,31 @@ t.test('it is the same however the stream is cut, with snapshots, and whichever 
   t.strictSame(through(1000, false, true), whole)
 })
 
+t.test('drift and missed forecasts before it are told with the verdict, and decide nothing', async t => {
+  const table = new SeriesTable(names.length), stage = verdict().open({ series: table, late () {}, aggregated () {} }), rows: number[][] = []
+  for (const name of names) table.id('bench', 'pump', name)
+  const EVERY = 10_000, first = said[0].time[0], at = first + 2 * HOUR, scoredOf = (time: number) => Math.floor((time - first) / (60 * EVERY)), HELD = 36      // an interval is scored every ten minutes, and from the 36th on none holds
+  for (const batch of said) {
+    const of = (series: number, value: (time: number) => number, else_: number) => Float64Array.from(batch.time, (time, i) => batch.series[i] === series ? value(time) : else_)
+    const { columns } = stage.process(batch.with({
+      drift: of(0, time => time === at ? 1 : 0, NaN), drift_aspect: of(0, time => time === at ? 2 : 0, NaN), forecast_1_coverage: of(1, () => 1, NaN),
+      forecast_36_coverage: of(1, time => { const n = scoredOf(time); return n < 1 || (time - first) % (60 * EVERY) > 0 ? NaN : Math.min(1, HELD / n) }, NaN)
+    })) as { columns: Record<string, Float64Array> }
+    for (let i = 0; i < batch.length; i++) rows.push([...verdict().adds.map(name => columns[name][i]), batch.time[i], batch.series[i]])
+  }
+  const [MOVED, MISSED, TIME, SERIES] = [6, 7, 8, 9], decided = (rows: number[][]) => rows.map(row => row.slice(0, MOVED))
+  t.strictSame(decided(rows), decided(whole))
+  t.ok(whole.every(row => Number.isNaN(row[MOVED]) && Number.isNaN(row[MISSED])), 'nothing where no such step is')
+  const told = (series: number, column: number) => rows.filter(row => row[SERIES] === series).map(row => [row[TIME], row[column]])
+  t.ok(told(0, MOVED).every(([time, moved]) => moved === (time >= at && time <= at + 6 * HOUR ? 2 : 0)))
+  t.ok(told(1, MOVED).every(([, moved]) => moved === 0))
+  t.ok(told(0, MISSED).every(([, share]) => Number.isNaN(share)))
+  for (const [time, share] of told(1, MISSED)) {
+    const n = scoredOf(time)
+    if (n < 1 ? !Number.isNaN(share) : Math.abs(share - (n <= HELD ? 0 : 1 - Math.exp(-(n - HELD) / 36))) > 1e-9) return t.fail(`${share} after ${n}`)
+  }
+})
+
 t.test('while detectors learn there is no verdict, and it says how far they are', async t => {
   const table = new SeriesTable(names.length)
   for (const name of names) table.id('bench', 'pump', name)

@@ -217,8 +217,9 @@ t.test('memory is let go when windows are written', async t => {
     const b = bench(make())
     b.give(readings)
     b.end()
-    const { series, devices } = b.stage.save() as any, held = { ...series, ...devices }
-    for (const name of ['windows', 'samples', 'sketches', 'sessions']) if (held[name] !== undefined) t.equal(held[name].entries.length, 0, `${make().name} ${name}`)
+    const { series, devices } = b.stage.save() as any, lists = Object.entries<any>({ ...series, ...devices }).filter(([name, cells]) => cells.entries !== undefined && name !== 'stacks')      // these the next sliding window needs
+    t.ok(lists.length > 0)
+    for (const [name, { entries }] of lists) t.equal(entries.length, 0, `${make().name} ${name}`)
   }
 })
 
