@@ -105,6 +105,18 @@ t.test('beyond its bound the oldest is forgotten, and it is said', async t => {
   t.match(lines, [{ level: 'error', text: /forgotten/ }])
 })
 
+t.test('of many keys the oldest go, and one that has come again counts from then', async t => {
+  const { log } = quiet(), keys = new IdempotencyKeys({ folder: temporary(t), fs: disk, log, most: 50 }), at = (n: number) => ({ hash: 1n, position: n, at: 1000 + n })
+  const there = (names: readonly number[], now: number) => names.filter(n => keys.find(`k${n}`, now) !== undefined), all = Array.from({ length: 200 }, (_, n) => n)
+  for (let n = 0; n < 50; n++) keys.put(`k${n}`, at(n))
+  keys.put('k0', at(50))
+  for (let n = 51; n < 91; n++) keys.put(`k${n}`, at(n))
+  t.strictSame(there(all, 1100), [0, ...all.slice(41, 50), ...all.slice(51, 91)])
+  t.equal(keys.forgotten, 40)
+  t.strictSame(there(all, 24 * HOUR + 1070), all.slice(71, 91), 'and all by time')
+  t.equal(keys.size, 20)
+})
+
 t.test('a flipped bit in the file is refused by name', async t => {
   const folder = temporary(t), one = await open(t, folder)
   await one.send('k', '1')
