@@ -30,7 +30,7 @@ const requestPoints = { 'log.written': 60, 'log.synced': 60, 'log.told': 60, 're
 
 /** Each life ends at the next of the points. */
 async function everywhere ({ rounds, seed, say, signal, closing, server }: Bench, source: 'mqtt' | 'http', points: Readonly<Record<string, number>>): Promise<Report> {
-  const stage = await Stage.open({ source, seed, series: 64, rate: source === 'http' ? 400 : 800, server: await server(), start: { node: preload('failpoint') } }, say, signal, closing)
+  const stage = await Stage.open({ source, seed, series: 64, rate: source === 'http' ? 400 : 800, server: await server(), start: { node: preload('failpoint'), args: ['--log-keep', '0'] } }, say, signal, closing)        // segments are to go
   let life = await stage.begin()
   const reached = Object.fromEntries(Object.keys(points).map(point => [point, 0]))
   for (let k = 0; k < rounds; k++) {

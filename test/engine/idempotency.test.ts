@@ -5,6 +5,7 @@ import { clock as real } from '../../engine/clock.ts'
 import { IdempotencyKeys } from '../../engine/idempotency.ts'
 import { disk } from '../../engine/files.ts'
 import { Journal, type JournalOptions } from '../../engine/journal.ts'
+import { RedeliveryLog } from '../../engine/redelivery-log.ts'
 import { http } from '../../connectors/http.ts'
 import { quiet } from '../support/collect.ts'
 import { HOUR, killed, messages, never, temporary, until } from '../support/journal.ts'
@@ -63,6 +64,24 @@ t.test('a start reads what lies behind the file, not the whole log, whether keys
   let from = -1
   await keys.open({ durable: wal.durable, first: wal.first, reader: (after: number) => wal.reader(from = after) } as never)
   t.equal(from, wal.segments.at(-1)!.first - 1)
+})
+
+t.test('starts alone do not make the next one read more: not of keys, and not of what may come again', async t => {
+  const folder = temporary(t)
+  for (let k = 0; k < 6; k++) {
+    const { journal, send } = await open(t, folder, { budget: 4_000_000, keep: 2_000_000 })
+    await send(`key-${k}`, String(k))
+    journal.move('p', journal.wal.durable)
+    await journal.close()
+  }
+  const { journal: { wal }, send } = await open(t, folder, { budget: 4_000_000, keep: 2_000_000 }), from: number[] = []
+  t.ok(wal.segments.length >= 6, 'all are kept')
+  await until(() => Number(readFileSync(join(folder, 'senders'), 'utf8')) >= wal.segments.at(-1)!.first)
+  const looked = { durable: wal.durable, first: wal.first, reader: (after: number) => { from.push(after); return wal.reader(after) } } as never
+  await new IdempotencyKeys({ folder, fs: disk, log: quiet().log }).open(looked)
+  await new RedeliveryLog({ folder, fs: disk, log: quiet().log, most: 1000, put: () => undefined }).open(looked)
+  t.ok(from.length > 0 && from.every(after => after >= wal.segments.at(-4)!.first - 1), `${from.join()} of ${wal.durable}`)
+  for (let k = 0; k < 6; k++) t.equal((await send(`key-${k}`, String(k))).again, true)
 })
 
 t.test('as long as the file cannot be written no segment goes that has keys', async t => {
