@@ -9,7 +9,7 @@ import { Publisher } from './publisher.ts'
 import { freshDatabase, Measured, postgresServer, query, temporary, until, type Service } from './services.ts'
 
 const CLIENTS = 50, PER_SECOND = 2, READINGS = 2000, SERIES = 500, ROUNDS = 3
-const READ: readonly Scope[] = ['pipelines:read', 'query:read', 'alerts:read', 'jobs:read']
+const READ: readonly Scope[] = ['pipelines:read', 'query:read', 'alerts:read', 'jobs:read', 'keys:read']
 const BOUND = { p95_ms: 50, error_rate: 0.001, ratio_to_alone: 2 } as const
 
 interface Outcome { readonly taken: Map<string, { ms: number, failed: boolean }[]>, readonly rate: number, readonly lost: number, readonly duplicated: number, readonly p50: number, readonly p99: number }

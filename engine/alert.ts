@@ -6,7 +6,7 @@ import { detailsOf, explainedBy, type Details } from './explain.ts'
 import { canonical } from './fingerprint.ts'
 import { defineOperator, type Host, type Operator, type Stage } from './operator.ts'
 import { Duration, span, suggest, Type } from './options.ts'
-import { Memory } from './memory.ts'
+import { Memory, type Records } from './memory.ts'
 import type { AlertOptions, AlertSpec } from './pipeline.ts'
 import type { SeriesName, SeriesTable } from './series.ts'
 import { isSimulated } from './simulated.ts'
@@ -51,7 +51,7 @@ export interface Alert {
    * alert and silences none. An end is told to whoever was told of the beginning, however late it comes.
    */
   process (batch: Batch<any>, arrival?: (time: number, position: number) => Arrival): { readonly event: AlertEvent, readonly stale: boolean }[]
-  /** What is pending now, under the ids of the incidents that these would be. Costs a copy of the memory of all series. */
+  /** What is pending now, under the ids of the incidents that these would be. Looks at the state of every series, and copies none. */
   pending (): Pending[]
   readonly stage: Stage              // its memory
 }
@@ -81,11 +81,11 @@ export function openAlert (spec: AlertSpec, context: Context, host: Host): Alert
       return toEvents(rows.take(Int32Array.from(said)), spec, context, host.series).map((event, k) => ({ event, stale: stales[k] }))
     },
     pending () {
-      const held = operator.options.for as number, memory = held === 0 ? [] : stage.save().series.incident as Float64Array, found: Pending[] = []
-      for (let s = 0; s * CELLS < memory.length; s++) {
-        if (memory[s * CELLS] !== PENDING) continue
-        const [, since, ordinal, time, last] = memory.slice(s * CELLS, (s + 1) * CELLS), series = host.series.name(s), incident = incidentId(series, context.pipeline, spec.name, since, ordinalOf(since, last, ordinal))
-        found.push({ id: `${incident}.pending`, incident, state: 'pending', ...series, pipeline: context.pipeline, alert: spec.name, severity: spec.options.severity ?? 'warning', since, time, message: `${spec.name}: ${series.device} ${series.metric}: what it asks for has held for ${span(time - since)} of ${span(held)}` })
+      const held = operator.options.for as number, { data, width, field } = stage.held.incident as Records<keyof typeof incident>, found: Pending[] = []
+      for (let s = 0, at = 0; held > 0 && s < host.series.size; s++, at += width) {
+        if (data[at + field.phase] !== PENDING) continue
+        const since = data[at + field.since], time = data[at + field.seen], series = host.series.name(s), id = incidentId(series, context.pipeline, spec.name, since, ordinalOf(since, data[at + field.last], data[at + field.ordinal]))
+        found.push({ id: `${id}.pending`, incident: id, state: 'pending', ...series, pipeline: context.pipeline, alert: spec.name, severity: spec.options.severity ?? 'warning', since, time, message: `${spec.name}: ${series.device} ${series.metric}: what it asks for has held for ${span(time - since)} of ${span(held)}` })
       }
       return found
     },
@@ -112,7 +112,7 @@ export function openAlert (spec: AlertSpec, context: Context, host: Host): Alert
 
 const IDLE = 0, PENDING = 1, FIRING = 2
 const OVER = 0, FIRES = 1, ON = 2
-const incident = { phase: IDLE, since: NaN, ordinal: 0, seen: -Infinity, last: NaN }, CELLS = Object.keys(incident).length
+const incident = { phase: IDLE, since: NaN, ordinal: 0, seen: -Infinity, last: NaN }
 const ordinalOf = (since: number, last: number, ordinal: number): number => last === since ? ordinal + 1 : 0
 
 /**

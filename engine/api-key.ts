@@ -12,7 +12,9 @@ export const scopes = {
   'alerts:write': 'acknowledging and judging alerts, comments, silences and maintenance windows, replaying deliveries, enabling endpoints',
   'ingest:write': 'sending readings',
   'jobs:read': 'jobs, how far they are, what they have made',
-  'jobs:write': 'starting and cancelling jobs: backfills, evaluations, exports'
+  'jobs:write': 'starting and cancelling jobs: backfills, evaluations, exports',
+  'keys:read': 'keys: whose they are and what for, never the keys themselves',
+  'keys:write': 'making, rotating and revoking keys, with no more than one has'
 } as const
 export type Scope = keyof typeof scopes
 export const isScope = (text: string): text is Scope => Object.hasOwn(scopes, text)

@@ -21,7 +21,7 @@ export interface IdempotencyOptions {
   readonly folder: string
   readonly fs: FileSystem
   readonly log: Pick<Logger, 'error' | 'warn'>
-  /** Keys that are kept; beyond, the oldest are forgotten, and it is said. About 180 bytes each in memory. */
+  /** Keys that are kept; beyond, the oldest are forgotten, and it is said. About 220 bytes each in memory. */
   readonly most?: number
   /** A file was written: older segments need not wait any more. */
   readonly saved?: () => void
@@ -36,8 +36,10 @@ export interface IdempotencyOptions {
 export class IdempotencyKeys {
   forgotten = 0                      // keys of the last 24 h that would not be recognised any more
   private readonly options: IdempotencyOptions
-  private readonly entries = new Map<string, Keyed>()      // oldest first
-  private covered: Position = 0      // by the file
+  private readonly entries = new Map<string, Keyed>()
+  private order: (readonly [name: string, keyed: Keyed])[] = []        // as they came, from `gone` on: a map would look for its oldest among all that were
+  private gone = 0
+  covered: Position = 0              // by the file
   private newest: Position = 0       // record with a key
   private saving = false
 
@@ -59,19 +61,19 @@ export class IdempotencyKeys {
   put (key: string, keyed: Keyed): void {
     const { most = MOST } = this.options
     this.expire(keyed.at)
-    const name = nameOf(key)
-    this.entries.delete(name)
-    this.entries.set(name, keyed)
+    this.keep(nameOf(key), keyed)
     this.newest = keyed.position
     if (this.entries.size <= most) return
-    const [[oldest, { at }]] = this.entries
-    this.entries.delete(oldest)
+    const { at } = this.oldest()!
+    this.drop()
     if (this.forgotten++ === 0) this.options.log.error({ keys: most, hours: Math.round((keyed.at - at) / 36e4) / 10 }, 'log: more Idempotency-Keys came within 24 h than are kept; the oldest are forgotten, and a request that comes again under one of them is taken once more. Send more readings in each request')
   }
 
   /** What a log that was just opened says. Throws log/damaged for a file that is not as it was written. */
   async open (wal: Wal): Promise<void> {
     this.entries.clear()             // what was put there and never became durable has to come again
+    this.order = []
+    this.gone = 0
     this.newest = this.covered = Math.min(await this.load(wal.durable), wal.durable)
     const reader = wal.reader(Math.max(this.covered, wal.first - 1)), bytes = Buffer.alloc(8)
     try {
@@ -102,11 +104,28 @@ export class IdempotencyKeys {
     saved?.()
   }
 
-  private expire (now: number): void {
-    for (const [name, { at }] of this.entries) {
-      if (at > now - DAY) return
-      this.entries.delete(name)
+  private expire (now: number): void { for (let oldest = this.oldest(); oldest !== undefined && oldest.at <= now - DAY; oldest = this.oldest()) this.drop() }
+
+  private keep (name: string, keyed: Keyed): void {
+    this.entries.delete(name)
+    this.entries.set(name, keyed)
+    this.order.push([name, keyed])
+  }
+
+  /** The one that came first; one whose name has come again since is passed by. */
+  private oldest (): Keyed | undefined {
+    for (; this.gone < this.order.length; this.gone++) {
+      const [name, keyed] = this.order[this.gone]
+      if (this.entries.get(name) === keyed) return keyed
     }
+    return undefined
+  }
+
+  private drop (): void {
+    this.entries.delete(this.order[this.gone++][0])
+    if (2 * this.gone < this.order.length) return
+    this.order = this.order.slice(this.gone)
+    this.gone = 0
   }
 
   /** Magic (u32), CRC-32 of the rest (u32), position up to which it goes (f64); for each key: 16 bytes of it, hash (u64), position (f64), ingest time (f64, ms). All little endian. */
@@ -135,7 +154,7 @@ export class IdempotencyKeys {
     }
     for (let at = HEAD; at < bytes.length; at += ENTRY) {
       const position = bytes.readDoubleLE(at + 24)
-      if (position <= durable) this.entries.set(bytes.toString('latin1', at, at + 16), { hash: bytes.readBigUInt64LE(at + 16), position, at: bytes.readDoubleLE(at + 32) })
+      if (position <= durable) this.keep(bytes.toString('latin1', at, at + 16), { hash: bytes.readBigUInt64LE(at + 16), position, at: bytes.readDoubleLE(at + 32) })
     }
     return bytes.readDoubleLE(8)
   }

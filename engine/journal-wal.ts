@@ -18,8 +18,8 @@ export interface JournalWalOptions extends Required<Pick<WalOptions, 'durable' |
   readonly stopping: AbortSignal
   /** It is open, with these records; nothing is appended before this has resolved. */
   readonly opened: (wal: Wal) => Promise<void>
-  /** The disk is full: what was not durable has to be sent again, its positions will be those of other records. */
-  readonly lost: () => void
+  /** The disk is full: what was not durable has to be sent again, its positions will be those of other records. Resolves when nothing is left that nobody needs. */
+  readonly lost: () => Promise<void>
   /** There is room again, and what was lost can come. */
   readonly again: () => void
   readonly failed: (error: unknown) => void
@@ -57,7 +57,7 @@ export class JournalWal {
     const { log, clock, stopping, lost, again, failed } = this.options
     this.full = error
     log.error({ err: error.message }, 'log: the disk is full, nothing is taken in until there is room')
-    lost()
+    await lost()
     while (!stopping.aborted) {
       await this.wal.close().catch(() => {})
       await sleep(AGAIN, undefined, clock)

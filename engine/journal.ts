@@ -1,10 +1,8 @@
 import { Attempts } from './attempts.ts'
 import { clock as real, sleep, type Clock } from './clock.ts'
-import { MillraceError } from './errors.ts'
 import { disk, type FileSystem } from './files.ts'
 import type { Self } from './lock.ts'
 import { LogSource } from './log-source.ts'
-import { IdempotencyKeys } from './idempotency.ts'
 import type { Inlet, Listener, ListenerHost, Message, Requested } from './listener.ts'
 import { Limits } from './limits.ts'
 import type { Logger } from './log.ts'
@@ -12,12 +10,14 @@ import { MessageHead } from './message.ts'
 import { hashOf } from './redelivery.ts'
 import { barrier, RedeliveryLog } from './redelivery-log.ts'
 import { identify } from './journal-identity.ts'
+import { JournalKeys } from './journal-keys.ts'
 import { Places } from './journal-places.ts'
+import { JournalRoom, redeliveryBytes } from './journal-room.ts'
 import { JournalWal } from './journal-wal.ts'
 import type { ReadingQuota } from './quota.ts'
 import { relearnBody, type Relearn } from './relearn.ts'
 import { takeUp } from './requeue.ts'
-import { SharedKeys, type Reserved, type SharedKeysOptions } from './shared-keys.ts'
+import type { Reserved, SharedKeysOptions } from './shared-keys.ts'
 import type { Position, Source, SourceHost, SourceSpec } from './source.ts'
 import { kinds, type Kind } from './wal-segment.ts'
 import type { Wal } from './wal.ts'
@@ -40,7 +40,6 @@ export interface JournalOptions {
   readonly failed?: (error: unknown) => void     // it cannot go on; called once
 }
 
-const SLACK = 128                    // bytes of headers that come with a record
 const NOTHING = new Uint8Array(0)
 
 /**
@@ -62,9 +61,9 @@ export class Journal implements ListenerHost {
   private readonly fs: FileSystem
   private readonly file: JournalWal
   private readonly redeliveries: RedeliveryLog
-  private readonly keys: IdempotencyKeys | undefined
-  private shared: SharedKeys | undefined
+  private readonly keys: JournalKeys | undefined
   private readonly places: Places
+  private readonly space: JournalRoom
   private readonly head = new MessageHead()
   private readonly hash = Buffer.alloc(8)
   private readonly stopping = new AbortController()
@@ -72,16 +71,12 @@ export class Journal implements ListenerHost {
   private able = false               // the listener hears what comes
   private counted: Position = 0      // for quotas, up to here
   private hears = false              // and it is recorded
-  private refused = 0                // bytes of a record that there was no room for: until there is, nothing is taken
   private newest = 0                 // ingest time of the newest record, ms
   private start: number              // ingest time at which the monotonic clock was 0, ms
   private stopTicks = () => {}
   private ticking = 0                // ms between ticks
   private requeueing = false
-  private tidying = false
-  private untidy = false
   private closed = false
-  private waiting: (() => void)[] = []
 
   private constructor (spec: SourceSpec, identity: { readonly id: string, readonly client: string }, options: JournalOptions) {
     const { clock = real, fs = disk } = options
@@ -93,8 +88,7 @@ export class Journal implements ListenerHost {
     this.log = options.log
     this.name = identity.client
     this.origin = `log:${identity.id}`
-    this.redeliveries = new RedeliveryLog({ folder: options.folder, fs, log: options.log, most: this.reserved - SLACK, put: bytes => this.put(kinds.senders, bytes) })
-    this.keys = spec.definition.keyed === true ? new IdempotencyKeys({ folder: options.folder, fs, log: options.log, saved: () => { void this.tidy() } }) : undefined
+    this.redeliveries = new RedeliveryLog({ folder: options.folder, fs, log: options.log, most: redeliveryBytes(this.budget), put: bytes => this.put(kinds.senders, bytes) })
     this.places = new Places(options.folder, { log: options.log, fs, clock: () => clock.now(), ...options.retain === undefined ? {} : { retain: options.retain } })
     this.now = () => this.newest = Math.max(this.newest, this.start + clock.monotonic())
     const { quota } = options
@@ -104,21 +98,24 @@ export class Journal implements ListenerHost {
       folder: options.folder, log: options.log, clock, fs, budget: options.budget, keep: options.keep, self: options.self, stopping: this.stopping.signal,
       durable: upTo => {
         this.listener?.durable(upTo)
-        if (this.redeliveries.durable(upTo)) void this.tidy()
-        this.wake()
+        if (this.redeliveries.durable(upTo)) void this.space.tidy()
+        this.space.wake()
       },
       begun: () => {
         this.redeliveries.save()
-        void this.keys?.save(this.wal.durable)
+        void this.keys?.own.save(this.wal.durable)
       },
       opened: wal => this.opened(wal),
       lost: () => {
         this.hears = false
         this.listener?.lost()
+        return this.space.tidy()
       },
-      again: () => { this.wake() },
+      again: () => { this.space.wake() },
       failed: error => { this.fail(error) }
     })
+    this.keys = spec.definition.keyed === true ? new JournalKeys({ folder: options.folder, fs, log: options.log, clock, now: this.now, file: this.file, shared: options.shared, space: String(spec.options.path), owner: this.origin, saved: () => { void this.space.tidy() } }) : undefined
+    this.space = new JournalRoom({ budget: this.budget, file: this.file, places: this.places, redeliveries: this.redeliveries, keys: this.keys?.own, log: this.log, stopping: this.stopping.signal, failed: () => this.failure !== undefined, fail: error => { this.fail(error) } })
   }
 
   /** Opens the log and finds out what may come again. Nothing is heard before listen(). */
@@ -127,14 +124,9 @@ export class Journal implements ListenerHost {
     await journal.places.open()
     await journal.file.open(signal)
     journal.found = journal.wal.durable
-    journal.share()
+    journal.keys?.share()
     for (const pipeline of options.pipelines) journal.places.expect(pipeline, journal.wal.first - 1)
     return journal
-  }
-
-  private share (): void {
-    const { keys, clock, log, now, origin: owner, options: { shared }, spec: { options: { path } } } = this
-    if (shared !== undefined && keys !== undefined) this.shared = new SharedKeys({ ...shared, space: String(path), owner, keys, now, log, durable: () => this.durableUpTo, later: (act, ms) => clock.timeout(act, ms) })
   }
 
   readonly now: () => number
@@ -143,13 +135,10 @@ export class Journal implements ListenerHost {
   get wal (): Wal { return this.file.wal }
   get folder (): string { return this.options.folder }
   get heard (): boolean { return this.wal.durable > 1 }
-  get open (): boolean { return this.refused === 0 && this.file.full === undefined && this.failure === undefined && !this.stopping.signal.aborted && this.wal.bytes < this.usable }
+  get open (): boolean { return this.space.open }
   get durableUpTo (): Position { return this.wal.durable }
   get largest (): number { return Math.min(2 ** 20, this.budget / 8) }
   get budget (): number { return this.options.budget ?? 2 ** 30 }
-  /** Bytes of a record that says all that may come again; for one of them there is always room, because older segments wait for it. */
-  private get reserved (): number { return Math.min(7 * 2 ** 20, this.budget / 8) }
-  private get usable (): number { return this.budget - this.reserved }
 
   /** A pipeline reads; its place stays where it is until it moves it. `expel`: it has lost its place, and lets go of it. */
   attach (pipeline: string, expel: () => void): void { this.places.attach(pipeline, expel) }
@@ -159,7 +148,7 @@ export class Journal implements ListenerHost {
   /** There is no such pipeline any more: nothing is kept for it. */
   dismiss (pipeline: string): void {
     this.places.forget(pipeline)
-    void this.tidy()
+    void this.space.tidy()
   }
   /** A pipeline that knows nothing of it reads it from its beginning, whatever it had read with another database. */
   begin (pipeline: string): void { this.places.move(pipeline, this.wal.first - 1) }
@@ -194,13 +183,12 @@ export class Journal implements ListenerHost {
   get inlet (): Inlet | undefined { return this.listener?.inlet }
 
   /** What has happened to messages that should be known. */
-  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, redelivery_forgotten: this.redeliveries.forgotten, record_lost: this.lost, ...this.keys === undefined ? {} : { key_forgotten: this.keys.forgotten }, ...this.shared?.events, ...this.listener?.events } }
+  get events (): Readonly<Record<string, number>> { return { redelivery_suppressed: this.suppressed, redelivery_forgotten: this.redeliveries.forgotten, record_lost: this.lost, ...this.keys?.events, ...this.listener?.events } }
 
+  /** Bytes of the log that a pipeline still needs: all but what is kept. */
+  get needed (): number { return this.space.needed }
   /** Is so much of the log behind what a reader at `position` has read that a snapshot would make room? */
-  crowdedAt (position: Position): boolean {
-    const { wal, places } = this
-    return wal.bytes >= this.budget / 4 && position - places.least > (wal.durable - wal.first) / 4
-  }
+  crowdedAt (position: Position): boolean { return this.space.crowdedAt(position) }
 
   append (given: Message): Position | undefined {
     if (!this.open) return this.crowded(1)
@@ -215,31 +203,18 @@ export class Journal implements ListenerHost {
       }
     }
     const head = this.head.write(message, hash)
-    if (!this.takes(head.length + payload.length, this.hears ? 0 : 1)) return this.crowded(head.length + payload.length)
+    if (!this.space.takes(head.length + payload.length, this.hears ? 0 : 1)) return this.crowded(head.length + payload.length)
     if (!this.hears) this.resume()
     const position = this.put(kinds.message, head, payload)
     if (position === undefined) return this.crowded(head.length + payload.length)
-    if (key !== undefined) this.keys?.put(key, { hash: hash.readBigUInt64LE(0), position, at: this.newest })
+    if (key !== undefined) this.keys?.own.put(key, { hash: hash.readBigUInt64LE(0), position, at: this.newest })
     if (sender !== undefined) this.redeliveries.entries.put(sender.client, sender.packet, hash.readBigUInt64LE(0), position)
     return position
   }
 
-  /** While the disk is full, what has not become durable is not known: its record is lost, and its position will be that of another. */
-  keyed (key: string, { topic, payload }: Message): Position | 'other' | undefined {
-    const known = this.keys?.find(key, this.now())
-    if (known !== undefined && known.position > this.durableUpTo && this.file.full !== undefined) return undefined
-    return known === undefined || known.hash === hashOf(topic, payload, this.hash).readBigUInt64LE(0) ? known?.position : 'other'
-  }
-
-  reserve (message: Message): Promise<Reserved | Position> | undefined {
-    const { key, topic, payload } = message
-    return key === undefined || this.shared === undefined || this.keyed(key, message) !== undefined ? undefined : this.shared.reserve(key, hashOf(topic, payload, this.hash).readBigUInt64LE(0))
-  }
-
-  room (go: () => void): void {
-    if (this.open) go()
-    else this.waiting.push(go)
-  }
+  keyed (key: string, message: Message): Position | 'other' | undefined { return this.keys?.find(key, message) }
+  reserve (message: Message): Promise<Reserved | Position> | undefined { return this.keys?.reserve(message) }
+  room (go: () => void): void { this.space.wait(go) }
 
   listening (yes: boolean): void {
     this.able = yes
@@ -271,7 +246,7 @@ export class Journal implements ListenerHost {
     this.failure = error
     this.options.failed?.(error)
     this.places.expelAll()
-    this.wake()
+    this.space.wake()
   }
 
   get counts (): boolean { return this.options.quota !== undefined }
@@ -285,12 +260,12 @@ export class Journal implements ListenerHost {
   }
 
   /** A reader is out of the way. */
-  passed (): void { void this.tidy() }
+  passed (): void { void this.space.tidy() }
 
   /** Nothing up to here will be read by this pipeline again. */
   move (pipeline: string, position: Position): void {
     this.places.move(pipeline, position)
-    void this.tidy()
+    void this.space.tidy()
   }
 
   /** The same; resolves when that is on the disk. */
@@ -306,13 +281,13 @@ export class Journal implements ListenerHost {
     this.stopTicks()
     this.listener?.stop()
     await this.wal.flush().catch(() => {})
-    this.wake()
+    this.space.wake()
   }
 
   async close (): Promise<void> {
     await this.stop()
     await this.listener?.close()
-    await this.shared?.close()
+    await this.keys?.close()
     this.closed = true
     await this.places.saved
     await this.wal.close()
@@ -328,7 +303,7 @@ export class Journal implements ListenerHost {
     await this.keys?.open(wal)
     this.start = Math.max(this.start, this.newest - this.clock.monotonic())       // the wall clock may stand before the newest record: ingest time goes on from there
     this.redeliveries.save()
-    this.shared?.settle()
+    this.keys?.settle(wal)
   }
 
   /** Messages that are to be read once more. */
@@ -342,54 +317,15 @@ export class Journal implements ListenerHost {
 
   private put (kind: Kind, body: Uint8Array = NOTHING, more: Uint8Array = NOTHING): Position | undefined {
     if (this.file.full !== undefined || this.closed || this.wal.failure !== undefined) return undefined
-    if (kind !== kinds.senders && !this.takes(body.length + more.length)) return undefined
+    if (kind !== kinds.senders && !this.space.takes(body.length + more.length)) return undefined
     return this.wal.append(kind, this.now(), body, more)
   }
-
-  /** Is there room for a record with a body of so many bytes, and for `others` small ones before it? What is reserved is not for them. */
-  private takes (body: number, others = 0): boolean { return this.wal.takes(body, others) && this.wal.bytes + body + (1 + others) * SLACK <= this.usable }
 
   /** No room: nobody is silent while we do not listen. */
   private crowded (bytes: number): undefined {
     this.hears = false
-    this.refused = Math.max(this.refused, bytes)
-    void this.tidy()
+    this.space.refuse(bytes)
     return undefined
-  }
-
-  private wake (): void {
-    if (this.refused > 0 && this.takes(this.refused, 1)) this.refused = 0
-    if (this.waiting.length === 0 || !this.open) return
-    const { waiting } = this
-    this.waiting = []
-    for (const go of waiting) go()
-  }
-
-  /** Drops what nobody will read. Wakes only when that has made room: whoever is woken without room asks for it again at once. */
-  private async tidy (): Promise<void> {
-    this.untidy = true
-    if (this.tidying) return
-    this.tidying = true
-    try {
-      while (this.untidy) {
-        this.untidy = false
-        await this.makeRoom()
-      }
-    } finally { this.tidying = false }
-  }
-
-  private async makeRoom (): Promise<void> {
-    const { wal, places, redeliveries } = this
-    if (this.failure !== undefined) return
-    const needless = places.oldest(wal.bytes / this.budget, wal.durable), passed = this.keys?.passed ?? Infinity, upTo = Math.min(redeliveries.position - 1, passed, needless)
-    const second = wal.segments[1]?.first ?? Infinity
-    if (needless >= second - 1 && passed < second - 1) void this.keys!.save(wal.durable)
-    if (needless >= second - 1 && redeliveries.position - 1 < second - 1 && !redeliveries.isSaving) redeliveries.save()      // it alone is in the way
-    const { first } = wal
-    if (Number.isFinite(upTo) && upTo >= first) await wal.drop(upTo).then(() => { if (wal.first > first) this.wake() }, error => {
-      if (error instanceof MillraceError && error.code === 'log/locked') this.fail(error)      // without room nothing would be appended, and nobody would find out
-      else this.log.warn({ err: error }, 'log: an old segment could not be removed')
-    })
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Scope } from './api-key.ts'
+import type { Found, Page } from './query.ts'
 
 /** A key as it is kept: never the key itself. */
 export interface KeyRecord {
@@ -14,16 +15,17 @@ export interface KeyRecord {
 }
 export type NewKey = Omit<KeyRecord, 'created' | 'revoked'>
 
-/** Where keys are kept. Each change writes a line of the audit log in the same transaction; `actor` is who makes it. */
+/** Where keys are kept. Each change writes a line of the audit log in the same transaction; `actor` is who makes it, `request` the id of the request by which. What a key is for never changes. */
 export interface Keys {
   find (id: string): Promise<KeyRecord | undefined>
-  list (): Promise<readonly KeyRecord[]>
+  /** Those of a tenant, or of every tenant; without `all` those that are valid. In the order in which they were made; without a page all of them. */
+  list (which: { readonly tenant?: string | undefined, readonly all: boolean }, page?: Page): Promise<Found<KeyRecord>>
   /** False: its tenant has as many that are valid as it may, `most`. Two that are made at the same moment may both be the last. */
-  add (key: NewKey, actor: string, most?: number): Promise<boolean>
-  /** Makes one with the name, tenant and scopes of `id`, valid for as long as that is in all; `id` ends at `until`, if not before. False: there is no such key that is valid. */
-  rotate (id: string, next: Pick<NewKey, 'id' | 'digest'>, until: Date, actor: string): Promise<boolean>
+  add (key: NewKey, actor: string, most?: number, request?: string): Promise<boolean>
+  /** Makes one with the name, tenant and scopes of `id`, valid for as long as that is in all, or to `most`; `id` ends at `until`, if not before. False: there is no such key that is valid. */
+  rotate (id: string, next: Pick<NewKey, 'id' | 'digest'>, until: Date, actor: string, by?: { readonly most: Date | null, readonly request: string }): Promise<boolean>
   /** False: there is no such key, or it was revoked already. */
-  revoke (id: string, actor: string): Promise<boolean>
+  revoke (id: string, actor: string, request?: string): Promise<boolean>
   close (): Promise<void>
 }
 

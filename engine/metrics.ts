@@ -58,7 +58,7 @@ export function openMetrics (runs: () => readonly Run[], attempts: Attempts): Me
   counter('millrace_store_events_total', 'What has happened at the store that should be known: retention_put_off (what is too old could not be removed, as others use the table).', ['event'], (run, set) => {
     for (const [event, n] of Object.entries(run.store?.events ?? {})) set({ event }, n)
   })
-  gauge('millrace_log_bytes', 'Bytes of the write-ahead log of the source.', [], (run, set) => { if (run.journal !== undefined) set({}, run.journal.wal.bytes) })
+  gauge('millrace_log_bytes', 'Bytes of the write-ahead log of the source that a pipeline still needs.', [], (run, set) => { if (run.journal !== undefined) set({}, run.journal.needed) })
   gauge('millrace_log_capacity_bytes', 'Bytes at which the source is not read any more.', [], (run, set) => { if (run.journal !== undefined) set({}, run.journal.budget) })
   gauge('millrace_log_waiting_records', 'Records of the log that wait to be processed.', [], (run, set) => { if (run.source?.behind !== undefined) set({}, run.source.behind()) })
   counter('millrace_snapshots_total', 'Snapshots completed by this process.', [], (run, set) => set({}, run.checkpoints?.complete ?? 0))

@@ -71,6 +71,8 @@ export interface Stage {
   match (fingerprint: string): Match
   /** Bytes of what it remembers now. */
   bytes (): number
+  /** Its memory by name, to be looked at and not written to. */
+  readonly held: Readonly<Record<string, unknown>>
   /** What write() writes of series, then of devices. */
   readonly forms: Forms
   /** Its memory of these series and devices. */
@@ -132,6 +134,7 @@ export function defineOperator<const P extends TProperties, const N extends stri
             return new Batch({ ...out, provisional: batch.provisional.with(Object.fromEntries(adds.map(column => [column, unknown]))) })
           },
           bytes: () => series.bytes + devices.bytes,
+          held,
           relearn (ofSeries, ofDevices) {
             if (definition.learns !== true) return
             series.forget(ofSeries)

@@ -20,11 +20,11 @@ const names = new Map(Object.entries(kinds).map(([name, kind]) => [kind, name]))
 
 /**
  * What made the rows and alerts of a position. Nothing is written for it: it is the record of the log, which is there as long as
- * a pipeline needs it, and then as far as `--log-keep` goes. Reads the segment from its beginning: at most 16 MiB. Throws log/dropped, api/not-found.
+ * a pipeline needs it, and then as far as `--log-keep` goes: see docs/decisions/0012. Reads the segment from its beginning: at most 16 MiB. Throws log/dropped, api/not-found.
  */
 export async function originOf (wal: Wal, position: number): Promise<Origin> {
   if (position > wal.durable) throw new MillraceError('api/not-found', `the log has no position ${position} yet: it ends at ${wal.durable}`)
-  if (position < wal.first) throw new MillraceError('log/dropped', `the record at ${position} is not kept any more: the log begins at ${wal.first}`, { help: 'millrace run --log-keep 256MiB keeps more of it' })
+  if (position < wal.first) throw new MillraceError('log/dropped', `the record at ${position} is not kept any more: the log begins at ${wal.first}`, { help: 'a larger --log-keep of millrace run keeps more of it' })
   const reader = wal.reader(position - 1)
   let found: Origin | undefined
   try {

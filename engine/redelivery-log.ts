@@ -70,21 +70,28 @@ export class RedeliveryLog {
     return newest
   }
 
-  /** Into the log, where older segments wait for it; they wait on while there is more to say than fits. Where it is is noted too, so that a start need not look for it. */
+  /** Into the log, where older segments wait for it; they wait on while there is more to say than fits. */
   save (): void {
-    const { fs, folder, most, put } = this.options
+    const { most, put } = this.options
     const bytes = this.entries.save(), position = bytes.length <= most ? put(bytes) : undefined
     if (position === undefined) return
     this.saying = position
-    void fs.writeFile(join(folder, HINT), String(position)).catch(() => {})
   }
 
-  /** The log is durable up to here. True when older segments have waited for that. */
+  /** The log is durable up to here. True when older segments have waited for that. Where the newest such record is is noted then, so that a start need not look for it. */
   durable (upTo: Position): boolean {
     if (this.saying === 0 || upTo < this.saying) return false
     this.position = this.saying
     this.saying = 0
+    void this.note(this.position).catch(() => {})
     return true
+  }
+
+  /** A start that finds half of it reads the whole log, so there is never half of it. */
+  private async note (position: Position): Promise<void> {
+    const { fs, folder } = this.options, file = join(folder, HINT)
+    await fs.writeFile(`${file}.new`, String(position))
+    await fs.rename(`${file}.new`, file)
   }
 
   /** There is no room for all that may come again: what this client sends again now would be read twice. */
@@ -94,7 +101,7 @@ export class RedeliveryLog {
   }
 }
 
-/** The note may be of a record that never became durable: then another one has its position. */
+/** A file may say anything. */
 async function kindAt (wal: Wal, at: Position): Promise<Kind | undefined> {
   const reader = wal.reader(at - 1)
   let found: Kind | undefined

@@ -3,6 +3,8 @@ import type { Position } from './source.ts'
 const NAMED = 6, ENTRY = 18          // bytes of a client beside its name, and of each of its entries, when saved
 
 interface Entry { readonly hash: bigint, readonly position: Position }
+/** A sender between those that were heard before and after it: in a map, whoever was silent longest would be looked for among all that have moved. */
+interface Client { readonly name: string, readonly entries: Map<number, Entry>, older: Client | undefined, newer: Client | undefined }
 
 /**
  * What senders may send again: (client, packet id) -> hash and position of the message that came under it. It is durable with
@@ -11,10 +13,11 @@ interface Entry { readonly hash: bigint, readonly position: Position }
  * messages under one id, of which the first was acknowledged and not confirmed, cannot be told apart. About 150 bytes an entry.
  */
 export class Redeliveries {
-  private readonly clients = new Map<string, Map<number, Entry>>()
+  private readonly clients = new Map<string, Client>()
   private readonly most: number
   private readonly givenUp: (client: string, entries: number) => void
-  private newest: string | undefined
+  private oldest: Client | undefined
+  private newest: Client | undefined
   private count = 0
   private bytes = 0                  // that save() takes
 
@@ -26,28 +29,45 @@ export class Redeliveries {
 
   /** The position of the message that this one repeats. */
   find (client: string, packet: number, hash: bigint): Position | undefined {
-    const entry = this.clients.get(client)?.get(packet)
+    const entry = this.clients.get(client)?.entries.get(packet)
     return entry?.hash === hash ? entry.position : undefined
   }
 
   put (client: string, packet: number, hash: bigint, position: Position): void {
-    const known = this.clients.get(client), entries = known ?? new Map<number, Entry>()
-    if (known === undefined) this.bytes += NAMED + Buffer.byteLength(client)
-    if (client !== this.newest) {
-      this.clients.delete(client)
-      this.clients.set(this.newest = client, entries)
-    }
+    const { entries } = this.heard(client)
     if (!entries.delete(packet)) this.counted(1)       // in the order of positions
     entries.set(packet, { hash, position })
     while (this.bytes > this.most && this.clients.size > 1) {
-      const [[oldest, { size }]] = this.clients
-      this.forget(oldest)
-      this.givenUp(oldest, size)
+      const { name, entries: { size } } = this.oldest!
+      this.forget(name)
+      this.givenUp(name, size)
     }
   }
 
+  /** It is the newest one now. */
+  private heard (name: string): Client {
+    if (this.newest?.name === name) return this.newest
+    let client = this.clients.get(name)
+    if (client === undefined) {
+      this.clients.set(name, client = { name, entries: new Map(), older: undefined, newer: undefined })
+      this.bytes += NAMED + Buffer.byteLength(name)
+    } else this.leave(client)
+    client.older = this.newest
+    client.newer = undefined
+    if (this.newest === undefined) this.oldest = client
+    else this.newest.newer = client
+    return this.newest = client
+  }
+
+  private leave ({ older, newer }: Client): void {
+    if (older === undefined) this.oldest = newer
+    else older.newer = newer
+    if (newer === undefined) this.newest = older
+    else newer.older = older
+  }
+
   confirm (client: string, upTo: Position): void {
-    const entries = this.clients.get(client)
+    const entries = this.clients.get(client)?.entries
     if (entries === undefined) return
     for (const [packet, { position }] of entries) {
       if (position > upTo) break
@@ -59,16 +79,16 @@ export class Redeliveries {
 
   clear (): void {
     this.clients.clear()
-    this.newest = undefined
+    this.oldest = this.newest = undefined
     this.count = this.bytes = 0
   }
-  forget (client: string): void {
-    const entries = this.clients.get(client)
-    if (entries === undefined) return
-    this.counted(-entries.size)
-    this.bytes -= NAMED + Buffer.byteLength(client)
-    this.clients.delete(client)
-    if (client === this.newest) this.newest = undefined
+  forget (name: string): void {
+    const client = this.clients.get(name)
+    if (client === undefined) return
+    this.counted(-client.entries.size)
+    this.bytes -= NAMED + Buffer.byteLength(name)
+    this.clients.delete(name)
+    this.leave(client)
   }
   private counted (more: number): void {
     this.count += more
@@ -80,8 +100,8 @@ export class Redeliveries {
   /** All of it: for each client its name (u16 length, UTF-8), number of entries (u32), and those: packet id (u16), hash (u64), position (f64). */
   save (): Buffer {
     const parts: Buffer[] = []
-    for (const [client, entries] of this.clients) {
-      const name = Buffer.from(client), head = Buffer.alloc(NAMED + name.length), body = Buffer.alloc(ENTRY * entries.size)
+    for (let client = this.oldest; client !== undefined; client = client.newer) {
+      const { entries } = client, name = Buffer.from(client.name), head = Buffer.alloc(NAMED + name.length), body = Buffer.alloc(ENTRY * entries.size)
       head.writeUInt16LE(name.length, 0)
       name.copy(head, 2)
       head.writeUInt32LE(entries.size, 2 + name.length)

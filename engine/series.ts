@@ -51,10 +51,10 @@ export class SeriesTable {
   /** The id of a device, new or known; -1 when the table is full, or the tenant's part of it. */
   device (tenant: string, device: string): number {
     let named = this.tenants.get(tenant)
-    if (named === undefined) this.tenants.set(tenant, named = new NameTable())
-    const known = named.get(device)
+    const known = named?.get(device)
     if (known !== undefined) return known
     if (this.devices === this.capacity || this.isFull(tenant)) return -1
+    if (named === undefined) this.tenants.set(tenant, named = new NameTable())
     const id = this.devices++
     named.set(device, id)
     this.partitionOf[id] = partitionOf(tenant, device)
@@ -137,12 +137,24 @@ export class SeriesTable {
 
 const SIMULATED_TAGS: Tags = { simulated: 'true' }, NO_TAGS: Tags = {}
 
-/** Names and their numbers, in 64 maps: a map is copied when it doubles, and one of a million names would take 0.2 s for it. */
-class NameTable {
-  private readonly maps: (Map<string, number> | undefined)[] = Array.from({ length: 64 })
+const FEW = 1024
 
-  get (name: string): number | undefined { return this.maps[part(name)]?.get(name) }
-  set (name: string, number: number): void { (this.maps[part(name)] ??= new Map()).set(name, number) }
+/** Names and their numbers, in a map while they are few, and then in 64: a map is copied when it doubles, and one of a million names would take 0.2 s for it. */
+class NameTable {
+  private maps: Map<string, number>[] = [new Map()]
+
+  get (name: string): number | undefined { return this.mapOf(name).get(name) }
+
+  set (name: string, number: number): void {
+    const [few] = this.maps
+    if (this.maps.length === 1 && few.size >= FEW) {
+      this.maps = Array.from({ length: 64 }, () => new Map())
+      for (const [known, id] of few) this.mapOf(known).set(known, id)
+    }
+    this.mapOf(name).set(name, number)
+  }
+
+  private mapOf (name: string): Map<string, number> { return this.maps.length === 1 ? this.maps[0] : this.maps[part(name)] }
 }
 
 /** By the last two characters, which differ most. */

@@ -16,7 +16,10 @@ export interface WalOptions {
   readonly budget?: number
   /** Bytes after which a new segment begins; at most a quarter of the budget. */
   readonly segment?: number
-  /** Bytes of the newest records that stay although nobody needs them; at most half of the budget, of which they take. */
+  /**
+   * Bytes of the newest records that stay although nobody needs them, in at most 64 segments; at most half of the budget, of which they take
+   * nothing: what is needed counts first. None while the disk is full.
+   */
   readonly keep?: number
   /** Everything up to here is durable: acknowledge it. Called once per flush. */
   readonly durable?: (upTo: number) => void
@@ -33,6 +36,7 @@ export interface WalOptions {
 const MiB = 2 ** 20
 const NOTHING = new Uint8Array(0)
 const FULL = ['ENOSPC', 'EDQUOT']
+const KEPT = 64                      // segments that stay at most: each is a file that a start looks at, and each start begins one
 
 /**
  * The write-ahead log of a source: records of opaque bytes with a position that grows by one and is never used twice,
@@ -241,7 +245,7 @@ export class Wal implements Tail {
       const [oldest, { first: next }] = this.segments
       let passed = upTo
       for (const { position } of this.readers) passed = Math.min(passed, position)
-      if (next - 1 > passed || this.used - oldest.bytes < this.keep) return
+      if (next - 1 > passed || this.keeps(oldest)) return
       this.guard()
       this.segments.shift()
       try {
@@ -255,6 +259,9 @@ export class Wal implements Tail {
       this.tell()
     }
   }
+
+  /** Nobody needs the oldest segment: does it stay all the same? */
+  private keeps ({ bytes }: Segment): boolean { return this.failure === undefined && this.segments.length <= KEPT && this.used - bytes < this.keep }
 
   private async end (): Promise<void> {
     const already = this.failure

@@ -16,11 +16,12 @@ import { exact, percentiles, Skipped, unless, type Bench, type Report, type Row 
  * A broker that loses what it held when it dies: what it had acknowledged and not yet delivered is lost with it, and is no
  * loss of the engine's. What the log has is worked out exactly as ever.
  */
-async function death ({ rounds, seed, stretch, say, signal, closing, server }: Bench, source: 'mqtt' | 'nats', back: string, within: number): Promise<Report> {
+async function death ({ rounds, progress, seed, stretch, say, signal, closing, server }: Bench, source: 'mqtt' | 'nats', back: string, within: number): Promise<Report> {
   if (source === 'mqtt' && noMosquitto) throw new Skipped(noMosquitto)
   const stage = await Stage.open({ source, seed, series: 64, rate: 400, server: await server() }, say, signal, closing), { broker } = stage.origin
   const life = await stage.begin(), reconnected: number[] = []
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     await sleep(200 + 500 * uniform(seed, k, 1), undefined, { signal })
     const before = life.times(back)
     await broker!.halt('SIGKILL')
@@ -42,11 +43,12 @@ async function death ({ rounds, seed, stretch, say, signal, closing, server }: B
 
 /** Engine, database and broker are stopped for a while, in turn, as a machine does that is short of something; and go on as if nothing had been. */
 async function pause (bench: Bench): Promise<Report> {
-  const { rounds, seed, signal, closing } = bench
+  const { rounds, progress, seed, signal, closing } = bench
   const { stage } = await between(bench), server = await bench.server()
   const life = await stage.begin(), paused: Record<string, number> = { engine: 0, database: 0, broker: 0 }
   const all = (pids: readonly number[], what: NodeJS.Signals) => { for (const pid of pids) try { process.kill(pid, what) } catch {} }
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     const who = Object.keys(paused)[k % 3], ms = rounds >= 6 && k >= rounds - 3 ? 60_000 : 100 * 100 ** uniform(seed, k)      // the last of each
     const pids = who === 'engine' ? [life.child.pid!] : who === 'database' ? server.pids() : [stage.origin.broker!.pid!]
     closing.push(() => all(pids, 'SIGCONT'))
@@ -63,7 +65,7 @@ const FAILOVER = 5000, DEAD = '127.0.0.9', NAME = 'broker.test'        // ms
 
 /** The name of broker and database has two addresses, of which the first is dead: one where nobody listens, then one that never answers. The name is known to the engine alone. */
 async function deadFirst (bench: Bench): Promise<Report> {
-  const { rounds, stretch, signal, closing } = bench
+  const { rounds, progress, stretch, signal, closing } = bench
   if (spawnSync('unshare', ['--mount', 'true']).status !== 0) throw new Skipped('this user may not have mounts of its own: unshare --mount')
   const { stage, broker, database } = await between(bench, { host: NAME })
   const hosts = join(stage.folder, 'hosts')
@@ -71,6 +73,7 @@ async function deadFirst (bench: Bench): Promise<Report> {
   const life = await stage.begin({ through: ['unshare', '--mount', 'sh', '-c', 'mount --bind "$0" /etc/hosts && exec "$@"', hosts] })
   const failover: number[] = []
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     if (k === Math.ceil(rounds / 2)) for (const { port } of [broker, database]) closing.push(await mute(port))
     await sleep(500, undefined, { signal })
     const before = life.times('subscribed'), began = performance.now()

@@ -30,7 +30,7 @@ const isDamage = (error: unknown): boolean => error instanceof MillraceError && 
 const textOf = (pages: readonly SnapshotPage[]): string => pages.map(p => `${p.partition}/${p.page} ${Buffer.from(p.data).toString('base64')}`).toSorted().join('\n')
 
 /** Pages of snapshots of a real engine in PostgreSQL: a bit of what is kept flips, or an end is missing. */
-async function inDatabase ({ rounds, seed, say, signal, closing, server }: Bench): Promise<Tally> {
+async function inDatabase ({ rounds, progress, seed, say, signal, closing, server }: Bench): Promise<Tally> {
   const stage = await Stage.open({ source: 'mqtt', seed, series: 64, rate: 400, server: await server(), start: { node: preload('failpoint') } }, say, signal, closing)
   const life = await stage.begin()
   await sleep(4000, undefined, { signal })
@@ -45,6 +45,7 @@ async function inDatabase ({ rounds, seed, say, signal, closing, server }: Bench
   const newest = (p: typeof pages[number]) => !pages.some(q => q.partition === p.partition && q.page === p.page && Number(q.generation) > Number(p.generation))
   const found = tally()
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     const page = pages[Math.floor(pages.length * uniform(seed, k, 1))], u = uniform(seed, k, 2), at = [NAME, page.partition, page.page, page.generation]
     const how = k % 5 === 0 ? `UPDATE snapshot_pages SET data = substr(data, 1, ${Math.floor(page.bytes * u)})` : k % 7 === 0 ? `UPDATE snapshot_pages SET digest = set_bit(digest, b, 1 - get_bit(digest, b)) FROM (VALUES (${Math.floor(256 * u)})) AS v (b)` : `UPDATE snapshot_pages SET data = set_bit(data, b, 1 - get_bit(data, b)) FROM (VALUES (${Math.floor(8 * page.bytes * u)})) AS v (b)`
     await session.query('BEGIN')
@@ -80,7 +81,7 @@ function hurt (folder: string, names: readonly string[], seed: number, k: number
 }
 
 /** The file store: its log of commits and its snapshots. Where the last record is torn it stands at the commit before. */
-async function inFiles ({ rounds, seed, closing }: Bench): Promise<Tally> {
+async function inFiles ({ rounds, progress, seed, closing }: Bench): Promise<Tally> {
   const folder = temporary('damage'), origin = join(folder, 'origin'), copy = join(folder, 'copy'), found = tally()
   closing.push(() => { rmSync(folder, { recursive: true, force: true }) })
   const open = (at: string) => new FileStore(at, { pipeline: NAME, tables: [] }, { pipeline: NAME, series: new SeriesTable(10), log: quiet, database: undefined, folder }, { segment: 3000 })
@@ -96,6 +97,7 @@ async function inFiles ({ rounds, seed, closing }: Bench): Promise<Tally> {
   await store.close()
   const names = (readdirSync(origin, { recursive: true }) as string[]).filter(name => /\.(log|pages)$/.test(name)), last = names.filter(name => name.endsWith('.log')).toSorted().at(-1)
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     rmSync(copy, { recursive: true, force: true })
     cpSync(origin, copy, { recursive: true })
     const { name, what } = hurt(copy, names, seed, k), damaged = open(copy)
@@ -122,7 +124,7 @@ const pageOf = (generation: number, page: number): SnapshotPage => {
 }
 
 /** The write-ahead log. Only what nobody can know to have been durable, the last group, may be taken for torn. */
-async function inLog ({ rounds, seed, closing }: Bench): Promise<Tally> {
+async function inLog ({ rounds, progress, seed, closing }: Bench): Promise<Tally> {
   const folder = temporary('damage'), origin = join(folder, 'origin'), copy = join(folder, 'copy'), found = tally(), log = { warn () {} }
   closing.push(() => { rmSync(folder, { recursive: true, force: true }) })
   const wal = await Wal.open(origin, { log, segment: 1500 }, never)
@@ -136,6 +138,7 @@ async function inLog ({ rounds, seed, closing }: Bench): Promise<Tally> {
   cpSync(origin, `${copy}.whole`, { recursive: true })
   await wal.close()
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     rmSync(copy, { recursive: true, force: true })
     cpSync(`${copy}.whole`, copy, { recursive: true })
     rmSync(join(copy, 'lock'), { force: true })

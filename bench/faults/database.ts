@@ -13,7 +13,7 @@ const COMMIT_TAKES = 30_000          // us that the server waits in COMMIT, so t
  * Faults at random moments of the load. With commit_delay the server spends most of its time in COMMIT: without that hardly any
  * fault would leave a commit whose outcome nobody knows.
  */
-async function crash ({ rounds, seed, say, signal, closing, server }: Bench): Promise<Report> {
+async function crash ({ rounds, progress, seed, say, signal, closing, server }: Bench): Promise<Report> {
   const database = await server()
   await query(database.url, `ALTER SYSTEM SET commit_delay = ${COMMIT_TAKES}`)
   await query(database.url, 'ALTER SYSTEM SET commit_siblings = 0')
@@ -26,6 +26,7 @@ async function crash ({ rounds, seed, say, signal, closing, server }: Bench): Pr
   const life = await stage.begin(), name = new URL(stage.database).pathname.slice(1)
   let crashes = 0, terminations = 0
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     await sleep(100 + 400 * uniform(seed, k, 1), undefined, { signal })
     if (k % 4 === 3) {
       await database.crash()

@@ -13,12 +13,13 @@ import { exact, percentiles, Skipped, unless, type Bench, type Report, type Row 
 const ENDS = 1000                    // ms
 
 /** fdatasync of the log's segment fails, at a random one of the next syncs. What was not durable before must not be acknowledged after. */
-async function unsynced ({ rounds, seed, stretch, say, signal, closing, server }: Bench): Promise<Report> {
+async function unsynced ({ rounds, progress, seed, stretch, say, signal, closing, server }: Bench): Promise<Report> {
   if (spawnSync('strace', ['-V']).error !== undefined) throw new Skipped('strace is not installed: apt install strace')
   const stage = await Stage.open({ source: 'broker', seed, series: 64, rate: 800, server: await server() }, say, signal, closing)
   let life = await stage.begin(), acked = 0, behind = 0
   const ended: number[] = [], wrong: string[] = []
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     const trace = join(stage.folder, `trace-${k}`), segment = newest(join(stage.folder, 'engine', 'log'))
     const strace = spawn('strace', ['-f', '-ttt', '-p', String(life.child.pid), '-o', trace, '-e', 'trace=fdatasync,fsync', '-e', `inject=fdatasync,fsync:error=EIO:when=${1 + Math.floor(40 * uniform(seed, k))}+`, '-P', segment], { stdio: 'ignore' })
     const gone = new Promise(resolve => strace.once('exit', resolve))
@@ -73,7 +74,7 @@ const memoryOf = (pid: number): number => Number(/VmRSS:\s+(\d+)/.exec(readFileS
 
 /** The disk of the log is full for a while, then that of the database, in turn. */
 async function full (bench: Bench): Promise<Report> {
-  const { rounds, seed, stretch, say, signal, closing } = bench, server = await bench.server()
+  const { rounds, progress, seed, stretch, say, signal, closing } = bench, server = await bench.server()
   const folder = temporary('small'), tables = server.room('small')
   closing.push(() => { rmSync(folder, { recursive: true, force: true }) })
   mount(folder, '300m', closing)
@@ -86,6 +87,7 @@ async function full (bench: Bench): Promise<Report> {
   const life = await stage.begin(), back: number[] = [], pid = life.child.pid!, before = memoryOf(pid)
   let grown = 0
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     await stage.progress()
     const [disk, said] = k % 2 === 0 ? [folder, 'log: the disk is full'] as const : [tables, 'store failed, trying again'] as const
     const times = life.times(said), ballast = fill(disk)

@@ -29,11 +29,12 @@ const points = {
 const requestPoints = { 'log.written': 60, 'log.synced': 60, 'log.told': 60, 'reply.ready': 60, 'reply.sent': 60, 'keys.written': 2, 'keys.renamed': 2, 'log.dropped': 2 } as const
 
 /** Each life ends at the next of the points. */
-async function everywhere ({ rounds, seed, say, signal, closing, server }: Bench, source: 'mqtt' | 'http', points: Readonly<Record<string, number>>): Promise<Report> {
-  const stage = await Stage.open({ source, seed, series: 64, rate: source === 'http' ? 400 : 800, server: await server(), start: { node: preload('failpoint') } }, say, signal, closing)
+async function everywhere ({ rounds, progress, seed, say, signal, closing, server }: Bench, source: 'mqtt' | 'http', points: Readonly<Record<string, number>>): Promise<Report> {
+  const stage = await Stage.open({ source, seed, series: 64, rate: source === 'http' ? 400 : 800, server: await server(), start: { node: preload('failpoint'), args: ['--log-keep', '0'] } }, say, signal, closing)        // segments are to go
   let life = await stage.begin()
   const reached = Object.fromEntries(Object.keys(points).map(point => [point, 0]))
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     const [point, most] = Object.entries(points)[k % Object.keys(points).length]
     await life.destroy()
     life = stage.start({ env: { MILLRACE_FAILPOINT: `${point}:${1 + Math.floor(most * uniform(seed, k))}` } })
@@ -51,10 +52,11 @@ async function everywhere ({ rounds, seed, say, signal, closing, server }: Bench
 
 const HEAP = 128                     // MB
 
-async function full ({ rounds, seed, say, signal, closing, server }: Bench): Promise<Report> {
+async function full ({ rounds, progress, seed, say, signal, closing, server }: Bench): Promise<Report> {
   const stage = await Stage.open({ source: 'mqtt', seed, series: 64, rate: 400, server: await server() }, say, signal, closing)
   let life = await stage.begin(), explained = 0
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     await life.destroy()
     life = stage.start({ node: [`--max-old-space-size=${HEAP}`, ...preload('leak')], env: { MILLRACE_LEAK: String(Math.round(20 + 60 * uniform(seed, k))) } })
     await over(life, 'it has no memory left', signal)

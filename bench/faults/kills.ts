@@ -21,11 +21,12 @@ async function kill ({ rounds, seed, stretch, say, signal, closing, server }: Be
 }
 
 /** Kills during start-up, recovery and shut-down, in turn: after each of the first two the next start must be a clean one. */
-async function edges ({ rounds, seed, say, signal, closing, server }: Bench): Promise<Report> {
+async function edges ({ rounds, progress, seed, say, signal, closing, server }: Bench): Promise<Report> {
   const stage = await Stage.open({ source: 'mqtt', seed, series: 64, rate: 800, server: await server() }, say, signal, closing)
   let life = await stage.begin(), clean = 0
   const usual = await life.ready()
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     await life.destroy()
     const cut = stage.start()
     await sleep(1.2 * usual * uniform(seed, k, 1), undefined, { signal })
@@ -44,11 +45,12 @@ async function edges ({ rounds, seed, say, signal, closing, server }: Bench): Pr
 
 const CALM = 10_000                  // ms
 
-async function burst ({ rounds, seed, stretch, say, signal, closing, server }: Bench): Promise<Report> {
+async function burst ({ rounds, progress, seed, stretch, say, signal, closing, server }: Bench): Promise<Report> {
   const stage = await Stage.open({ source: 'mqtt', seed, series: 64, rate: 800, server: await server() }, say, signal, closing)
   let life = await stage.begin()
   const usual = await life.ready()
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     await life.destroy()
     life = stage.start()
     await sleep(1.5 * usual * uniform(seed, k, 1), undefined, { signal })

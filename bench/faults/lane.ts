@@ -3,6 +3,8 @@ import { commitOf } from '../keep.ts'
 import { Skipped, type Bench, type Row, type Tier, type Value } from './row.ts'
 import { Server } from './server.ts'
 
+const PROGRESS = 10_000               // ms
+
 /** How rows are run: see Bench. Without `rounds` those of the tier. */
 export interface How { readonly tier: Tier, readonly seed: number, readonly rounds: number | undefined, readonly stretch: number }
 interface Head { readonly row: string, readonly name: string, readonly tier: Tier, readonly seed: number, readonly stretch?: number, readonly commit: string }
@@ -31,11 +33,17 @@ export class Lane {
   }
 
   async run (row: Row): Promise<Line> {
-    const { tier, seed, rounds, stretch } = this.how
+    const { tier, seed, rounds, stretch } = this.how, say = (line: string): void => { process.stderr.write(`${row.id}: ${line}\n`) }
+    let said = performance.now()
     return {
       ...this.head(row), ...await attempt(row, {
         rounds: rounds ?? row.tiers[tier] ?? Object.values(row.tiers)[0], seed, stretch, signal: this.signal, closing: [],
-        say: line => { process.stderr.write(`${row.id}: ${line}\n`) },
+        say,
+        progress: line => {
+          if (performance.now() - said < PROGRESS) return
+          said = performance.now()
+          say(line)
+        },
         server: () => this.server ??= Server.open()
       })
     }

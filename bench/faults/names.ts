@@ -10,9 +10,10 @@ const GROWTH = 192                   // MB that what is over the cap may take: b
 const PAUSE = 20                     // ms between readings of the device that does all well
 
 export async function inventedNames (bench: Bench): Promise<Report> {
-  const { rounds, signal, say } = bench, plane = await Plane.open(bench, { args: ['--max-series', String(CAP)] })
+  const { rounds, signal, say, progress } = bench, plane = await Plane.open(bench, { args: ['--max-series', String(CAP)] })
   const good = await Publisher.connect(plane.port), bad = await Publisher.connect(plane.port)
   const waits: number[] = []
+  const total = 2 * CAP + rounds * 1000
   let over = false, sent = 0
   const well = (async () => {
     for (; !over; sent++) {
@@ -26,7 +27,7 @@ export async function inventedNames (bench: Bench): Promise<Report> {
   const invent = async (from: number, to: number) => {
     for (let k = from; k < to; k++) {
       bad.publish(`bad/d${k}/temp`, '1', 1)
-      if (bad.underWay >= WINDOW) { signal.throwIfAborted(); await bad.atMost(WINDOW / 2) }
+      if (bad.underWay >= WINDOW) { signal.throwIfAborted(); progress(`${k} of ${total} names`); await bad.atMost(WINDOW / 2) }
     }
     await bad.atMost(0)
   }
@@ -36,7 +37,7 @@ export async function inventedNames (bench: Bench): Promise<Report> {
   await invent(0, 2 * CAP)                       // the cap is reached, code and buffers are warm
   await settled(2 * CAP)
   const before = (await plane.process.rest()).rss
-  const total = 2 * CAP + rounds * 1000, began = performance.now()
+  const began = performance.now()
   await invent(2 * CAP, total)
   const seconds = (performance.now() - began) / 1000
   await settled(total)

@@ -43,10 +43,11 @@ const DETECTED = 15_000, LONG = 115_000        // ms
 
 /** Nothing comes through any more, and nobody says so: once to the database, once to the broker, in turn. */
 async function hole (bench: Bench): Promise<Report> {
-  const { rounds, seed, stretch, signal } = bench
+  const { rounds, progress, seed, stretch, signal } = bench
   const { stage, broker, database } = await between(bench), detected: number[] = []
   const life = await stage.begin()
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     await stage.progress()
     const [proxy, said] = k % 2 === 0 ? [database, 'store failed, trying again'] as const : [broker, 'not connected to the broker, trying again'] as const
     const before = life.times(said), began = performance.now()
@@ -104,10 +105,11 @@ async function reset (bench: Bench): Promise<Report> {
 
 /** What the engine acknowledges never arrives, then the connection is gone; what the database answers, likewise. */
 async function deaf (bench: Bench): Promise<Report> {
-  const { rounds, seed, signal } = bench
+  const { rounds, progress, seed, signal } = bench
   const { stage, broker, database } = await between(bench)
   const life = await stage.begin()
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     await sleep(300 * uniform(seed, k, 1), undefined, { signal })
     if (k % 2 === 0) broker.up = { timeout: 0 }
     else database.down = { timeout: 0 }

@@ -32,6 +32,8 @@ export interface Bench {
   /** What must be undone when the row has run, in reverse, also after an error. */
   readonly closing: (() => unknown)[]
   readonly say: (line: string) => void
+  /** Says how far it is, if nothing was said so for ten seconds. */
+  readonly progress: (line: string) => void
   /** A real PostgreSQL that all rows share, one after the other: who breaks it mends it. */
   readonly server: () => Promise<Server>
 }

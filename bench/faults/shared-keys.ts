@@ -84,7 +84,7 @@ class Senders {
   }
 }
 
-async function shared ({ rounds, seed, say, signal, closing, server }: Bench): Promise<Report> {
+async function shared ({ rounds, progress, seed, say, signal, closing, server }: Bench): Promise<Report> {
   if (withoutRedis !== false) throw new Skipped(withoutRedis)
   const redis = await redisServer({ durable: true }), folder = temporary('shared-keys'), database = await freshDatabase((await server()).url)
   closing.push(() => redis.stop(), () => { rmSync(folder, { recursive: true, force: true }) }, () => database.stop())
@@ -103,6 +103,7 @@ async function shared ({ rounds, seed, say, signal, closing, server }: Bench): P
   closing.push(() => { senders.stop() })
   await until('some are acknowledged', () => senders.acked.size > 20)
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     const who = k % 2, [point, most] = Object.entries(points)[k % Object.keys(points).length]
     await lives[who].destroy()
     await over(start(who, { env: { MILLRACE_FAILPOINT: `${point}:${1 + Math.floor(most * uniform(seed, k))}` } }), `the point ${point} is reached`, signal)

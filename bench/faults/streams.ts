@@ -114,8 +114,9 @@ async function older (rig: Rig): Promise<void> {
 
 /** The engine must end, and say why; nothing of the other stream may become a row. */
 async function another (bench: Bench): Promise<Report> {
-  const { rounds, seed, signal } = bench, told: Record<string, number> = {}, wrong: string[] = []
+  const { rounds, progress, seed, signal } = bench, told: Record<string, number> = {}, wrong: string[] = []
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     const rig = await Rig.open(bench), [name, manner] = Object.entries(manners)[k % 4], first = 50 + Math.floor(200 * uniform(seed, k, 1)), second = 50 + Math.floor(200 * uniform(seed, k, 2))
     await rig.serve()
     await rig.make()
@@ -141,7 +142,7 @@ const MOST = 400                     // messages in the stream
 
 /** More comes than the stream keeps, while the engine is away; the gap is counted exactly, and all that is still there becomes rows. */
 async function overtaken (bench: Bench): Promise<Report> {
-  const { rounds, seed } = bench, rig = await Rig.open(bench), wrong: string[] = []
+  const { rounds, progress, seed } = bench, rig = await Rig.open(bench), wrong: string[] = []
   await rig.serve()
   await rig.make(MOST)
   await rig.publish(MOST / 2)
@@ -149,6 +150,7 @@ async function overtaken (bench: Bench): Promise<Report> {
   let rows = MOST / 2, missing = 0, counted = 0
   await rig.rows(rows)
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     await rig.life.destroy()
     const gap = 1 + Math.floor(1000 * uniform(seed, k))
     await rig.publish(MOST + gap)

@@ -16,14 +16,14 @@ const bodyOf = (path: string, { tenant, device, metric, event }: Names): unknown
   const to = new Date(Date.now() + 3_600_000).toISOString(), data = { value: Array.from({ length: 30 }, (_, i) => i % 7) }
   const known: Readonly<Record<string, unknown>> = {
     comments: { text: 'intruder' }, feedback: { verdict: 'false alarm' }, silences: { tenant, device, to, reason: 'intruder' }, maintenance: { tenant, device, to, reason: 'intruder' }, replay: { event, receiver: 'high/webhook' },
-    predict: { data, options: { every: '1s', seasons: ['7s'] } }, detect_anomaly: { data }, check_drift: { data, last: 5 }, ingest: { tenant, device, metric, value: FORGED }, rollback: { version: 1 }, try: { pipeline: PIPELINE, given: '00:00:00 a/b 1' }
+    predict: { data, options: { every: '1s', seasons: ['7s'] } }, detect_anomaly: { data }, check_drift: { data, last: 5 }, ingest: { tenant, device, metric, value: FORGED }, keys: { tenant, name: 'intruder', scopes: ['query:read'] }, rollback: { version: 1 }, try: { pipeline: PIPELINE, given: '00:00:00 a/b 1' }
   }
   return known[path.split('/').findLast(part => Object.hasOwn(known, part)) ?? ''] ?? {}
 }
 
 /** A request of an operation that names all that it can, or as little as it may. */
 function requestOf ({ method, path, parameters, body }: Operation, names: Names, all: boolean): { readonly method: string, readonly url: string, readonly body?: unknown } {
-  const values = parameterOf(names), id = path.startsWith('/api/v1/maintenance') ? names.maintenance : names.silence
+  const values = parameterOf(names), id = path.startsWith('/api/v1/keys') ? names.apiKey : path.startsWith('/api/v1/maintenance') ? names.maintenance : names.silence
   const url = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(name === 'id' ? id : values[name] ?? 'x'))
   const query = parameters.filter(p => p.in === 'query' && (all ? values[p.name] !== undefined : p.required === true)).map(p => `${p.name}=${encodeURIComponent(values[p.name])}`).join('&')
   return { method, url: query === '' ? url : `${url}?${query}`, ...body === undefined ? {} : { body: bodyOf(path, names) } }
@@ -31,9 +31,9 @@ function requestOf ({ method, path, parameters, body }: Operation, names: Names,
 
 export async function tenantMatrix (bench: Bench): Promise<Report> {
   const there = await twoTenants(bench), { plane, client, device, secret, names } = there, { mine } = there.keys
-  const absent: Names = { tenant: 'nobody', device: `pump-${'0'.repeat(12)}`, metric: 'temp', incident: `x${names.incident.slice(1)}`, event: `x${names.event.slice(1)}`, silence: '999999', maintenance: '999999' }
+  const absent: Names = { tenant: 'nobody', device: `pump-${'0'.repeat(12)}`, metric: 'temp', incident: `x${names.incident.slice(1)}`, event: `x${names.event.slice(1)}`, silence: '999999', maintenance: '999999', apiKey: 'nobody00' }
   const state = async () => [
-    await plane.rows("SELECT action, target, actor FROM audit WHERE tenant = 'theirs' ORDER BY id"), await plane.rows("SELECT * FROM alert_comments WHERE tenant IS DISTINCT FROM 'mine' ORDER BY id"), await plane.rows("SELECT * FROM silences WHERE tenant IS DISTINCT FROM 'mine' ORDER BY id"),
+    await plane.rows("SELECT action, target, actor FROM audit WHERE tenant = 'theirs' ORDER BY id"), await plane.rows("SELECT * FROM api_keys WHERE tenant IS DISTINCT FROM 'mine' ORDER BY id"), await plane.rows("SELECT * FROM alert_comments WHERE tenant IS DISTINCT FROM 'mine' ORDER BY id"), await plane.rows("SELECT * FROM silences WHERE tenant IS DISTINCT FROM 'mine' ORDER BY id"),
     await plane.rows("SELECT time, device, metric, value FROM readings_named WHERE tenant <> 'mine' UNION ALL SELECT time, device, metric, value FROM posted_named WHERE tenant <> 'mine' ORDER BY 1")
   ].map(rows => JSON.stringify(rows))
   const before = await state()
@@ -59,7 +59,7 @@ export async function tenantMatrix (bench: Bench): Promise<Report> {
     if (answers[0].status >= 400) denied++
     if (answers[2].status < 300) answered++
     answers.forEach((answer, i) => { for (const s of told(answer, sent[i])) wrong.push(`${route} tells ${s}: ${answer.body.slice(0, 200)}`) })
-    const same = (text: string, of: Names) => [of.incident, of.device, of.tenant].reduce((rest, name) => rest.replaceAll(name, '*'), text).replaceAll(/\\"\d+\\"/g, '*').replaceAll(/"(id|request|instance)":"[^"]*"/g, '')
+    const same = (text: string, of: Names) => [of.incident, of.device, of.tenant, of.apiKey].reduce((rest, name) => rest.replaceAll(name, '*'), text).replaceAll(/\\"\d+\\"/g, '*').replaceAll(/"(id|request|instance)":"[^"]*"/g, '')
     if (answers[0].status !== answers[1].status || (answers[0].status >= 400 && same(answers[0].body, names) !== same(answers[1].body, absent))) wrong.push(`${route}: ${answers[0].status} for what is another's, ${answers[1].status} for what is not there: ${answers[0].body.slice(0, 200)} / ${answers[1].body.slice(0, 200)}`)
     if (operation.path.includes('{incident}') && answers[0].status !== 404) wrong.push(`${route}: ${answers[0].status} for an alert of another tenant`)
   }

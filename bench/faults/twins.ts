@@ -27,7 +27,7 @@ const OUT = 15_000                   // ms
  * the second has the same log, from another host, to which the first seems silent. Otherwise it has a copy of that log: then what the
  * first still hears before it finds out goes to a log that nobody reads, and only the store protects it.
  */
-async function twins ({ rounds, seed, stretch, say, signal, closing, server }: Bench, elsewhere: boolean): Promise<Report> {
+async function twins ({ rounds, progress, seed, stretch, say, signal, closing, server }: Bench, elsewhere: boolean): Promise<Report> {
   if (spawnSync('unshare', ['--uts', 'true']).status !== 0) throw new Skipped('this user may not have a host name of its own: unshare --uts')
   const stage = await Stage.open({
     source: 'mqtt', seed, series: 64, rate: 800, server: await server(),
@@ -38,6 +38,7 @@ async function twins ({ rounds, seed, stretch, say, signal, closing, server }: B
   await query(stage.database, AUDIT)
   const ended: number[] = [], exits = { fenced: 0, overtaken: 0 }, wrong: string[] = []
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     await sleep(500 * uniform(seed, k), undefined, { signal })
     const first = life
     first.child.kill('SIGSTOP')

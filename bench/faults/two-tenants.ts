@@ -9,7 +9,7 @@ import type { Bench } from './row.ts'
 export const VALUE = 731.0625        // what only the tenant `theirs` has published
 
 /** What a request may name, and what a secret of the other tenant is called where it is asked for by name. */
-export type Names = Readonly<Record<'tenant' | 'device' | 'metric' | 'incident' | 'event' | 'silence' | 'maintenance', string>>
+export type Names = Readonly<Record<'tenant' | 'device' | 'metric' | 'incident' | 'event' | 'silence' | 'maintenance' | 'apiKey', string>>
 export type Client = (username: string, password: string, more?: object) => MqttClient
 
 /** `secret`: stands in all that is of `theirs`; `names`: what `theirs` has. The device of `mine` is `own`, with the password `first`. */
@@ -36,7 +36,7 @@ export async function twoTenants (bench: Bench): Promise<TwoTenants> {
     return { incident, event, silence: await made('silences', key, { device, to, reason }), maintenance: await made('maintenance', key, { device, to, reason }) }
   }
   await furnish(keys.mine, 'own', 'ours')
-  return { plane, client, secret, device, keys, names: { tenant: 'theirs', device, metric: 'temp', ...await furnish(keys.theirs, device, reason) } }
+  return { plane, client, secret, device, keys, names: { tenant: 'theirs', device, metric: 'temp', apiKey: keys.theirs.id, ...await furnish(keys.theirs, device, reason) } }
 }
 
 export const connected = (client: MqttClient): Promise<boolean> => new Promise(resolve => { client.once('connect', () => resolve(true)).once('error', () => resolve(false)).once('close', () => resolve(false)) })

@@ -17,7 +17,7 @@ const EGRESS = { MILLRACE_EGRESS: '127.0.0.0/8' }       // receivers are of this
  * The engine dies when a receiver has said 2xx and the outbox does not know yet. The lease of what it had in hand, a minute, is
  * ended by us, so that nobody has to wait for it.
  */
-async function unmarked ({ rounds, seed, stretch, say, signal, closing, server }: Bench): Promise<Report> {
+async function unmarked ({ rounds, progress, seed, stretch, say, signal, closing, server }: Bench): Promise<Report> {
   const heard = new Map<string, { times: number, readonly body: string }>()
   let repeats = 0, changed = 0
   const receiver = createServer((request, response) => {
@@ -42,6 +42,7 @@ async function unmarked ({ rounds, seed, stretch, say, signal, closing, server }
   }, say, signal, closing)
   let life = await stage.begin()
   for (let k = 0; k < rounds; k++) {
+    progress(`round ${k + 1} of ${rounds}`)
     await life.destroy()
     await query(stage.database, "UPDATE alert_outbox SET due = timestamptz 'epoch' WHERE state = 'due'")
     life = stage.start({ node: preload('failpoint'), env: { ...EGRESS, MILLRACE_FAILPOINT: `alert.sent:${1 + Math.floor(8 * uniform(seed, k))}` } })

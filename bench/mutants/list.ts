@@ -95,11 +95,11 @@ export const mutants: readonly Mutant[] = [
     find: '.filter(([, { position }]) => position <= durable)', replace: ''
   },
   {
-    name: 'segments go although the keys in them are not written down', row: 'K4http', by: 'test/engine/idempotency.test.ts', file: 'engine/journal.ts',
+    name: 'segments go although the keys in them are not written down', row: 'K4http', by: 'test/engine/idempotency.test.ts', file: 'engine/journal-room.ts',
     find: 'redeliveries.position - 1, passed, needless', replace: 'redeliveries.position - 1, needless'
   },
   {
-    name: 'a key answers for whatever comes under it', row: 'K4http', by: 'test/engine/idempotency.test.ts', file: 'engine/journal.ts',
+    name: 'a key answers for whatever comes under it', row: 'K4http', by: 'test/engine/idempotency.test.ts', file: 'engine/journal-keys.ts',
     find: 'known === undefined || known.hash === hashOf(topic, payload, this.hash).readBigUInt64LE(0) ? known?.position', replace: 'known === undefined || true ? known?.position'
   },
   {

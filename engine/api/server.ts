@@ -39,6 +39,7 @@ import { deadLetters } from './dead-letters.ts'
 import { health } from './health.ts'
 import { ingest } from './ingest.ts'
 import { jobs } from './jobs.ts'
+import { keys } from './keys.ts'
 import { metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
 import { origin } from './origin.ts'
@@ -153,6 +154,7 @@ export async function plan (given: GivenPlane, log: Logger, { tls, proxies = [] 
   await app.register(ingest, plane)
   await app.register(stream, plane)
   await app.register(jobs, plane)
+  await app.register(keys, plane)
   await app.register(simulate, plane)
   await app.ready()
   return app

@@ -37,7 +37,7 @@ export const describe = (run: Run) => {
     branches: Object.fromEntries(Object.entries(run.counts).filter(([name]) => name !== '')),
     dead_letters: run.observed.reasons,
     source: { ...run.source?.events?.() },
-    ...run.journal === undefined ? {} : { log: { bytes: run.journal.wal.bytes, capacity_bytes: run.journal.budget, waiting_records: run.source?.behind?.() ?? 0 } },
+    ...run.journal === undefined ? {} : { log: { bytes: run.journal.needed, capacity_bytes: run.journal.budget, waiting_records: run.source?.behind?.() ?? 0 } },
     alerts: { ...run.observed.alerts, ...run.dispatcher?.counts },
     receivers: run.dispatcher?.receivers ?? [],
     event_to_row_ms: { p50: run.observed.latency.percentile(50) / 1000, p99: run.observed.latency.percentile(99) / 1000 },

@@ -8,6 +8,8 @@ export const SERIES = ['--max-series <n>', 'how many series memory is reserved f
 /** Where alerts and rows may be sent; made anew for each command. */
 export const egress = (): Option => new Option('--egress <networks>', 'networks that webhooks may reach although they are not public, with commas between, such as 10.0.0.0/8,192.0.2.7').env('MILLRACE_EGRESS')
 export const publicUrl = (): Option => new Option('--public-url <url>', 'where people reach the API: alerts link there').env('MILLRACE_PUBLIC_URL')
+/** How much of a log stays that nobody needs any more. */
+export const LOG_KEEP = '256MiB'
 export const REPLAYED = ['--option <name=value...>', 'any other option of the source replay, its value as JSON or text, such as dates=dmy'] as const
 
 /** How many series memory is reserved for: 1 to 2^24. */
@@ -24,6 +26,9 @@ export function bytesOf (text: string): number {
   if (!(bytes >= 2 ** 20)) throw new MillraceError('usage/command', `"${text}" is not a size of a log`, { help: 'at least 1MiB, such as 512MiB or 4GiB' })
   return bytes
 }
+
+/** '256MiB' or '0' -> bytes. */
+export const keptOf = (text: string): number => text === '0' ? 0 : bytesOf(text)
 
 /** '10.0.0.0/8,192.0.2.7' -> each of them. */
 export function networksOf (text: string | undefined, option = '--egress'): string[] {

@@ -54,7 +54,7 @@ export function keys (program: Command, parts: Parts): void {
     })
   command('list', 'a line each: id, name, tenant, scopes, state').action(async (options: Options) => {
     await at(options, async store => {
-      for (const record of await store.list()) streams(program).out(options.json ? `${JSON.stringify(shown(record))}\n` : `${Object.values(shown(record)).map(String).join('  ')}\n`)
+      for (const record of (await store.list({ all: true })).rows) streams(program).out(options.json ? `${JSON.stringify(shown(record))}\n` : `${Object.values(shown(record)).map(String).join('  ')}\n`)
     })
   })
   command('revoke', 'end a key: no request with it is answered a second later').argument('<id>', 'the part of the key behind mr_').action(async (id: string, options: Options) => {

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander'
-import { address, bytesOf, countOf, egress, networksOf, publicUrl, SERIES, seriesOf, urlOf } from './arguments.ts'
+import { address, bytesOf, countOf, egress, keptOf, LOG_KEEP, networksOf, publicUrl, SERIES, seriesOf, urlOf } from './arguments.ts'
 import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import { readLimits } from '../limits.ts'
@@ -12,7 +12,7 @@ import { load } from './load.ts'
 import type { TlsFiles } from '../tls.ts'
 import { stopSignal, work } from './work.ts'
 
-interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly tlsCert?: string, readonly tlsKey?: string, readonly openMetrics?: boolean, readonly trustedProxies?: string, readonly maxSeries: string, readonly logBudget: string, readonly logKeep?: string, readonly limits?: string, readonly jwt?: string, readonly redis?: string, readonly redisDown: SharedKeysOptions['down'], readonly retain: string, readonly maxPoison: string, readonly acceptLoss?: boolean, readonly for?: string, readonly json?: boolean, readonly egress?: string, readonly hosts?: string, readonly publicUrl?: string, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
+interface Options { readonly database?: string, readonly folder: string, readonly http: string, readonly tlsCert?: string, readonly tlsKey?: string, readonly openMetrics?: boolean, readonly trustedProxies?: string, readonly maxSeries: string, readonly logBudget: string, readonly logKeep: string, readonly limits?: string, readonly jwt?: string, readonly redis?: string, readonly redisDown: SharedKeysOptions['down'], readonly retain: string, readonly maxPoison: string, readonly acceptLoss?: boolean, readonly for?: string, readonly json?: boolean, readonly egress?: string, readonly hosts?: string, readonly publicUrl?: string, readonly logLevel?: string, readonly logFormat?: 'auto' | 'json' | 'pretty' }
 
 /** `millrace run`: pipelines until they are told to stop. */
 export function run (program: Command, parts: Parts): void {
@@ -32,7 +32,7 @@ export function run (program: Command, parts: Parts): void {
     .addOption(publicUrl())
     .addOption(new Option('--hosts <hosts>', 'what pipelines that are put over HTTP may have their brokers, databases and mail servers on, with commas between: names, *.domain, addresses or networks, each with a port or any, such as mqtt.example.com:8883,10.0.0.0/8').env('MILLRACE_HOSTS'))
     .option('--log-budget <size>', 'how large the write-ahead log of a source may become; then the source is not read any more', '1GiB')
-    .option('--log-keep <size>', 'how much of it stays when nobody needs it any more, to trace rows to the messages they are from; at most half of it')
+    .option('--log-keep <size>', 'how much of it stays when nobody needs it any more, to trace rows to the messages they are from; at most half of it, and none while the disk is full; 0: none', LOG_KEEP)
     .option('--retain <span>', 'how long the log keeps the place of a pipeline that does not run', '24h')
     .option('--limits <file>', 'how much keys and tenants may have: requests, readings, series, silences and more; YAML')
     .option('--jwt <file>', 'tokens of an issuer that do as well as API keys: who it is, its keys, which claims say tenant and scopes; YAML')
@@ -52,7 +52,7 @@ export function run (program: Command, parts: Parts): void {
       const pipelines = await Promise.all(files.map(file => load(file, parts)))
       const runs = await work(pipelines, {
         parts, log, folder: options.folder, database, changes: true,
-        http: options.http === 'off' ? undefined : { ...address(options.http), tls: tlsOf(options), proxies: networksOf(options.trustedProxies, '--trusted-proxies'), ...options.openMetrics === undefined ? {} : { closed: !options.openMetrics } }, maxSeries: seriesOf(options.maxSeries), ...options.jwt === undefined ? {} : { tokens: (await import('../token.ts')).readTokens(options.jwt, { log, get: url => parts.getJson(url, networksOf(options.egress)) }) }, ...options.limits === undefined ? {} : { limits: readLimits(options.limits) }, ...options.redis === undefined ? {} : { redis: { url: options.redis, down: options.redisDown } }, egress: networksOf(options.egress), hosts: (options.hosts ?? '').split(',').map(h => h.trim()).filter(h => h !== ''), links: urlOf('--public-url', options.publicUrl), logBudget: bytesOf(options.logBudget), ...options.logKeep === undefined ? {} : { logKeep: bytesOf(options.logKeep) }, retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
+        http: options.http === 'off' ? undefined : { ...address(options.http), tls: tlsOf(options), proxies: networksOf(options.trustedProxies, '--trusted-proxies'), ...options.openMetrics === undefined ? {} : { closed: !options.openMetrics } }, maxSeries: seriesOf(options.maxSeries), ...options.jwt === undefined ? {} : { tokens: (await import('../token.ts')).readTokens(options.jwt, { log, get: url => parts.getJson(url, networksOf(options.egress)) }) }, ...options.limits === undefined ? {} : { limits: readLimits(options.limits) }, ...options.redis === undefined ? {} : { redis: { url: options.redis, down: options.redisDown } }, egress: networksOf(options.egress), hosts: (options.hosts ?? '').split(',').map(h => h.trim()).filter(h => h !== ''), links: urlOf('--public-url', options.publicUrl), logBudget: bytesOf(options.logBudget), logKeep: keptOf(options.logKeep), retain: duration(options.retain), maxPoison: countOf('--max-poison', options.maxPoison), acceptLoss: options.acceptLoss, signal: AbortSignal.any([stop.signal, enough.signal]),
         started: (_, url) => { if (url !== undefined) log.info(`status page ${url}/`) }
       })
       if (options.json) for (const run of runs) process.stdout.write(`${JSON.stringify(describe(run))}\n`)

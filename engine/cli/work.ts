@@ -23,6 +23,7 @@ import { insistOnSecrets, insistOnServer } from '../secrets.ts'
 import type { SharedKeysOptions } from '../shared-keys.ts'
 import type { SourceSpec } from '../source.ts'
 import type { Tokens } from '../token.ts'
+import { keptOf, LOG_KEEP } from './arguments.ts'
 
 export interface WorkOptions {
   readonly parts: Parts
@@ -35,7 +36,7 @@ export interface WorkOptions {
   readonly links?: string | undefined        // where people reach the API
   readonly logBudget?: number | undefined    // bytes of each write-ahead log
   readonly retain?: number | undefined       // ms, see Journal
-  readonly logKeep?: number | undefined      // bytes, see Wal
+  readonly logKeep?: number | undefined      // bytes, see Wal; LOG_KEEP when absent
   readonly acceptLoss?: boolean | undefined
   readonly maxPoison?: number | undefined
   readonly source?: SourceSpec
@@ -55,7 +56,7 @@ const DAY = 864e5                    // ms
  * it waits for those that are put. One that fails does not stop the others; the first failure is thrown when all have ended. A log
  * that fails, and that was there from the start, stops all. Returns the runs of the pipelines that were given.
  */
-export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, egress, links, logBudget, logKeep, retain, maxSeries, maxPoison, acceptLoss = false, source, limits, tokens, redis, hosts, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
+export async function work (given: readonly Pipeline[], { parts, log, folder, database, http, egress, links, logBudget, logKeep = keptOf(LOG_KEEP), retain, maxSeries, maxPoison, acceptLoss = false, source, limits, tokens, redis, hosts, signal, changes = false, started }: WorkOptions): Promise<readonly Run[]> {
   mkdirSync(folder, { recursive: true })
   const stop = new AbortController()
   const forward = () => stop.abort()

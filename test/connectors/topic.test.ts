@@ -60,6 +60,12 @@ t.test('no more than 100,000 topics are remembered', async t => {
   for (let i = 1; i <= 100_000; i++) topics.resolve(`d/${i}`)
   t.not(topics.resolve('d/0'), first)
   t.equal(topics.resolve('d/100000'), topics.resolve('d/100000'))
+  const used = topics.resolve('d/1')
+  for (let i = 0; i <= 200_000; i++) {
+    topics.resolve(`e/${i}`)
+    if (i % 10_000 === 0) topics.resolve('d/1')
+  }
+  t.equal(topics.resolve('d/1'), used, 'what comes again and again stays')
 })
 
 t.test('whose readings come under a topic, the first time and every time after it', t => {

@@ -22,14 +22,16 @@ t.test('whatever is asked, no route fails for a reason of its own or answers wha
   await migrate(database, quiet)
   writeFileSync(join(folder, 'p.yaml'), file)
   writeFileSync(join(folder, 'r.yaml'), posted)
-  const program = start(t, ['run', join(folder, 'p.yaml'), join(folder, 'r.yaml'), '--database', database, '--http', '127.0.0.1:0', '--folder', join(folder, 'state'), '--log-keep', '64MiB'])
+  writeFileSync(join(folder, 'limits.yaml'), 'tenant: { keys: 100000 }\n')
+  const program = start(t, ['run', join(folder, 'p.yaml'), join(folder, 'r.yaml'), '--database', database, '--http', '127.0.0.1:0', '--folder', join(folder, 'state'), '--limits', join(folder, 'limits.yaml')])
   await program.until(/http:\/\/127\.0\.0\.1:\d+/)
   const [url] = /http:\/\/127\.0\.0\.1:\d+/.exec(program.err + program.out)!
-  const keyOf = async (tenant: string | null): Promise<string> => {
+  const made = async (tenant: string | null) => {
     const { key, id, digest } = newKey()
     await keys.add({ id, digest, name: 'fuzz', tenant, scopes: Object.keys(scopes) as Scope[], expires: null }, 'test')
-    return `Bearer ${key}`
+    return { key, id }
   }
+  const keyOf = async (tenant: string | null): Promise<string> => `Bearer ${(await made(tenant)).key}`
   const ask = async ({ url: path, method, headers, payload }: Asked) => {
     const cut = new AbortController(), answer = await fetch(url + path, { method, headers, redirect: 'manual', signal: cut.signal, ...payload === undefined ? {} : { body: payload } })
     const stream = answer.headers.get('content-type')?.startsWith('text/event-stream') === true, body = stream ? '' : await answer.text()
@@ -66,13 +68,13 @@ t.test('whatever is asked, no route fails for a reason of its own or answers wha
     if (path.startsWith('/api/v1/jobs')) await idle()
   }
   const values = { position: [position], name: ['p', 'q'], table: ['readings'], device: [device], metric: [metric], columns: ['value', 'value,anomaly'], column: ['value', 'anomaly'], pipeline: ['p', 'q'], incident: [alert.incident], id: [maintenance, silence, job].map(({ body }) => String(JSON.parse(body).id)), 'if-match': ['*'], 'if-none-match': ['no'], version: ['1'], source: ['fuzz'], tenant: ['default'], labels: ['[{"device":"d","from":"2026-01-01T00:00:00Z"}]'], labelColumn: ['fault'], tolerance: ['1m'], probation: ['1h'], options: ['{}'], alerts: ['high'], from: [new Date(Date.now() - 60_000).toISOString()], to: [new Date(Date.now() + 60_000).toISOString()] }
-  const data = { value: Array.from({ length: 30 }, (_, i) => i % 7) }, bodies = { '/api/v1/simulate/{kind}': [{ pipeline: 'r' }, { pipeline: 'q', healthy: 10 }], '/api/v1/jobs': [{ kind: 'export', table: 'readings' }, { kind: 'backfill', pipeline: 'q' }, { kind: 'evaluate', pipeline: 'q', from: '2020-01-01T00:00:00Z', to: '2100-01-01T00:00:00Z', healthy: true }], '/api/v1/jobs/evaluate': ['time,device,metric,value\n2026-01-01,d,m,1\n'], '/api/v1/jobs/backfill': ['time,device,metric,value\n2026-01-01,d,m,1\n'], '/api/v1/pipelines/{name}/dead-letters/requeue': [{ every: true }], '/api/v1/predict': [{ data, options: { every: '1s', seasons: ['7s'] } }], '/api/v1/detect_anomaly': [{ data }], '/api/v1/check_drift': [{ data, last: 5 }], '/api/v1/pipelines/validate': [file], '/api/v1/pipelines/{name}': [other], '/api/v1/pipelines/{name}/rollback': [{ version: 1 }], '/api/v1/pipelines/try': [{ pipeline: file, given: '00:00:00 a/b 1' }], '/api/v1/deliveries/replay': [{ event: alert.id, receiver: alert.deliveries[0].receiver }] }
+  const data = { value: Array.from({ length: 30 }, (_, i) => i % 7) }, bodies = { '/api/v1/simulate/{kind}': [{ pipeline: 'r' }, { pipeline: 'q', healthy: 10 }], '/api/v1/jobs': [{ kind: 'export', table: 'readings' }, { kind: 'backfill', pipeline: 'q' }, { kind: 'evaluate', pipeline: 'q', from: '2020-01-01T00:00:00Z', to: '2100-01-01T00:00:00Z', healthy: true }], '/api/v1/jobs/evaluate': ['time,device,metric,value\n2026-01-01,d,m,1\n'], '/api/v1/jobs/backfill': ['time,device,metric,value\n2026-01-01,d,m,1\n'], '/api/v1/pipelines/{name}/dead-letters/requeue': [{ every: true }], '/api/v1/predict': [{ data, options: { every: '1s', seasons: ['7s'] } }], '/api/v1/detect_anomaly': [{ data }], '/api/v1/check_drift': [{ data, last: 5 }], '/api/v1/pipelines/validate': [file], '/api/v1/pipelines/{name}': [other], '/api/v1/pipelines/{name}/rollback': [{ version: 1 }], '/api/v1/pipelines/try': [{ pipeline: file, given: '00:00:00 a/b 1' }], '/api/v1/deliveries/replay': [{ event: alert.id, receiver: alert.deliveries[0].receiver }], '/api/v1/keys': [{ name: 'fuzz', scopes: ['query:read'] }], '/api/v1/keys/{id}/rotate': [{}, { within: '1h' }] }
   for (const operation of operationsOf(JSON.parse((await ask({ url: '/openapi.json', method: 'GET', headers: {} })).body))) {
     await prepare(operation.path)
     const statuses: Record<number, number> = {}
     let fault: string | undefined
     for (const tenant of [null, 'default']) {
-      const requests = requestsOf(operation, await keyOf(tenant), { values: operation.path.endsWith('{position}') ? { ...values, name: ['r'] } : values, bodies })
+      const requests = requestsOf(operation, await keyOf(tenant), { values: operation.path.endsWith('{position}') ? { ...values, name: ['r'] } : operation.path.startsWith('/api/v1/keys/') ? { ...values, id: [(await made('default')).id] } : values, bodies })
       await fc.assert(fc.asyncProperty(requests, async asked => {
         const answer = await ask(asked)
         statuses[answer.statusCode] = (statuses[answer.statusCode] ?? 0) + 1

@@ -203,7 +203,7 @@ t.test('every route behind a scope is closed to every key without it; the docume
       t.ok(['401', '403', '429', '500', '503'].every(status => status in responses), `${method} ${path} says how it fails`)
     }
   }
-  t.equal(closed, 52)
+  t.equal(closed, 56)
 })
 
 t.test('who hangs up while the key is looked up is not listened for', async t => {

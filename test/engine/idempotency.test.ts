@@ -5,6 +5,7 @@ import { clock as real } from '../../engine/clock.ts'
 import { IdempotencyKeys } from '../../engine/idempotency.ts'
 import { disk } from '../../engine/files.ts'
 import { Journal, type JournalOptions } from '../../engine/journal.ts'
+import { RedeliveryLog } from '../../engine/redelivery-log.ts'
 import { http } from '../../connectors/http.ts'
 import { quiet } from '../support/collect.ts'
 import { HOUR, killed, messages, never, temporary, until } from '../support/journal.ts'
@@ -65,6 +66,24 @@ t.test('a start reads what lies behind the file, not the whole log, whether keys
   t.equal(from, wal.segments.at(-1)!.first - 1)
 })
 
+t.test('starts alone do not make the next one read more: not of keys, and not of what may come again', async t => {
+  const folder = temporary(t)
+  for (let k = 0; k < 6; k++) {
+    const { journal, send } = await open(t, folder, { budget: 4_000_000, keep: 2_000_000 })
+    await send(`key-${k}`, String(k))
+    journal.move('p', journal.wal.durable)
+    await journal.close()
+  }
+  const { journal: { wal }, send } = await open(t, folder, { budget: 4_000_000, keep: 2_000_000 }), from: number[] = []
+  t.ok(wal.segments.length >= 6, 'all are kept')
+  await until(() => Number(readFileSync(join(folder, 'senders'), 'utf8')) >= wal.segments.at(-1)!.first)
+  const looked = { durable: wal.durable, first: wal.first, reader: (after: number) => { from.push(after); return wal.reader(after) } } as never
+  await new IdempotencyKeys({ folder, fs: disk, log: quiet().log }).open(looked)
+  await new RedeliveryLog({ folder, fs: disk, log: quiet().log, most: 1000, put: () => undefined }).open(looked)
+  t.ok(from.length > 0 && from.every(after => after >= wal.segments.at(-4)!.first - 1), `${from.join()} of ${wal.durable}`)
+  for (let k = 0; k < 6; k++) t.equal((await send(`key-${k}`, String(k))).again, true)
+})
+
 t.test('as long as the file cannot be written no segment goes that has keys', async t => {
   let able = false
   const writeFile = ((path: string, ...rest: [any, any]) => !able && path.endsWith('keys.new') ? Promise.reject(new Error('no')) : disk.writeFile(path, ...rest)) as typeof disk.writeFile
@@ -103,6 +122,18 @@ t.test('beyond its bound the oldest is forgotten, and it is said', async t => {
   t.strictSame([1, 2, 3, 4].map(n => keys.find(`k${n}`, 1010)?.position), [undefined, 2, 3, 4])
   t.equal(keys.forgotten, 1)
   t.match(lines, [{ level: 'error', text: /forgotten/ }])
+})
+
+t.test('of many keys the oldest go, and one that has come again counts from then', async t => {
+  const { log } = quiet(), keys = new IdempotencyKeys({ folder: temporary(t), fs: disk, log, most: 50 }), at = (n: number) => ({ hash: 1n, position: n, at: 1000 + n })
+  const there = (names: readonly number[], now: number) => names.filter(n => keys.find(`k${n}`, now) !== undefined), all = Array.from({ length: 200 }, (_, n) => n)
+  for (let n = 0; n < 50; n++) keys.put(`k${n}`, at(n))
+  keys.put('k0', at(50))
+  for (let n = 51; n < 91; n++) keys.put(`k${n}`, at(n))
+  t.strictSame(there(all, 1100), [0, ...all.slice(41, 50), ...all.slice(51, 91)])
+  t.equal(keys.forgotten, 40)
+  t.strictSame(there(all, 24 * HOUR + 1070), all.slice(71, 91), 'and all by time')
+  t.equal(keys.size, 20)
 })
 
 t.test('a flipped bit in the file is refused by name', async t => {

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { Credits, SeriesTable, sleep, type Delivery } from '#engine'
@@ -202,4 +202,27 @@ t.test('while nothing is committed no more is read than the bytes that may be in
   t.equal(credits.used, 0)
   subscription.unsubscribe()
   await source.close!()
+})
+
+t.test('what is kept without being needed counts for nothing: the disk that is full has its room, and no snapshot is hurried by it', async t => {
+  const folder = temporary(t), disk = new Disk(), one = await open(t, folder, { fs: disk.fs, budget, keep: budget / 2 }), { journal, ear } = one
+  await fill(one, 0.52)
+  const { wal } = journal, files = () => readdirSync(folder).filter(name => name.endsWith('.log')).length, before = files()
+  journal.move('p', wal.durable)
+  await sleep(50)
+  t.equal(wal.first, 1, 'all of it is kept')
+  t.ok(journal.needed < budget / 4 && wal.bytes >= budget / 2, `${journal.needed} of ${wal.bytes} bytes are needed`)
+  for (let k = 0; k < 40; k++) ear.hear('1'.padStart(1000, '0'))
+  await wal.flush()
+  t.equal(journal.crowdedAt(wal.durable), false, 'though most of the budget is in use, and it is behind')
+  journal.move('p', wal.durable)
+  disk.full = true
+  ear.hear('lost')
+  await until(() => files() === 1)
+  t.ok(before > 1)
+  disk.room()
+  await journal.reopened()
+  t.type(ear.hear('2'), 'number')
+  await journal.wal.flush()
+  t.equal(journal.failure, undefined)
 })

@@ -115,6 +115,13 @@ t.test('a tenant has as many series as it is given: those that are there stay, a
   t.end()
 })
 
+t.test('names are found again, many of one tenant and few of many', t => {
+  const table = new SeriesTable(5000), names = [...Array.from({ length: 3000 }, (_, k) => ['acme', `d${k}`]), ...Array.from({ length: 2000 }, (_, k) => [`t${k % 1000}`, `d${k}`])]
+  for (let round = 0; round < 2; round++) t.strictSame(names.map(([tenant, device]) => table.id(tenant, device, 'm')), names.map((_, k) => k))
+  t.strictSame([table.known('acme', 'd2999'), table.known('acme', 'd3000'), table.known('nobody', 'd1')], [2999, -1, -1])
+  t.end()
+})
+
 t.test('a file of limits says what is wrong with it', t => {
   const folder = temporary(t), read = (text: string) => { writeFileSync(join(folder, 'l.yaml'), text); return readLimits(join(folder, 'l.yaml')) }
   t.match(read('tenants: { acme: { readings: 5 } }\ntenant: { silences: 7 }').ofTenant('acme'), { readings: 5, silences: 7 })

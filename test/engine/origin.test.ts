@@ -7,7 +7,7 @@ import { requestId } from '../../engine/api/request-id.ts'
 import { originOf } from '../../engine/origin.ts'
 import { PostgresKeys } from '../../sinks/postgres-keys.ts'
 import { migrate } from '../../sinks/postgres-migrate.ts'
-import { append, openWal } from '../laws/wal.ts'
+import { all, append, openWal } from '../laws/wal.ts'
 import { freshDatabase, quiet, rowsOf } from '../support/postgres.ts'
 import { start, temporary } from '../support/program.ts'
 
@@ -33,14 +33,27 @@ t.test('what is kept of a log that nobody needs is as much as was asked for, and
   }
 })
 
+t.test('many starts leave no more files than are looked at in no time', async t => {
+  const wal = await openWal(temporary(t), { budget: 1_000_000, segment: 100, keep: 500_000 })
+  for (let n = 1; n < 400; n++) { append(wal, n, 90); await wal.flush() }
+  await wal.drop(wal.durable)
+  t.equal(wal.segments.length, 64)
+  t.equal((await all(wal)).length, wal.durable + 1 - wal.first)
+  await wal.close()
+})
+
 t.test('a row and an alert say their position, and that says the request', { timeout: 120_000 }, async t => {
   const database = (await freshDatabase(t))!, folder = temporary(t), keys = new PostgresKeys(database)
   t.teardown(() => keys.close())
   await migrate(database, quiet)
   writeFileSync(join(folder, 'p.yaml'), file)
-  const program = start(t, ['run', join(folder, 'p.yaml'), '--database', database, '--http', '127.0.0.1:0', '--folder', join(folder, 'state'), '--log-keep', '64MiB'])
-  await program.until(/http:\/\/127\.0\.0\.1:\d+/)
-  const [url] = /http:\/\/127\.0\.0\.1:\d+/.exec(program.err + program.out)!
+  const begin = async () => {
+    const program = start(t, ['run', join(folder, 'p.yaml'), '--database', database, '--http', '127.0.0.1:0', '--folder', join(folder, 'state')])
+    await program.until(/http:\/\/127\.0\.0\.1:\d+/)
+    return { program, url: /http:\/\/127\.0\.0\.1:\d+/.exec(program.err + program.out)![0] }
+  }
+  const { program, url: first } = await begin()
+  let url = first
   const keyOf = async (tenant: string | null) => {
     const { key, id, digest } = newKey()
     await keys.add({ id, digest, name: 'test', tenant, scopes: Object.keys(scopes) as Scope[], expires: null }, 'test')
@@ -59,8 +72,8 @@ t.test('a row and an alert say their position, and that says the request', { tim
   await program.until(async () => (await rows()).length === 2)
   t.strictSame(await rows(), [{ value: 99, position: sent.json.position }, { value: 1, position: other.json.position }])
   const range = `from=${new Date(Date.now() - 60_000).toISOString()}&to=${new Date(Date.now() + 60_000).toISOString()}`
-  const { json: { rows: [first, second] } } = await ask(`tables/readings/rows?tenant=acme&device=pump&metric=temp&columns=value,position&${range}`)
-  t.match([first, second], [{ value: 99, position: sent.json.position }, { value: 1, position: other.json.position }])
+  const { json: { rows: [one, second] } } = await ask(`tables/readings/rows?tenant=acme&device=pump&metric=temp&columns=value,position&${range}`)
+  t.match([one, second], [{ value: 99, position: sent.json.position }, { value: 1, position: other.json.position }])
   const { json: { rows: alerts } } = await ask(`alerts?${range}`), firing = alerts.find((a: any) => a.state === 'firing'), found = await ask(`pipelines/p/origin/${firing.position}`)
   t.match(firing, { position: sent.json.position, details: { version: String } })
   t.match(found, { status: 200, json: { origin: firing.origin, position: sent.json.position, kind: 'message', topic: 'acme/pump', request: { id: 'order-66', key: acme.id }, idempotencyKey: 'once' } })
@@ -75,4 +88,16 @@ t.test('a row and an alert say their position, and that says the request', { tim
   const refused = await ask('pipelines/none', { headers: { 'x-request-id': 'mine' } })
   t.match(refused, { status: 404, id: 'mine', json: { instance: 'mine' } })
   t.match(await ask('series', { as: 'nobody', headers: { 'x-request-id': 'a b' } }), { status: 401, id: /^\w{16}$/ })
+
+  // the segment is closed, and nobody needs it
+  program.child.kill('SIGTERM')
+  await program.ended
+  const again = await begin()
+  url = again.url
+  const third = await ask('ingest?device=pump', { as: acme.key, body: { metric: 'temp', value: 2 } })
+  await again.program.until(async () => (await rows()).length === 3)
+  again.program.child.kill('SIGTERM')
+  await again.program.ended
+  url = (await begin()).url
+  for (const { json: { position }, id } of [sent, other, third]) t.match(await ask(`pipelines/p/origin/${position}`), { status: 200, json: { request: { id } } }, 'and still is there by default')
 })

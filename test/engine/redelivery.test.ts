@@ -41,6 +41,24 @@ t.test('without room those of the client that has been silent longest are given 
   t.equal(sent.save().length, 7 + 99 * 18)
 })
 
+t.test('who is heard again is the newest, whoever has been forgotten between, and so it is saved', async t => {
+  const given: string[] = [], sent = new Redeliveries(4 * 7 + 4 * 18, client => { given.push(client) }), again = new Redeliveries(4 * 7 + 4 * 18, client => { given.push(client) })
+  for (const [n, client] of ['a', 'b', 'c', 'd', 'b'].entries()) sent.put(client, 1, 1n, n + 1)
+  sent.forget('c')
+  sent.put('a', 1, 1n, 6)
+  sent.put('e', 1, 1n, 7)
+  t.strictSame(given, [])
+  again.load(sent.save(), 0, sent.save().length)
+  for (const one of [sent, again]) for (const client of ['f', 'g', 'h', 'i', 'j']) one.put(client, 1, 1n, 8)
+  t.strictSame(given, [...'dbaef', ...'dbaef'])
+  sent.forget('j')
+  sent.forget('g')
+  sent.put('k', 1, 1n, 9)
+  sent.put('l', 1, 1n, 10)
+  sent.put('m', 1, 1n, 11)
+  t.strictSame(given.slice(10), ['h'])
+})
+
 t.test('what is saved is what is loaded, and takes as much', async t => {
   const sent = new Redeliveries(1000), again = new Redeliveries(1000)
   for (let n = 1; n <= 20; n++) sent.put(`é${n % 3}`, n, BigInt(n), n)

@@ -27,6 +27,7 @@ export function chain (...steps: Operator[]): Operator {
           return out
         },
         bytes: () => 0,
+        held: {},
         relearn (series, devices) { for (const stage of stages) stage.relearn(series, devices) },
         forms: { series: [], devices: [] },
         write () {},

@@ -33,7 +33,7 @@ export const plants: readonly Plant[] = [
     return newest
   }) },
   { name: 'a message that comes again is not looked for', plant: () => instead(Redeliveries, 'find', () => () => undefined) },
-  { name: 'what was confirmed is never forgotten, and found by packet id alone', plant: () => instead(Redeliveries, 'find', () => function (client, packet) { return this.clients.get(client)?.get(packet)?.position }) },
+  { name: 'what was confirmed is never forgotten, and found by packet id alone', plant: () => instead(Redeliveries, 'find', () => function (client, packet) { return this.clients.get(client)?.entries.get(packet)?.position }) },
   { name: 'a snapshot says a position after its state', plant: () => instead(Checkpoints, 'begin', before => function (...args) {
     before.apply(this, args)
     this.underWay = { ...this.underWay, position: this.underWay.position + 1 }

@@ -203,7 +203,7 @@ export class Life {
     let journal: Journal | undefined, failure: unknown
     try {
       journal = await Journal.open(pipeline.source!, {
-        folder: FOLDER, log: p.log, client: 'simulated', pipelines: [NAME], tick: 2000, budget: scenario.budget, clock: p.clock, fs: this.disk.mount(p),
+        folder: FOLDER, log: p.log, client: 'simulated', pipelines: [NAME], tick: 2000, budget: scenario.budget, keep: scenario.seed % 2 === 0 ? scenario.budget / 4 : 0, clock: p.clock, fs: this.disk.mount(p),
         self: { pid: p.pid, started: undefined, host: p.host, alive: (holder: Holder) => this.processes.some(other => other.alive && other.pid === holder.pid) },
         failed: error => { failure ??= error; stop.abort() }
       }, stop.signal)
