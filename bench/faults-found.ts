@@ -13,20 +13,22 @@ const sized = ['spike', 'shift', 'drift', 'noise'] as const
 const REPEATS = 3                    // of each sized kind in the week of a device, for the recall by size
 const GRACE = 3 * EVERY
 
-/** A planted fault and what was said of it: whether in its time, and the name at its end. */
-export interface Outcome { readonly fault: Fault, readonly found: boolean, readonly named: Kind | undefined }
+/** A planted fault and what was said of it: whether in its time, the name at its end, and events on other metrics of its device in its time. */
+export interface Outcome { readonly fault: Fault, readonly found: boolean, readonly named: Kind | undefined, readonly neighbours: number }
 
 /**
  * The faults of one group and what became of them. Found: an event of its series begins in the time of the fault. Named: what was
  * said last in that time. A spike is known with the reading behind it, and a clock that was ahead when it comes back: they have
- * three readings more.
+ * three readings more. Neighbours: events that begin in that time on the other metrics of the device, which are healthy.
  */
 export function outcomes (faults: readonly Fault[], events: readonly Event[], width = metrics.length): Outcome[] {
+  const end = ({ kind, to }: Fault) => kind === 'spike' || kind === 'clock' ? to + GRACE : to
+  const within = (fault: Fault, { series, from: at }: Event) => Math.floor(series / width) === fault.device && at > fault.from && at < end(fault)
+  const hits = (fault: Fault, event: Event) => within(fault, event) && (fault.metric < 0 || event.series % width === fault.metric)
   return faults.map(fault => {
-    const { device, metric, kind, from, to } = fault, until = kind === 'spike' || kind === 'clock' ? to + GRACE : to
-    const own = events.filter(({ series, from: at }) => Math.floor(series / width) === device && (metric < 0 || series % width === metric) && at > from && at < until)
-    const said = own.flatMap(event => event.names.filter(({ at }) => at < until)).sort((a, b) => a.at - b.at)
-    return { fault, found: own.some(event => kind === 'spike' || event.from < to), named: said.at(-1)?.kind }
+    const { kind, to } = fault, own = events.filter(event => hits(fault, event))
+    const said = own.flatMap(event => event.names.filter(({ at }) => at < end(fault))).sort((a, b) => a.at - b.at)
+    return { fault, found: own.some(event => kind === 'spike' || event.from < to), named: said.at(-1)?.kind, neighbours: events.filter(event => within(fault, event) && !faults.some(other => hits(other, event))).length }
   })
 }
 
@@ -123,7 +125,7 @@ export const faultsFound: Benchmark = {
       const mine = all.filter(o => o.fault.kind === kind), found = mine.filter(o => o.found)
       return {
         kind, recall: round(recall(mine)), false_alarms_per_device_week: round(events.filter(e => last(e) === kind).length / weeks),
-        named_right: round(share(found, found.filter(o => o.named === kind).length)), faults: mine.length,
+        named_right: round(share(found, found.filter(o => o.named === kind).length)), faults: mine.length, neighbours_named: mine.reduce((n, o) => n + o.neighbours, 0),
         false_alarms_of_all_kinds_per_device_week: round(events.length / weeks), device_weeks: weeks,
         named: Object.fromEntries([...new Set(found.map(o => o.named!))].map(name => [name, found.filter(o => o.named === name).length])),
         ...(sized as readonly string[]).includes(kind) && each > 0 && { recall_by_metric_sd: kind === 'spike' ? {} : table(metric, kind), recall_by_residual_sd: table(residual, kind) }
