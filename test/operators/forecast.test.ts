@@ -1,4 +1,5 @@
 import t from 'tap'
+import * as conformal from '../../models/conformal.ts'
 import { key, normal, uniform } from '../../models/random.ts'
 import { forecast } from '../../operators/forecast.ts'
 import { each, inPieces, through, type Given, type Got } from './table.ts'
@@ -54,6 +55,23 @@ t.test('the interval holds as often as it says, and the column says how often th
     t.ok(Math.abs(held / given - level) < 0.01, `${level}: ${held / given}`)
     const first = h + Math.round(1 / (1 - level)) - 1
     t.ok(out.slice(0, first).every(r => Number.isNaN(r[low])) && !Number.isNaN(out[first][low]))
+  }
+})
+
+t.test('the interval is that of models/conformal.ts, which learns each error as late as the horizon is long', async t => {
+  const LEVEL = 0.8, MEMORY = 100, PARTS = 8, horizons = [1, 4, 12], values = seasonal(600, 21), out = rows(values, { horizons, level: LEVEL })
+  for (const h of horizons) {
+    const m = new Float64Array(conformal.sizeOf(PARTS)), half = (i: number) => (out[i][`forecast_${h}_high`] as number) - (out[i][`forecast_${h}`] as number)
+    let off = 0
+    for (let i = 0; i < out.length; i++) {
+      if (i >= h) {
+        const error = values[i] - (out[i - h][`forecast_${h}`] as number), before = half(i - h)
+        conformal.learn(m, 0, error, Number.isNaN(before) ? undefined : Math.abs(error) <= before, LEVEL, h, MEMORY, i % PARTS, PARTS)
+      }
+      const expected = conformal.half(m, 0, LEVEL, MEMORY, (i + h) % PARTS, PARTS)
+      if (!Number.isNaN(expected) || !Number.isNaN(half(i))) off = Math.max(off, Math.abs(half(i) / expected - 1))
+    }
+    t.ok(off < 1e-6, `${h} ahead: off by ${off}`)
   }
 })
 
