@@ -3,7 +3,7 @@ import { WEEK, type Fault } from '../models/faults.ts'
 import { roomFor } from '../models/fleet.ts'
 import { key } from '../models/random.ts'
 import { devicesIn, readDevice, readLabelled, writeDevice, writeLabelled, type Labelled } from './device-files.ts'
-import { round, type Benchmark, type Figures } from './measure.ts'
+import { atLeast, atMost, missed, round, type Benchmark, type Figures } from './measure.ts'
 import { fleetOf, inputOf, listen, week, type Event, type Input } from './found/run.ts'
 import { asked, EVERY, GROUP, healthy, kinds, metrics, plan, type Kind, type Sizes } from './found/world.ts'
 import { files, wrong } from './series-files.ts'
@@ -12,6 +12,7 @@ const LEVELS = [1, 2, 3, 5, 10]
 const sized = ['spike', 'shift', 'drift', 'noise'] as const
 const REPEATS = 3                    // of each sized kind in the week of a device, for the recall by size
 const GRACE = 3 * EVERY
+const FAULTS = 200, WEEKS = 100      // what is asked for is asked for at this size
 
 /** A planted fault and what was said of it: whether in its time, the name at its end, and events on other metrics of its device in its time. */
 export interface Outcome { readonly fault: Fault, readonly found: boolean, readonly named: Kind | undefined, readonly neighbours: number }
@@ -131,5 +132,10 @@ export const faultsFound: Benchmark = {
         ...(sized as readonly string[]).includes(kind) && each > 0 && { recall_by_metric_sd: kind === 'spike' ? {} : table(metric, kind), recall_by_residual_sd: table(residual, kind) }
       }
     })
+  },
+  fault (figures, { data, faults, weeks } = {}) {
+    if (data !== '' || Number(faults) < FAULTS || Number(weeks) < WEEKS) return undefined
+    const wrong = missed(figures, { recall: atLeast(0.95), false_alarms_of_all_kinds_per_device_week: atMost(1), named_right: atLeast(0.9) })
+    return wrong === undefined ? undefined : `${figures.kind as string}: ${wrong}`
   }
 }
