@@ -104,7 +104,7 @@ export const faultsFound: Benchmark = {
     faults: { type: 'string', default: '50' },        // of each kind; the figures in the docs are of 200
     weeks: { type: 'string', default: '25' },         // of a device without faults; of 100
     ...files,                                         // folders faulty, with labels.csv, and healthy; a file a device
-    each: { type: 'string', default: '0' }            // faults of each kind and size, for the recall by size, 0: none; of 51
+    each: { type: 'string', default: '9' }            // faults of each kind and size, for the recall by size, 0: none; of 51
   },
   check ({ seed, faults, weeks, each }) { for (const [name, text] of Object.entries({ seed, faults, weeks, each })) if (!/^\d+$/.test(text)) throw new Error(`--${name} ${text}: must be a whole number`) },
   async run (say, options) {

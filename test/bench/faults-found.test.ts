@@ -1,5 +1,5 @@
 import t from 'tap'
-import { outcomes } from '../../bench/faults-found.ts'
+import { faultsFound, outcomes } from '../../bench/faults-found.ts'
 import { asked, EVERY, healthy, kinds, metrics, plan, START } from '../../bench/found/world.ts'
 import { week, type Event } from '../../bench/found/run.ts'
 import { scaleOf } from '../../models/fleet-metric.ts'
@@ -47,6 +47,10 @@ t.test('an event on another metric of the device, in the time of the fault, is o
   t.strictSame([of(2), of(-1)], [2, 0])
   const fault = { device: 1, kind: 'drift', from: START + 100_000, to: START + 900_000, size: 1 } as const
   t.strictSame(outcomes([{ ...fault, metric: 2 }, { ...fault, metric: 1 }], events).map(o => o.neighbours), [1, 1], 'two at once: the fault of one is none of the other')
+})
+
+t.test('recall by size is measured unless it is asked not to', async t => {
+  t.ok(Number(faultsFound.options!.each.default) >= 3)
 })
 
 t.test('without detectors nothing is found; with them some is, and the same again', async t => {
