@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path'
 import { key, normal, uniform } from '../models/random.ts'
 import { anomaly } from '../operators/index.ts'
 import { columnsOf, type Series } from './drive.ts'
-import { mustEqual, mustLie, round, type Benchmark, type Figures } from './measure.ts'
+import { missed, mustEqual, mustLie, round, type Benchmark, type Figures } from './measure.ts'
 import { files, foldersOf, readSeries, writeSeries, wrong } from './series-files.ts'
 
 const LEVELS = [1e-3, 1e-4], MINUTE = 60_000, BEGIN = Date.UTC(2026, 0, 5)
@@ -10,6 +10,8 @@ const LEVELS = [1e-3, 1e-4], MINUTE = 60_000, BEGIN = Date.UTC(2026, 0, 5)
 /** Values without any anomaly, a reading every five minutes: number i of the process with this key. */
 type Process = (key: number) => (i: number) => number
 const FEW = 4
+/** Processes that were asked for, when so many readings are below a level by chance. */
+const ASKED: readonly string[] = ['iid', 'ar(0.9)', 'seasonal', 'heavy'], ENOUGH = 100
 const processes: Readonly<Record<string, Process>> = {
   iid: k => i => normal(k, i),
   'ar(0.9)': k => { let x = 0; return i => x = 0.9 * x + normal(k, i) },
@@ -86,5 +88,11 @@ export const calibration: Benchmark = {
       if (write !== '') writeSeries(join(resolve(write), process), all)
       return falseAlarms(all, LEVELS, from).map(({ empirical, news }, i): Figures => ({ process, nominal: LEVELS[i], empirical: round(empirical), news: round(news) }))
     })
+  },
+  fault (figures, { data, series, length, from } = {}) {
+    const nominal = Number(figures.nominal), expected = nominal * Number(series) * (Number(length) - Number(from)), process = figures.process as string
+    if (data !== '' || expected < ENOUGH || !ASKED.includes(process)) return undefined
+    const wrong = missed(figures, { empirical: [nominal / 2, 2 * nominal] })
+    return wrong === undefined ? undefined : `${process}: ${wrong}`
   }
 }

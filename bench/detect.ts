@@ -3,18 +3,18 @@ import { key, normal } from '../models/random.ts'
 import { portfolio, Portfolio } from '../models/portfolio.ts'
 import { anomaly } from '../operators/index.ts'
 import { BATCH, type Series } from './drive.ts'
-import { alternate, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
+import { alternate, atMost, missed, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
 import { files, readSeries, writeSeries } from './series-files.ts'
 import { Batch, SeriesTable } from '#engine'
 
 const ROUNDS = 7, ALPHA = 0.01
-const BYTES = 8
+const BYTES = 8, SERIES = 1000, EACH = 1000
 
 /** `anomaly` over 1,000 series that come in turn, a reading a second each; the floor is the least detector: mean and variance that fade, and a z-score. */
 export const detect: Benchmark = {
   summary: 'the operator anomaly, time and memory, against a z-score of fading mean and variance written by hand',
   unit: 'reading',
-  options: { seed: { type: 'string', default: '1' }, series: { type: 'string', default: '1000' }, each: { type: 'string', default: '1000' }, ...files },      // each: readings of a series
+  options: { seed: { type: 'string', default: '1' }, series: { type: 'string', default: `${SERIES}` }, each: { type: 'string', default: `${EACH}` }, ...files },      // each: readings of a series
   check ({ seed, series, each }) { for (const [name, text] of Object.entries({ seed, series, each })) if (!/^\d+$/.test(text)) throw new Error(`--${name} must be a whole number, got "${text}"`) },
   async run (say, { seed, each, data, write, ...options }) {
     const series = data === '' ? made(Number(seed), Number(options.series), Number(each)) : readSeries(resolve(data)), count = series.length, total = series.reduce((n, s) => n + s.time.length, 0), batches = batchesOf(series)
@@ -28,7 +28,8 @@ export const detect: Benchmark = {
       series: count, evidence: expected, readings: total, runs: ROUNDS, ns_per_reading_spread: [round(own.low), round(own.high)], floor_ns_per_reading_spread: [round(least.low), round(least.high)]
     }
     return [figures]
-  }
+  },
+  fault: (figures, { data, series, each } = {}) => data === '' && Number(series) >= SERIES && Number(each) >= EACH ? missed(figures, { ns_per_reading: atMost(250), bytes_per_series: atMost(1024) }) : undefined
 }
 
 function made (seed: number, series: number, each: number): Series[] {

@@ -3,11 +3,11 @@ import { key, normal } from '../models/random.ts'
 import { change, drift } from '../operators/index.ts'
 import { Batch, SeriesTable, type Operator } from '#engine'
 import { BATCH, columnsOf, type Series } from './drive.ts'
-import { alternate, mustEqual, round, spread, type Benchmark, type Figures, type Options } from './measure.ts'
+import { alternate, atLeast, atMost, missed, mustEqual, round, spread, type Benchmark, type Figures, type Options } from './measure.ts'
 import { delaysIn, golden, matched, rivers, runLengthIn } from './river.ts'
 import { files, foldersOf, readChanges, readSeries, writeChanges, writeSeries } from './series-files.ts'
 
-const SIZES = [100, 200, 500, 1000, 2000], RUN_LENGTH = 10_000, LEARNED = 1000, LATEST = 1000, TURN = 32
+const RUNS = 1000, SIZES = [100, 200, 500, 1000, 2000], RUN_LENGTH = 10_000, LEARNED = 1000, LATEST = 1000, TURN = 32
 const methods = ['cusum', 'page_hinkley', 'adwin', 'kswin'] as const
 
 /** Values with variance 1 and without any drift: number i of the process with this key. */
@@ -158,7 +158,7 @@ export const driftBench: Benchmark = {
   unit: 'case',
   options: {
     seed: { type: 'string', default: '1' },
-    runs: { type: 'string', default: '1000' },           // of each case
+    runs: { type: 'string', default: `${RUNS}` },           // of each case
     readings: { type: 'string', default: '4000000' },    // that an average run length is taken over
     ...files                                             // folders stable and drifted with one of series for each case, steady and shifted; changes.csv beside what has a change
   },
@@ -198,5 +198,20 @@ export const driftBench: Benchmark = {
       say(JSON.stringify(out.at(-1)))
     }
     return given || options.write !== '' ? out : [...out, ...costs()]
+  },
+  fault (figures, { data, runs } = {}) {
+    const name = figures.case as string, asked = askedOf(figures)
+    const wrong = data !== '' || Number(runs) < RUNS || asked === undefined ? undefined : missed(figures, asked)
+    return wrong === undefined ? undefined : `${name}${figures.n === undefined ? '' : `, n = ${Number(figures.n)}`}: ${wrong}`
+  }
+}
+
+/** What was asked for in such a case, if anything. */
+function askedOf ({ case: name, n, river_delay: river }: Figures): Parameters<typeof missed>[1] | undefined {
+  switch (name) {
+    case 'iid': case 'ar(0.9)': return { false_alarm_rate: atMost(0.01) }
+    case '0.5 sd, iid': return n === 500 ? { found: atLeast(0.9) } : undefined
+    case 'adwin': case 'page_hinkley': return { delay: atMost(Number(river)) }
+    default: return undefined
   }
 }

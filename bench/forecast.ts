@@ -3,7 +3,7 @@ import { Batch, SeriesTable } from '#engine'
 import { key, normal, uniform } from '../models/random.ts'
 import { forecast } from '../operators/index.ts'
 import { columnsOf, type Series } from './drive.ts'
-import { cpuOf, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
+import { atMost, cpuOf, missed, mustEqual, round, spread, type Benchmark, type Figures } from './measure.ts'
 import { dataIn } from './real-data.ts'
 import { HORIZON, intervalScore, mae, mean, naive2, readM4, scaleOf, smape, type M4Series } from './m4.ts'
 
@@ -108,5 +108,10 @@ export const forecasting: Benchmark = {
     say(`${all.length} series, ${HORIZON} steps ahead from their end; ${SHIFTING} simulated series of ${LONG} hours that shift`)
     const series = shifting(Number(seed))
     return [scoresOf(all), ...EACH.map((horizon): Figures => ({ case: 'shift', horizon, coverage_95: round(coverageOf(series, horizon)) })), cost()]
+  },
+  fault (figures, { data } = {}) {
+    if (figures.case === 'shift') return missed(figures, { coverage_95: COVERED })
+    return figures.case === undefined && data === dataIn('m4') ? missed(figures, { owa: atMost(0.48), mase: atMost(0.88), coverage_95: COVERED, msis: atMost(10) }) : undefined
   }
 }
+const COVERED = [0.93, 0.97] as const

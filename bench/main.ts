@@ -99,7 +99,7 @@ async function measure (name: string, benchmark: Benchmark, { json, save, option
   })
   const shown = (figures: Figures) => Object.entries(figures).map(([key, value]) => `${key.padEnd(32)} ${typeof value === 'object' ? JSON.stringify(value) : value}`).join('\n')
   for (const figures of results) process.stdout.write(json ? `${JSON.stringify({ benchmark: name, ...figures })}\n` : `${shown(figures)}\n\n`)
-  for (const fault of results.map(figures => benchmark.fault?.(figures))) {
+  for (const fault of results.map(figures => benchmark.fault?.(figures, options))) {
     if (fault === undefined) continue
     process.stderr.write(`${fault}\n`)
     process.exitCode = 1

@@ -9,8 +9,8 @@ export interface Benchmark {
   /** Throws when an option has a value that it cannot have. */
   check? (options: Options): void
   run (say: (line: string) => void, options: Options): Promise<readonly Figures[]>
-  /** What is wrong with figures that are shown all the same; then the program ends with 1. */
-  fault? (figures: Figures): string | undefined
+  /** What is wrong with figures that are shown all the same, of what these options measure; then the program ends with 1. */
+  fault? (figures: Figures, options?: Options): string | undefined
   /** Name of the file that --save writes; that of the benchmark when absent. */
   savedAs? (options: Options): string
 }
@@ -43,6 +43,15 @@ export function alternate<K extends string> (rounds: number, contestants: Readon
   for (let round = 0; round < rounds; round++) for (const [name, work] of entries) taken[name].push(cpuOf(work))
   return taken
 }
+
+/** What of figures lies outside what was asked for, [least, most]; undefined when nothing does. One that is not there, or no number, does. */
+export function missed (figures: Figures, asked: Readonly<Record<string, readonly [least: number, most: number]>>): string | undefined {
+  const out = Object.entries(asked).filter(([name, [least, most]]) => !(Number(figures[name]) >= least && Number(figures[name]) <= most))
+  const range = (least: number, most: number) => most === Infinity ? `at least ${least}` : least === -Infinity ? `at most ${most}` : `${least} to ${most}`
+  return out.length === 0 ? undefined : out.map(([name, [least, most]]) => `${name} is ${Number(figures[name])}, asked for ${range(least, most)}`).join('; ')
+}
+export const atLeast = (x: number): readonly [number, number] => [x, Infinity]
+export const atMost = (x: number): readonly [number, number] => [-Infinity, x]
 
 export const round = (x: number, digits = 3): number => Number(x.toPrecision(digits))
 

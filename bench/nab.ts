@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path'
 import { anomaly } from '../operators/index.ts'
 import { BUDGET } from './budget.ts'
 import { columnsOf } from './drive.ts'
-import { mustEqual, mustLie, round, type Benchmark } from './measure.ts'
+import { atLeast, missed, mustEqual, mustLie, round, type Benchmark } from './measure.ts'
 import { readNab, readPublished, readScores, writeScores, type NabFile } from './nab-files.ts'
 import { dataIn } from './real-data.ts'
 import { normalised, optimum, profiles, scoreAt, type ProfileName } from './nab-score.ts'
@@ -55,5 +55,6 @@ export const nab: Benchmark = {
       standard: of('standard'), low_fp: of('low_fp'), low_fn: of('low_fn'), standard_fixed_threshold: round(normalised(fixed, scored, profiles.standard), 4), files: files.length,
       best_threshold: round(best.standard.threshold)
     }]
-  }
+  },
+  fault: (figures, { data, truncate } = {}) => data === dataIn('nab') && Number(truncate) === 1 ? missed(figures, { standard: atLeast(64), low_fp: atLeast(50), standard_fixed_threshold: atLeast(61) }) : undefined
 }

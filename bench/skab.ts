@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { hotelling } from '../operators/index.ts'
 import { rowsOf } from './device-rows.ts'
-import { mustEqual, mustLie, round, type Benchmark } from './measure.ts'
+import { atLeast, missed, mustEqual, mustLie, round, type Benchmark } from './measure.ts'
 import { writeScores } from './nab-files.ts'
 import { normalised, optimum, profiles, scoreAt, type Scored } from './nab-score.ts'
 import { dataIn } from './real-data.ts'
@@ -56,5 +56,6 @@ export const skab: Benchmark = {
       cpd_standard_best: round(normalised(best.score, scored, profiles.standard), 4), best_threshold: round(best.threshold),
       change_points: points, false_detections: fixed.reduce((n, f) => n + f.fp, 0), files: files.length
     }]
-  }
+  },
+  fault: (figures, { data, planted } = {}) => data === dataIn('skab') && planted === '' ? missed(figures, { cpd_standard: atLeast(26) }) : undefined
 }

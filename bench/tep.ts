@@ -2,11 +2,13 @@ import { readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { hotelling } from '../operators/index.ts'
 import { rowsOf } from './device-rows.ts'
-import { mustEqual, mustLie, round, type Benchmark, type Figures } from './measure.ts'
+import { atMost, missed, mustEqual, mustLie, round, type Benchmark, type Figures } from './measure.ts'
 import { dataIn, tepOf, tepRows } from './real-data.ts'
 
 /** Rows of the run d00 to learn from, and the row of a test run at which its fault begins. */
 const LEARNED = 500, ONSET = 160
+/** Faults that were asked for. */
+const ASKED = [1, 4]
 /** The budget that was fixed in advance: a false alarm a day, 480 rows. */
 const BUDGET = { alarms: 1, per: '1d' } as const, P = 1 / 480
 
@@ -45,5 +47,10 @@ export const tep: Benchmark = {
         first_at_level: since(p.findIndex((x, i) => i >= ONSET && x <= P)), detected_share: shareBelow(p.slice(ONSET))
       }
     })
+  },
+  fault (figures, { data } = {}) {
+    if (data !== dataIn('tep') || !ASKED.includes(Number(figures.fault))) return undefined
+    const wrong = missed(figures, { delay_samples: [0, 10], false_alarm_rate: atMost(0.01) })
+    return wrong === undefined ? undefined : `fault ${Number(figures.fault)}: ${wrong}`
   }
 }

@@ -3,12 +3,13 @@ import { key, normal, uniform } from '../models/random.ts'
 import { wiener } from '../models/wiener.ts'
 import { rul } from '../operators/index.ts'
 import { columnsOf, type Series } from './drive.ts'
-import { cpuOf, mustEqual, round, spread, type Benchmark } from './measure.ts'
+import { cpuOf, missed, mustEqual, round, spread, type Benchmark } from './measure.ts'
 import { files, readChanges, readSeries, writeChanges, writeSeries } from './series-files.ts'
 
 const HOUR = 3_600_000, DAY = 24, BEGIN = Date.UTC(2026, 0, 1), LONGEST = 500 * DAY
 const THRESHOLD = 100, DRIFT = 1 / DAY, SPREAD = 0.3, WANDER = 2 / Math.sqrt(DAY), NOISE = 0.5, LEAST = 0.2
 const INSPECTED = 10 * DAY * HOUR     // ms
+const UNITS = 1000
 const SAMPLES = 30                   // readings before the first rate, by default
 
 interface Unit extends Series { readonly fails: number }      // when it comes to the threshold, ms; Infinity when it does not
@@ -82,7 +83,7 @@ function cost (): number {
 export const thresholdTime: Benchmark = {
   summary: 'the operator rul on simulated Wiener degradation: how often the time to the threshold lies between its 10 and 90 %',
   unit: 'all units',
-  options: { seed: { type: 'string', default: '1' }, units: { type: 'string', default: '1000' }, above: { type: 'string', default: `${THRESHOLD}` }, ...files },      // data: folders trend and none of units
+  options: { seed: { type: 'string', default: '1' }, units: { type: 'string', default: `${UNITS}` }, above: { type: 'string', default: `${THRESHOLD}` }, ...files },      // data: folders trend and none of units
   check ({ seed, units, above }) {
     if (!Number.isFinite(Number(above))) throw new Error(`--above ${above}: must be a number`)
     for (const [name, text] of Object.entries({ seed, units })) if (!/^\d+$/.test(text)) throw new Error(`--${name} ${text}: must be a whole number`) },
@@ -98,5 +99,6 @@ export const thresholdTime: Benchmark = {
       spoken: round(spoken / inspections), spoken_without_trend: round(idle.spoken / idle.inspections), units: units.length, inspections,
       ...data === '' && write === '' ? { ns_per_reading: round(cost()) } : {}, bytes_per_series: 8 * Object.keys(wiener).length
     }]
-  }
+  },
+  fault: (figures, { data, units, above } = {}) => data === '' && Number(units) >= UNITS && Number(above) === THRESHOLD ? missed(figures, { coverage_80: [0.78, 0.82] }) : undefined
 }

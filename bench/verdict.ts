@@ -1,14 +1,14 @@
 import { join, resolve } from 'node:path'
 import { key } from '../models/random.ts'
 import { devicesIn, readDevice, readLabelled, writeDevice, writeLabelled, type DeviceReadings, type Labelled } from './device-files.ts'
-import { cpuOf, mustEqual, round, type Benchmark } from './measure.ts'
+import { atLeast, cpuOf, missed, mustEqual, round, type Benchmark } from './measure.ts'
 import { files, wrong } from './series-files.ts'
 import { END, kinds, verdicts, type Cause, type Verdict } from './verdict/causes.ts'
 import { plants, type Plant } from './verdict/plants.ts'
 import { LEARN as WEEKS, outcomeOf, outcomes, plantOutcomes, readingsOf, told, toldOf, type Outcome, type Told } from './verdict/told.ts'
 import { DAY, EVERY, names, START } from './verdict/world.ts'
 
-const WEEK = 7 * DAY, HEALTHY = 10 * DAY, LEARN = 3 * DAY
+const CAUSES = 104, WEEK = 7 * DAY, HEALTHY = 10 * DAY, LEARN = 3 * DAY
 
 /** As many causes of each verdict in a plant: one device has each kind of a sensor once. */
 const KINDS = Math.max(...verdicts.map(verdict => kinds[verdict].length))
@@ -46,7 +46,7 @@ export const verdictBench: Benchmark = {
   unit: 'all causes',
   options: {
     seed: { type: 'string', default: '2026' },
-    causes: { type: 'string', default: '104' },       // of each verdict
+    causes: { type: 'string', default: `${CAUSES}` },       // of each verdict
     weeks: { type: 'string', default: '20' },         // of a device to which nothing happens
     ...files,                                         // folders causes, with labels.csv, and healthy; a file a device
     plant: { type: 'string', default: '' }            // causes in a plant that stops, or in one that does not, behind three weeks; none: behind three days
@@ -96,5 +96,6 @@ export const verdictBench: Benchmark = {
       false_by_name_per_device_week: Object.fromEntries(verdicts.map(verdict => [verdict, round(wrong.filter(w => w.verdict === verdict).length / watched)])),
       causes_of_each: data === '' ? count : all.length / verdicts.length, device_weeks: round(watched, 4), ...plant === undefined ? {} : { plant, learned_days: WEEKS }, ns_per_reading_all_steps: round(ns / readings)
     }]
-  }
+  },
+  fault: (figures, { data, plant, causes } = {}) => data === '' && plant === '' && Number(causes) >= CAUSES ? missed(figures, { diagonal_min: atLeast(0.9) }) : undefined
 }

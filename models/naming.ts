@@ -24,7 +24,7 @@ export const naming = { n: 0, quiet: 0, changes: 0, jump: 0, clock: 0, gap: 0, c
 const N = 0, QUIET = 1, CHANGES = 2, JUMP = 3, CLOCK = 4, GAP = 5, CLIP = 6, UNIT = 7, STUCK = 8, SPIKE = 9, NOISE = 10, LEVEL = 11
 export const NAMING = Object.keys(naming).length
 
-/** What hygiene, anomaly and peers say of one reading: their codes, evidence of a spike and of a change; NaN where they have nothing to say. */
+/** What hygiene, anomaly and peers say of one reading: their codes, evidence of a spike and of a change; NaN where they have nothing to say. `peers`: 1 when the metric has left the others and no other explains it. */
 export interface Said { hygiene: number, spike: number, rate: number, anomaly: number, signal: number, peers: number }
 
 /** Fields by the code of hygiene and by the signal of anomaly; 0 where the code names none. */

@@ -123,11 +123,10 @@ export class Peers {
     return true
   }
 
-  /** A metric has no part any more: it does not vary. */
+  /** A metric has no part any more: nothing that is known of it is read before all begins anew with it. */
   private leave (m: Float64Array, d: number, place: number): void {
     m[d + TIMES + place] = NaN
     m[d + FRESH] &= ~(1 << place)
-    for (const matrix of [COVARIANCES, TOGETHER]) for (let k = 0; k < WIDTH; k++) m[d + matrix + Math.max(k, place) * WIDTH + Math.min(k, place)] = 0
   }
 
   private judge (devices: Float64Array, d: number, series: Float64Array, s: number, place: number, there: number, limit: number): boolean {

@@ -1,10 +1,11 @@
 /** What operators that make windows of features share: their options, their memory, their rows. */
-import { assign, Batch, close, Duration, list, queue, Type, windowMemory, type Adder, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Queues, type Room, type Shapes, type WindowMemory } from '#engine'
+import { assign, Batch, close, list, queue, Type, windowMemory, type Adder, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Queues, type Room, type Shapes, type WindowMemory } from '#engine'
 import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
 import { Gathered } from '../../models/gathered.ts'
 import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
 import * as sketch from '../../models/sketch.ts'
 import { once } from '../shared/once.ts'
+import { gridOptionsOf } from '../shared/zone.ts'
 
 export type Feature = Running | SampleFeature
 export const features: readonly Feature[] = [...running, ...sampleFeatures]
@@ -29,11 +30,7 @@ export const featureOptions = {
   envelope: bands('Bands [from, to] of `envelope_energy`, in Hz of the envelope: a column each.')
 }
 
-/** Where windows begin, and the local time that they go by. */
-export const gridOptions = {
-  offset: Duration({ description: 'How much later than midnight (1970-01-01) windows begin.', default: '0s' }),
-  zone: Type.Optional(Type.String({ description: 'IANA time zone whose clocks windows go by, such as Europe/Berlin; UTC when absent.' }))
-}
+export const gridOptions = gridOptionsOf('windows')
 
 /** As written. */
 export interface FeatureOptions<F extends string> {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { outcomes } from '../../bench/faults-found.ts'
+import { faultsFound, outcomes } from '../../bench/faults-found.ts'
 import { asked, EVERY, healthy, kinds, metrics, plan, START } from '../../bench/found/world.ts'
 import { week, type Event } from '../../bench/found/run.ts'
 import { scaleOf } from '../../models/fleet-metric.ts'
@@ -40,10 +40,24 @@ t.test('an event counts when it begins in the time of the fault on its series, w
   t.strictSame(of(event(5, 110_000, at(110_000, 'unit')), event(6, 80_000, at(80_000, 'unit')), event(6, 900_000, at(900_000, 'unit'))), [[false, undefined]])
 })
 
+t.test('an event on another metric of the device, in the time of the fault, is one on a healthy metric; a fault of the device has none', async t => {
+  const event = (series: number, from: number): Event => ({ series, from: START + from, names: [{ kind: 'drift', at: START + from }] })
+  const events = [event(5, 110_000), event(7, 800_000), event(6, 110_000), event(7, 900_000), event(5, 99_000), event(2, 110_000)]
+  const of = (metric: number) => outcomes([{ device: 1, metric, kind: 'dropout', from: START + 100_000, to: START + 900_000, size: 0 }], events)[0].neighbours
+  t.strictSame([of(2), of(-1)], [2, 0])
+  const fault = { device: 1, kind: 'drift', from: START + 100_000, to: START + 900_000, size: 1 } as const
+  t.strictSame(outcomes([{ ...fault, metric: 2 }, { ...fault, metric: 1 }], events).map(o => o.neighbours), [1, 1], 'two at once: the fault of one is none of the other')
+})
+
+t.test('recall by size is measured unless it is asked not to', async t => {
+  t.ok(Number(faultsFound.options!.each.default) >= 3)
+})
+
 t.test('without detectors nothing is found; with them some is, and the same again', async t => {
   const run = (faults: readonly Fault[]) => { const events: Event[] = []; t.equal(week(5, 1, faults, e => events.push(e)), 4 * 60_480 - faults.reduce((n, f) => n + (f.kind === 'dropout' ? (f.metric < 0 ? 4 : 1) * (f.to - f.from) / EVERY : 0), 0)); return events }
   const mine = planned.filter(f => f.device === 0), events = run(mine)
   t.ok(outcomes(mine, events).filter(o => o.found).length >= 7, JSON.stringify(outcomes(mine, events)))
+  t.ok(outcomes(mine, events).reduce((n, o) => n + o.neighbours, 0) <= 1, 'healthy metrics of a faulty device are named by chance only')
   t.strictSame(run(mine), events)
   t.ok(outcomes(mine, run([])).filter(o => o.found).length <= 1)
 })

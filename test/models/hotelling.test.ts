@@ -111,6 +111,24 @@ t.test('the signals speak of what they should', async t => {
   t.ok(small.some(r => r.evidence > 3 && r.signal === 'shift' && r.shares[1] > 0.5), JSON.stringify(small.find(r => r.evidence > 3)))
 })
 
+t.test('T2 is smaller by what mean and covariance of few vectors are off: n (n - d) / (n^2 - 1), of Tracy, Young and Mason', async t => {
+  const d = 4, n = 2 * d + 16, vectors = quiet(n, 30), x = [110, 0.002, -80, 7], { t2 } = principal(vectors).of(x)
+  t.ok(t2 > 1)
+  t.ok(Math.abs(judge([...vectors, x])[n].t2 / t2 - n * (n - d) / (n * n - 1)) < 1e-12)
+})
+
+t.test('a number that is late is judged as it is, and does not stand in for those behind it', async t => {
+  const late = (values: readonly (readonly [value: number, at: number])[]) => {
+    const model = new Hotelling(4, 1000), m = Float64Array.from([...Array.from({ length: AT }, () => 0), ...Object.values(model.shape)]), END = 1_000_000
+    const put = (x: readonly number[], at: number) => { x.forEach((x, j) => { model.put(m, AT, j, x, at, 5000) }); return model.score(m, AT) ? model.t2 : NaN }
+    quiet(200, 31).forEach((x, i) => { put(x, END - (200 - i) * 1000); model.learn(m, AT, END - (200 - i) * 1000) })
+    return values.map(([value, at]) => put([value, 0, 0, 7], END + at))
+  }
+  const [, held] = late([[105, 0], [NaN, 1000]]), [, far, behind] = late([[105, 0], [180, -2000], [NaN, 1000]])
+  t.equal(behind, held)
+  t.ok(far > 2 * held)
+})
+
 t.test('p-values are as often below 1e-2 and 1e-3 as they say, within a factor of two', async t => {
   const rows = judge(quiet(60_000, 9)).slice(10_000)
   for (const p of [1e-2, 1e-3]) {

@@ -39,6 +39,16 @@ t.test('the drift is known as well as it says, and so is the place', async t => 
   t.ok(places > 0.8 && places < 1.3, `${places}`)
 })
 
+t.test('a drift that is of the last half life or so is known as well as it says, too', async t => {
+  const RUNS = 400, HALF_LIFE = 50
+  let drifts = 0
+  for (let run = 0; run < RUNS; run++) {
+    const { m } = play(1000, 0, () => 1, 5000 + run, HALF_LIFE)
+    drifts += (drift(m, AT) - 2) ** 2 / driftVariance(m, AT) / RUNS
+  }
+  t.ok(drifts > 0.8 && drifts < 1.3, `${drifts}`)
+})
+
 t.test('noise about a level that does not move is no drift', async t => {
   let squares = 0
   const RUNS = 300

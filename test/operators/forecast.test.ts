@@ -1,4 +1,5 @@
 import t from 'tap'
+import * as conformal from '../../models/conformal.ts'
 import { key, normal, uniform } from '../../models/random.ts'
 import { forecast } from '../../operators/forecast.ts'
 import { each, inPieces, through, type Given, type Got } from './table.ts'
@@ -54,6 +55,23 @@ t.test('the interval holds as often as it says, and the column says how often th
     t.ok(Math.abs(held / given - level) < 0.01, `${level}: ${held / given}`)
     const first = h + Math.round(1 / (1 - level)) - 1
     t.ok(out.slice(0, first).every(r => Number.isNaN(r[low])) && !Number.isNaN(out[first][low]))
+  }
+})
+
+t.test('the interval is that of models/conformal.ts, which learns each error as late as the horizon is long', async t => {
+  const LEVEL = 0.8, MEMORY = 100, PARTS = 8, horizons = [1, 4, 12], values = seasonal(600, 21), out = rows(values, { horizons, level: LEVEL })
+  for (const h of horizons) {
+    const m = new Float64Array(conformal.sizeOf(PARTS)), half = (i: number) => (out[i][`forecast_${h}_high`] as number) - (out[i][`forecast_${h}`] as number)
+    let off = 0
+    for (let i = 0; i < out.length; i++) {
+      if (i >= h) {
+        const error = values[i] - (out[i - h][`forecast_${h}`] as number), before = half(i - h)
+        conformal.learn(m, 0, error, Number.isNaN(before) ? undefined : Math.abs(error) <= before, LEVEL, h, MEMORY, i % PARTS, PARTS)
+      }
+      const expected = conformal.half(m, 0, LEVEL, MEMORY, (i + h) % PARTS, PARTS)
+      if (!Number.isNaN(expected) || !Number.isNaN(half(i))) off = Math.max(off, Math.abs(half(i) / expected - 1))
+    }
+    t.ok(off < 1e-6, `${h} ahead: off by ${off}`)
   }
 })
 
@@ -165,9 +183,49 @@ t.test('a long stream in pieces, with a snapshot in its middle and beside anothe
   t.strictSame(inPieces(step, mixed).filter(r => r.series === 'a/x'), alone)
 })
 
+/** When clocks read this in a zone that is at most an hour from UTC; the first time where they read it twice. */
+function whenRead (zone: string, local: number): number {
+  const format = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, dateStyle: 'short', timeStyle: 'medium' })
+  return [local - 3_600_000, local].find(at => Date.parse(`${format.format(at).replace(' ', 'T')}Z`) === local) ?? local
+}
+
+const weekdays = [10, 12, 14, 16, 18, 3, 1]
+/** A row for each day of 2026 from its second Monday on, so many hours behind midnight by clocks of the zone; and how many of the forecasts behind ten weeks are missing or wrong. */
+function daysOf (zone: string, hour: (day: number) => number, options: Parameters<typeof forecast>[0]): number {
+  const given = Array.from({ length: 330 }, (_, d): Given => [whenRead(zone, Date.UTC(2026, 0, 5 + d, hour(d))) / 1000, 'a/x', weekdays[d % 7]])
+  const out = through(forecast({ every: '1d', seasons: ['7d'], ...options }), given)
+  t.equal(out.length, given.length)
+  return out.slice(70, -1).filter((row, i) => !(Math.abs(row.forecast_1 as number - out[71 + i].value) < 1)).length
+}
+
+t.test('a day is one by local clocks, through a year in which they change: no row is lost, and the week stays in step', async t => {
+  for (const zone of ['Europe/London', 'Europe/Lisbon']) {
+    t.equal(daysOf(zone, () => 0, { zone }), 0, zone)
+    t.equal(daysOf(zone, () => 6, { zone, offset: '6h' }), 0, `${zone} from 6 o'clock on`)
+    t.not(daysOf(zone, () => 0, {}), 0, 'by UTC two midnights lie in one day')
+  }
+})
+
+t.test('a step begins `offset` later: rows before and behind midnight are of days of their own', async t => {
+  const hour = (day: number) => day % 2 === 0 ? 23 : 25
+  t.equal(daysOf('UTC', hour, { offset: '22h' }), 0)
+  t.not(daysOf('UTC', hour, {}), 0)
+})
+
+t.test('hours go by what clocks read: one that they skip is bridged, one that they repeat is a step that has been', async t => {
+  const zone = 'Europe/London', format = new Intl.DateTimeFormat('en-GB', { timeZone: zone, hour: '2-digit', hourCycle: 'h23' })
+  for (const [from, again, odd] of [[Date.UTC(2026, 2, 1), 0, 0], [Date.UTC(2026, 8, 27), 1, 7]] as const) {
+    const given = Array.from({ length: 24 * 42 }, (_, i): Given => { const at = from + i * 3_600_000; return [at / 1000, 'a/x', Number(format.format(at)) * 7 % 24] })
+    const out = through(forecast({ every: '1h', seasons: ['1d'], zone }), given), next = (i: number) => Math.abs(out[i].forecast_1 as number - out[i + 1].value)
+    t.equal(out.filter(r => Number.isNaN(r.forecast_1)).length, again)
+    t.strictSame(out.slice(0, -1).flatMap((r, i) => i > 400 && next(i) > 3 ? [r.value] : []), [odd], 'the hour before the change: another one is expected than comes')
+  }
+})
+
 t.test('says what is wrong with its options', async t => {
   const wrong = (options: object, message: RegExp) => t.throws(() => forecast({ every: '1h', ...options }), { message })
   wrong({ every: '0s' }, /every must be longer/)
+  wrong({ zone: 'Europe/Berlim' }, /there is no time zone "Europe\/Berlim"/)
   wrong({ seasons: ['90m'] }, /seasons: each must be 2 to 2016 steps/)
   wrong({ seasons: ['1d', '36h'] }, /a multiple of the one before/)
   wrong({ every: '1s' }, /86400 steps are not/)
