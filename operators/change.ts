@@ -4,6 +4,7 @@ import { Cusum } from '../models/cusum.ts'
 import { limitsOf } from '../models/cusum-limits.ts'
 import type { Detector } from '../models/detector.ts'
 import { Kswin } from '../models/kswin.ts'
+import { LARGEST } from '../models/largest.ts'
 import { PageHinkley } from '../models/page-hinkley.ts'
 import { levelOf, residual, residuals } from '../models/recursive-residuals.ts'
 import { dithered, rounding } from '../models/rounding.ts'
@@ -49,8 +50,8 @@ const method = <M extends Method>(name: M) => Type.Literal(name)
  *   change_learned   readings learned so far, up to `samples`
  *
  * Until `samples` readings are learned all but change_learned have no value. After a change everything is forgotten and
- * learned anew. A reading without a finite value has no change and teaches nothing. Readings count in the order they
- * arrive. Bytes per series: 184 and those of the method: 48 for cusum, 80, 1,704, 1,648.
+ * learned anew. A reading without a value (or with one beyond 1e100) has no change and teaches nothing. Readings count in the
+ * order they arrive. Bytes per series: 184 and those of the method: 48 for cusum, 80, 1,704, 1,648.
  */
 export const change = defineOperator({
   name: 'change',
@@ -76,7 +77,7 @@ export const change = defineOperator({
       const s = batch.series[i], l = s * level.width, t = s * test.width, x = batch.value[i]
       const n = Number.isNaN(level.data[l + level.field.last]) ? 0 : level.data[l + level.field.n] + 1
       learned[i] = Math.min(n, samples)
-      const z = Number.isFinite(x) ? residual(level.data, l, rounded === undefined ? x : dithered(rounded.data, s * rounded.width, x)) : NaN
+      const z = Math.abs(x) < LARGEST ? residual(level.data, l, rounded === undefined ? x : dithered(rounded.data, s * rounded.width, x)) : NaN
       if (n < samples) change[i] = size[i] = after[i] = NaN
       if (n < samples || Number.isNaN(z) || !detector.update(test.data, t, z > clip ? clip : z < -clip ? -clip : z, z)) continue
       change[i] = 1

@@ -1,6 +1,6 @@
 import { defineOperator, list, Type, type Lists } from '#engine'
 import { compare, comparison, FINDINGS, measures, PANES, refer, take } from '../models/comparison.ts'
-import { LARGEST } from './shared/largest.ts'
+import { LARGEST } from '../models/largest.ts'
 
 const measure = <M extends typeof measures[number]>(name: M) => Type.Literal(name)
 

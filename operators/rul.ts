@@ -1,7 +1,7 @@
 import { defineOperator, Duration, Type } from '#engine'
 import { quantile } from '../models/first-passage.ts'
 import * as wiener from '../models/wiener.ts'
-import { LARGEST } from './shared/largest.ts'
+import { LARGEST } from '../models/largest.ts'
 
 const SECOND = 1000
 const CLEAR = 1.96                   // standard errors: 95 % of drifts that are none stay below, of both signs
