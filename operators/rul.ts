@@ -12,7 +12,8 @@ const NARROWEST = 1e-6               // square of the least relative spread of t
  * is fitted to the readings, see models/wiener.ts, and the time of its first passage follows, see models/first-passage.ts, with
  * what is not known of the drift. In seconds from the reading's time.
  *
- *   rul_p10, rul_p50, rul_p90   the threshold is reached within this time with 10, 50 and 90 %; 0 when it is reached
+ *   rul_p10, rul_p50, rul_p90   the threshold is reached within this time with 10, 50 and 90 %; 0 when it is reached: by where the
+ *                               process is, not by one noisy reading
  *   rul_rate                    drift per second
  *   rul_learned                 readings learned so far, up to `samples`
  *
@@ -46,10 +47,9 @@ export const rul = defineOperator({
       learned[i] = Math.min(wiener.count(data, at), samples)
       if (!taken || learned[i] < samples) continue
       rate[i] = wiener.drift(data, at)
-      if (up * (threshold - x) <= 0) { p10[i] = p50[i] = p90[i] = 0; continue }
       const drift = up * rate[i], driftVariance = wiener.driftVariance(data, at), distance = up * (threshold - wiener.place(data, at))
-      if (!(drift > CLEAR * Math.sqrt(driftVariance))) continue
       if (distance <= 0) { p10[i] = p50[i] = p90[i] = 0; continue }
+      if (!(drift > CLEAR * Math.sqrt(driftVariance))) continue
       const fitted = { distance, drift, variance: Math.max(wiener.variance(data, at), NARROWEST * distance * drift), driftVariance, placeVariance: wiener.placeVariance(data, at) }
       p10[i] = quantile(fitted, 0.1)
       p50[i] = quantile(fitted, 0.5)
