@@ -63,6 +63,7 @@ export const change = defineOperator({
     samples: Type.Integer({ description: 'Readings to learn from before the first change.', minimum: 5, default: 100 })
   }),
   adds: ['change', 'change_size', 'change_after', 'change_learned'],
+  explains: ({ samples }) => ({ learning: { learned: 'change_learned', of: samples } }),
   version: 2,                            // kswin knows how its readings are rounded
   learns: true,
   says: 'drift',

@@ -31,6 +31,7 @@ export const rul = defineOperator({
     samples: Type.Integer({ description: 'Readings to learn from before the first time.', minimum: 10, default: 30 })
   }),
   adds: ['rul_p10', 'rul_p50', 'rul_p90', 'rul_rate', 'rul_learned'],
+  explains: ({ samples }) => ({ learning: { learned: 'rul_learned', of: samples } }),
   learns: true,
   says: 'forecast',
   perSeries: { memory: wiener.wiener },
