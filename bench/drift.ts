@@ -48,12 +48,12 @@ export function * steady (readings: number, seed: number): Generator<Series> {
   for (let part = 0; part < count; part++) yield { ...seriesOf(1, () => each, () => { const k = key(seed, part); return i => normal(k, i) })[0], name: `${part}` }
 }
 
-/** Readings without a change, over changes that are found all the same. */
+/** Readings without a change, but those that are learned from, over changes that are found all the same. */
 export function runLengthOf (step: ReturnType<typeof change>, all: Iterable<Series>): number {
   let changes = 0, readings = 0
-  for (const series of all) {
-    for (const x of columnsOf(step, [series])[0].change) if (x === 1) changes++
-    readings += series.time.length
+  for (const series of all) for (const x of columnsOf(step, [series])[0].change) {
+    if (x === 1) changes++
+    if (x === x) readings++
   }
   return readings / changes
 }

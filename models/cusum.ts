@@ -1,7 +1,7 @@
 /**
  * Cumulative sums, two-sided (Page 1954, Continuous inspection schemes), of standard normal numbers: what they exceed
- * +-`allowance` by adds up, never below 0, and a sum above `threshold` is a change. Best for a shift of twice the allowance. It
- * began when the sum was last 0 (Page), and the mean since then says how large it is. 48 bytes per series.
+ * +-`allowance` by adds up, never below 0, and a sum above `threshold` is a change (cusum-limits.ts). Best for a shift of twice the
+ * allowance. It began when the sum was last 0 (Page), and the mean since then says how large it is. 48 bytes per series.
  */
 import type { Detector } from './detector.ts'
 
@@ -35,19 +35,3 @@ export class Cusum implements Detector {
     return sum > this.threshold
   }
 }
-
-/**
- * The threshold at which two-sided sums of standard normal numbers give a false change in `runLength` numbers on average
- * (Siegmund 1985, Sequential analysis, 2.52, within 3 % from 100 on): one side gives one in twice as many.
- */
-export function cusumThreshold (allowance: number, runLength: number): number {
-  const slope = 2 * allowance, wanted = 2 * runLength * slope * slope / 2
-  let low = 0, high = 2 + Math.log1p(wanted)
-  for (let i = 0; i < 60; i++) {
-    const b = (low + high) / 2
-    if (Math.expm1(b) - b < wanted) low = b
-    else high = b
-  }
-  return Math.max(low / slope - OVERSHOOT, 0)
-}
-const OVERSHOOT = 1.166              // by which a sum of normal numbers exceeds its threshold on both ends together, on average

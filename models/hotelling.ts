@@ -18,6 +18,7 @@
 import { numbered } from './fields.ts'
 import { KEPT } from './first-rows.ts'
 import { Fusion, fusion } from './fusion.ts'
+import { LARGEST } from './largest.ts'
 import { Principal } from './principal.ts'
 import { ofChiSquare } from './surprisal.ts'
 
@@ -74,15 +75,15 @@ export class Hotelling {
   get news (): boolean { return this.fusion.news }
   alarm (m: Float64Array, at: number, alarms: number, per: number): boolean { return this.fusion.alarm(m, at, alarms, per) }
 
-  /** Number j of the next vector, NaN when there is none: then the last one, when it is at most `hold` ms old. */
+  /** Number j of the next vector, NaN when there is none, or one beyond LARGEST: then the last one, when it is at most `hold` ms old. */
   put (m: Float64Array, at: number, j: number, value: number, time: number, hold: number): void {
-    const held = at + this.held + j, heldAt = at + this.heldAt + j
-    if (Number.isFinite(value) && time >= m[heldAt]) {
+    const held = at + this.held + j, heldAt = at + this.heldAt + j, known = Math.abs(value) < LARGEST
+    if (known && time >= m[heldAt]) {
       m[held] = value
       m[heldAt] = time
     }
-    this.missing[j] = Number.isFinite(value) || time - m[heldAt] <= hold ? 0 : 1
-    this.x[j] = Number.isFinite(value) ? value : m[held]
+    this.missing[j] = known || time - m[heldAt] <= hold ? 0 : 1
+    this.x[j] = known ? value : m[held]
   }
 
   /** Judges the vector that was put. False when there is nothing to say yet, or no number at all. */

@@ -16,21 +16,23 @@ export class PageHinkley implements Detector {
   readonly threshold: number
   readonly forget: number
   readonly samples: number
+  readonly clip: number
   size = 0
   after = 1
 
-  /** `samples`: numbers before which it says nothing. */
-  constructor (allowance: number, threshold: number, { forget = 1, samples = 30 } = {}) {
+  /** `samples`: numbers before which it says nothing. `clip`: what a deviation counts as at most. */
+  constructor (allowance: number, threshold: number, { forget = 1, samples = 30, clip = Infinity } = {}) {
     this.allowance = allowance
     this.threshold = threshold
     this.forget = forget
     this.samples = samples
+    this.clip = clip
   }
 
   update (m: Float64Array, at: number, x: number, whole = x): boolean {
     const n = ++m[at]
     m[at + 1] += (x - m[at + 1]) / n
-    const off = x - m[at + 1]
+    const off = Math.max(-this.clip, Math.min(x - m[at + 1], this.clip))
     const up = this.side(m, at + RISE, whole, off - this.allowance, 1), down = this.side(m, at + FALL, whole, off + this.allowance, -1)
     const found = up > this.threshold ? at + RISE : down > this.threshold ? at + FALL : -1
     if (found < 0 || n < this.samples) return false

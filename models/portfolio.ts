@@ -28,6 +28,7 @@
  * for it is what the season says: not of the first readings, and not when an hour earlier or later it were usual.
  */
 import { Step } from './autoregression.ts'
+import { LARGEST } from './largest.ts'
 import { isTold, spentAfter } from './news.ts'
 import { learn } from './portfolio-learning.ts'
 import { places } from './portfolio-memory.ts'
@@ -37,7 +38,6 @@ import { TAIL, unlikely } from './tail.ts'
 export { portfolio, signals } from './portfolio-memory.ts'
 
 const { N, INTERVAL, BAR, SPENT, START, K, TAILS } = places
-const LARGEST = 1e100                // a value counts as no more, so that squares are finite
 
 const limited = (x: number): number => x > LARGEST ? LARGEST : x < -LARGEST ? -LARGEST : x
 

@@ -28,7 +28,7 @@ export function residual (m: Float64Array, at: number, x: number): number {
   const mean = m[at + MEAN], befores = m[at + BEFORES], far = FAR * Math.sqrt(befores / n)
   const off = befores > 0 ? Math.max(-far, Math.min(last - m[at + BEFORE], far)) : x === mean ? 0 : last - m[at + BEFORE]
   const slope = befores > 0 ? unbiased(m[at + PRODUCTS] / befores, n) : 0, freedom = n - 2, early = n < KEPT - 1
-  const expected = mean + slope * off, error = x - expected, left = m[at + SQUARES] - (befores > 0 ? m[at + PRODUCTS] ** 2 / befores : 0)
+  const expected = mean + slope * off, error = x - expected, left = m[at + SQUARES] - (befores > 0 ? m[at + PRODUCTS] * (m[at + PRODUCTS] / befores) : 0)
   const scale = n < 4 || !(left > 0) ? 0 : Math.sqrt(left * (early ? 1 : CONSISTENT) / freedom * (1 + 1 / n + (befores > 0 ? off * off / befores : 0)))
   const z = scale > 0 ? normalOf(Math.abs(error) / scale, freedom) : error === 0 ? 0 : LIMIT
   if (early) again(m, at, n + 1, x)
@@ -61,6 +61,6 @@ const unbiased = (slope: number, n: number): number => Math.min(slope + (1 + 3 *
 
 /** By how many deviations of the series its level has moved when residuals have this mean: an autoregression follows most of a shift. */
 export function levelOf (m: Float64Array, at: number, mean: number): number {
-  const square = m[at + BEFORES] * m[at + SQUARES], r = square > 0 ? m[at + PRODUCTS] / Math.sqrt(square) : 0
+  const root = Math.sqrt(m[at + BEFORES]) * Math.sqrt(m[at + SQUARES]), r = root > 0 ? m[at + PRODUCTS] / root : 0
   return mean * Math.sqrt((1 + r) / (1 - r))
 }

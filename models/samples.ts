@@ -4,7 +4,8 @@ import * as sketch from './sketch.ts'
 import { autocorrelation, centred, meanCrossings, permutationEntropy } from './sequence.ts'
 import { bandEnergy, centroid, envelope, peakFrequency, rateOf, spectralEntropy, spectrum, type Band } from './spectrum.ts'
 
-export const sequenceFeatures = ['mean_crossings', 'autocorrelation', 'permutation_entropy', 'band_energy', 'centroid', 'peak_frequency', 'spectral_entropy', 'envelope_energy'] as const
+const byOrder = ['mean_crossings', 'autocorrelation', 'permutation_entropy'] as const
+export const sequenceFeatures = [...byOrder, 'band_energy', 'centroid', 'peak_frequency', 'spectral_entropy', 'envelope_energy'] as const
 export const sampleFeatures = [...rankFeatures, ...sequenceFeatures] as const
 export type SequenceFeature = typeof sequenceFeatures[number]
 export type SampleFeature = typeof sampleFeatures[number]
@@ -24,6 +25,7 @@ export interface SampleOptions {
 }
 
 export const isRank = (feature: string): feature is RankFeature => (rankFeatures as readonly string[]).includes(feature)
+export const isFrequency = (feature: string): boolean => isSequence(feature) && !(byOrder as readonly string[]).includes(feature)
 export const isSequence = (feature: string): feature is SequenceFeature => (sequenceFeatures as readonly string[]).includes(feature)
 
 /** A sketch of these values, about the median of the first EXACT of them. */
@@ -58,7 +60,7 @@ export interface Samples { readonly times: Float64Array, readonly values: Float6
  * than LONGEST readings; those by frequency also when readings are fewer than 4 or not even (see rateOf).
  */
 export function sequenced (chosen: readonly SequenceFeature[], { times, values }: Samples, { lag, order, bands, carrier, envelope: faults }: SampleOptions): number[] {
-  const whole = values.length <= LONGEST, rate = whole && chosen.some(f => f !== 'mean_crossings' && f !== 'autocorrelation' && f !== 'permutation_entropy') ? rateOf(times) : NaN
+  const whole = values.length <= LONGEST, rate = whole && chosen.some(isFrequency) ? rateOf(times) : NaN
   let density: ReturnType<typeof spectrum> | undefined, distances: Float64Array | undefined
   const power = () => density ??= spectrum(values, rate), off = () => distances ??= centred(values)
   return chosen.flatMap(feature => {

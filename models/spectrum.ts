@@ -9,13 +9,16 @@ import { centred } from './sequence.ts'
 export type Band = readonly [from: number, to: number]
 export interface Spectrum { readonly density: Float64Array, readonly step: number }     // Hz from one bin to the next
 
+/** Fewest readings of which there is a spectrum. */
+export const FEWEST = 4
+
 /**
- * Readings per second: NaN when there are fewer than 4, or one of them stands more than half an interval from its place in an
+ * Readings per second: NaN when there are fewer than FEWEST, or one of them stands more than half an interval from its place in an
  * even row from the first to the last. `times` in ms, ascending.
  */
 export function rateOf (times: Float64Array): number {
   const n = times.length, interval = (times[n - 1] - times[0]) / (n - 1)
-  if (!(n >= 4 && interval > 0)) return NaN
+  if (!(n >= FEWEST && interval > 0)) return NaN
   for (let i = 1; i < n - 1; i++) if (Math.abs(times[i] - times[0] - i * interval) > interval / 2) return NaN
   return 1000 / interval
 }
@@ -35,11 +38,18 @@ export function spectrum (values: Float64Array, rate: number): Spectrum {
   return { density, step: rate / size }
 }
 
-/** In value^2. */
-export function bandEnergy ({ density, step }: Spectrum, [from, to]: Band): number {
+/** In value^2, as far as the band lies below half the sampling rate; NaN when it does not, or no bin lies in it. */
+export function bandEnergy ({ density, step }: Spectrum, band: Band): number {
+  const first = firstOf(band, step, density.length - 1)
   let sum = 0
-  for (let k = Math.max(0, Math.ceil(from / step)); k < density.length && k * step < to; k++) sum += density[k]
-  return sum * step
+  for (let k = first; k < density.length && k * step < band[1]; k++) sum += density[k]
+  return first >= 0 ? sum * step : NaN
+}
+
+/** The first bin of a band, below that at half the sampling rate; NaN when there is none. */
+function firstOf ([from, to]: Band, step: number, half: number): number {
+  const first = Math.max(0, Math.ceil(from / step))
+  return first < half && first * step < to ? first : NaN
 }
 
 /** Mean frequency, in Hz, weighted by power; NaN without any. */
@@ -71,11 +81,12 @@ export function spectralEntropy ({ density }: Spectrum): number {
 }
 
 /**
- * The envelope of what lies in `carrier`: modulus of the analytic signal (Hilbert transform by the spectrum). Faults of
- * rolling bearings show as lines in its spectrum (Randall and Antoni 2011).
+ * The envelope of what lies in `carrier`: modulus of the analytic signal (Hilbert transform by the spectrum); NaN when that
+ * has no energy that is known (see bandEnergy). Faults of rolling bearings show as lines in its spectrum (Randall and Antoni 2011).
  */
-export function envelope (values: Float64Array, rate: number, [from, to]: Band): Float64Array {
-  const n = values.length, size = powerOfTwo(n), step = rate / size
+export function envelope (values: Float64Array, rate: number, carrier: Band): Float64Array {
+  const n = values.length, size = powerOfTwo(n), step = rate / size, [from, to] = carrier
+  if (Number.isNaN(firstOf(carrier, step, size / 2))) return new Float64Array(n).fill(NaN)
   const re = new Float64Array(size), im = new Float64Array(size)
   re.set(centred(values))
   transform(re, im)

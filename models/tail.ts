@@ -10,6 +10,7 @@
  * 32 bytes per stream; logarithms for one number in 50 only.
  */
 import { first, pair, second as largestOf } from './halves.ts'
+import { LARGEST } from './largest.ts'
 
 export const SHARE = 0.02
 export const FIRST = 32              // numbers whose mean gives the first threshold and mean excess, as if exponential: rather too large than too small
@@ -17,7 +18,6 @@ export const MEMORY = 10_000         // numbers that threshold and rate go back
 export const EXCESSES = MEMORY * SHARE     // so many of these exceed the threshold: what moments go back
 const REACH = 10
 const BELIEF = 4                     // what the first mean excess counts, in excesses
-const LARGEST = 1e100                // a number counts as no more, so that its square is finite
 
 /** -log10 of a probability never exceeds this. */
 export const LIMIT = 16

@@ -3,12 +3,14 @@
  * expected then. An hour is learned when it is over: its mean, and half of what is new of the distance. Hours are those of UTC.
  *
  * 1,384 bytes. Two numbers share a place as float32: means are kept as they differ from the first value, to 7 digits of that.
+ * Where these do not reach down to what matters, as the first value was wild, all begins anew.
  */
 import { numbered } from './fields.ts'
 import { first, pair, second } from './halves.ts'
 
 const HOUR = 3_600_000, HOURS = 168
 const LEAST = 1e-37                  // a distance of 0: an hour with 0 has not been
+const ROUNDING = 2 ** -24, MATTERS = 1e-6      // of a value, and no less than it usually is off
 
 /** One series: the running hour, the first value; how many readings are in this hour, the sum of their values; how many had a distance, the sum of these. For each hour of the week its mean and its distance. */
 export const weekly = { running: NaN, origin: 0, count: 0, sum: 0, distances: 0, distance: 0, ...numbered('hour', HOURS) }
@@ -34,13 +36,24 @@ export function learn (m: Float64Array, at: number, time: number, value: number,
   const hour = Math.floor(time / HOUR), running = m[at + RUNNING]
   if (hour < running) return
   if (Number.isNaN(running)) m[at + ORIGIN] = value
-  else if (hour > running) close(m, at, placeOf(at, running))
+  else if (hour > running) {
+    if (isLost(m, at)) {
+      m[at + ORIGIN] += m[at + SUM] / m[at + COUNT]
+      m.fill(0, at + COUNT, at + WEEKLY)
+    } else close(m, at, placeOf(at, running))
+  }
   m[at + RUNNING] = hour
   m[at + COUNT]++
   m[at + SUM] += value - m[at + ORIGIN]
   if (Number.isNaN(away)) return
   m[at + DISTANCES]++
   m[at + DISTANCE] += away
+}
+
+/** Whether the first value is so far from the mean of the running hour that what rounding takes of that matters. Then it is 17 times as large or more, so this comes to an end. */
+function isLost (m: Float64Array, at: number): boolean {
+  const off = m[at + SUM] / m[at + COUNT], far = m[at + DISTANCES] > 0 ? m[at + DISTANCE] / m[at + DISTANCES] : 0
+  return Math.abs(off) * ROUNDING > Math.max(far, MATTERS * Math.abs(m[at + ORIGIN] + off))
 }
 
 function close (m: Float64Array, at: number, place: number): void {

@@ -1,6 +1,6 @@
 import { defineOperator, list, Type, type Lists } from '#engine'
 import { compare, comparison, FINDINGS, measures, PANES, refer, take } from '../models/comparison.ts'
-import { LARGEST } from './shared/largest.ts'
+import { LARGEST } from '../models/largest.ts'
 
 const measure = <M extends typeof measures[number]>(name: M) => Type.Literal(name)
 
@@ -34,7 +34,7 @@ export const drift = defineOperator({
     after: Type.Union([Type.Literal('relearn'), Type.Literal('keep')], { description: 'After drift. relearn: learn a new reference from the readings that follow. keep: go on comparing with the same.', default: 'relearn' })
   }),
   adds: ['drift', ...measures.map(m => `drift_${m}` as const), 'drift_p', 'drift_mean', 'drift_spread', 'drift_aspect', 'drift_learned'],
-  explains: () => ({ p: 'drift_p' }),
+  explains: ({ reference, current }) => ({ learning: { learned: 'drift_learned', of: reference + current }, p: 'drift_p' }),
   learns: true,
   says: 'drift',
   perSeries: { memory: comparison, learning: list('value') },      // learning: values in the order they came

@@ -1,6 +1,6 @@
 import { defineOperator, Duration, Type } from '#engine'
 import { Forecaster } from '../models/forecaster.ts'
-import { LARGEST } from './shared/largest.ts'
+import { LARGEST } from '../models/largest.ts'
 import { once } from './shared/once.ts'
 import { checkZone, gridOptionsOf, stepsAt } from './shared/zone.ts'
 

@@ -133,7 +133,7 @@ export interface ForestOptions<C extends string> extends RowOptions<C> {
 /**
  * How easily a row is isolated from those before it: an isolation forest, see models/forest.ts, on columns of a row, such as
  * the features of a window. It is grown anew from a reservoir of past rows whenever a quarter of what is remembered is new. A row
- * is scored first and learned afterwards; one without a finite value in each of the columns is neither.
+ * is scored first and learned afterwards; one without a value in each of the columns (or with one beyond 1e100) is neither.
  *
  *   forest            -log10 of the p-value when that is news, 0 when it is usual or goes on as before; 0 to 16
  *   forest_p          the p-value: how rarely a row of this series is as easily isolated. 1 for the usual 98 %

@@ -75,7 +75,7 @@ export interface HotellingOptions<C extends string> extends RowOptions<C> {
  *   hotelling_alarm      1 when it is so unusual that chance gives at most `alarms` such in `per`, and news, else 0
  *   hotelling_*_share    how much of what spoke is due to the column, 0 to 1, together 1; 0 when nothing spoke
  *
- * Until `samples` rows are learned all but hotelling_learned have no value. A column without a value is what it was, for `hold`;
+ * Until `samples` rows are learned all but hotelling_learned have no value. A column without a value (or with one beyond 1e100) is what it was, for `hold`;
  * then what is most likely beside the others, and the row teaches nothing. 8 (28 + 23 d + d (d + 1) / 2 + d^2) bytes per series with rows
  * that have d columns.
  */

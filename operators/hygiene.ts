@@ -45,7 +45,7 @@ export const hygiene = defineOperator({
     every: Type.Optional(Duration({ description: 'Interval at which readings come; learned when absent.' }))
   }),
   adds: ['hygiene', 'hygiene_size', 'hygiene_learned', ...evidences],
-  explains: () => ({ spoke: { column: 'hygiene', names: checks } }),
+  explains: ({ samples }) => ({ learning: { learned: 'hygiene_learned', of: samples }, spoke: { column: 'hygiene', names: checks } }),
   ...shapes,
   tuning: ['alarms', 'per', 'samples', 'min', 'max', 'rate', 'every'],
   derives: true,

@@ -69,7 +69,7 @@ export interface LodaOptions<C extends string> extends RowOptions<C> {
 
 /**
  * How rare a row is on random lines through its columns, see models/loda.ts. A row is scored first and learned afterwards; one
- * without a finite value in each of the columns is neither.
+ * without a value in each of the columns (or with one beyond 1e100) is neither.
  *
  *   loda            -log10 of the p-value when that is news, 0 when it is usual or goes on as before; 0 to 16
  *   loda_p          the p-value: how rarely a row of this series is as rare on its lines. 1 for the usual 98 %

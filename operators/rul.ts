@@ -1,7 +1,7 @@
 import { defineOperator, Duration, Type } from '#engine'
 import { quantile } from '../models/first-passage.ts'
 import * as wiener from '../models/wiener.ts'
-import { LARGEST } from './shared/largest.ts'
+import { LARGEST } from '../models/largest.ts'
 
 const SECOND = 1000
 const CLEAR = 1.96                   // standard errors: 95 % of drifts that are none stay below, of both signs
@@ -12,7 +12,8 @@ const NARROWEST = 1e-6               // square of the least relative spread of t
  * is fitted to the readings, see models/wiener.ts, and the time of its first passage follows, see models/first-passage.ts, with
  * what is not known of the drift. In seconds from the reading's time.
  *
- *   rul_p10, rul_p50, rul_p90   the threshold is reached within this time with 10, 50 and 90 %; 0 when it is reached
+ *   rul_p10, rul_p50, rul_p90   the threshold is reached within this time with 10, 50 and 90 %; 0 when it is reached: by where the
+ *                               process is, not by one noisy reading
  *   rul_rate                    drift per second
  *   rul_learned                 readings learned so far, up to `samples`
  *
@@ -30,6 +31,7 @@ export const rul = defineOperator({
     samples: Type.Integer({ description: 'Readings to learn from before the first time.', minimum: 10, default: 30 })
   }),
   adds: ['rul_p10', 'rul_p50', 'rul_p90', 'rul_rate', 'rul_learned'],
+  explains: ({ samples }) => ({ learning: { learned: 'rul_learned', of: samples } }),
   learns: true,
   says: 'forecast',
   perSeries: { memory: wiener.wiener },
@@ -46,10 +48,9 @@ export const rul = defineOperator({
       learned[i] = Math.min(wiener.count(data, at), samples)
       if (!taken || learned[i] < samples) continue
       rate[i] = wiener.drift(data, at)
-      if (up * (threshold - x) <= 0) { p10[i] = p50[i] = p90[i] = 0; continue }
       const drift = up * rate[i], driftVariance = wiener.driftVariance(data, at), distance = up * (threshold - wiener.place(data, at))
-      if (!(drift > CLEAR * Math.sqrt(driftVariance))) continue
       if (distance <= 0) { p10[i] = p50[i] = p90[i] = 0; continue }
+      if (!(drift > CLEAR * Math.sqrt(driftVariance))) continue
       const fitted = { distance, drift, variance: Math.max(wiener.variance(data, at), NARROWEST * distance * drift), driftVariance, placeVariance: wiener.placeVariance(data, at) }
       p10[i] = quantile(fitted, 0.1)
       p50[i] = quantile(fitted, 0.5)

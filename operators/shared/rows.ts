@@ -1,5 +1,6 @@
 /** What operators share that look at several columns of a row: their options and their memory. */
 import { Type, type Lists, type Numbers } from '#engine'
+import { LARGEST } from '../../models/largest.ts'
 import { budget } from './budget.ts'
 
 /** `columns`: so many at least. `samples`: the least that it can be, and what it usually is. */
@@ -29,12 +30,12 @@ export function recordOf (records: Lists<any>, s: number, first: ArrayLike<numbe
   return node
 }
 
-/** Reads row i of some columns into x. False when one of them has no finite value. */
+/** Reads row i of some columns into x. False when one of them has no value, or one beyond LARGEST. */
 export function read (columns: readonly Numbers[], i: number, x: Float64Array): boolean {
-  let finite = true
+  let whole = true
   for (let j = 0; j < columns.length; j++) {
     x[j] = columns[j][i]
-    if (!Number.isFinite(x[j])) finite = false
+    if (!(Math.abs(x[j]) < LARGEST)) whole = false
   }
-  return finite
+  return whole
 }

@@ -2,8 +2,9 @@
 import { assign, Batch, close, list, queue, Type, windowMemory, type Adder, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Queues, type Room, type Shapes, type WindowMemory } from '#engine'
 import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
 import { Gathered } from '../../models/gathered.ts'
-import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
+import { columnsOf, EXACT, isFrequency, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
 import * as sketch from '../../models/sketch.ts'
+import { FEWEST } from '../../models/spectrum.ts'
 import { once } from '../shared/once.ts'
 import { gridOptionsOf } from '../shared/zone.ts'
 
@@ -23,7 +24,7 @@ export const runningOptions = { features: choice(running), above: level }
 export const featureOptions = {
   features: choice(features),
   above: level,
-  lag: Type.Integer({ description: 'Lag of `autocorrelation`, in readings.', minimum: 1, maximum: LONGEST, default: 1 }),
+  lag: Type.Integer({ description: 'Lag of `autocorrelation`, in readings.', minimum: 1, maximum: LONGEST - 1, default: 1 }),
   order: Type.Integer({ description: 'Length of the patterns of `permutation_entropy`.', minimum: 2, maximum: 6, default: 3 }),
   bands: bands('Bands [from, to] of `band_energy`, in Hz: a column each.'),
   carrier: Type.Array(Type.Number({ minimum: 0 }), { description: 'Band [from, to] of which the envelope is taken, in Hz.', minItems: 2, maxItems: 2, default: [0, 1e300] }),
@@ -45,14 +46,20 @@ export interface FeatureOptions<F extends string> {
 }
 interface Values { readonly features: readonly Feature[], readonly above?: number, readonly lag?: number, readonly order?: number, readonly bands?: readonly number[][], readonly carrier?: number[], readonly envelope?: readonly number[][] }
 
-/** What is missing or cannot be meant. */
-export function checkFeatures ({ features, above, bands = [], carrier = [0, 1], envelope = [] }: Values): string | undefined {
+/** What is missing or cannot be meant. `readings`: those of every window. */
+export function checkFeatures ({ features, above, bands = [], carrier = [0, 1], envelope = [], lag = 1, order = 3, readings }: Values & { readonly readings?: number }): string | undefined {
   const has = (feature: Feature) => features.includes(feature)
   if ((has('time_above') || has('duty_cycle')) && above === undefined) return '"time_above" and "duty_cycle" need `above`'
   if (has('band_energy') && bands.length === 0) return '"band_energy" needs `bands`'
   if (has('envelope_energy') && envelope.length === 0) return '"envelope_energy" needs bands in `envelope`'
   const empty = [...bands, carrier, ...envelope].find(([from, to]) => !(from < to))
-  return empty === undefined ? undefined : `the band [${empty.join(', ')}] is empty`
+  if (empty !== undefined) return `the band [${empty.join(', ')}] is empty`
+  if (readings === undefined) return undefined
+  const held = features.find(isSequence), frequency = features.find(isFrequency), none = `has no value in windows of ${readings} reading${readings === 1 ? '' : 's'}`
+  if (held !== undefined && readings > LONGEST) return `"${held}" ${none}: \`readings\` must be at most ${LONGEST}`
+  if (frequency !== undefined && readings < FEWEST) return `"${frequency}" ${none}: \`readings\` must be at least ${FEWEST}`
+  if (has('autocorrelation') && readings <= lag) return `"autocorrelation" ${none} at a lag of ${lag}: \`readings\` must be more than \`lag\``
+  return has('permutation_entropy') && readings < order ? `"permutation_entropy" ${none} with patterns of ${order}: \`readings\` must be at least \`order\`` : undefined
 }
 
 export const featuresOf = once((options: Values) => new Features(options))

@@ -23,6 +23,13 @@ t.test('processes have variance 1', async t => {
   }
 })
 
+t.test('the run length that is asked for holds for every shift', async t => {
+  const [all] = steady(600_000, 78), readings = (count: number) => [{ ...all, time: (all.time as Float64Array).subarray(0, count), value: (all.value as Float64Array).subarray(0, count) }]
+  for (const [method, shifts] of [['cusum', [0.1, 0.5, 1, 2, 4]], ['page_hinkley', [1, 4]]] as const) {
+    for (const shift of shifts) for (const [runLength, changes] of [[1000, 150], [10_000, 60]]) near(t, runLengthOf(change({ method, shift, runLength }), readings(runLength * changes)) / runLength, 1, 0.3, `${method}, shift ${shift}, ${runLength}`)
+  }
+})
+
 t.test('a run length is readings over changes, a delay is counted from the first reading behind the shift', async t => {
   const step = change({ runLength: 500 }), length = runLengthOf(step, steady(60_000, 73))
   t.ok(length > 350 && length < 700, `${length}`)

@@ -100,6 +100,15 @@ t.test('series of which a step was still learning at the end are told, as n of m
   t.match(JSON.parse(out).notes.join('\n'), /^anomaly was still learning at the end, of 2 series; the least, . temp: 59 of 200 readings$/m)
 })
 
+t.test('so are all that learn for so many readings before they speak', async t => {
+  const learners = { hygiene: 200, drift: 1500, change: 100, rul: 30 }, steps = Object.keys(learners).map(name => name === 'rul' ? 'rul: { above: 1000 }' : name).join(', ')
+  const { at } = place(t, { 'young.yaml': yaml.replace('pipe: [ ', `pipe: [ ${steps}, `) })
+  const short = readFileSync(at('data.csv'), 'utf8').split('\n').slice(0, 41).join('\n')
+  writeFileSync(at('short.csv'), short)
+  const { out } = await call('evaluate', at('young.yaml'), '--data', at('short.csv'), '--to', at('out'), '--healthy', '--option', 'ignore=["bad"]', '--json'), notes: string[] = JSON.parse(out).notes
+  for (const [name, of] of Object.entries(learners)) t.ok(notes.some(note => new RegExp(`^${name} was still learning at the end, of \\d series; the least, .*: \\d+ of ${of} readings$`).test(note)), `${name}: ${notes.join('; ')}`)
+})
+
 t.test('what cannot be evaluated is refused by name', async t => {
   const { at, run } = place(t, { 'mute.yaml': yaml.replace(/alerts:[\s\S]*?to: \[ file/, 'to: [ file'), 'strange.csv': labels.replaceAll('\na,', '\naa,'), 'empty.csv': '' })
   for (const [argv, code, what] of [

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { readFileSync } from 'node:fs'
 import { Adwin } from '../../models/adwin.ts'
-import { Cusum, cusumThreshold } from '../../models/cusum.ts'
+import { Cusum } from '../../models/cusum.ts'
+import { limitsOf } from '../../models/cusum-limits.ts'
 import type { Detector } from '../../models/detector.ts'
 import { Kswin } from '../../models/kswin.ts'
 import { PageHinkley } from '../../models/page-hinkley.ts'
@@ -60,14 +61,35 @@ t.test('ADWIN forgets the oldest when its table is full, and goes on', async t =
   t.ok(after < 200 && Math.abs(detector.size - 1) < 0.4, `${after}, ${detector.size}`)
 })
 
-t.test('an average run length is what was asked for, within a tenth, on independent normal numbers', async t => {
+/** Numbers for each false change. */
+function averageOf (detector: Detector, clip = Infinity): number {
+  const z = normal(4), first = Object.values(detector.state), m = Float64Array.from(first)
+  let found = 0, n = 0
+  for (; found < 300; n++) {
+    if (!detector.update(m, 0, Math.max(-clip, Math.min(z(), clip)))) continue
+    found++
+    m.set(first)
+  }
+  return n / found
+}
+
+t.test('an average run length is what was asked for, on independent normal numbers', async t => {
   for (const wanted of [300, 3000]) {
-    const makes = { cusum: new Cusum(0.5, cusumThreshold(0.5, wanted)), small: new Cusum(0.25, cusumThreshold(0.25, wanted)), page_hinkley: new PageHinkley(0.5, cusumThreshold(0.5, wanted), { samples: 1 }), adwin: new Adwin(confidenceOf(wanted), CLOCK), kswin: new Kswin(distanceOf(wanted)) }
-    for (const [name, detector] of Object.entries(makes)) {
-      const z = normal(4), first = Object.values(detector.state), m = Float64Array.from(first)
-      let found = 0, n = 0
-      for (; found < 300; n++) if (detector.update(m, 0, z())) { found++; m.set(first) }
-      near(t, n / found / wanted, 1, name === 'kswin' || name === 'page_hinkley' ? 0.3 : 0.15, `${name}, ${wanted}`)
+    for (const allowance of [0.05, 0.25, 0.5, 1, 1.4, 1.75, 2]) {
+      const { threshold, clip } = limitsOf(allowance, wanted), cusum = new Cusum(allowance, threshold), page = new PageHinkley(allowance, threshold, { samples: 1, clip })
+      near(t, averageOf(cusum, clip) / wanted, 1, 0.15, `cusum, ${allowance}, ${wanted}`)
+      near(t, averageOf(page, clip) / wanted, 1, 0.2, `page_hinkley, ${allowance}, ${wanted}`)
+    }
+    near(t, averageOf(new Adwin(confidenceOf(wanted), CLOCK)) / wanted, 1, 0.15, `adwin, ${wanted}`)
+    near(t, averageOf(new Kswin(distanceOf(wanted))) / wanted, 1, 0.3, `kswin, ${wanted}`)
+  }
+})
+
+t.test('one number is a change only where the run length asks for it', async t => {
+  for (const allowance of [0.05, 0.5, 1, 1.5, 2]) {
+    for (const wanted of [100, 1000, 10_000, 1_000_000]) {
+      const { threshold, clip } = limitsOf(allowance, wanted), few = allowance >= 1.5 && wanted === 100
+      t.equal(clip - allowance > threshold, few, `${allowance}, ${wanted}: ${clip}, ${threshold}`)
     }
   }
 })

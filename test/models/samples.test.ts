@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { Accumulator, features, type Feature } from '../../models/features.ts'
 import { transform } from '../../models/fourier.ts'
 import { byRank, quantile } from '../../models/quantiles.ts'
-import { columnsOf, EXACT, isRank, LONGEST, ranked, sampleFeatures, sequenced, sequenceFeatures, type SampleOptions } from '../../models/samples.ts'
+import { columnsOf, EXACT, isRank, LONGEST, ranked, sampleFeatures, sequenced, sequenceFeatures, type Band, type SampleOptions } from '../../models/samples.ts'
 import { bandEnergy, rateOf, spectrum } from '../../models/spectrum.ts'
 import { normal } from './random.ts'
 
@@ -124,6 +124,20 @@ t.test('what goes by frequency has no value behind a gap, beside a time that com
   t.strictSame(at([0, 1]), none)
   t.strictSame(at(even.slice(0, 64), 1e300), [Infinity, NaN, NaN, NaN, Infinity])
   t.ok(Math.abs(at(even.slice(0, 64), 1e150)[2] - 1 / (2 * Math.PI)) < 1e-3)
+})
+
+t.test('a band has an energy as far as it lies below half the rate, and none where no frequency of the spectrum lies', async t => {
+  const values = Array.from({ length: 256 }, (_, i) => Math.sin(2 * Math.PI * 0.4 * i) + (i % 2)), rate = 1, step = rate / 256
+  const of = (bands: readonly Band[], more: Partial<SampleOptions> = {}) => sequenced(['band_energy'], evenly(values), { ...options, ...more, bands })
+  const [below, beyond, all] = of([[0.3, 0.5], [0.3, 80], [0.3, 0.5 + step / 2]])
+  t.ok(below > 0.4 && beyond > below && beyond === all, `${below}, ${beyond}, ${all}`)
+  t.strictSame(of([[0.5, 1], [0.6, 0.7], [80, 90]]), [NaN, NaN, NaN], 'from half the rate on')
+  t.strictSame(of([[10.2 * step, 10.8 * step]]), [NaN], 'between two frequencies')
+  t.ok(of([[10.2 * step, 11.2 * step]])[0] >= 0)
+  const faults = (carrier: Band, envelope: Band) => sequenced(['envelope_energy'], evenly(values), { ...options, carrier, envelope: [envelope] })[0]
+  t.ok(faults([0.1, 80], [0, 0.5]) > 0)
+  t.ok(Number.isNaN(faults([0.6, 0.8], [0, 0.5])), 'a carrier from half the rate on')
+  t.ok(Number.isNaN(faults([0.1, 0.5], [0.6, 0.8])))
 })
 
 t.test('patterns: one only, all alike, and too few readings', async t => {

@@ -91,6 +91,18 @@ t.test('a reading without a finite value has no change and teaches nothing', asy
   t.ok(gaps.filter((_, i) => i % 3 !== 1).every(r => r.change !== 1))
 })
 
+t.test('a value too large to be squared is none, and a smaller one does not silence it', async t => {
+  for (const method of methods) {
+    for (const calm of [noise(1200, 17), noise(1200, 17).map(() => 50)]) {
+      const wild = (x: number) => calm.flatMap((value, i) => [0, 3, 40, 700].includes(i) ? [x, -x, i < 1000 ? value : value + 6] : [i < 1000 ? value : value + 6])
+      const without = rows(wild(NaN), { method })
+      for (const x of [1e100, 1e160, Number.MAX_VALUE]) t.strictSame(rows(wild(x), { method }).map(r => ({ ...r, value: 0 })), without.map(r => ({ ...r, value: 0 })), `${method}, ${x}`)
+    }
+    const found = changes(rows(noise(1200, 17).map((x, i) => [0, 40, 700, 701].includes(i) ? 9.9e99 * (-1) ** i : i < 1000 ? x : x + 6), { method }))
+    t.ok(found.some(i => i >= 1000 && i < 1016), `${method}: ${found.join()}`)
+  }
+})
+
 t.test('a series that never varied: other values that stay are a change', async t => {
   for (const method of ['cusum', 'page_hinkley', 'kswin'] as const) {
     const out = changes(rows([...Array.from({ length: 400 }, () => 5), ...Array.from({ length: 60 }, () => 5.01)], { method }))

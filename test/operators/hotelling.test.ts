@@ -44,6 +44,12 @@ t.test('a metric that comes less often stands in for itself, up to `hold`', asyn
   t.ok(rows(given, { hold: '10s' }).at(-1)!.hotelling_learned === 100 && rows(given.slice(0, 300), { hold: '10s' }).at(-1)!.hotelling_learned as number < 90, 'every third row has no temp and teaches nothing')
 })
 
+t.test('a number too large to be squared is none, and a smaller one does not silence it', async t => {
+  const wild = (x: number) => plant(400, 8, (metric, i, value) => metric === 'flow' && (i === 3 || i === 150 || i === 151) ? (i % 2 === 0 ? x : -x) : value)
+  for (const x of [1e100, 1e160, Number.MAX_VALUE]) t.strictSame(rows(wild(x)).map(r => ({ ...r, flow_last: 0 })), rows(wild(NaN)).map(r => ({ ...r, flow_last: 0 })), `${x}`)
+  t.ok(rows(wild(9.9e99)).slice(200).every(r => verdict.every(c => Number.isFinite(r[c]))))
+})
+
 t.test('when a metric dies the others are watched on', async t => {
   const given = plant(2200, 4, (metric, i, x) => metric === 'flow' && i === 2150 ? 900 : x).filter(([s, series]) => series !== 'pump/temp' || s < 20_000)
   const out = rows(given, { hold: '30s' })

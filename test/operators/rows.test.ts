@@ -46,4 +46,11 @@ for (const [name, { make, near }] of Object.entries(steps)) {
     t.strictSame(gaps.filter((_, i) => i % 3 === 1).map(r => r[p]), whole.map(r => r[p]))
     t.ok(gaps.filter((_, i) => i % 3 !== 1).every(r => Number.isNaN(r[p])))
   })
+
+  t.test(`${name}: a number too large to be squared is none, and a smaller one does not silence it`, async t => {
+    const wild = (x: number) => [...windows(700, 10).flatMap((row, i) => i === 3 || i === 300 || i === 301 ? [[row[0], x, row[2]], [-x, row[1], row[2]], row] : [row]), [50, 6, 1], ...windows(50, 11)]
+    for (const x of [1e100, 1e160, Number.MAX_VALUE]) t.strictSame(judge(make(), wild(x)), judge(make(), wild(NaN)), `${x}`)
+    const out = judge(make({ per: '200s' }), wild(9.9e99))
+    t.ok(out.slice(320).every(r => Number.isFinite(r[score]) && Number.isFinite(r[p])) && out.slice(320).some(r => r[p] as number < 1))
+  })
 }

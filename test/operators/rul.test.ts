@@ -31,6 +31,18 @@ t.test('is 0 once the threshold is reached', async t => {
   t.strictSame(times.map(c => through(rul({ above: 20 }), each(wear(200, 0.5, 3)))[199][c]), [0, 0, 0])
 })
 
+t.test('one noisy reading beyond the threshold does not reach it, and one short of it when it is reached does not take that back', async t => {
+  const zeros = (below: number, above: number, out: readonly Got[]) => out.slice(below, above).filter(r => r.rul_p50 === 0).length
+  let early = 0, back = 0, beyond = 0
+  for (let seed = 30; seed < 50; seed++) {
+    const values = Array.from({ length: 400 }, (_, i) => 0.5 * i + 10 * normal(key(seed), i)), out = through(rul({ above: 150, over: '100d' }), each(values))      // reached at 300
+    beyond += values.slice(200, 280).filter(x => x >= 150).length
+    early += zeros(200, 280, out)
+    back += 80 - zeros(320, 400, out)
+  }
+  t.ok(beyond > 20 && early === 0 && back <= 3, `${beyond} readings beyond, ${early} times 0 before, ${back} times not 0 after`)
+})
+
 t.test('a reading without a value or not later than the last has no times and teaches nothing', async t => {
   const values = wear(100, 0.5, 4), clean = through(rul({ above: 200 }), each(values))
   const dirty = through(rul({ above: 200 }), each(values).flatMap(([s, name, x], i) => i === 50 ? [[s, name, x], [s, name, 999], [s - 3, name, 999], [s, name, NaN], [s + 0.5, name, 1e200]] as const : [[s, name, x]] as const))

@@ -6,7 +6,7 @@ import type { Operator } from '#engine'
 import { key, uniform } from '../../models/random.ts'
 import { ALPHA } from '../../models/sketch.ts'
 import { count, hopping, session, sliding, tumbling } from '../../operators/index.ts'
-import { bench, type Given, type Got } from './table.ts'
+import { bench, through, type Given, type Got } from './table.ts'
 
 const LATENESS = 10
 const features = ['count', 'mean', 'min', 'max', 'median', 'mad'] as const
@@ -234,5 +234,19 @@ t.test('options that cannot be meant are refused', async t => {
   // @ts-expect-error a sliding window has no features that need the readings
   t.throws(() => sliding({ over: '1m', features: ['median'] }), { message: /median/ })
   t.throws(() => count({ readings: 0 }), { message: /at least 1/ })
+  t.throws(() => tumbling({ every: '1h', features: ['autocorrelation'], lag: 4096 }), { message: /at most 4095/ })
   t.strictSame(tumbling({ every: '1m', features: ['band_energy', 'mean'], bands: [[0, 1], [1, 2]] }).adds, ['band_energy_1', 'band_energy_2', 'mean', 'revision'])
+})
+
+t.test('windows of so many readings that a feature could never have a value are refused', async t => {
+  t.throws(() => count({ readings: 8192, features: ['mean', 'centroid'] }), { code: 'config/invalid', message: /"centroid" has no value in windows of 8192 readings: `readings` must be at most 4096/ })
+  t.throws(() => count({ readings: 4097, features: ['mean_crossings'] }), { message: /"mean_crossings".*at most 4096/ })
+  t.throws(() => count({ readings: 3, features: ['band_energy'], bands: [[0, 1]] }), { message: /"band_energy".*at least 4/ })
+  t.throws(() => count({ readings: 10, features: ['autocorrelation'], lag: 10 }), { message: /"autocorrelation".*lag of 10.*more than `lag`/ })
+  t.throws(() => count({ readings: 1, features: ['autocorrelation'] }), { message: /windows of 1 reading at a lag of 1/ })
+  t.throws(() => count({ readings: 2, features: ['permutation_entropy'] }), { message: /"permutation_entropy".*patterns of 3.*at least `order`/ })
+  for (const [readings, features, rest] of [[4096, ['centroid', 'mean_crossings'], {}], [4, ['peak_frequency'], {}], [11, ['autocorrelation'], { lag: 10 }], [3, ['permutation_entropy'], {}], [100_000, ['mean', 'median'], {}], [1, ['mean'], { lag: 5 }]] as const) {
+    const [row] = through(count({ readings, features: [...features], ...rest }), Array.from({ length: Math.min(readings, 4096) }, (_, i): Given => [i, 'a/x', i % 7]))
+    t.ok(features.every(f => Number.isFinite(row[f])), `${readings}: ${features.join()}`)
+  }
 })
