@@ -25,7 +25,7 @@ export async function simulate (app: FastifyInstance, plane: Plane): Promise<voi
     config: { scope: 'ingest:write' },
     schema: {
       summary: 'Send readings of a device that there is not, with a fault in them.', tags: ['ingest'],
-      description: `They go into the log of the pipeline's source, and so to every pipeline that reads it. The name of the device begins with ${SIMULATED}: its tags, its alerts and what receivers get of them say \`simulated\`; no other device learns from it. The newest reading is of now, the oldest at most ${STALE / 60_000} minutes older, as alerts of older ones are told to nobody.`,
+      description: `They go into the log of the pipeline's source, and so to every pipeline that reads it. The name of the device begins with ${SIMULATED}: its tags and its alerts say \`simulated\`, and only receivers with the option \`simulated\` are told of these; no other device learns from it. The newest reading is of now, the oldest at most ${STALE / 60_000} minutes older, as alerts of older ones are told to nobody.`,
       params: Type.Object({ kind: Type.Union([...plantedKinds, 'drift-event' as const].map(kind => Type.Literal(kind)), { description: 'What goes wrong; drift-event is drift.' }) }),
       body: Type.Object({
         pipeline: Type.String({ description: 'Whose source gets them.', minLength: 1, maxLength: 200 }), ...tenantText, metric: Type.Optional(Type.String({ minLength: 1, maxLength: 200, default: 'value' })),
