@@ -11,7 +11,7 @@ interface Given { readonly tenant?: string, readonly pipeline?: string, readonly
 export const Alert = Type.Object({
   id: Type.String({ description: 'The same whenever the same data is processed again.' }), incident: Type.String({ description: 'The same for firing and resolved.' }), state: Type.String(), tenant: Type.String(), pipeline: Type.String(), alert: Type.String(), severity: Type.String(), device: Type.String(), metric: Type.String(),
   since: Type.String({ format: 'date-time' }), time: Type.String({ format: 'date-time' }), value: Type.Union([Type.Number(), Type.Null()]), evidence: { type: 'object', additionalProperties: true } as never, message: Type.String(),
-  details: { type: 'object', additionalProperties: true, description: 'Expected range, p-value, signals, verdict, version of the pipeline, as far as they are known.' } as never,
+  details: { type: 'object', additionalProperties: true, description: 'Expected range, p-value, signals, verdict, version of the pipeline, as far as they are known; `reason` of an end that no data made: pipeline deleted.' } as never,
   stale: Type.Boolean({ description: 'Of a backlog: sent to nobody.' }),
   position: Type.Optional(Type.Number({ description: 'Number of the message that made it, in `origin`: `GET /api/v1/pipelines/{name}/origin/{position}`; not of what is pending.' })), origin: Type.Optional(Type.String({ description: 'What position counts in: a log, or a stream.' })),
   deliveries: Type.Array(Type.Object({ receiver: Type.String(), state: Type.String(), attempts: Type.Integer(), error: Type.Union([Type.String(), Type.Null()]) }))

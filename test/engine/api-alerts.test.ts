@@ -58,6 +58,24 @@ t.test('what fires now, and what nobody looks after, can be asked for', async t 
   ] as const) t.strictSame(await ids(query), found, query)
 })
 
+t.test('what fires when its pipeline is deleted is over then, nobody is told, and what others have open stays', async t => {
+  const { url, opened, ask, everybody } = await open(t), ids = async () => (await ask('GET', '/alerts?from=2000-01-01T00:00:00Z&open=true', undefined, everybody.key)).json.rows.map((row: any) => row.id).sort()
+  await opened.commit({ ingest: Date.now(), alerts: [alertEvent('elsewhere', { pipeline: 'q' }), alertEvent('over'), alertEvent('over', { id: 'over.resolved', state: 'resolved', message: 'it was mended' }), alertEvent('unreal', { details: { simulated: true, p: 0.5, version: 'v1' } })].map(event => ({ event, receivers: [] })) })
+  t.strictSame(await ids(), ['elsewhere.firing', 'mine.firing', 'theirs.firing', 'unreal.firing'])
+  await opened.store.close()
+  const before = Date.now(), { store } = new Opened(url, [table('readings', 'readings')])
+  t.teardown(async () => { await store.close() })
+  await store.forget()
+  await store.forget()
+  t.strictSame(await ids(), ['elsewhere.firing'])
+  const { alerts } = (await ask('GET', '/alerts/mine')).json
+  t.match(alerts, [{ state: 'firing', deliveries: [{ state: 'suppressed' }, { state: 'suppressed' }] }, { id: 'mine.resolved', state: 'resolved', severity: 'warning', value: null, message: 'hot is over: d m: pipeline deleted', details: { reason: 'pipeline deleted' }, deliveries: [] }])
+  t.equal(alerts.length, 2)
+  t.ok(Date.parse(alerts[1].time) >= before - 1000, 'it ends when the pipeline does')
+  t.strictSame((await ask('GET', '/alerts/unreal')).json.alerts[1].details, { simulated: true, version: 'v1', reason: 'pipeline deleted' })
+  t.equal((await ask('GET', '/alerts/over')).json.alerts[1].message, 'it was mended', 'what was over stays as it was')
+})
+
 t.test('of another tenant there is nothing, whatever is asked, and nothing is changed or noted', async t => {
   const { url, ask, audit, everybody } = await open(t)
   const silence = (await ask('POST', '/silences', { device: 'x', to: iso(60_000), reason: 'all' }, everybody.key)).json.id, before = (await audit()).length
