@@ -56,6 +56,11 @@ t.test('what fires now, and what nobody looks after, can be asked for', async t 
     ['', ['mine.firing', 'over.firing', 'over.resolved', 'seen.firing']], ['&open=true', ['mine.firing', 'seen.firing']], ['&open=false', ['over.firing', 'over.resolved']], ['&acknowledged=true', ['seen.firing']],
     ['&open=true&acknowledged=false', ['mine.firing']], ['&open=true&device=none', []]
   ] as const) t.strictSame(await ids(query), found, query)
+  const recent = async (query: string) => (await ask('GET', `/alerts?${query}`)).json.rows.map((row: any) => row.id).sort()
+  await opened.commit({ ingest: Date.now(), alerts: [{ event: alertEvent('old', { since: Date.now() - 3 * 864e5, time: Date.now() - 3 * 864e5 }), receivers: [] }] })
+  t.ok((await recent('open=true')).includes('old.firing'), 'of whatever age')
+  t.notOk((await recent('')).includes('old.firing'), 'all alerts: of the last hour')
+  t.notOk((await recent(`open=true&from=${encodeURIComponent(iso(-864e5))}`)).includes('old.firing'), 'unless it is said from when on')
 })
 
 t.test('what fires when its pipeline is deleted is over then, nobody is told, and what others have open stays', async t => {
