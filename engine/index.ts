@@ -3,7 +3,7 @@ export { Batch, noProgress, type Ids, type Numbers, type Progress } from './batc
 export { SeriesTable, type SeriesName, type Tags } from './series.ts'
 export { list, note, queue, ring, type Held, type Records, type Rings, type Shapes } from './memory.ts'
 export { matcher } from './glob.ts'
-export { isForbidden, LONGEST_NAME, nameFault, short, type Fault } from './names.ts'
+export { isForbidden, LONGEST_NAME, nameFault, short, tenantName, type Fault } from './names.ts'
 export { isoMicros } from './iso.ts'
 export { Lists } from './lists.ts'
 export type { Queues, Room } from './queues.ts'

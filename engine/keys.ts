@@ -18,7 +18,7 @@ export type NewKey = Omit<KeyRecord, 'created' | 'revoked'>
 export interface Keys {
   find (id: string): Promise<KeyRecord | undefined>
   list (): Promise<readonly KeyRecord[]>
-  /** False: its tenant has as many that are valid as it may, `most`. Two that are made at the same moment may both be the last. */
+  /** @throws api/invalid for a tenant whose name none can have. False: its tenant has as many that are valid as it may, `most`. Two that are made at the same moment may both be the last. */
   add (key: NewKey, actor: string, most?: number): Promise<boolean>
   /** Makes one with the name, tenant and scopes of `id`, valid for as long as that is in all; `id` ends at `until`, if not before. False: there is no such key that is valid. */
   rotate (id: string, next: Pick<NewKey, 'id' | 'digest'>, until: Date, actor: string): Promise<boolean>

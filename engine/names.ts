@@ -1,4 +1,4 @@
-import type { Reason } from './errors.ts'
+import { MillraceError, type Reason } from './errors.ts'
 
 /** Why something cannot be read. */
 export interface Fault { readonly reason: Reason, readonly detail: string }
@@ -17,6 +17,13 @@ export function nameFault (kind: string, name: string): Fault | undefined {
   if (isForbidden(name)) return { reason: 'forbidden_key', detail: `the ${kind} is called ${name}` }
   if (UNFIT.test(name)) return { reason: 'bad_name', detail: `the ${kind} ${JSON.stringify(short(name))} has a control character, a byte order mark, a lone surrogate, bytes that are not UTF-8, + or # in it` }
   return undefined
+}
+
+/** A name of a tenant, as one may be. @throws api/invalid: every reading under it would become a dead letter */
+export function tenantName (name: string): string {
+  const fault = nameFault('tenant', name)
+  if (fault !== undefined) throw new MillraceError('api/invalid', fault.detail, { help: `1 to ${LONGEST_NAME} characters, no control characters, no + and no #` })
+  return name
 }
 
 /** Whether JSON may not use this as a key. */

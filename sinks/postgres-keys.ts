@@ -1,4 +1,4 @@
-import type { KeyRecord, Keys, NewKey } from '#engine'
+import { tenantName, type KeyRecord, type Keys, type NewKey } from '#engine'
 import { isMissing, Pool } from './postgres-pool.ts'
 
 const COLUMNS = 'id, digest, name, tenant, scopes, created_at AS created, expires_at AS expires, revoked_at AS revoked'
@@ -17,6 +17,7 @@ export class PostgresKeys implements Keys {
   async list (): Promise<readonly KeyRecord[]> { return await this.pool.ask<KeyRecord>(`SELECT ${COLUMNS} FROM api_keys ORDER BY created_at, id`) }
 
   async add ({ id, digest, name, tenant, scopes, expires }: NewKey, actor: string, most?: number): Promise<boolean> {
+    if (tenant !== null) tenantName(tenant)
     return (await this.pool.ask(`WITH made AS (INSERT INTO api_keys (id, digest, name, tenant, scopes, expires_at) SELECT $1, $2, $3, $4, $5, $6
         WHERE $8::int IS NULL OR (SELECT count(*) FROM api_keys WHERE tenant IS NOT DISTINCT FROM $4 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())) < $8 RETURNING *)
       ${AUDIT} SELECT $7, tenant, 'key.create', id, json_build_object('name', name, 'scopes', scopes, 'expires', expires_at) FROM made RETURNING id`, [id, digest, name, tenant, scopes, expires, actor, most ?? null])).length === 1
