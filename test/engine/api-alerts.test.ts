@@ -36,15 +36,18 @@ async function open (t: Test) {
 }
 
 t.test('an incident is acknowledged, commented and judged; each is a line of the audit log', async t => {
-  const { ask, audit, acme } = await open(t)
+  const { ask, audit, keyOf, acme } = await open(t), colleague = await keyOf('acme')
   t.match((await ask('GET', '/alerts/mine')).json, { incident: 'mine', acknowledged: null, judgement: null, comments: [], alerts: [{ id: 'mine.firing', deliveries: [{ receiver: 'hot/hook', state: 'due' }, { receiver: 'hot/slack' }] }] })
   t.match((await ask('POST', '/alerts/mine/acknowledge', { comment: 'on it' })).json, { acknowledged: { by: acme.id }, comments: [{ author: acme.id, text: 'on it' }] })
-  const { acknowledged } = (await ask('POST', '/alerts/mine/acknowledge', {})).json
+  const { acknowledged } = (await ask('GET', '/alerts/mine')).json
+  t.strictSame((await ask('POST', '/alerts/mine/acknowledge', {}, colleague.key)).json.acknowledged, acknowledged, 'whoever comes later changes neither when nor by whom')
   t.match(await ask('POST', '/alerts/mine/comments', { text: 'a bearing\0' }), { status: 400, body: /NUL/ })
   t.match((await ask('POST', '/alerts/mine/comments', { text: 'a bearing' })).json, { acknowledged, comments: [{ text: 'on it' }, { text: 'a bearing' }] }, 'the first one counts')
-  t.match((await ask('POST', '/alerts/mine/feedback', { verdict: 'false alarm' })).json, { judgement: { verdict: 'false alarm', by: acme.id } })
+  const judged = (await ask('POST', '/alerts/mine/feedback', { verdict: 'false alarm' })).json
+  t.match(judged, { acknowledged, judgement: { verdict: 'false alarm', by: acme.id } })
+  t.ok(Date.parse(judged.judgement.at) >= Date.parse(judged.comments.at(-1).time), 'it was judged when it was, after the last comment, and not when it was acknowledged')
   t.match((await ask('POST', '/alerts/mine/feedback', { verdict: 'real', comment: 'it was' })).json, { judgement: { verdict: 'real' }, comments: [{}, {}, { text: 'it was' }] }, 'the last one counts')
-  t.strictSame((await audit()).map(({ actor, tenant, action, target }) => [actor, tenant, action, target]), ['acknowledge', 'acknowledge', 'comment', 'judge', 'judge'].map(what => [acme.id, 'acme', `alert.${what}`, 'mine']))
+  t.strictSame((await audit()).map(({ actor, tenant, action, target }) => [actor, tenant, action, target]), ['acknowledge', 'acknowledge', 'comment', 'judge', 'judge'].map((what, i) => [i === 1 ? colleague.id : acme.id, 'acme', `alert.${what}`, 'mine']))
   t.strictSame((await audit())[4].change, { verdict: 'real', comment: 'it was' })
 })
 

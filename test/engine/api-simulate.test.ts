@@ -3,6 +3,7 @@ import t from 'tap'
 import type { AddressInfo } from 'node:net'
 import { createServer as createReceiver } from 'node:http'
 import { plantFault } from '../../connectors/planted.ts'
+import { Limits } from '../../engine/limits.ts'
 import { plantedKinds } from '../../engine/simulated.ts'
 import { device, open, rows, until } from '../support/control.ts'
 import { freePort } from '../support/mosquitto.ts'
@@ -60,6 +61,15 @@ t.test('what cannot be meant is refused', async t => {
   const key = { authorization: `Bearer ${await process.key(['ingest:write'], 'north')}` }
   t.match(await post('drift-event', { pipeline: 'p', tenant: 'south' }, key), { status: 404 })
   t.match(await post('drift-event', { pipeline: 'p' }, key), { status: 202, json: { tenant: 'north', device: /^simulated-\w{8}$/, label: { kind: 'drift' } } })
+})
+
+t.test('simulated readings are of the quota of their tenant', async t => {
+  const url = (await freshDatabase(t))!, port = await freePort(), process = await open(t, url, temporary(t), { limits: new Limits({ tenants: { north: { readings: 1 } } }) })
+  await process.ask('PUT', '/p', `name: p\nfrom: { broker: { port: ${port}, topics: "{tenant}/{device}/{metric}" } }\nto: [ postgres: { table: readings } ]\n`)
+  const post = async (tenant: string) => await process.call('POST', '/simulate/spike', { pipeline: 'p', tenant, healthy: 800, after: 0, every: '1s' })
+  t.match([(await post('north')).status, (await post('south')).status], [202, 202])
+  t.match(await post('north'), { status: 429, json: { code: 'api/too-many' } }, 'its ten seconds of readings are used up')
+  t.equal((await post('south')).status, 202, 'another one has a quota of its own')
 })
 
 t.test('each kind is what its name says', t => {
