@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
-import { LONGEST_NAME } from '../names.ts'
+import { LONGEST_NAME, tenantName } from '../names.ts'
 import { duration, Type } from '../options.ts'
 import { randomText } from '../random-text.ts'
 import { plantedKinds, SIMULATED, type PlantedKind } from '../simulated.ts'
@@ -77,7 +77,7 @@ const NOTHING = new Uint8Array(0)
 function tenantFor ({ actor, body: { tenant } }: FastifyRequest<{ Body: Body }>): string {
   const own = actor!.tenant
   if (own !== null && tenant !== undefined && tenant !== own) throw new MillraceError('api/not-found', `there is no tenant "${tenant}"`)
-  return own ?? tenant ?? DEFAULT_TENANT
+  return tenantName(own ?? tenant ?? DEFAULT_TENANT)
 }
 
 function spanOf (text: string): number {

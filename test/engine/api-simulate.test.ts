@@ -58,6 +58,7 @@ t.test('what cannot be meant is refused', async t => {
   t.match(await post('spike', { pipeline: 'p', every: '10m' }), { status: 400, json: { detail: /at most 900 s/ } })
   t.match(await post('spike', { pipeline: 'p', every: 'often' }), { status: 400 })
   t.match(await post('spike', { pipeline: 'p', device: 'a/b' }), { status: 400 })
+  t.match(await post('spike', { pipeline: 'p', tenant: 'a+b' }), { status: 400, json: { detail: /the tenant/ } }, 'no tenant can be called so')
   const key = { authorization: `Bearer ${await process.key(['ingest:write'], 'north')}` }
   t.match(await post('drift-event', { pipeline: 'p', tenant: 'south' }, key), { status: 404 })
   t.match(await post('drift-event', { pipeline: 'p' }, key), { status: 202, json: { tenant: 'north', device: /^simulated-\w{8}$/, label: { kind: 'drift' } } })
