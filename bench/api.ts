@@ -8,14 +8,14 @@ import { mustEqual, round, spread, type Benchmark, type Figures } from './measur
 import { Publisher } from './publisher.ts'
 import { freshDatabase, Measured, postgresServer, query, temporary, until, type Service } from './services.ts'
 
-const CLIENTS = 50, PER_SECOND = 2, READINGS = 2000, SERIES = 500, ROUNDS = 3
+const CLIENTS = 50, PER_SECOND = 2, READINGS = 2000, SERIES = 500, ROUNDS = 3, TENANT = 'default'
 const READ: readonly Scope[] = ['pipelines:read', 'query:read', 'alerts:read', 'jobs:read', 'keys:read']
 const BOUND = { p95_ms: 50, error_rate: 0.001, ratio_to_alone: 2 } as const
 
 interface Outcome { readonly taken: Map<string, { ms: number, failed: boolean }[]>, readonly rate: number, readonly lost: number, readonly duplicated: number, readonly p50: number, readonly p99: number }
 
 /**
- * All of the API that reads (api-routes.ts) under 50 clients, each with a key of its own and two requests a second, open loop: latency counts from when a request was
+ * All of the API that reads (api-routes.ts) under 50 clients, each with a key of its own, every other one of one tenant, and two requests a second, open loop: latency counts from when a request was
  * to be sent. Beside it 2,000 readings/s come in over MQTT at QoS 1; how long one takes to its committed row is compared with
  * rounds without clients, in turns, each with an engine and a database of its own, by the time stamps that PostgreSQL gives its commits, once code and tables are warm. All on loopback.
  */
@@ -57,25 +57,26 @@ async function roundOf (server: Service, seconds: number, clients: number): Prom
   try {
     const url = await engine.found(/http:\/\/127\.0\.0\.1:\d+/)
     await until('there is a table of keys', () => query(database.url, 'SELECT FROM api_keys LIMIT 1').then(() => true, () => false))
-    const keyOf = async (scopes: readonly Scope[]) => {
+    const keyOf = async (scopes: readonly Scope[], tenant: string | null = null) => {
       const { key, id, digest } = newKey()
-      await keys.add({ id, digest, name: 'bench', tenant: null, scopes, expires: null }, 'bench')
+      await keys.add({ id, digest, name: 'bench', tenant, scopes, expires: null }, 'bench')
       return `Bearer ${key}`
     }
-    const owner = await keyOf(['pipelines:write', 'jobs:write', ...READ]), ask = async (method: string, path: string, body?: object) => {
-      const answer = await fetch(`${url}/api/v1/${path}`, { method, headers: { authorization: owner, ...body === undefined ? {} : { 'content-type': method === 'PUT' ? 'application/yaml' : 'application/json' } }, ...body === undefined ? {} : { body: JSON.stringify(body) } })
-      if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`)
+    const owner = await keyOf(['pipelines:write', ...READ]), ask = async (method: string, path: string, body?: object, authorization = owner) => {
+      const answer = await fetch(`${url}/api/v1/${path}`, { method, headers: { authorization, ...body === undefined ? {} : { 'content-type': method === 'PUT' ? 'application/yaml' : 'application/json' } }, ...body === undefined ? {} : { body: JSON.stringify(body) } })
+      if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}${answer.status === 503 ? `; in trouble: ${await (await fetch(`${url}/readyz`)).text()}` : ''}`)
       return await answer.json() as any
     }
     await ask('PUT', 'pipelines/api', pipelineOf(port))
     const publisher = await Publisher.connect(port)
     publisher.publish('default/d0/m', 'no number', 1)
     await publishFor(publisher, 2)               // tables are there, code is warm
-    const routes = routesOf(await (await fetch(`${url}/openapi.json`)).json() as any, await thereOf(ask))
+    const routes = routesOf(await (await fetch(`${url}/openapi.json`)).json() as any, await thereOf(ask, await keyOf(['jobs:write'], TENANT)))
     for (const route of routes) mustEqual(`failures of ${route.name}`, Number((await request(url, owner, route, performance.now())).failed), 0)
-    const authorizations = await Promise.all(Array.from({ length: clients }, () => keyOf(READ)))
+    const theirs = await routesFor(url, await keyOf(READ, TENANT), routes)
+    const askers = await Promise.all(Array.from({ length: clients }, async (_, k) => k % 2 === 0 ? { authorization: await keyOf(READ), routes } : { authorization: await keyOf(READ, TENANT), routes: theirs }))
     const taken = new Map<string, { ms: number, failed: boolean }[]>(routes.map(r => [r.name, []])), began = performance.now(), first = publisher.sent
-    const [sent] = await Promise.all([publishFor(publisher, seconds), ...authorizations.map((authorization, k) => client(url, authorization, routes, k, seconds, taken))])
+    const [sent] = await Promise.all([publishFor(publisher, seconds), ...askers.map(({ authorization, routes }, k) => client(url, authorization, routes, k, seconds, taken))])
     const rate = sent / ((performance.now() - began) / 1000)
     await publisher.close()
     const { pipelines: [{ imbalance }] } = await (await fetch(`${url}/status`)).json() as any
@@ -95,11 +96,19 @@ async function roundOf (server: Service, seconds: number, clients: number): Prom
   }
 }
 
+/** What a key of one tenant may ask: all but what is of every tenant at once, which it is told with 403. */
+async function routesFor (url: string, authorization: string, routes: readonly Route[]): Promise<readonly Route[]> {
+  const answers = await Promise.all(routes.map(async route => ({ route, ...await request(url, authorization, route, performance.now()) })))
+  const wrong = answers.find(({ failed, status }) => failed && status !== 403)
+  if (wrong !== undefined) throw new Error(`${wrong.route.name} with a key of one tenant: ${wrong.status}`)
+  return answers.filter(({ failed }) => !failed).map(({ route }) => route)
+}
+
 /** One pipeline: an alert that each series begins within the first seconds, and goes on. */
 const pipelineOf = (port: number) => ({ name: 'api', from: { broker: { port } }, pipe: ['ewma'], alerts: { high: { when: { value: { above: 1.001 } }, to: ['stdout'] } }, to: [{ postgres: { table: 'readings' } }] })
 
-/** What routes are asked about: the dead letter, one of the alerts, an export that is done. */
-async function thereOf (ask: (method: string, path: string, body?: object) => Promise<any>): Promise<There> {
+/** What routes are asked about: the dead letter, one of the alerts, an export of the tenant that is done. */
+async function thereOf (ask: (method: string, path: string, body?: object, authorization?: string) => Promise<any>, tenant: string): Promise<There> {
   const some = async (path: string) => {
     let rows: any[] = []
     const later = (error: Error) => {            // 503: come back later
@@ -110,7 +119,7 @@ async function thereOf (ask: (method: string, path: string, body?: object) => Pr
     await until(`there is something at ${path}`, async () => (rows = (await ask('GET', path).catch(later)).rows).length > 0)
     return rows[0]
   }
-  const { id: job } = await ask('POST', 'jobs', { kind: 'export', table: 'readings', device: 'd7' })
+  const { id: job } = await ask('POST', 'jobs', { kind: 'export', table: 'readings', device: 'd7' }, tenant)
   await until('the export is done', async () => (await ask('GET', `jobs/${job as string}`)).state === 'done')
   return { position: (await some('pipelines/api/dead-letters')).position, incident: (await some('alerts')).incident, job }
 }
@@ -142,10 +151,10 @@ async function client (url: string, authorization: string, routes: readonly Rout
   await Promise.all(under)
 }
 
-async function request (url: string, authorization: string, { url: path, body }: Route, due: number): Promise<{ ms: number, failed: boolean }> {
+async function request (url: string, authorization: string, { url: path, body }: Route, due: number): Promise<{ ms: number, failed: boolean, status: number }> {
   try {
     const answer = await fetch(url + path(Date.now()), { headers: { authorization, ...body === undefined ? {} : { 'content-type': 'application/json' } }, ...body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) } })
     await answer.arrayBuffer()
-    return { ms: performance.now() - due, failed: !answer.ok }
-  } catch { return { ms: performance.now() - due, failed: true } }
+    return { ms: performance.now() - due, failed: !answer.ok, status: answer.status }
+  } catch { return { ms: performance.now() - due, failed: true, status: 0 } }
 }

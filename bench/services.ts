@@ -72,33 +72,37 @@ export function cpuOfTree (pid: number): number {
 
 export interface Usage { readonly cpu: NodeJS.CpuUsage, readonly rss: number }
 
+const MOST = 100_000                 // characters of what it has printed that are kept, and of what it has said
+
 /** A program in a process of its own: what it says, what it uses, how it ends. */
 export class Program {
   readonly child: ChildProcess
-  private said = ''
+  private out = ''
+  private err = ''
 
   /** `child`: with stdout and stderr piped. */
   constructor (child: ChildProcess) {
     this.child = child
-    for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding('utf8').on('data', (text: string) => { this.said = (this.said + text).slice(-100_000) })
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => { this.out = (this.out + text).slice(-MOST) })
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => { this.err = (this.err + text).slice(-MOST) })
   }
 
-  /** The end of what it has printed. */
-  get log (): string { return this.said }
+  /** The end of what it has printed, and behind it that of what it has said of itself on stderr, which no amount of data pushes out. */
+  get log (): string { return this.out + this.err }
   get over (): boolean { return this.child.exitCode !== null || this.child.signalCode !== null }
 
   /** Resolves as soon as the process has printed `text`. */
   async says (text: string, within = 30_000): Promise<void> {
     await until(`the process says "${text}"`, () => {
-      if (this.over) throw new Error(`the process ended with ${this.child.exitCode ?? this.child.signalCode}: ${this.said}`)
-      return this.said.includes(text)
+      if (this.over) throw new Error(`the process ended with ${this.child.exitCode ?? this.child.signalCode}: ${this.log}`)
+      return this.log.includes(text)
     }, within)
   }
 
   /** The first that it prints of this form. */
   async found (form: RegExp): Promise<string> {
-    await until(`the process prints ${String(form)}`, () => form.test(this.said))
-    return form.exec(this.said)![0]
+    await until(`the process prints ${String(form)}`, () => form.test(this.log))
+    return form.exec(this.log)![0]
   }
 
   async stop (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {

@@ -23,6 +23,7 @@ export interface Details {
   readonly learning?: readonly Learning[]                        // steps that have not learned enough
   readonly simulated?: true                                      // of a device that there is not
   readonly version: string                                       // of the pipeline
+  readonly reason?: 'pipeline deleted'                           // why it is over, when no data ended it
 }
 
 const MOST = 10                      // contributing signals that are told

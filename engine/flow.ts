@@ -210,7 +210,7 @@ class OpenRoute {
   readonly reads: 'readings' | 'rows'
   private readonly route: Route
   private readonly stages: { readonly stage: Stage, readonly status: StepStatus, readonly readings: boolean }[] = []
-  private readonly alerts: { readonly name: string, readonly receivers: readonly string[], readonly open: ReturnType<typeof openAlert> }[]
+  private readonly alerts: { readonly name: string, readonly receivers: readonly string[], readonly rehearsing: readonly string[], readonly open: ReturnType<typeof openAlert> }[]
   private readonly writes: 'written' | 'rows'
   private readonly by: Stopwatch
   private out: Gathered | undefined
@@ -240,7 +240,10 @@ class OpenRoute {
     this.writes = readings ? 'written' : 'rows'
     const host: Host = { series, late () {}, aggregated () {} }
     const explained = explainedBy(route === pipeline ? route.steps : [...pipeline.steps, ...route.steps])
-    this.alerts = route.alerts.map(spec => ({ name: spec.name, receivers: receiversOf(spec).map(r => r.key), open: openAlert(spec, { pipeline: pipeline.name, version: versionOf(pipeline), explains: explained }, host) }))
+    this.alerts = route.alerts.map(spec => {
+      const receivers = receiversOf(spec)
+      return { name: spec.name, receivers: receivers.map(r => r.key), rehearsing: receivers.filter(r => r.simulated).map(r => r.key), open: openAlert(spec, { pipeline: pipeline.name, version: versionOf(pipeline), explains: explained }, host) }
+    })
   }
 
   pending (): Pending[] { return this.alerts.flatMap(({ open }) => open.pending()) }
@@ -273,7 +276,9 @@ class OpenRoute {
       if (readings && drops !== undefined) tally[drops] += before - batch.length
       if (readings && derives) tally.derived += batch.length - before
     }
-    for (const { open, receivers } of this.alerts) for (const { event, stale } of open.process(batch, out.arrival)) out.alerts.push(stale ? { event, receivers: [], stale } : { event, receivers })
+    for (const { open, receivers, rehearsing } of this.alerts) {
+      for (const { event, stale } of open.process(batch, out.arrival)) out.alerts.push(stale ? { event, receivers: [], stale } : { event, receivers: event.details?.simulated === true ? rehearsing : receivers })
+    }
     this.hand(batch, out)
     return batch
   }

@@ -20,7 +20,7 @@ export interface Keys {
   find (id: string): Promise<KeyRecord | undefined>
   /** Those of a tenant, or of every tenant; without `all` those that are valid. In the order in which they were made; without a page all of them. */
   list (which: { readonly tenant?: string | undefined, readonly all: boolean }, page?: Page): Promise<Found<KeyRecord>>
-  /** False: its tenant has as many that are valid as it may, `most`. Two that are made at the same moment may both be the last. */
+  /** @throws api/invalid for a tenant whose name none can have. False: its tenant has as many that are valid as it may, `most`. Two that are made at the same moment may both be the last. */
   add (key: NewKey, actor: string, most?: number, request?: string): Promise<boolean>
   /** Makes one with the name, tenant and scopes of `id`, valid for as long as that is in all, or to `most`; `id` ends at `until`, if not before. False: there is no such key that is valid. */
   rotate (id: string, next: Pick<NewKey, 'id' | 'digest'>, until: Date, actor: string, by?: { readonly most: Date | null, readonly request: string }): Promise<boolean>

@@ -24,6 +24,7 @@ export const AlertBody = Type.Object({
   learning: Type.Optional(Type.Array(Type.Object({ by: Type.String({ description: 'The step.' }), learned: Type.Number(), of: Type.Number() }), { description: 'Steps that have not learned enough to say all that they can: readings so far, of so many.' })),
   simulated: Type.Optional(Type.Literal(true, { description: 'Of a device that there is not: somebody tries out what happens.' })),
   version: Type.Optional(Type.String({ description: 'Of the pipeline, as it was written.' })),
+  reason: Type.Optional(Type.String({ description: 'Why it is over, when no data ended it.' })),
   position: Type.Integer({ description: 'Number of the message that made it, in `origin`.' }), origin: Type.Optional(Type.String({ description: 'What position counts in: a log, or a stream.' }))
 })
 

@@ -12,13 +12,13 @@ export interface Policy {
   readonly escalate?: number                 // told when nobody has acknowledged it by then
 }
 
-/** A receiver of an alert: its key in the outbox, the sink, and when it is told. */
-export interface ReceiverSpec { readonly key: string, readonly sink: SinkSpec, readonly policy: Policy }
+/** A receiver of an alert: its key in the outbox, the sink, when it is told, and whether also of what is simulated. */
+export interface ReceiverSpec { readonly key: string, readonly sink: SinkSpec, readonly policy: Policy, readonly simulated: boolean }
 
 /** Who is told of an alert: those of `to` first, then those of each escalation. */
 export function receiversOf ({ name, options, receivers, escalations = [] }: AlertSpec): ReceiverSpec[] {
   const policy = policyOf(options)
-  const keyed = (prefix: string, sinks: readonly SinkSpec[], policy: Policy) => sinks.map((sink, i) => ({ key: i === 0 ? `${prefix}/${sink.name}` : `${prefix}/${sink.name}#${i}`, sink, policy }))
+  const keyed = (prefix: string, sinks: readonly SinkSpec[], policy: Policy) => sinks.map((sink, i) => ({ key: i === 0 ? `${prefix}/${sink.name}` : `${prefix}/${sink.name}#${i}`, sink, policy, simulated: sink.options.simulated === true }))
   return [...keyed(name, receivers, policy), ...escalations.flatMap(({ after, receivers }, k) => keyed(`${name}/escalation-${k + 1}`, receivers, { escalate: duration(after) }))]
 }
 

@@ -42,9 +42,9 @@ export interface PastAsked { readonly table: string, readonly writer: string, re
 export interface PastFound { readonly place: { readonly origin: string | undefined, readonly position: number | undefined }, readonly records: PastRecords, readonly close: () => Promise<void> }
 /** Which devices, in which range, in parts of `every` ms. */
 export interface ReportAsked { readonly table: TableColumns, readonly devices: Omit<SeriesFilter, 'metric'>, readonly range: Range, readonly every: number, readonly limit: number }
-/** Alerts of one name of one device. `seconds` that they fired in the range; the rest counts incidents: `real` and `falseAlarm` as people have said, `verdicts` as the pipeline did. */
-export interface AlertSummary { readonly alert: string, readonly severity: string, readonly fired: number, readonly open: number, readonly seconds: number, readonly real: number, readonly falseAlarm: number, readonly notJudged: number, readonly verdicts: Readonly<Record<string, number>> }
-/** `availability`: share of parts in which it was heard, 0 to 1; `longestGap` in s; `anomalies` and `suspect` count readings, by column. */
+/** Alerts of one name of one pipeline, of one device. `seconds` that they fired in the range; the rest counts incidents: `real` and `falseAlarm` as people have said, `verdicts` as the pipeline did. */
+export interface AlertSummary { readonly pipeline: string, readonly alert: string, readonly severity: string, readonly fired: number, readonly open: number, readonly seconds: number, readonly real: number, readonly falseAlarm: number, readonly notJudged: number, readonly verdicts: Readonly<Record<string, number>> }
+/** `late` counts each reading once, in however many windows it was late; `availability`: share of parts in which it was heard, 0 to 1; `longestGap` in s; `anomalies` and `suspect` count readings, by column. */
 export interface DeviceReport {
   readonly tenant: string, readonly device: string, readonly site: string | null, readonly type: string | null, readonly series: number, readonly readings: number, readonly missing: number, readonly late: number
   readonly availability: number | null, readonly longestGap: number, readonly anomalies: Readonly<Record<string, number>>, readonly suspect: Readonly<Record<string, number>>, readonly alerts: readonly AlertSummary[]

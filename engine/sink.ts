@@ -3,7 +3,7 @@ import type { Batch } from './batch.ts'
 import type { Logger } from './log.ts'
 import type { SeriesTable } from './series.ts'
 import type { Store, StorePlan } from './store.ts'
-import { options as checked, type Given, type TObject, type TProperties, type Values } from './options.ts'
+import { options as checked, Type, type Given, type TObject, type TProperties, type Values } from './options.ts'
 
 /** A follower: resolved = durable. The same rows again, cut differently, must come out once (keyed by row), or its docs say that they do not. */
 export interface Sink {
@@ -35,6 +35,9 @@ export interface SinkHost {
   readonly folder: string                    // where files of this process live
   readonly egress?: readonly string[] | undefined       // networks that may be sent to although they are not public
 }
+
+/** The option of every receiver that says whether it wants alerts of devices that there are not. Who is called out of bed by a rehearsal trusts no alert. */
+export const asks = { simulated: Type.Boolean({ description: 'Also alerts of simulated devices. For alerts only.', default: false }) }
 
 /** A kind of sink. `store`: can be a pipeline's one store; `follow`: takes rows; `receive`: takes alerts. At least one of them. */
 export interface SinkDefinition<P extends TProperties> {

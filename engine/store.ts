@@ -106,7 +106,7 @@ export interface Store {
   letters (query: LetterQuery): Promise<readonly Letter[]>
   /** These have been given to the source once more, `by` whom. Needs no open(). */
   requeued (letters: readonly Letter[], by: string, request?: string): Promise<void>
-  /** Gives up what the pipeline remembers and how far it has come; rows, alerts, dead letters stay. Needs no open(), and nobody may have it open. */
+  /** Gives up what the pipeline remembers and how far it has come; rows, alerts, dead letters stay, and what fires ends: `pipeline deleted`. Needs no open(), and nobody may have it open. */
   forget (): Promise<void>
   /** Open, it gives up what the pipeline remembers: it stands at the beginning of `origin` now. Of a store that can replace rows. */
   restart? (origin: string): Promise<void>

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createTransport } from 'nodemailer'
-import { defineSink, Duration, isLoopback, MillraceError, readableNotice, span, Transient, Type, withoutSecrets, type Notice } from '#engine'
+import { asks, defineSink, Duration, isLoopback, MillraceError, readableNotice, span, Transient, Type, withoutSecrets, type Notice } from '#engine'
 
 const ADDRESS = /^[^\s@<>,;"]+@[^\s@<>,;"]+$/
 const PORTS = { 'smtp:': 587, 'smtps:': 465 } as const
@@ -20,7 +20,8 @@ export const email = defineSink({
     user: Type.Optional(Type.String({ description: 'Name to log in with.' })),
     password: Type.Optional(Type.String({ description: 'Password to log in with.' })),
     insecure: Type.Boolean({ description: 'Also without TLS. For servers of this machine that is always allowed.', default: false }),
-    timeout: Duration({ description: 'How long the server may take, at most 1m.', default: '30s' })
+    timeout: Duration({ description: 'How long the server may take, at most 1m.', default: '30s' }),
+    ...asks
   }),
   check ({ server, from, to, user, password, timeout }) {
     const url = URL.canParse(server) ? new URL(server) : undefined

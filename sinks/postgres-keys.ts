@@ -1,4 +1,4 @@
-import type { Found, KeyRecord, Keys, NewKey, Page } from '#engine'
+import { tenantName, type Found, type KeyRecord, type Keys, type NewKey, type Page } from '#engine'
 import { isMissing, Pool, type Asks } from './postgres-pool.ts'
 import { paged, type Placed } from './postgres-query.ts'
 import { clean } from './postgres-series.ts'
@@ -26,6 +26,7 @@ export class PostgresKeys implements Keys {
   }
 
   async add ({ id, digest, name, tenant, scopes, expires }: NewKey, actor: string, most?: number, request?: string): Promise<boolean> {
+    if (tenant !== null) tenantName(tenant)
     return (await this.by(request).ask(`WITH made AS (INSERT INTO api_keys (id, digest, name, tenant, scopes, expires_at) SELECT $1, $2, $3, $4, $5, $6
         WHERE $8::int IS NULL OR (SELECT count(*) FROM api_keys WHERE tenant IS NOT DISTINCT FROM $4 AND ${VALID}) < $8 RETURNING *)
       ${AUDIT} SELECT $7, tenant, 'key.create', id, json_build_object('name', name, 'scopes', scopes, 'expires', expires_at) FROM made RETURNING id`, [id, digest, clean(name), tenant === null ? null : clean(tenant), scopes, expires, actor, most ?? null])).length === 1

@@ -1,4 +1,4 @@
-import type { AlertEvent, Commit, OutboxEntry, Settled } from '#engine'
+import type { AlertEvent, Commit, Details, OutboxEntry, Settled } from '#engine'
 import { clean } from './postgres-series.ts'
 import type { Session } from './postgres-session.ts'
 import { micros, millis, moment } from './postgres-time.ts'
@@ -22,6 +22,15 @@ export async function postAlerts (session: Session, pipeline: string, alerts: Co
     INSERT INTO alert_outbox (event, receiver, pipeline, due, position, ingested_at)
     SELECT event, receiver, $2, timestamptz 'epoch', position, ${moment('$3')} FROM jsonb_to_recordset($1::jsonb) AS e (event text, receiver text, position bigint)
     ON CONFLICT DO NOTHING`, [json(entries), pipeline, micros(ingest)])
+}
+
+/** What fires ends now, for `reason`, with nobody to be told: no data ends it any more. Of the time of the beginning when that lies ahead. */
+export async function endAlerts (session: Session, pipeline: string, reason: NonNullable<Details['reason']>): Promise<void> {
+  await session.query(`
+    INSERT INTO alerts (id, incident, state, tenant, pipeline, alert, severity, device, metric, since, time, value, evidence, message, details, stale, position, ingested_at, origin)
+    SELECT incident || '.resolved', incident, 'resolved', tenant, pipeline, alert, severity, device, metric, since, greatest(time, now()), NULL, '{}', format('%s is over: %s %s: %s', alert, device, metric, $2::text),
+      jsonb_strip_nulls(jsonb_build_object('simulated', details -> 'simulated', 'version', details -> 'version', 'reason', $2::text)), stale, position, now(), origin
+    FROM alerts a WHERE pipeline = $1 AND state = 'firing' AND NOT EXISTS (SELECT FROM alerts e WHERE e.id = a.incident || '.resolved') ON CONFLICT DO NOTHING`, [pipeline, reason])
 }
 
 type Leased = AlertEvent & { readonly receiver: string, readonly attempts: number, readonly leader: string, readonly tried: number | null }

@@ -5,7 +5,7 @@ import { Refusals, admit } from './postgres-admit.ts'
 import { locked, migrateWith } from './postgres-migrate.ts'
 import { decide } from './postgres-decide.ts'
 import { lettersOf, markRequeued } from './postgres-letters.ts'
-import { disabledEndpoints, disableEndpoint, lease, settleEntry } from './postgres-outbox.ts'
+import { disabledEndpoints, disableEndpoint, endAlerts, lease, settleEntry } from './postgres-outbox.ts'
 import { DurableSeries } from './postgres-series.ts'
 import { isBadData, isDuplicate, Session, sqlstate } from './postgres-session.ts'
 import { movedBy, snapshotsOf } from './postgres-snapshots.ts'
@@ -133,6 +133,7 @@ export class PostgresStore implements Store {
   async forget (): Promise<void> {
     await this.aside(session => session.transaction(async () => {
       for (const table of ['checkpoint', 'counts', 'snapshots', 'snapshot_pages', 'marks']) await session.query(`DELETE FROM ${table} WHERE pipeline = $1`, [this.pipeline])
+      await endAlerts(session, this.pipeline, 'pipeline deleted')
       await session.query("UPDATE alert_outbox SET state = 'suppressed', settled_at = now(), error = 'the pipeline was deleted' WHERE pipeline = $1 AND state = 'due'", [this.pipeline])
     }))
   }

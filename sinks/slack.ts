@@ -1,4 +1,4 @@
-import { defineSink, Duration, readableNotice, Type, type Notice } from '#engine'
+import { asks, defineSink, Duration, readableNotice, Type, type Notice } from '#engine'
 import { Poster } from './http/post.ts'
 
 const MOST = 35_000                  // characters of a message; Slack cuts at 40,000
@@ -16,7 +16,8 @@ export const slack = defineSink({
   summary: 'Sends alerts to a channel of Slack, or of what takes the same, by an incoming webhook.',
   options: Type.Object({
     url: Type.String({ description: 'The incoming webhook, such as https://hooks.slack.com/services/... It is a secret.', pattern: '^https?://', 'x-secret': true }),
-    timeout: Duration({ description: 'How long an answer may take, at most 1m.', default: '15s' })
+    timeout: Duration({ description: 'How long an answer may take, at most 1m.', default: '15s' }),
+    ...asks
   }),
   check ({ url, timeout }) {
     if (!URL.canParse(url)) return 'url is not a URL'

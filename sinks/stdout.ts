@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream'
-import { plainAlert, defineSink, isoMicros, MillraceError, Type, type AlertEvent, type Receiver, type Sink, type SinkHost } from '#engine'
+import { plainAlert, asks, defineSink, isoMicros, MillraceError, Type, type AlertEvent, type Receiver, type Sink, type SinkHost } from '#engine'
 import { RowText } from './format/rows.ts'
 
 /**
@@ -10,7 +10,8 @@ export const stdout = defineSink({
   name: 'stdout',
   summary: 'Rows, or alerts, on standard output, one per line. At least once.',
   options: Type.Object({
-    format: Type.Union([Type.Literal('json'), Type.Literal('text')], { description: 'json: one object per line. text: for people.', default: 'json' })
+    format: Type.Union([Type.Literal('json'), Type.Literal('text')], { description: 'json: one object per line. text: for people.', default: 'json' }),
+    ...asks
   }),
   follow: ({ format }, host) => rowsTo(process.stdout, format, host),
   receive: ({ format }) => alertsTo(process.stdout, format)

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { defineSink, Duration, isLoopback, plainNotice, Transient, Type, type SinkHost } from '#engine'
+import { asks, defineSink, Duration, isLoopback, plainNotice, Transient, Type, type SinkHost } from '#engine'
 import { RowText } from './format/rows.ts'
 import { keyOf, Poster, type Target } from './http/post.ts'
 
@@ -30,7 +30,8 @@ export const webhook = defineSink({
     timeout: Duration({ description: 'How long an answer may take, at most 1m.', default: '15s' }),
     secret: Type.Optional(Type.String({ description: 'Signs requests: whsec_ and the base64 of 24 to 64 random bytes.' })),
     oldSecret: Type.Optional(Type.String({ description: 'The secret before, while receivers change over: requests are signed with both.' })),
-    rows: Type.Integer({ description: 'Most rows in one request. For rows only.', minimum: 1, maximum: 100_000, default: 1000 })
+    rows: Type.Integer({ description: 'Most rows in one request. For rows only.', minimum: 1, maximum: 100_000, default: 1000 }),
+    ...asks
   }),
   check ({ url, headers = {}, timeout, secret, oldSecret }) {
     const parsed = URL.canParse(url) ? new URL(url) : undefined

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { isForbidden, type Fault } from './topic.ts'
+import { isForbidden, type Fault } from '#engine'
 
 const DEEPEST = 32
 const QUOTE = 0x22, BACKSLASH = 0x5c, BRACKET = 0x5b, BRACE = 0x7b, BRACKET_END = 0x5d, BRACE_END = 0x7d

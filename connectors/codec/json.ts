@@ -6,12 +6,12 @@
  *   per message: decode(topic, payload, ingest, stamp, position); a source that listens names the decoder as its `decode`
  * Configuration faults as a sentence, for `check`: templateFault(template, separator) ?? codecFault(options).
  */
-import { Type, type Decode, type Intake, type SeriesTable, type Values } from '#engine'
+import { nameFault, short, Type, type Decode, type Intake, type SeriesTable, type Values } from '#engine'
 import { isTooDeep, forbiddenKey, readText, unsafeIntegers } from './guard.ts'
 import { parsePath, pick, type Path } from './path.ts'
 import { Plain } from './plain.ts'
 import { fromEpoch, readTime, type TimeUnit } from './time.ts'
-import { nameFault, short, type Place, type Topics } from './topic.ts'
+import type { Place, Topics } from './topic.ts'
 
 export const codecOptions = {
   tenant: Type.String({ description: 'Whose readings these are when the topic has no {tenant}.', default: 'default', minLength: 1 }),

@@ -1,4 +1,4 @@
-import { isForbidden } from './topic.ts'
+import { isForbidden } from '#engine'
 
 /** Where something stands in JSON: keys and indices from the outside in. */
 export type Path = readonly (string | number)[]

@@ -1,7 +1,4 @@
-import { MillraceError, type Reason, type SeriesTable } from '#engine'
-
-/** Why something cannot be read. */
-export interface Fault { readonly reason: Reason, readonly detail: string }
+import { isForbidden, LONGEST_NAME, MillraceError, nameFault, short, type Fault, type SeriesTable } from '#engine'
 
 /** What a topic says about the readings under it. */
 export interface Place {
@@ -18,10 +15,6 @@ export const NDJSON = '@ndjson/'
 
 const LEVEL = /^\{([a-z][a-z0-9_]*)\}$/i
 const REMEMBERED = 100_000           // topics at most
-const LONGEST = 256                  // of a name, UTF-16 units
-const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype'])
-// eslint-disable-next-line no-control-regex
-const UNFIT = /[\0-\x1f\x7f\ufeff\ufffd+#]|\p{Surrogate}/u         // with the u flag a surrogate matches only when it stands alone
 
 /**
  * Topic templates such as `{tenant}/{device}/{metric}` or `site/{site}/{device}`: a level is a `{name}` or a literal.
@@ -79,7 +72,7 @@ export function tenantsOf (templates: readonly string[], tenant: string): (topic
   const parsed = templates.map(t => parse(t, '/')), said = parsed.map(t => t.levels.findIndex(l => l.name === 'tenant')), known = new Known<string>()
   const read = (topic: string): string => {
     const levels = topic.split('/'), i = parsed.findIndex(t => fits(t, levels)), found = i < 0 || said[i] < 0 ? tenant : levels[said[i]]
-    if (i >= 0 && topic.length <= LONGEST) known.set(topic, found)
+    if (i >= 0 && topic.length <= LONGEST_NAME) known.set(topic, found)
     return found
   }
   return topic => known.get(topic) ?? read(topic)
@@ -97,27 +90,12 @@ export function templateFault (template: string, separator = '/'): string | unde
     const name = LEVEL.exec(level)?.[1]
     if (name === undefined && /[{}+#*>]/.test(level)) return `"${template}": the level "${level}" is neither a name such as {device} nor a literal (levels stand between "${separator}")`
     if (name !== undefined && seen.has(name)) return `"${template}" has {${name}} twice`
-    if (name !== undefined && FORBIDDEN.has(name)) return `"${template}": {${name}} is not allowed as a name`
+    if (name !== undefined && isForbidden(name)) return `"${template}": {${name}} is not allowed as a name`
     if (name !== undefined) seen.add(name)
   }
   if (template.startsWith('$share/')) return `"${template}": name the group in the option "share"`
   return undefined
 }
-
-/** What is wrong with the name of a tenant, device, metric or tag: 1 to 256 characters, none of them a control character, a lone surrogate, `+` or `#`. */
-export function nameFault (kind: string, name: string): Fault | undefined {
-  if (name.length === 0) return { reason: 'bad_name', detail: `the ${kind} is empty` }
-  if (name.length > LONGEST) return { reason: 'bad_name', detail: `the ${kind} "${short(name)}" is ${name.length} characters long, ${LONGEST} are allowed` }
-  if (FORBIDDEN.has(name)) return { reason: 'forbidden_key', detail: `the ${kind} is called ${name}` }
-  if (UNFIT.test(name)) return { reason: 'bad_name', detail: `the ${kind} ${JSON.stringify(short(name))} has a control character, a byte order mark, a lone surrogate, bytes that are not UTF-8, + or # in it` }
-  return undefined
-}
-
-/** Whether JSON may not use this as a key. */
-export const isForbidden = (key: string): boolean => FORBIDDEN.has(key)
-
-/** A text shortened for a message. */
-export const short = (text: string, most = 80): string => text.length <= most ? text : `${text.slice(0, most - 3)}...`
 
 /**
  * What was read of topics: of the half of `REMEMBERED` that came last, and of up to as many before them; others are read anew. Two maps in

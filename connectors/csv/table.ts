@@ -1,7 +1,6 @@
 import { basename, extname } from 'node:path'
-import { MillraceError, Duration, Type, type Intake, type SeriesTable, type Values } from '#engine'
+import { Duration, MillraceError, nameFault, short, Type, type Intake, type SeriesTable, type Values } from '#engine'
 import { readTime, type TimeUnit } from '../codec/time.ts'
-import { nameFault, short } from '../codec/topic.ts'
 import { LONGEST, separatorOf, split } from './lines.ts'
 
 const text = (description: string) => Type.String({ description, minLength: 1 })

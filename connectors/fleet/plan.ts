@@ -1,8 +1,7 @@
-import { duration, MillraceError, Duration, Type, type SeriesName, type Values } from '#engine'
+import { duration, Duration, MillraceError, nameFault, Type, type SeriesName, type Values } from '#engine'
 import { faultKinds, usualSize, wholeDevice, type Fault, type FaultKind } from '../../models/faults.ts'
 import { Fleet } from '../../models/fleet.ts'
 import { metricModels, scaleOf, type MetricName } from '../../models/fleet-metric.ts'
-import { nameFault } from '../codec/topic.ts'
 
 const kinds = Object.keys(faultKinds) as FaultKind[]
 const literals = <const L extends string>(words: readonly L[], description: string) => Type.Union(words.map(word => Type.Literal(word)), { description }) as unknown as ReturnType<typeof Type.Unsafe<L>>

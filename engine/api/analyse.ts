@@ -8,7 +8,7 @@ import { Type } from '../options.ts'
 import { SeriesTable } from '../series.ts'
 import { DEFAULT_TENANT } from '../trial/given.ts'
 import { failures } from './problem.ts'
-import { databaseOf, Moment, nothing, rangeOf, tableOf, tenantFor } from './query.ts'
+import { databaseOf, Moment, Named, nothing, rangeOf, tableOf, tenantFor } from './query.ts'
 import type { Plane } from './server.ts'
 
 const MOST = 5000                    // readings of a request
@@ -19,10 +19,9 @@ const Data = Type.Object({
   time: Type.Optional(Type.Array(Type.String({ format: 'date-time' }), { description: 'Event times, in order; without them the readings are a second apart.', maxItems: MOST })),
   value: Type.Array({ type: ['number', 'null'] } as never, { description: 'Readings; null: one without a value.', minItems: 1, maxItems: MOST })
 }, { description: 'One series.' })
-const Name = (description: string) => Type.String({ description, minLength: 1, maxLength: 200 })
 const Stored = Type.Object({
-  table: Name('A table of readings of a pipeline that runs here.'), tenant: Type.Optional(Name(`Without it, of keys for every tenant: \`${DEFAULT_TENANT}\`.`)), device: Name('The device.'), metric: Name('The metric.'),
-  column: Type.Optional(Name('Without it the value.')), from: Moment('From this event time on; without it an hour before `to`.'), to: Moment('Before this event time; without it now.')
+  table: Named('A table of readings of a pipeline that runs here.'), tenant: Type.Optional(Named(`Without it, of keys for every tenant: \`${DEFAULT_TENANT}\`.`)), device: Named('The device.'), metric: Named('The metric.'),
+  column: Type.Optional(Named('Without it the value.')), from: Moment('From this event time on; without it an hour before `to`.'), to: Moment('Before this event time; without it now.')
 }, { description: `One series as it is stored, instead of \`data\`: up to ${MOST} readings.`, additionalProperties: false })
 const Last = Type.Optional(Type.Integer({ description: 'How many of the last rows come back.', minimum: 1, maximum: MOST, default: 1 }))
 const Numbers = { type: 'object', additionalProperties: { type: ['number', 'null'] } }

@@ -11,12 +11,12 @@ import type { Pipeline } from '../pipeline.ts'
 import { DEFAULT_TENANT } from '../trial/given.ts'
 import { begun, optionsOf, started, store, UPLOAD } from './job.ts'
 import { failures } from './problem.ts'
-import { tenantFor } from './query.ts'
+import { Named, tenantFor, Text } from './query.ts'
 import type { Plane } from './server.ts'
 
 const LABELS = 10_000
 const text = (description: string, maxLength = 200) => Type.Optional(Type.String({ description, minLength: 1, maxLength }))
-const Label = Type.Object({ device: Type.String({ minLength: 1, maxLength: 200 }), metric: text('Without it the whole device.'), from: Type.String({ format: 'date-time' }), to: Type.Optional(Type.String({ format: 'date-time', description: 'Without it it is a moment.' })), kind: text('Such as drift or leak.') }, { additionalProperties: false })
+const Label = Type.Object({ device: Named(), metric: Text('Without it the whole device.'), from: Type.String({ format: 'date-time' }), to: Type.Optional(Type.String({ format: 'date-time', description: 'Without it it is a moment.' })), kind: text('Such as drift or leak.') }, { additionalProperties: false })
 const rules = {
   version: Type.Optional(Type.Integer({ description: 'Of the pipeline; without it the present one.', minimum: 1 })), healthy: Type.Optional(Type.Boolean({ description: 'Nothing was wrong in all of this time: every alert is false.' })),
   tolerance: text('So long after its end an alert still finds a label, such as 1h.', 20), probation: text('So much at the beginning of each device does not count, such as 3d or 15%.', 20),

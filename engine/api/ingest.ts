@@ -3,6 +3,7 @@ import { gunzip } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
 import type { Inlet, Message, Requested } from '../listener.ts'
+import { tenantName } from '../names.ts'
 import { Type } from '../options.ts'
 import { failures } from './problem.ts'
 import { filterText, tenantOf, tenantText } from './query.ts'
@@ -51,7 +52,7 @@ export async function ingest (app: FastifyInstance, { inlets = () => [], stoppin
 
 /** Whose and what the readings are, as far as the request says it, as the topic of a message: tenant, device, metric, each percent-encoded. */
 function messageOf (request: Asked, inlet: Inlet): Message & { readonly request: Requested } {
-  const { query: { device, metric }, headers, body } = request, tenant = tenantOf(request) ?? inlet.tenant
+  const { query: { device, metric }, headers, body } = request, tenant = tenantName(tenantOf(request) ?? inlet.tenant)
   if (metric !== undefined && device === undefined) throw new MillraceError('api/invalid', 'the request names a metric and no device', { help: 'name both in the query, or the metric in the body' })
   const lines = LINES.includes((headers as Record<string, string | undefined>)['content-type']?.split(';')[0].trim().toLowerCase() ?? '')
   const topic = `${lines ? '@ndjson/' : ''}${[tenant, device, metric].filter(name => name !== undefined).map(name => encodeURIComponent(name)).join('/')}`

@@ -15,7 +15,7 @@ import { failures } from './problem.ts'
 import { filterText, Moment, rangeOf, tableOf, tenantFor, Text } from './query.ts'
 import type { Plane } from './server.ts'
 
-const name = (description: string) => Type.Optional(Type.String({ description, minLength: 1, maxLength: 200 }))
+const name = Text
 const span = { from: Moment('Only from this event time on.'), to: Moment('Only before this event time.') }
 const past = { ...span, table: name('A table of readings; without it the one that the pipeline writes.') }
 

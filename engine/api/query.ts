@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { csvLine } from '../csv.ts'
 import { MillraceError } from '../errors.ts'
 import { contentOf, exportFormats, mediaTypes, type ExportFormat } from '../export-format.ts'
+import { LONGEST_NAME } from '../names.ts'
 import { suggest, Type } from '../options.ts'
 import { columnKinds, columnsOf, planTables, type ColumnKind } from '../plan.ts'
 import { POSITION, type OneSeries, type Query, type Range, type TableColumns } from '../query.ts'
@@ -11,15 +12,17 @@ import { failures } from './problem.ts'
 import type { Plane } from './server.ts'
 
 const HOUR = 36e5
-export const Text = (description: string) => Type.Optional(Type.String({ description, minLength: 1, maxLength: 200 }))
+/** A name of what readings say, as long as they may say it. */
+export const Named = (description?: string) => Type.String({ ...description === undefined ? {} : { description }, minLength: 1, maxLength: LONGEST_NAME })
+export const Text = (description: string) => Type.Optional(Named(description))
 export const limit = Type.Optional(Type.Integer({ description: 'Rows at the most.', minimum: 1, maximum: 10_000, default: 1000 }))
 export const cursor = Type.Optional(Type.String({ description: '`next` of the answer before: goes on behind it.', maxLength: 200 }))
 export const Moment = (description: string) => Type.Optional(Type.String({ description, format: 'date-time' }))
 export const filterText = Text('Equal name.')
 export const tenantText = { tenant: Text(`The tenant; a key of one tenant has no other. Without it, of keys for every tenant: all where series are listed, \`${DEFAULT_TENANT}\` where one is named.`) }
 export const filter = { ...tenantText, device: filterText, metric: filterText }
-const ofDevice = { site: filterText, type: filterText, tags: Text('Of devices with all of these tags: `line=4,hall=B`.') }
-const one = { ...tenantText, device: Type.String({ minLength: 1, maxLength: 200 }), metric: Type.String({ minLength: 1, maxLength: 200 }) }
+const ofDevice = { site: filterText, type: filterText, tags: Type.Optional(Type.String({ description: 'Of devices with all of these tags: `line=4,hall=B`.', minLength: 1, maxLength: 2000 })) }
+const one = { ...tenantText, device: Named(), metric: Named() }
 export const range = { from: Moment('From this event time on; without it an hour before `to`.'), to: Moment('Before this event time; without it now.') }
 const Value = Type.Union([Type.Number(), Type.Null()])
 const Rows = (row: object) => Type.Object({ rows: Type.Array(row as never), next: Type.Optional(Type.String({ description: 'There are more: `cursor` of the next request.' })) })

@@ -22,7 +22,7 @@ export function reportPage ({ from, to, every, table: name, devices, truncated }
 <h2>Availability</h2><p>The share of parts of ${escape(time(every))} in which a device was heard, the least first.</p>
 ${table(['device', 'site', 'type', 'availability', 'longest gap'], worst.map(d => [d.device, d.site ?? '', d.type ?? '', percent(d.availability), time(d.longestGap)]))}
 <h2>Alerts</h2>
-${table(['device', 'alert', 'severity', 'fired', 'open', 'for', 'real', 'false alarm', 'not judged', 'verdicts'], alerts.map(a => [a.device, a.alert, a.severity, a.fired, a.open, time(a.seconds), a.real, a.falseAlarm, a.notJudged, parts(a.verdicts)]))}
+${table(['device', 'pipeline', 'alert', 'severity', 'fired', 'open', 'for', 'real', 'false alarm', 'not judged', 'verdicts'], alerts.map(a => [a.device, a.pipeline, a.alert, a.severity, a.fired, a.open, time(a.seconds), a.real, a.falseAlarm, a.notJudged, parts(a.verdicts)]))}
 <h2>Data</h2>
 ${table(['device', 'series', 'readings', 'without value', 'late', 'sensor suspect', 'anomalies'], devices.map(quality))}
 </body></html>`

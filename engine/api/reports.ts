@@ -12,10 +12,10 @@ const Counts = Type.Record(Type.String(), Type.Number()), OrNull = Type.Union([T
 const Body = Type.Object({
   from: Moment, to: Type.String({ format: 'date-time', description: 'The end of the range, or now.' }), every: Type.Number({ description: 'Length of a part, s.' }), table: Type.String(), truncated: Type.Boolean({ description: 'There are more devices than `limit`.' }),
   devices: Type.Array(Type.Object({
-    tenant: Type.String(), device: Type.String(), site: OrNull, type: OrNull, series: Type.Integer(), readings: Type.Number(), missing: Type.Number({ description: 'Of them without a value.' }), late: Type.Number({ description: 'That came after their window had closed.' }),
+    tenant: Type.String(), device: Type.String(), site: OrNull, type: OrNull, series: Type.Integer(), readings: Type.Number(), missing: Type.Number({ description: 'Of them without a value.' }), late: Type.Number({ description: 'That came after a window of theirs had closed, each once.' }),
     availability: Type.Union([Type.Number(), Type.Null()], { description: 'Share of parts of the range in which it was heard, 0 to 1.' }), longestGap: Type.Number({ description: 's, in whole parts.' }),
     anomalies: Type.Record(Type.String(), Type.Number(), { description: 'Readings that are alarms, by column.' }), suspect: Type.Record(Type.String(), Type.Number(), { description: 'Readings of a sensor that seems ill, by column.' }),
-    alerts: Type.Array(Type.Object({ alert: Type.String(), severity: Type.String(), fired: Type.Integer({ description: 'Incidents that fired at some time in the range, also those that began before.' }), open: Type.Integer({ description: 'That are not over.' }), seconds: Type.Number({ description: 'That they fired, within the range.' }), real: Type.Integer({ description: 'As people say.' }), falseAlarm: Type.Integer(), notJudged: Type.Integer(), verdicts: Counts }))
+    alerts: Type.Array(Type.Object({ pipeline: Type.String(), alert: Type.String(), severity: Type.String(), fired: Type.Integer({ description: 'Incidents that fired at some time in the range, also those that began before.' }), open: Type.Integer({ description: 'That are not over.' }), seconds: Type.Number({ description: 'That they fired, within the range.' }), real: Type.Integer({ description: 'As people say.' }), falseAlarm: Type.Integer(), notJudged: Type.Integer(), verdicts: Counts }))
   }))
 })
 

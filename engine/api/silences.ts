@@ -5,11 +5,10 @@ import { Type } from '../options.ts'
 import { DEFAULT_TENANT } from '../trial/given.ts'
 import { actionsOf, actorOf } from './incidents.ts'
 import { failures } from './problem.ts'
-import { cursor, limit, placeOf, tenantText } from './query.ts'
+import { cursor, limit, Named, placeOf, tenantText } from './query.ts'
 import type { Plane } from './server.ts'
 
 const Moment = (description: string) => Type.String({ format: 'date-time', description })
-const Name = (description: string) => Type.String({ description, minLength: 1, maxLength: 200 })
 const OrNull = Type.Union([Type.String(), Type.Null()])
 const SilenceBody = Type.Object({
   id: Type.String(), kind: Type.String(), tenant: OrNull, device: OrNull, pipeline: OrNull, alert: OrNull, from: Moment('When it begins.'), to: Moment('When it ends.'), reason: Type.String(), author: Type.String(),
@@ -22,7 +21,7 @@ const MaintenanceBody = Type.Object({
 const Span = {
   from: Type.Optional(Moment('When it begins, by the wall clock; without it, now.')), to: Moment('When it ends, by the wall clock.'), reason: Type.String({ description: 'Why, for those who ask.', minLength: 1, maxLength: 1000 })
 }
-const Of = { pipeline: Type.Optional(Name('Only of this pipeline.')), alert: Type.Optional(Name('Only of this alert.')) }
+const Of = { pipeline: Type.Optional(Named('Only of this pipeline.')), alert: Type.Optional(Named('Only of this alert.')) }
 
 interface Given { readonly tenant?: string, readonly device?: string, readonly pipeline?: string, readonly alert?: string, readonly from?: string, readonly to: string, readonly reason: string, readonly relearn?: boolean }
 type Asked = FastifyRequest<{ Params: { id: string }, Querystring: { readonly all: boolean, readonly limit: number, readonly cursor?: string }, Body: Given }>
@@ -30,9 +29,9 @@ type Asked = FastifyRequest<{ Params: { id: string }, Querystring: { readonly al
 /** Spans of the wall clock in which nobody is told of what fires: silences by pattern, and maintenance windows of a device. What fires is stored and marked; an end is told to whoever was told of the beginning. */
 export async function silences (app: FastifyInstance, plane: Plane): Promise<void> {
   const { limits } = plane
-  of('silences', 'silence', SilenceBody, { ...tenantText, device: Type.Optional(Name('Only of devices with such a name; * stands for anything.')), ...Of, ...Span })
+  of('silences', 'silence', SilenceBody, { ...tenantText, device: Type.Optional(Named('Only of devices with such a name; * stands for anything.')), ...Of, ...Span })
   of('maintenance', 'maintenance', MaintenanceBody, {
-    ...tenantText, device: Name('The device.'), ...Span,
+    ...tenantText, device: Named('The device.'), ...Span,
     relearn: Type.Optional(Type.Boolean({ description: 'When it is over, what detectors have learned of the device is void, and they learn it anew: what was mended is not what it was. It is not when the window is ended before it has begun.', default: true }))
   })
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
+import { LONGEST_NAME, tenantName } from '../names.ts'
 import { duration, Type } from '../options.ts'
 import { randomText } from '../random-text.ts'
 import { plantedKinds, SIMULATED, type PlantedKind } from '../simulated.ts'
@@ -25,10 +26,10 @@ export async function simulate (app: FastifyInstance, plane: Plane): Promise<voi
     config: { scope: 'ingest:write' },
     schema: {
       summary: 'Send readings of a device that there is not, with a fault in them.', tags: ['ingest'],
-      description: `They go into the log of the pipeline's source, and so to every pipeline that reads it. The name of the device begins with ${SIMULATED}: its tags, its alerts and what receivers get of them say \`simulated\`; no other device learns from it. The newest reading is of now, the oldest at most ${STALE / 60_000} minutes older, as alerts of older ones are told to nobody.`,
+      description: `They go into the log of the pipeline's source, and so to every pipeline that reads it. The name of the device begins with ${SIMULATED}: its tags and its alerts say \`simulated\`, and only receivers with the option \`simulated\` are told of these; no other device learns from it. The newest reading is of now, the oldest at most ${STALE / 60_000} minutes older, as alerts of older ones are told to nobody.`,
       params: Type.Object({ kind: Type.Union([...plantedKinds, 'drift-event' as const].map(kind => Type.Literal(kind)), { description: 'What goes wrong; drift-event is drift.' }) }),
       body: Type.Object({
-        pipeline: Type.String({ description: 'Whose source gets them.', minLength: 1, maxLength: 200 }), ...tenantText, metric: Type.Optional(Type.String({ minLength: 1, maxLength: 200, default: 'value' })),
+        pipeline: Type.String({ description: 'Whose source gets them.', minLength: 1, maxLength: 200 }), ...tenantText, metric: Type.Optional(Type.String({ minLength: 1, maxLength: LONGEST_NAME, default: 'value' })),
         device: Type.Optional(Type.String({ description: `Without it a new one. Whatever it is called, ${SIMULATED} stands before it.`, pattern: '^[A-Za-z0-9_.-]{1,100}$' })),
         every: Type.Optional(Type.String({ description: 'From one reading to the next.', default: '1s', maxLength: 20 })),
         healthy: count('Readings before the fault.', 1, 600), faulty: count('Readings that it lasts; a spike is one.', 1, 60), after: count('Readings after it.', 0, 30),
@@ -76,7 +77,7 @@ const NOTHING = new Uint8Array(0)
 function tenantFor ({ actor, body: { tenant } }: FastifyRequest<{ Body: Body }>): string {
   const own = actor!.tenant
   if (own !== null && tenant !== undefined && tenant !== own) throw new MillraceError('api/not-found', `there is no tenant "${tenant}"`)
-  return own ?? tenant ?? DEFAULT_TENANT
+  return tenantName(own ?? tenant ?? DEFAULT_TENANT)
 }
 
 function spanOf (text: string): number {

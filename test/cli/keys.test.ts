@@ -33,6 +33,12 @@ t.test('a key is made, listed and revoked, in a database that is empty at first'
   t.match((await ask('create', 'forever', '--scope', 'query:read', '--json')).out, /^\{"key":"mr_/)
 })
 
+t.test('a key for a tenant that none can be is not made', async t => {
+  const ask = await setUp(t)
+  for (const tenant of ['a+b', 'a#', '', 'a'.repeat(257), '__proto__']) t.match(await ask('create', 'x', '--scope', 'ingest:write', '--tenant', tenant), { code: 1, out: '', err: /the tenant/ }, tenant)
+  t.equal((await ask('list', '--json')).out, '')
+})
+
 t.test('a key is rotated: both are valid for a while, with the same rights; then the former one is not', async t => {
   const url = (await freshDatabase(t))!, ask = await setUp(t, url), store = new PostgresKeys(url)
   t.teardown(() => store.close())

@@ -36,15 +36,18 @@ async function open (t: Test) {
 }
 
 t.test('an incident is acknowledged, commented and judged; each is a line of the audit log', async t => {
-  const { ask, audit, acme } = await open(t)
+  const { ask, audit, keyOf, acme } = await open(t), colleague = await keyOf('acme')
   t.match((await ask('GET', '/alerts/mine')).json, { incident: 'mine', acknowledged: null, judgement: null, comments: [], alerts: [{ id: 'mine.firing', deliveries: [{ receiver: 'hot/hook', state: 'due' }, { receiver: 'hot/slack' }] }] })
   t.match((await ask('POST', '/alerts/mine/acknowledge', { comment: 'on it' })).json, { acknowledged: { by: acme.id }, comments: [{ author: acme.id, text: 'on it' }] })
-  const { acknowledged } = (await ask('POST', '/alerts/mine/acknowledge', {})).json
+  const { acknowledged } = (await ask('GET', '/alerts/mine')).json
+  t.strictSame((await ask('POST', '/alerts/mine/acknowledge', {}, colleague.key)).json.acknowledged, acknowledged, 'whoever comes later changes neither when nor by whom')
   t.match(await ask('POST', '/alerts/mine/comments', { text: 'a bearing\0' }), { status: 400, body: /NUL/ })
   t.match((await ask('POST', '/alerts/mine/comments', { text: 'a bearing' })).json, { acknowledged, comments: [{ text: 'on it' }, { text: 'a bearing' }] }, 'the first one counts')
-  t.match((await ask('POST', '/alerts/mine/feedback', { verdict: 'false alarm' })).json, { judgement: { verdict: 'false alarm', by: acme.id } })
+  const judged = (await ask('POST', '/alerts/mine/feedback', { verdict: 'false alarm' })).json
+  t.match(judged, { acknowledged, judgement: { verdict: 'false alarm', by: acme.id } })
+  t.ok(Date.parse(judged.judgement.at) >= Date.parse(judged.comments.at(-1).time), 'it was judged when it was, after the last comment, and not when it was acknowledged')
   t.match((await ask('POST', '/alerts/mine/feedback', { verdict: 'real', comment: 'it was' })).json, { judgement: { verdict: 'real' }, comments: [{}, {}, { text: 'it was' }] }, 'the last one counts')
-  t.strictSame((await audit()).map(({ actor, tenant, action, target }) => [actor, tenant, action, target]), ['acknowledge', 'acknowledge', 'comment', 'judge', 'judge'].map(what => [acme.id, 'acme', `alert.${what}`, 'mine']))
+  t.strictSame((await audit()).map(({ actor, tenant, action, target }) => [actor, tenant, action, target]), ['acknowledge', 'acknowledge', 'comment', 'judge', 'judge'].map((what, i) => [i === 1 ? colleague.id : acme.id, 'acme', `alert.${what}`, 'mine']))
   t.strictSame((await audit())[4].change, { verdict: 'real', comment: 'it was' })
 })
 
@@ -56,6 +59,29 @@ t.test('what fires now, and what nobody looks after, can be asked for', async t 
     ['', ['mine.firing', 'over.firing', 'over.resolved', 'seen.firing']], ['&open=true', ['mine.firing', 'seen.firing']], ['&open=false', ['over.firing', 'over.resolved']], ['&acknowledged=true', ['seen.firing']],
     ['&open=true&acknowledged=false', ['mine.firing']], ['&open=true&device=none', []]
   ] as const) t.strictSame(await ids(query), found, query)
+  const recent = async (query: string) => (await ask('GET', `/alerts?${query}`)).json.rows.map((row: any) => row.id).sort()
+  await opened.commit({ ingest: Date.now(), alerts: [{ event: alertEvent('old', { since: Date.now() - 3 * 864e5, time: Date.now() - 3 * 864e5 }), receivers: [] }] })
+  t.ok((await recent('open=true')).includes('old.firing'), 'of whatever age')
+  t.notOk((await recent('')).includes('old.firing'), 'all alerts: of the last hour')
+  t.notOk((await recent(`open=true&from=${encodeURIComponent(iso(-864e5))}`)).includes('old.firing'), 'unless it is said from when on')
+})
+
+t.test('what fires when its pipeline is deleted is over then, nobody is told, and what others have open stays', async t => {
+  const { url, opened, ask, everybody } = await open(t), ids = async () => (await ask('GET', '/alerts?from=2000-01-01T00:00:00Z&open=true', undefined, everybody.key)).json.rows.map((row: any) => row.id).sort()
+  await opened.commit({ ingest: Date.now(), alerts: [alertEvent('elsewhere', { pipeline: 'q' }), alertEvent('over'), alertEvent('over', { id: 'over.resolved', state: 'resolved', message: 'it was mended' }), alertEvent('unreal', { details: { simulated: true, p: 0.5, version: 'v1' } })].map(event => ({ event, receivers: [] })) })
+  t.strictSame(await ids(), ['elsewhere.firing', 'mine.firing', 'theirs.firing', 'unreal.firing'])
+  await opened.store.close()
+  const before = Date.now(), { store } = new Opened(url, [table('readings', 'readings')])
+  t.teardown(async () => { await store.close() })
+  await store.forget()
+  await store.forget()
+  t.strictSame(await ids(), ['elsewhere.firing'])
+  const { alerts } = (await ask('GET', '/alerts/mine')).json
+  t.match(alerts, [{ state: 'firing', deliveries: [{ state: 'suppressed' }, { state: 'suppressed' }] }, { id: 'mine.resolved', state: 'resolved', severity: 'warning', value: null, message: 'hot is over: d m: pipeline deleted', details: { reason: 'pipeline deleted' }, deliveries: [] }])
+  t.equal(alerts.length, 2)
+  t.ok(Date.parse(alerts[1].time) >= before - 1000, 'it ends when the pipeline does')
+  t.strictSame((await ask('GET', '/alerts/unreal')).json.alerts[1].details, { simulated: true, version: 'v1', reason: 'pipeline deleted' })
+  t.equal((await ask('GET', '/alerts/over')).json.alerts[1].message, 'it was mended', 'what was over stays as it was')
 })
 
 t.test('of another tenant there is nothing, whatever is asked, and nothing is changed or noted', async t => {

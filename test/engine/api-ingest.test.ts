@@ -12,7 +12,7 @@ import { migrate } from '../../sinks/postgres-migrate.ts'
 import { Disk } from '../support/disk.ts'
 import { quiet as quietly } from '../support/collect.ts'
 import { HOUR, messages, never, records, temporary } from '../support/journal.ts'
-import { freshDatabase, quiet } from '../support/postgres.ts'
+import { freshDatabase, quiet, rowsOf } from '../support/postgres.ts'
 
 const components = { sources, operators, sinks } as unknown as Plane['components']
 
@@ -88,6 +88,14 @@ t.test('an Idempotency-Key: again is answered again, another body is refused, an
   t.match(await send(reading, { 'idempotency-key': 'x'.repeat(256) }), { status: 400 })
   t.equal((await messages(journal)).length, 2)
   t.equal(journal.events.request_repeated, 1)
+})
+
+t.test('readings of a tenant that none can be are refused, and not answered with 202 and dead-lettered then', async t => {
+  const { send, journal, keyOf, url } = await open(t), { key, id } = await keyOf('a-b')
+  await rowsOf(url, `UPDATE api_keys SET tenant = 'a+b' WHERE id = '${id}'`)        // of before names were looked at
+  t.match(await send(reading, { as: key }), { status: 400, code: 'api/invalid', detail: /the tenant "a\+b"/ })
+  t.match(await send(reading, { url: '/api/v1/ingest?tenant=a%23' }), { status: 400, code: 'api/invalid' })
+  t.strictSame(await messages(journal), [])
 })
 
 t.test('readings are of the tenant of the key; a key of all tenants may say which', async t => {

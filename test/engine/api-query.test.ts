@@ -4,6 +4,7 @@ import pg from 'pg'
 import { newKey, type Scope } from '../../engine/api-key.ts'
 import { plan, type Plane } from '../../engine/api/server.ts'
 import { normalise } from '../../engine/lint.ts'
+import { LONGEST_NAME } from '../../engine/names.ts'
 import { planTables } from '../../engine/plan.ts'
 import { readYaml } from '../../engine/yaml.ts'
 import * as sources from '../../connectors/index.ts'
@@ -136,6 +137,23 @@ t.test('of a key of one tenant nothing of another exists', async t => {
     t.equal(denied.json().detail.replace('acme', ''), absent.json().detail.replace('absent', ''), path)
   }
   for (const path of ['/tables/readings/rows', '/tables/readings/buckets']) t.equal((await ask(path, pump, nobody)).status, 404, path)
+})
+
+t.test('what may be stored under a name can be asked for under it, on every route', async t => {
+  const { store, ask } = await open(t), device = 'd'.repeat(LONGEST_NAME), metric = 'm'.repeat(LONGEST_NAME)
+  await store.commit(store.write('readings', batchOf(store.series, [[device, metric, 0, 7, { zscore: 0, seq: 0 }]])))
+  for (const path of ['/series', '/tables/readings/latest']) t.match((await ask(path, { device, metric })).json().rows, [{ device, metric }], path)
+  for (const path of ['/tables/readings/rows', '/tables/readings/buckets']) t.equal((await ask(path, { device, metric, from: iso(0), to: iso(1000) })).json().rows?.length ?? 1, 1, path)
+  t.equal((await ask('/tables/readings/rows', { device: `${device}d`, metric })).status, 400)
+  const shorter: string[] = [], names = ['tenant', 'device', 'metric', 'site', 'type']
+  const walk = (at: string, name: string, part: any): void => {
+    if (part === null || typeof part !== 'object') return
+    const schema = part.in === 'query' ? part.schema : part, called = part.in === 'query' ? part.name : name
+    if (names.includes(called) && schema.maxLength !== undefined && schema.pattern === undefined && schema.maxLength !== LONGEST_NAME) shorter.push(`${at} ${called}`)
+    for (const [key, inner] of Object.entries(part)) walk(at, key, inner)
+  }
+  for (const [path, methods] of Object.entries((await ask('/../../openapi.json')).json().paths)) walk(path, '', methods)
+  t.strictSame(shorter, [], 'all with one bound')
 })
 
 t.test('alerts, the newest first, page by page, with their deliveries, and of other tenants none', async t => {

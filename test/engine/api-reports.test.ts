@@ -35,8 +35,8 @@ async function open (t: Test) {
   ]
   const event = (id: string, after: number, parts: object = {}) => alertEvent(id, { device: 'pump', metric: 'temp', since: T0 - BACK + after, time: T0 - BACK + after, ...parts })
   const over = (id: string, after: number, parts: object = {}) => ({ ...event(id, after, parts), id: `${id}.resolved`, state: 'resolved' as const })
-  const alerts = [event('a', MINUTE, { details: { verdict: 'device', version: 'v' } }), over('a', 3 * MINUTE), event('b', 5 * MINUTE, { details: { verdict: 'sensor', version: 'v' } }), over('b', 6 * MINUTE), event('c', 50 * MINUTE, { details: { verdict: 'device', version: 'v' } }), event('d', 8 * MINUTE, { alert: 'cold' }), event('x', MINUTE, { tenant: 'umbra' }), event('y', 61 * MINUTE), event('w', -20 * MINUTE, { alert: 'old' }), over('w', -10 * MINUTE, { alert: 'old' }), event('z', -10 * MINUTE, { alert: 'old' }), over('z', 5 * MINUTE, { alert: 'old' })]
-  await store.commit({ ...store.write('readings', batchOf(series, back(rows))), late: [{ branch: 'w', step: 'tumbling', batch: batchOf(series, back([['pump', 'temp', MINUTE, 1], ['pump', 'temp', 2 * MINUTE, 1], [odd, 'temp', 90 * MINUTE, 1]])) }], alerts: alerts.map(event => ({ event, receivers: [] })) })
+  const alerts = [event('a', MINUTE, { details: { verdict: 'device', version: 'v' } }), over('a', 3 * MINUTE), event('b', 5 * MINUTE, { details: { verdict: 'sensor', version: 'v' } }), over('b', 6 * MINUTE), event('c', 50 * MINUTE, { details: { verdict: 'device', version: 'v' } }), event('d', 8 * MINUTE, { alert: 'cold' }), event('x', MINUTE, { tenant: 'umbra' }), event('y', 61 * MINUTE), event('w', -20 * MINUTE, { alert: 'old' }), over('w', -10 * MINUTE, { alert: 'old' }), event('z', -10 * MINUTE, { alert: 'old' }), over('z', 5 * MINUTE, { alert: 'old' }), event('q', 59 * MINUTE, { pipeline: 'q' })]
+  await store.commit({ ...store.write('readings', batchOf(series, back(rows))), late: ['w', 'v'].map(branch => ({ branch, step: 'tumbling', batch: batchOf(series, back([['pump', 'temp', MINUTE, 1], ['pump', 'temp', 2 * MINUTE, 1], ...branch === 'w' ? [['pump', 'temp', 2 * MINUTE, 2] as Row] : [], [odd, 'temp', 90 * MINUTE, 1]])) })), alerts: alerts.map(event => ({ event, receivers: [] })) })
   const theirs = batchOf(series, back([['pump', 'temp', MINUTE, 1, { anomaly_alarm: 1, hygiene: 3 }]]))
   await store.commit({ ...store.write('readings', new Batch<any>({ ...theirs, series: Int32Array.of(series.id('umbra', 'pump', 'temp')), position: Float64Array.of(1000) })), position: 1000 })
   const keys = new PostgresKeys(url), query = new PostgresQuery(url), actions = new PostgresActions(url), actor = { id: 'k', tenant: 'acme' }
@@ -63,12 +63,13 @@ t.test('what a device did is counted as it was stored', async t => {
   t.strictSame(report.devices.map((d: any) => d.device), [odd, 'pump', 'quiet'])
   const [strange, pump, quiet] = report.devices, inside = rows.filter(([device,, after]) => device === 'pump' && after >= 0 && after < 60 * MINUTE)
   t.strictSame(pump, {
-    tenant: 'acme', device: 'pump', site: 'north', type: 'pump', series: 2, readings: inside.length, missing: inside.filter(r => Number.isNaN(r[3])).length, late: 2, availability: 30 / 60, longestGap: 30 * 60,
+    tenant: 'acme', device: 'pump', site: 'north', type: 'pump', series: 2, readings: inside.length, missing: inside.filter(r => Number.isNaN(r[3])).length, late: 3, availability: 30 / 60, longestGap: 30 * 60,
     anomalies: { anomaly_alarm: inside.filter(r => r[4]?.anomaly_alarm === 1).length }, suspect: { hygiene: 1 },
     alerts: [
-      { alert: 'cold', severity: 'warning', fired: 1, open: 1, seconds: 52 * 60, real: 0, falseAlarm: 0, notJudged: 1, verdicts: {} },
-      { alert: 'hot', severity: 'warning', fired: 3, open: 1, seconds: (2 + 1 + 10) * 60, real: 1, falseAlarm: 1, notJudged: 1, verdicts: { device: 2, sensor: 1 } },
-      { alert: 'old', severity: 'warning', fired: 1, open: 0, seconds: 5 * 60, real: 0, falseAlarm: 0, notJudged: 1, verdicts: {} }
+      { pipeline: 'p', alert: 'cold', severity: 'warning', fired: 1, open: 1, seconds: 52 * 60, real: 0, falseAlarm: 0, notJudged: 1, verdicts: {} },
+      { pipeline: 'p', alert: 'hot', severity: 'warning', fired: 3, open: 1, seconds: (2 + 1 + 10) * 60, real: 1, falseAlarm: 1, notJudged: 1, verdicts: { device: 2, sensor: 1 } },
+      { pipeline: 'q', alert: 'hot', severity: 'warning', fired: 1, open: 1, seconds: 60, real: 0, falseAlarm: 0, notJudged: 1, verdicts: {} },
+      { pipeline: 'p', alert: 'old', severity: 'warning', fired: 1, open: 0, seconds: 5 * 60, real: 0, falseAlarm: 0, notJudged: 1, verdicts: {} }
     ]
   })
   t.match(strange, { readings: 1, availability: 1 / 60, longestGap: 30 * 60, late: 0, alerts: [] })

@@ -3,22 +3,23 @@ import t from 'tap'
 import type { AddressInfo } from 'node:net'
 import { createServer as createReceiver } from 'node:http'
 import { plantFault } from '../../connectors/planted.ts'
+import { Limits } from '../../engine/limits.ts'
 import { plantedKinds } from '../../engine/simulated.ts'
 import { device, open, rows, until } from '../support/control.ts'
 import { freePort } from '../support/mosquitto.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { temporary } from '../support/program.ts'
 
-t.test('a shift: its rows, its alert and what the receiver gets say that it is simulated, and no real device learns of it', async t => {
-  const url = (await freshDatabase(t))!, port = await freePort(), got: any[] = []
+t.test('a shift: its rows, its alert and what a receiver that asks for it gets say that it is simulated, others are told of real ones only, and no real device learns of it', async t => {
+  const url = (await freshDatabase(t))!, port = await freePort(), got: any[] = [], paths = (path: string) => got.filter(g => g.path === path)
   const receiver = createReceiver((request, response) => {
     let body = ''
-    request.on('data', chunk => { body += chunk }).on('end', () => { got.push(JSON.parse(body)); response.end() })
+    request.on('data', chunk => { body += chunk }).on('end', () => { got.push({ ...JSON.parse(body), path: request.url }); response.end() })
   })
   await new Promise<void>(resolve => { receiver.listen(0, '127.0.0.1', resolve) })
   t.teardown(() => { receiver.close() })
   const process = await open(t, url, temporary(t), { egress: ['127.0.0.0/8'] }), to = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`
-  const made = await process.ask('PUT', '/p', `name: p\nfrom: { broker: { port: ${port}, topics: "{tenant}/{device}/{metric}" } }\npipe: [ ewma: { alpha: 0.5 } ]\nalerts: { high: { when: { value: { above: 50 } }, to: [ webhook: { url: "${to}" } ] } }\nto: [ postgres: { table: readings } ]\n`)
+  const made = await process.ask('PUT', '/p', `name: p\nfrom: { broker: { port: ${port}, topics: "{tenant}/{device}/{metric}" } }\npipe: [ ewma: { alpha: 0.5 } ]\nalerts: { high: { when: { value: { above: 50 } }, to: [ webhook: { url: "${to}duty" }, webhook: { url: "${to}rehearsal", simulated: true } ], escalate: [ { after: 1ms, to: [ webhook: { url: "${to}boss" }, webhook: { url: "${to}understudy", simulated: true } ] } ] } }\nto: [ postgres: { table: readings } ]\n`)
   t.equal(made.status, 201, made.text)
   const d = await device(t, port)
   await d.send(10)
@@ -33,8 +34,8 @@ t.test('a shift: its rows, its alert and what the receiver gets say that it is s
   const { from, to: over } = sent.json.label, high = theirs.filter(row => row.value > 50)
   t.equal(high.length, 20)
   t.ok(high.every(({ time }) => time >= new Date(from) && time < new Date(over)), 'as the label says')
-  await until('both are told', () => got.length === 2)
-  t.match(got.map(g => [g.simulated, g.data.simulated, g.data.device]), [[true, true, 'simulated-boiler'], [true, true, 'simulated-boiler']])
+  await until('the beginning and the end are told to whoever asks for what is simulated', () => paths('/rehearsal').length === 2)
+  t.match(paths('/rehearsal').map(g => [g.simulated, g.data.simulated, g.data.device]), [[true, true, 'simulated-boiler'], [true, true, 'simulated-boiler']])
   t.match((await process.call('GET', '/alerts?device=simulated-boiler')).json.rows, [{ details: { simulated: true } }, { details: { simulated: true } }])
   t.match((await process.call('GET', '/series?device=simulated-boiler')).json.rows, [{ tags: { simulated: 'true' } }])
   t.strictSame(await rows(url, 'value, ewma, tags'), before, 'the real one is as it was')
@@ -42,8 +43,9 @@ t.test('a shift: its rows, its alert and what the receiver gets say that it is s
   // whoever publishes under such a name is marked too; a real alert is not
   await d.client.publishAsync('t/simulated-x/m', JSON.stringify({ value: 99 }), { qos: 1 })
   await d.client.publishAsync('t/real/m', JSON.stringify({ value: 99 }), { qos: 1 })
-  await until('both are told', () => got.length === 4)
-  t.strictSame(Object.fromEntries(got.slice(2).map(g => [g.data.device, [g.simulated, g.data.simulated]])), { real: [undefined, undefined], 'simulated-x': [true, true] })
+  await until('who asks for it is told of both, also by escalation; who does not, of the real one', () => ['/rehearsal', '/understudy', '/duty', '/boss'].every(path => paths(path).some(g => g.data.device === 'real')) && ['/rehearsal', '/understudy'].every(path => paths(path).some(g => g.data.device === 'simulated-x')))
+  t.strictSame(Object.fromEntries(paths('/rehearsal').slice(2).map(g => [g.data.device, [g.simulated, g.data.simulated]])), { real: [undefined, undefined], 'simulated-x': [true, true] })
+  t.strictSame([...paths('/duty'), ...paths('/boss')].map(g => g.data.device), ['real', 'real'], 'a simulated one is sent to nobody else')
 })
 
 t.test('what cannot be meant is refused', async t => {
@@ -56,9 +58,19 @@ t.test('what cannot be meant is refused', async t => {
   t.match(await post('spike', { pipeline: 'p', every: '10m' }), { status: 400, json: { detail: /at most 900 s/ } })
   t.match(await post('spike', { pipeline: 'p', every: 'often' }), { status: 400 })
   t.match(await post('spike', { pipeline: 'p', device: 'a/b' }), { status: 400 })
+  t.match(await post('spike', { pipeline: 'p', tenant: 'a+b' }), { status: 400, json: { detail: /the tenant/ } }, 'no tenant can be called so')
   const key = { authorization: `Bearer ${await process.key(['ingest:write'], 'north')}` }
   t.match(await post('drift-event', { pipeline: 'p', tenant: 'south' }, key), { status: 404 })
   t.match(await post('drift-event', { pipeline: 'p' }, key), { status: 202, json: { tenant: 'north', device: /^simulated-\w{8}$/, label: { kind: 'drift' } } })
+})
+
+t.test('simulated readings are of the quota of their tenant', async t => {
+  const url = (await freshDatabase(t))!, port = await freePort(), process = await open(t, url, temporary(t), { limits: new Limits({ tenants: { north: { readings: 1 } } }) })
+  await process.ask('PUT', '/p', `name: p\nfrom: { broker: { port: ${port}, topics: "{tenant}/{device}/{metric}" } }\nto: [ postgres: { table: readings } ]\n`)
+  const post = async (tenant: string) => await process.call('POST', '/simulate/spike', { pipeline: 'p', tenant, healthy: 800, after: 0, every: '1s' })
+  t.match([(await post('north')).status, (await post('south')).status], [202, 202])
+  t.match(await post('north'), { status: 429, json: { code: 'api/too-many' } }, 'its ten seconds of readings are used up')
+  t.equal((await post('south')).status, 202, 'another one has a quota of its own')
 })
 
 t.test('each kind is what its name says', t => {

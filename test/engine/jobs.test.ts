@@ -1,10 +1,13 @@
 /** Work that takes longer than a request: its files, how long it is kept, what a process leaves of it. */
-import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import t from 'tap'
+import { ExportRows } from '../../engine/export-job.ts'
 import { Jobs, Stopped, type JobHost } from '../../engine/jobs.ts'
+import type { ExportAsked } from '../../engine/query.ts'
 import { PostgresJobs } from '../../sinks/postgres-jobs.ts'
+import { PostgresQuery } from '../../sinks/postgres-query.ts'
 import { begin, ended, numbers, stored, text } from '../support/backfill.ts'
 import { device, means, open, until } from '../support/control.ts'
 import { quiet, rowsOf } from '../support/postgres.ts'
@@ -79,6 +82,38 @@ t.test('what a process has left of uploads goes with the next start, apart from 
   for (const name of ['left.csv', 'left.ndjson']) utimesSync(join(uploads, name), 1, 1)
   await open(t, url, folder)
   await until('it is gone', () => readdirSync(uploads).join() === 'new.csv')
+})
+
+t.test('of an export that was cancelled or failed no file stays', async t => {
+  const { url, folder, port, process } = await begin(t), dir = join(folder, 'exports'), files = () => existsSync(dir) ? readdirSync(dir) : []
+  await process.ask('PUT', '/p', text(port))
+  await (await device(t, port)).send(5)
+  await stored(url, 5)
+  // the real rows, which then have no end
+  const query = new PostgresQuery(url)
+  let broken = false
+  const held = { export: async (asked: ExportAsked) => {
+    const found = await query.export(asked)
+    const pages = async function* () {
+      yield* found.pages
+      for (;;) {
+        await new Promise(resolve => setTimeout(resolve, 20))
+        if (broken) throw new Error('the connection is gone')
+        yield []
+      }
+    }
+    return { ...found, pages: pages() }
+  } }
+  const jobs = new Jobs({ store: new PostgresJobs(url), kinds: { export: new ExportRows(folder, held as unknown as PostgresQuery) }, instance: () => 'i', kept: () => ({ most: 10, age: Infinity }), log: quiet })
+  t.teardown(async () => { await jobs.close(); await query.close() })
+  const asked = (device: string) => ({ table: { table: 'readings', kind: 'readings', columns: ['value'] }, series: { device }, range: { from: 0, to: 1e13 }, format: 'csv' })
+  const made = async (device: string) => (await jobs.start('export', { target: 'readings', asked: asked(device), tenant: null, author: 'me' })).id, state = async (id: string) => (await rowsOf(url, 'SELECT state FROM jobs WHERE id = $1', [id]))[0].state
+  const cancelled = await made('d'), failed = await made('none')
+  await until('both have a file', () => files().length === 2)
+  await jobs.cancel(cancelled, { tenant: undefined, id: 'me' })
+  broken = true
+  await until('both are over', async () => await state(cancelled) === 'cancelled' && await state(failed) === 'failed')
+  await until('nothing stays', () => files().length === 0)
 })
 
 t.test('jobs that wait for their body count as under way, for their own tenant', async t => {

@@ -135,6 +135,13 @@ t.test('flapping: what has fired too often is told when it has lasted, and its e
   t.match(await states(), { 'c.firing': /suppressed/, 'c.resolved': /suppressed/ })
 })
 
+t.test('flapping: what is of a backlog was not told to anybody, and does not count', async t => {
+  const { opened, post, sent, start } = await open(t, { flapping: { times: 2, within: 10 * MINUTE } })
+  await opened.commit({ ingest: start, alerts: ['x', 'y', 'z'].map(name => ({ event: fires(name), receivers: [], stale: true })) })
+  await post(MINUTE, fires('a'))
+  t.strictSame(await sent(MINUTE), ['a.firing'])
+})
+
 t.test('escalation: the next receiver is told of what nobody acknowledged in time, and of its end', async t => {
   const keys = ['hot/hook', 'hot/escalation-1/email']
   const { post, sent, actions, states } = await open(t, { escalate: 15 * MINUTE }, keys)

@@ -8,6 +8,7 @@ import { Control } from '../../engine/control.ts'
 import { Evaluate } from '../../engine/evaluate-job.ts'
 import { ExportRows } from '../../engine/export-job.ts'
 import { Jobs, type Kept } from '../../engine/jobs.ts'
+import { Limits } from '../../engine/limits.ts'
 import { normalise } from '../../engine/lint.ts'
 import { Pipelines } from '../../engine/pipelines.ts'
 import { forget } from '../../engine/plan.ts'
@@ -51,7 +52,7 @@ export interface Process {
   end (): Promise<void>
 }
 
-export async function open (t: T, url: string, folder: string, { files = [], within = 5000, egress, hosts = [], settled = true, kept = () => ({ most: 100, age: Infinity }) }: { readonly files?: readonly string[], readonly within?: number, readonly egress?: readonly string[], readonly hosts?: readonly string[], readonly settled?: boolean, readonly kept?: (tenant: string | null) => Kept } = {}): Promise<Process> {
+export async function open (t: T, url: string, folder: string, { files = [], within = 5000, egress, limits, hosts = [], settled = true, kept = () => ({ most: 100, age: Infinity }) }: { readonly files?: readonly string[], readonly within?: number, readonly egress?: readonly string[], readonly limits?: Limits, readonly hosts?: readonly string[], readonly settled?: boolean, readonly kept?: (tenant: string | null) => Kept } = {}): Promise<Process> {
   await migrate(url, quiet)
   const keys = new PostgresKeys(url), failures: unknown[] = []
   const pipelines = new Pipelines({ log: quiet, folder, database: url, fallback: fileStore, within, egress, maxSeries: 1000, failed: error => { failures.push(error) } })
@@ -63,7 +64,7 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
   await pipelines.open(files.map(text => normalise(readYaml(text, components, { file: 'plant.yaml' }).pipeline!, components)), new AbortController().signal)
   const query = new PostgresQuery(url), actions = new PostgresActions(url), backfill = new Backfill({ pipelines, query, log: quiet, folder, database: url, fallback: fileStore, maxSeries: 1000, replay: options => sources.replay(options as { files: string }) })
   const jobs = { backfill, pipelines, folder, all: new Jobs({ store: new PostgresJobs(url), kinds: { backfill, evaluate: new Evaluate({ folder, query, registry }), export: new ExportRows(folder, query) }, instance: () => control.owner, kept, log: quiet }) }
-  const app = await plan({ runs: () => pipelines.runs, pipelines: () => pipelines.all, stopping: () => false, components, keys, query, actions, control, jobs, plant: plantFault, inlets: () => pipelines.inlets }, quiet)
+  const app = await plan({ runs: () => pipelines.runs, pipelines: () => pipelines.all, stopping: () => false, components, keys, query, actions, control, jobs, limits, plant: plantFault, inlets: () => pipelines.inlets }, quiet)
   const relearning = new Relearning({ maintenance: actions, pipelines, log: quiet })
   pipelines.begin()
   relearning.open()
