@@ -54,7 +54,7 @@ export const security: readonly Row[] = [{
   run: injected
 }, {
   id: 'B12', name: 'a pipeline replaced under load, by wrong definitions too', fault: 'each replacement followed by a definition that cannot be meant, every tenth by one that cannot start; patterns on which a regular expression goes back without end, and names for them', expected: 'the old one stays, no reading and no alert is lost, no row takes 5 ms in a step',
-  tiers: { commit: 20, nightly: 1000, release: 1000 }, alone: true,
+  tiers: { commit: 20, nightly: 1000, release: 1000 },
   run: reloads
 }, {
   id: 'P5', name: 'a tenant that sends twenty times its quota', fault: 'over HTTP, beside another', expected: 'it alone is refused, and told when to come back; the other waits at most 1.2 times as long',
