@@ -112,6 +112,35 @@ for (const kind of ['postgres', 'timescale'] as const) {
     await rowsOf(url, 'UPDATE readings SET value = 61 WHERE value = 51')
     t.strictSame(await next(), [61], 'what was replaced is')
   })
+
+  t.test(`a commit that is open during an export comes with the next one, also when some of its rows are there already or refused, on ${kind}`, async t => {
+    if (await freshDatabase(t, kind) === undefined) return
+    const { url, get, store } = await open(t, kind)
+    const commit = (...values: number[]) => store.commit(store.write('readings', batchOf(store.series, values.map(value => ['pump', 'temp', 1000 * value, value, { zscore: 0, seq: 0 }] as const))))
+    const since = async (place: string) => {
+      const reply = await get(`since=${place}`)
+      return { place: reply.headers.get('x-export-place')!, values: (await reply.text()).split('\r\n').slice(1, -1).map(line => Number(line.split(',')[4])) }
+    }
+    await rowsOf(url, 'ALTER TABLE readings ADD CONSTRAINT plausible CHECK (value < 1000)')
+    await commit(1)
+    let place = (await get('')).headers.get('x-export-place')!
+    for (const [what, given, expected] of [['a duplicate', [1, 2, 3], [2, 3]], ['a refused row', [4, 5000, 5, 6], [4, 5, 6]], ['both', [6, 7, 6000, 8], [7, 8]]] as const) {
+      const holder = new pg.Client(url)
+      holder.on('error', () => {})
+      await holder.connect()
+      await holder.query('BEGIN; LOCK TABLE counts')
+      const committed = commit(...given)
+      for (const end = Date.now() + 20_000; (await rowsOf(url, "SELECT FROM pg_locks WHERE NOT granted AND relation = 'counts'::regclass")).length === 0 && Date.now() < end;) await new Promise(resolve => { setTimeout(resolve, 20) })
+      await rowsOf(url, 'CREATE TABLE beside (); DROP TABLE beside')      // a later transaction is over: the newest of the snapshot is behind those of the commit
+      const during = await since(place)
+      t.strictSame(during.values, [], `${what}: nothing of it yet`)
+      await holder.end()
+      await committed
+      const after = await since(during.place)
+      t.strictSame(after.values, expected, `${what}: all of it`)
+      place = after.place
+    }
+  })
 }
 
 t.test('a file that grows: killed at any moment, no line is missing and none is there twice', async t => {
