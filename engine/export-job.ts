@@ -21,10 +21,10 @@ export class ExportRows implements JobKind {
     this.query = query
   }
 
-  async run ({ id, asked }: { readonly id: string, readonly asked: Asked }, { signal, progress }: JobHost): Promise<string> {
+  async run ({ id, tenant, asked }: { readonly id: string, readonly tenant: string | null, readonly asked: Asked }, { signal, progress }: JobHost): Promise<string> {
     const { format, ...what } = asked as unknown as ExportJob, file = exportFile(this.folder, id, format)
     await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-    const { pages, close } = await this.query.export(what)
+    const { pages, close } = await this.query.as({ tenant: tenant ?? undefined }).export(what)
     let done = 0
     const counted = async function* () {
       for await (const page of pages) {

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { masked, MillraceError, type Asker, type ExportAsked, type Exported, type Row } from '#engine'
 import { identifier, sqlstate } from './postgres-session.ts'
-import { hasNoWall, wallFor } from './postgres-wall.ts'
+import { withWall } from './postgres-wall.ts'
 import { ISO, listed, matching, MOMENT, NAMED } from './postgres-query.ts'
 
 const PAGE = 2000                    // rows in memory at once
@@ -34,10 +34,7 @@ export async function openExport (url: string, { table: { table, kind, columns }
     const [, { rows: [{ place }] }] = await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT (SELECT system_identifier FROM pg_control_system()) || '.' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '.' || pg_current_snapshot() AS place") as unknown as [unknown, pg.QueryResult<{ place: string }>]
     const [, system, database, before] = PLACE.exec(since ?? place) ?? []
     if (before === undefined || !place.startsWith(`${system}.${database}.`)) throw new MillraceError('api/invalid', before === undefined ? 'since is no place of an export' : 'since is a place in another database', { help: 'what the export before gave; without it all rows come' })
-    await client.query(`SAVEPOINT wall; ${wallFor(asker)}`).catch(async (error: unknown) => {
-      if (!hasNoWall(error)) throw error
-      await client.query('ROLLBACK TO SAVEPOINT wall')
-    })
+    await withWall(client, asker)
     const { where, values } = matching(series, [range.from, range.to, before])
     const added = since === undefined ? ' AND $3::text IS NOT NULL' : ` AND NOT pg_visible_in_snapshot(${COMMITTED}, $3::pg_snapshot)`
     await client.query(`DECLARE exported NO SCROLL CURSOR FOR SELECT ${ISO('r.time')}, n.tenant, n.device, n.metric${listed(columns, 'r')} FROM ${identifier(table)} r JOIN ${NAMED} n ON n.series = r.series

@@ -100,7 +100,7 @@ export class PostgresQuery implements Query {
     }
   }
 
-  async past (asked: PastAsked): Promise<PastFound> { return await openPast(this.url, asked) }
+  async past (asked: PastAsked): Promise<PastFound> { return await openPast(this.url, asked, this.asker) }
 
   async report (asked: ReportAsked): Promise<Report> { return await report({ ask: (sql, values = []) => this.ask(sql, values) }, asked) }
 
