@@ -221,6 +221,13 @@ t.test('who hangs up while the key is looked up is not listened for', async t =>
   t.equal(live.count, 0)
 })
 
+t.test('a route whose answer has no end, or is a whole table, has no HEAD', async t => {
+  const { app, add } = await open(t), { key } = await add(everything), headers = { authorization: `Bearer ${key}` }
+  for (const url of ['/api/v1/stream', '/api/v1/tables/readings/export']) t.equal(app.hasRoute({ method: 'HEAD', url: url.replace('readings', ':table') }), false, url)
+  t.equal((await app.inject({ method: 'HEAD', url: '/api/v1/stream', headers })).statusCode, 404)
+  t.equal((await app.inject({ method: 'HEAD', url: '/api/v1/pipelines', headers })).statusCode, 200)
+})
+
 t.test('who listens hears a comment every 15 s when nothing happens', async t => {
   const { key, id, digest } = newKey(), find = async () => ({ id, digest, name: 'test', tenant: null, scopes: everything, created: new Date(), expires: null, revoked: null })
   const app = await plan({ runs: () => [], stopping: () => false, components, keys: { find } as unknown as Keys, query: undefined, live: new Live() }, quiet)
