@@ -7,6 +7,7 @@ import { identifier } from './postgres-session.ts'
 import { moment } from './postgres-time.ts'
 
 export const ISO = (column: string, as = 'time'): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS ${as}`
+const FINITE = (number: string): string => `nullif(nullif(${number}, 'Infinity'), '-Infinity')`
 export const MOMENT = (n: number): string => `to_timestamp($${n}::float8 / 1000)`
 
 const EXPORTS = 2                    // at once
@@ -71,7 +72,7 @@ export class PostgresQuery implements Query {
     const width = (to - from) / count, c = column === POSITION ? 'position::float8' : identifier(column)
     return await this.ask<Bucket>(`
       SELECT ${ISO('to_timestamp(($2::float8 + part * $4::float8) / 1000)')}, count, min, max, mean FROM (
-        SELECT floor((extract(epoch FROM time)::float8 * 1000 - $2::float8) / $4::float8) AS part, count(${c})::int AS count, min(${c}) AS min, max(${c}) AS max, sum(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290) / nullif(count(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290), 0) AS mean
+        SELECT floor((extract(epoch FROM time)::float8 * 1000 - $2::float8) / $4::float8) AS part, count(${c})::int AS count, ${FINITE(`min(${c})`)} AS min, ${FINITE(`max(${c})`)} AS max, sum(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290) / nullif(count(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290), 0) AS mean
         FROM ${identifier(table)} WHERE series = $1 AND time >= ${MOMENT(2)} AND time < ${MOMENT(3)} AND ${c} IS NOT NULL GROUP BY 1) b ORDER BY part`, [id, from, to, width])
   }
 

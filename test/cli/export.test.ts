@@ -61,6 +61,11 @@ t.test('a whole table as CSV and as lines of JSON; of a key of one tenant only w
   t.equal(json.length, 3)
   t.equal((await (await get(`from=${new Date(T0 + 1000).toISOString()}&to=${new Date(T0 + 2000).toISOString()}`)).text()).split('\r\n').length, 3)
   t.equal(await (await get('', await keyOf('other'))).text(), 'time,tenant,device,metric,value,zscore\r\n')
+  const [, system] = /^(\d+\.\d+)\./.exec((await get('')).headers.get('x-export-place')!)!
+  for (const odd of ['5:3:', '5:9:99', '0:0:', '5:9:,,,']) {
+    const reply = await get(`since=${system}.${odd}`)
+    t.match([reply.status, await reply.json()], [400, { code: 'api/invalid', detail: /since is no place of an export/ }], odd)
+  }
   for (const [search, status] of [['since=x', 400], ['since=1.1.1:1:', 400], ['columns=none', 400], ['from=2024-01-02T00:00:00Z&to=2024-01-01T00:00:00Z', 400], ['tenant=a', 200]] as const) t.equal((await get(search)).status, status, search)
 })
 

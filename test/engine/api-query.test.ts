@@ -63,7 +63,7 @@ const pump = { device: 'pump', metric: 'temp', from: iso(0), to: iso(3_600_000) 
 for (const kind of ['postgres', 'timescale'] as const) {
   t.test(`rows of a series by time, page by page, on ${kind}`, async t => {
     if (await freshDatabase(t, kind) === undefined) return
-    const { ask, all } = await open(t, kind)
+    const { ask, all, url } = await open(t, kind)
     const rows = await all('/tables/readings/rows', { ...pump, limit: 7 })
     t.equal(rows.length, 251)
     t.strictSame(rows.slice(4, 10).map(r => r.value), [4, 5, 1e300, 6, null, 8], 'of one time by seq')
@@ -76,6 +76,11 @@ for (const kind of ['postgres', 'timescale'] as const) {
     const parts = (await ask('/tables/readings/buckets', { ...pump, to: iso(100_000), buckets: 10 })).json().rows
     t.strictSame(parts.map((p: any) => [p.time.slice(0, 23), p.count, p.min, p.max]).slice(0, 3), [[iso(0).slice(0, 23), 10, 0, 1e300], [iso(10_000).slice(0, 23), 10, 10, 19], [iso(20_000).slice(0, 23), 10, 20, 29]])
     t.equal(parts[1].mean, 14.5)
+    const [{ mean, ...part }] = (await ask('/tables/readings/buckets', { ...pump, to: iso(10_000), buckets: 1, column: 'zscore' })).json().rows
+    t.match(part, { count: 11, min: 0, max: null }, 'infinity is no number of JSON')
+    t.ok(Math.abs(mean - 0.137) < 1e-12, 'the mean is of the others')
+    await rowsOf(url, "UPDATE readings SET zscore = '-Infinity' WHERE zscore = 'Infinity'")
+    t.match((await ask('/tables/readings/buckets', { ...pump, to: iso(10_000), buckets: 1, column: 'zscore' })).json().rows, [{ count: 11, min: null, max: 1 }])
     for (const column of ['value,zscore', 'zscore,value', '', ',']) t.match((await ask('/tables/readings/buckets', { ...pump, column })).json(), { status: 400, detail: column === '' ? /column/ : `the table "readings" has no column "${column}"` }, column)
   })
 }
