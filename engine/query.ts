@@ -64,7 +64,7 @@ export interface Query {
   rows (table: TableColumns, series: OneSeries, range: Range, page: Page): Promise<Found<Row> | undefined>
   /** The range in so many parts of equal length; those without a value are left out. The mean is of values up to 1e290 in size, so that their sum is a number. undefined: there is no such series. */
   buckets (table: TableColumns, series: OneSeries, range: Range, count: number): Promise<readonly Bucket[] | undefined>
-  /** Rejects with api/busy while others are under way. */
+  /** Rejects with api/busy while others of the same tenant, or many of all, are under way. */
   export (asked: ExportAsked): Promise<Exported>
   /** Transitions by event time, the newest first. */
   alerts (filter: AlertFilter, range: Range, page: Page): Promise<Found<AlertRow>>

@@ -185,7 +185,7 @@ t.test('a file that grows: killed at any moment, no line is missing and none is 
 })
 
 t.test('an export of many rows takes no more memory than one of few, and two at once are enough', async t => {
-  const { url, commit, get } = await open(t)
+  const { url, commit, get, keyOf } = await open(t)
   await commit(1)
   await rowsOf(url, `INSERT INTO readings (time, series, value, position, ingested_at) SELECT timestamptz '2024-01-01' + n * interval '1 s', (SELECT id FROM series), n, 1, now() FROM generate_series(1, 300000) n`)
   const read = async (reply: Response) => { let rows = 0, most = 0; for await (const bytes of reply.body! as unknown as AsyncIterable<Uint8Array>) { for (const byte of bytes) if (byte === 10) rows++; most = Math.max(most, process.memoryUsage().rss) } return { rows, most } }
@@ -195,6 +195,7 @@ t.test('an export of many rows takes no more memory than one of few, and two at 
   const [one, two] = [await get(''), await get('')]
   const three = await get('')
   t.equal(three.status, 503)
+  t.equal((await get('', await keyOf('other'))).status, 200, 'another tenant does not wait for them')
   await one.body!.cancel()
   t.equal((await read(two)).rows, 300_002)
   for (const end = Date.now() + 5000; (await get('columns=value&device=nobody')).status !== 200 && Date.now() < end;) await new Promise(resolve => { setTimeout(resolve, 50) })

@@ -94,6 +94,25 @@ t.test('nor does a job of a tenant, whose question forgets it', async t => {
   t.match(readFileSync(join(folder, 'evaluations', 'v', 'data.csv'), 'utf8'), /^time,device,metric,value\r\n[^\n]*,acme-pump,temp,1\r\n$/)
 })
 
+t.test('exports of a tenant hold up no other; one that is a job waits until there is room', async t => {
+  const { query } = await open(t), acme = query.as({ tenant: 'acme' }), folder = temporary(t), asked = { table: columns, series: {}, range: span } as never
+  const [one, two] = [await acme.export(asked), await acme.export(asked)]
+  await t.rejects(acme.export(asked), { code: 'api/busy', message: /of this tenant/ })
+  const other = await query.as({ tenant: 'umbra' }).export(asked)
+  await other.close()
+  const gone = new AbortController(), jobs = new ExportRows(folder, query)
+  let over = false
+  const run = (id: string, signal: AbortSignal) => jobs.run({ id, tenant: 'acme', asked: { ...asked as object, format: 'csv' } }, { signal, progress () {} })
+  const waiting = run('w', new AbortController().signal).finally(() => { over = true }), cancelled = t.rejects(run('c', gone.signal), { message: 'cancelled' })
+  await new Promise(resolve => { setTimeout(resolve, 300) })
+  t.notOk(over)
+  gone.abort()
+  await cancelled
+  await one.close()
+  t.equal(await waiting, '1 rows')
+  await two.close()
+})
+
 t.test('what is asked of the past is asked of the database: a tenant and both ends', async t => {
   const { query } = await open(t)
   t.strictSame(await pastOf(query, {}), ['acme', 'umbra'])
