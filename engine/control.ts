@@ -78,7 +78,7 @@ export class Control {
     return missing.length === 0 ? undefined : `not brought back: ${missing.join(', ')}`
   }
 
-  /** Creates or replaces. What is said again is not a new version. */
+  /** Creates or replaces. What is said again is not a new version; it is started when it has stopped by itself. */
   async put (name: string, text: string, change: Change, restores: number | null = null): Promise<Changed> {
     const { pipelines, registry, components } = this.options
     const next = readDefinition(text, components, name)
@@ -87,7 +87,12 @@ export class Control {
       const now = await this.current(name)
       if (now === undefined && change.dry !== true) await this.finishNow(name)
       if (now === undefined && change.expected !== undefined) throw outdated(name, change.expected, undefined)
-      if (now !== undefined && now.definition === text && now.settled && (change.expected ?? now.version) === now.version) return { ...summary(now), created: false }
+      if (now !== undefined && now.definition === text && now.settled && (change.expected ?? now.version) === now.version) {
+        if (now.state !== 'running' || pipelines.isWorking(name) || change.dry === true) return { ...summary(now), created: false }
+        if (!await registry.set(name, 'running', now.version, change.actor, change.request)) throw outdated(name, now.version, (await registry.find(name))?.version)
+        await this.startAgain(now, next, change)
+        return { ...await this.settled(now), created: false }
+      }
       if (now !== undefined && change.expected === undefined) throw new MillraceError('api/conflict', `there is a pipeline "${name}", in version ${now.version}`, { help: `say which version is to be replaced: If-Match: "${now.version}"` })
       if (now !== undefined && now.version !== change.expected) throw outdated(name, change.expected!, now.version)
       const before = now === undefined ? undefined : this.readable(now)
@@ -116,12 +121,7 @@ export class Control {
 
   /** Also one that has failed. */
   async resume (name: string, change: Change): Promise<Changed> {
-    return await this.turn(name, 'running', change, async (kept, pipeline) => {
-      if (!this.options.pipelines.isWorking(name)) await this.effect(kept, change, async () => {
-        this.admit(pipeline)
-        await this.options.pipelines.start(pipeline, { accept: change.accept === true })
-      })
-    })
+    return await this.turn(name, 'running', change, async (kept, pipeline) => { if (!this.options.pipelines.isWorking(name)) await this.startAgain(kept, pipeline, change) })
   }
 
   /** Rows, alerts and versions stay; what it remembers and how far it has come does not. */
@@ -192,6 +192,13 @@ export class Control {
   /** Undefined when this program does not understand it any more. */
   private readable ({ definition }: Wanted): Pipeline | undefined {
     try { return readDefinition(definition, this.options.components) } catch { return undefined }
+  }
+
+  private async startAgain (kept: Wanted, pipeline: Pipeline, change: Change): Promise<void> {
+    await this.effect(kept, change, async () => {
+      this.admit(pipeline)
+      await this.options.pipelines.start(pipeline, { accept: change.accept === true })
+    })
   }
 
   /** Another version of one that works, or has failed. */

@@ -9,11 +9,16 @@ export interface Environment {
   readonly unset?: string
   /** false: no option may name a file; none is looked at. */
   readonly files?: false
+  /** Bytes that a pipeline may have; absent: those of a file. */
+  readonly most?: number
 }
+
+/** Bytes of a pipeline that is sent, some ten times the largest we know: whoever sends one holds up the process while it is read. */
+export const SENT = 2 ** 16
 
 const nothing = (): string => { throw Object.assign(new Error(), { code: 'a pipeline that is sent has no files beside it' }) }
 /** What a pipeline that is sent sees of the machine: neither its environment nor its files. */
-export const sent: Environment = { env: {}, read: nothing, files: false }
+export const sent: Environment = { env: {}, read: nothing, files: false, most: SENT }
 
 const PLACE = /\$\$|\$\{([^}]*)\}/g
 const FORM = /^([A-Za-z_]\w*)(?::([-?])(.*))?$/s

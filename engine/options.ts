@@ -49,11 +49,13 @@ export interface Problem { readonly code: Code, readonly path: readonly string[]
 /** Schemas are TypeBox's: checking them too would cost every start as much as all the rest of this. */
 const ajv = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true, validateSchema: false })
 
+const MOST = 1000                    // errors of a component that are looked into: each of a choice is compared with all
+
 /** Checks options against their declaration and fills in defaults. All problems at once; values only when there are none. */
 export function readOptions<P extends TProperties> (component: string, schema: TObject<P>, given: unknown): { values: Values<P>, problems: Problem[] } {
   const raw = structuredClone(given ?? {}) as Record<string, unknown>
   const check = compiled(schema)
-  const problems = check(raw) ? [] : chosen(check.errors ?? []).map(e => problem(component, raw, e))
+  const problems = check(raw) ? [] : chosen((check.errors ?? []).slice(0, MOST)).map(e => problem(component, raw, e))
   return { values: (problems.length === 0 ? inside(schema, raw) : raw) as Values<P>, problems: distinct(problems) }
 }
 
@@ -164,13 +166,23 @@ export function optionAt (schema: any, path: readonly (string | number)[]): any 
   return path.reduce((s, k) => s?.properties?.[k] ?? (Array.isArray(s?.items) ? s.items[k] : s?.items) ?? (typeof s?.additionalProperties === 'object' ? s.additionalProperties : Object.values(s?.patternProperties ?? {})[0]), schema)
 }
 export const show = (value: unknown): string => { const text = JSON.stringify(value) ?? String(value); return text.length > 80 ? `${text.slice(0, 77)}...` : text }
-const distinct = (problems: Problem[]) => problems.filter((p, i) => problems.findIndex(q => q.path.join('\0') === p.path.join('\0') && q.message === p.message) === i)
+function distinct (problems: readonly Problem[]): Problem[] {
+  const there = new Map<string, Problem>()
+  for (const p of problems) {
+    const key = [...p.path, p.message].join('\0')
+    if (!there.has(key)) there.set(key, p)
+  }
+  return [...there.values()]
+}
+
+const LONG = 100                     // characters: what is longer is no slip of a known word
 
 /** "did you mean ...?" when a known word is near, else the list of known words. */
 export const suggest = (word: string, known: readonly string[]): string | undefined =>
   known.length === 0 ? undefined : near(word, known) ?? `there are: ${known.join(', ')}`
 
 function near (word: string, known: readonly string[]): string | undefined {
+  if (word.length > LONG) return undefined
   const [least, nearest] = known.map(k => [distance(word.toLowerCase(), k.toLowerCase()), k] as const).sort(([a], [b]) => a - b)[0] ?? [Infinity, '']
   return least <= Math.max(1, word.length / 3) ? `did you mean "${nearest}"?` : undefined
 }

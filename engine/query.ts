@@ -36,8 +36,8 @@ export interface ExportAsked { readonly table: TableColumns, readonly series: Se
 /** `place` stands for all rows that were committed when it began; `pages`: those, by series and time, a few at a time. Whoever does not read to the end closes it. */
 export interface Exported { readonly place: string, readonly pages: AsyncIterable<readonly Row[]>, readonly close: () => Promise<void> }
 
-/** Readings of a table from this event time on, ms, in the order in which they arrived; `writer`: the pipeline that writes it. */
-export interface PastAsked { readonly table: string, readonly writer: string, readonly from?: number | undefined }
+/** Readings of a table in [from, to) of event time, ms, of one tenant or all, in the order in which they arrived; `writer`: the pipeline that writes it. */
+export interface PastAsked { readonly table: string, readonly writer: string, readonly from?: number | undefined, readonly to?: number | undefined, readonly tenant?: string | undefined }
 /** `place`: how far the writer had come when these were all its rows. Whoever does not read to the end closes it. */
 export interface PastFound { readonly place: { readonly origin: string | undefined, readonly position: number | undefined }, readonly records: PastRecords, readonly close: () => Promise<void> }
 /** Which devices, in which range, in parts of `every` ms. */
@@ -64,7 +64,7 @@ export interface Query {
   rows (table: TableColumns, series: OneSeries, range: Range, page: Page): Promise<Found<Row> | undefined>
   /** The range in so many parts of equal length; those without a value are left out. The mean is of values up to 1e290 in size, so that their sum is a number. undefined: there is no such series. */
   buckets (table: TableColumns, series: OneSeries, range: Range, count: number): Promise<readonly Bucket[] | undefined>
-  /** Rejects with api/busy while others are under way. */
+  /** Rejects with api/busy while others of the same tenant, or many of all, are under way. */
   export (asked: ExportAsked): Promise<Exported>
   /** Transitions by event time, the newest first. */
   alerts (filter: AlertFilter, range: Range, page: Page): Promise<Found<AlertRow>>

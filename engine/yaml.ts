@@ -1,8 +1,9 @@
 import { dirname, resolve } from 'node:path'
-import { isPair, isSeq, LineCounter, parseDocument, visit, type Document, type Scalar } from 'yaml'
+import { isPair, isSeq, LineCounter, visit, type Document, type Scalar } from 'yaml'
 import type { Components } from './components.ts'
 import { readDevices, type DeviceTags } from './devices.ts'
 import { pipelineOf, type Draft, type DraftAlert, type DraftRoute, type Part } from './draft.ts'
+import { parse, type Parsed } from './document.ts'
 import { interpolate, type Environment } from './environment.ts'
 import { MillraceError, type Code } from './errors.ts'
 import { check } from './lint.ts'
@@ -22,41 +23,40 @@ const LIMIT = 2 ** 20                // bytes of a file
 const MOST = 100                     // findings of a file that are said one by one: each is looked for in the text
 const FIRST = 10                     // syntax errors that are told: the first ones cause the rest
 const ALIASES = 100                  // how often anchors may be repeated: more is a bomb
+const REPEATS = `an anchor may be repeated, in all, ${ALIASES} times`
 
 /** Reads a pipeline from YAML. `file` is how it is called in findings. Never throws for what stands in the text. */
 export function readYaml (text: string, components: Components, { file, environment = { env: process.env } }: { file: string, environment?: Environment }): Read {
   const failed = (code: Code, message: string, help?: string): Read => ({ pipeline: undefined, findings: [{ code, level: 'error', message, help, path: [], place: { file, line: 1, column: 1, length: 1, text: text.slice(0, 200).split('\n')[0] } }] })
-  if (Buffer.byteLength(text) > LIMIT) return failed('config/too-large', `the file has ${Buffer.byteLength(text)} bytes, a pipeline at most ${LIMIT}`)
+  const { most = LIMIT } = environment
+  if (Buffer.byteLength(text) > most) return failed('config/too-large', `the file has ${Buffer.byteLength(text)} bytes, a pipeline at most ${most}`)
   const lines = new LineCounter()
-  let doc: Document.Parsed
+  let parsed: Parsed
   try {
-    doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2', logLevel: 'silent' })
+    parsed = parse(text, lines)
   } catch (error) {
     return failed('config/syntax', error instanceof RangeError ? 'the file is nested too deeply' : (error as Error).message)
   }
-  const map = new Places(doc, lines, text, file)
-  const syntax = [...doc.errors, ...doc.warnings].slice(0, FIRST).map((e): Finding => {
-    const [from, to] = e.pos
-    if (e.code !== 'DUPLICATE_KEY') {
-      const place = map.between(from, to)
-      return { code: 'config/syntax', level: 'error', message: `not valid YAML: ${e.message.charAt(0).toLowerCase()}${e.message.slice(1)}`, help: /[\w/]\{|\$\{|\}[\w/]/.test(place.text) ? 'text with { or } in it stands in quotes: "${NAME}", "{device}/{metric}"' : undefined, path: [], place }
-    }
-    const [key] = /^("[^"]*"|'[^']*'|[^\s:,{}[\]]+)/.exec(text.slice(from)) ?? ['']
-    return { code: 'config/duplicate-key', level: 'error', message: `the key "${key}" stands here a second time`, path: [], place: map.between(from, from + key.length) }
+  const { doc, twice, aliases } = parsed, map = new Places(doc, lines, text, file)
+  const syntax = [...doc.errors, ...doc.warnings].slice(0, FIRST).map(({ pos: [from, to], message }): Finding => {
+    const place = map.between(from, to)
+    return { code: 'config/syntax', level: 'error', message: `not valid YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`, help: /[\w/]\{|\$\{|\}[\w/]/.test(place.text) ? 'text with { or } in it stands in quotes: "${NAME}", "{device}/{metric}"' : undefined, path: [], place }
   })
-  if (syntax.some(f => f.code === 'config/syntax')) return { pipeline: undefined, findings: sorted(syntax) }
+  const again = twice.slice(0, FIRST).map(([from, to]): Finding => ({ code: 'config/duplicate-key', level: 'error', message: `the key "${text.slice(from, to)}" stands here a second time`, path: [], place: map.between(from, to) }))
+  if (syntax.length > 0) return { pipeline: undefined, findings: sorted([...syntax, ...again]) }
+  if (aliases > ALIASES) return failed('config/syntax', `anchors are repeated ${aliases} times`, REPEATS)      // before they are: each is looked for in all of the file
   const filled = fill(doc, environment, map)
   let given: unknown
   try {
     given = doc.toJS({ maxAliasCount: ALIASES })
     JSON.stringify(given)              // refuses an anchor that holds itself
   } catch (error) {
-    return failed('config/syntax', `the anchors of the file cannot be resolved: ${(error as Error).message}`, `an anchor may be repeated, in all, ${ALIASES} times`)
+    return failed('config/syntax', `the anchors of the file cannot be resolved: ${(error as Error).message}`, REPEATS)
   }
   const reader = new Reader(file, components, filled.texts, filled.unset, environment)
   const draft = reader.file(given)
   const read = [...reader.findings, ...draft === undefined ? [] : check(draft)]
-  const found = [...syntax, ...filled.findings, ...read.slice(0, MOST).map(f => ({ ...f, place: map.place(f) }))]
+  const found = [...again, ...filled.findings, ...read.slice(0, MOST).map(f => ({ ...f, place: map.place(f) }))]
   const distinct = new Map(found.map(f => [`${f.message}\0${f.place?.line}\0${f.place?.column}`, f]))
   const findings = [...sorted([...distinct.values()]), ...read.length > MOST ? [{ code: read[0].code, level: 'error' as const, message: `and ${read.length - MOST} more`, path: [] }] : []]
   return { pipeline: draft === undefined || findings.some(isError) ? undefined : pipelineOf(draft, file), findings }
@@ -209,7 +209,7 @@ class Reader {
     }
     const here = [...path, name]
     if (!Object.hasOwn(known, name)) {
-      this.add('config/unknown-component', here, `there is no ${kind} "${name}"`, { key: true, help: suggest(name, names) })
+      this.add('config/unknown-component', here, `there is no ${kind} "${name}"`, { key: true, help: this.hint(name, names) })
       return { path: here }
     }
     const make = known[name], { adds = [], windows } = make.definition
@@ -270,8 +270,11 @@ class Reader {
   }
 
   private keys (given: object, known: readonly string[], path: Path, what: string): void {
-    for (const key of Object.keys(given)) if (!known.includes(key)) this.add('config/unknown-key', [...path, key], `unknown key "${key}" in ${what}`, { key: true, help: suggest(key, known) })
+    for (const key of Object.keys(given)) if (!known.includes(key)) this.add('config/unknown-key', [...path, key], `unknown key "${key}" in ${what}`, { key: true, help: this.hint(key, known) })
   }
+
+  /** Of findings that are said. */
+  private hint (word: string, known: readonly string[]): string | undefined { return this.findings.length < MOST ? suggest(word, known) : undefined }
 
   private problem ({ code, path: inside, message, help, key }: Problem, path: Path): void {
     this.add(code, [...path, ...inside], message, { help, ...key === undefined ? {} : { key } })

@@ -2,7 +2,7 @@ import { Batch, MillraceError, noCounts, Transient, type Commit, type Counts, ty
 import type { Refusals } from './postgres-admit.ts'
 import type { CopyEncoder } from './postgres-copy.ts'
 import { postAlerts } from './postgres-outbox.ts'
-import { copyInto, isFirst, writeRows } from './postgres-rows.ts'
+import { copyInto, isFirst, writeRows, type Care } from './postgres-rows.ts'
 import { clean, type DurableSeries, type Named } from './postgres-series.ts'
 import { literal, type Session } from './postgres-session.ts'
 import { advance, movedBy, putMarks, putSnapshot } from './postgres-snapshots.ts'
@@ -22,8 +22,8 @@ export interface Parts { readonly pipeline: string, readonly encoder: CopyEncode
 export interface Written { readonly outcomes: readonly Outcome[], readonly named: Named, readonly known: boolean }
 
 /** One transaction. When it throws, nothing of it is left, here or in the database. */
-export async function commitOnce (session: Session, parts: Parts, content: Content, careful: boolean): Promise<Written> {
-  return !careful && isPlain(content, parts.series) ? await commitPlain(session, parts, content) : await commitAny(session, parts, content, careful)
+export async function commitOnce (session: Session, parts: Parts, content: Content, care: Care): Promise<Written> {
+  return care === 'none' && isPlain(content, parts.series) ? await commitPlain(session, parts, content) : await commitAny(session, parts, content, care)
 }
 
 /** Rows of series that are known, and nothing else. */
@@ -55,7 +55,7 @@ async function commitPlain (session: Session, { pipeline, encoder, series, versi
   }
 }
 
-async function commitAny (session: Session, { pipeline, encoder, series, versions }: Parts, { commit, writes, late, refusals }: Content, careful: boolean): Promise<Written> {
+async function commitAny (session: Session, { pipeline, encoder, series, versions }: Parts, { commit, writes, late, refusals }: Content, care: Care): Promise<Written> {
   const { position, ingest } = commit
   const ingested = moment(String(micros(ingest)))
   let named: Named = { series: [], devices: [] }
@@ -66,7 +66,7 @@ async function commitAny (session: Session, { pipeline, encoder, series, version
     if (advanced.rowCount !== movedBy(commit.partitions).length) throw fenced(pipeline)
     const batches = [...writes.flatMap(({ batch }) => batch.provisional === undefined ? [batch] : [batch, batch.provisional]), ...late.map(l => l.batch)]
     named = await series.name(session, batches, position, ingest)
-    const writer = { session, encoder, ids: series.ids, ingest, careful, replace: commit.replace !== undefined, used: new Set<string>() }
+    const writer = { session, encoder, ids: series.ids, ingest, care, replace: commit.replace !== undefined, used: new Set<string>() }
     for (const { table, batch, refused } of writes) {
       const asked = commit.replace === undefined ? batch : within(batch, commit.replace)
       const outcome = await writeRows(writer, table, asked, (row, why) => refusals.add(table.name, row, 0, 'rejected_by_store', why, position))

@@ -1,6 +1,8 @@
 import pg from 'pg'
-import { masked, MillraceError, type PastAsked, type PastFound, type PastRecord } from '#engine'
+import { masked, MillraceError, type Asker, type PastAsked, type PastFound, type PastRecord } from '#engine'
+import { matching, MOMENT, NAMED } from './postgres-query.ts'
 import { identifier, sqlstate } from './postgres-session.ts'
+import { withWall } from './postgres-wall.ts'
 
 const PAGE = 2000                    // rows in memory at once
 const TIMEOUT = 600_000              // ms for a page: the first waits until all are sorted
@@ -9,7 +11,7 @@ const TIMEOUT = 600_000              // ms for a page: the first waits until all
  * Readings of a table in the order in which they were committed, in one snapshot with the checkpoint of who writes it: those are all
  * that it has made of what stands before that position, and none of what stands behind it.
  */
-export async function openPast (url: string, { table, writer, from }: PastAsked): Promise<PastFound> {
+export async function openPast (url: string, { table, writer, from = -Infinity, to = Infinity, tenant }: PastAsked, asker: Asker): Promise<PastFound> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000, query_timeout: TIMEOUT, statement_timeout: TIMEOUT, idle_in_transaction_session_timeout: TIMEOUT, fallback_application_name: 'millrace-backfill' })
   let lost: Error | undefined
   client.on('error', error => { lost ??= error })
@@ -24,8 +26,10 @@ export async function openPast (url: string, { table, writer, from }: PastAsked)
     await client.connect()
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     const { rows: [place = { origin: null, position: null }] } = await client.query<{ origin: string | null, position: number | null }>('SELECT origin, position::float8 FROM checkpoint WHERE pipeline = $1 ORDER BY version DESC LIMIT 1', [writer])
-    await client.query(`DECLARE past NO SCROLL CURSOR FOR SELECT ${MS('r.ingested_at')} AS at, n.tenant, n.device, n.metric, ${MS('r.time')} AS time, r.value FROM ${identifier(table)} r JOIN series_named n ON n.series = r.series
-      ${from === undefined ? '' : 'WHERE r.time >= to_timestamp($1::float8 / 1000)'} ORDER BY r.ingested_at, r.position, r.time, r.seq, r.series`, from === undefined ? [] : [from])
+    await withWall(client, asker)       // behind what only the engine may see
+    const { where, values } = matching({ tenant }, [from, to])
+    await client.query(`DECLARE past NO SCROLL CURSOR FOR SELECT ${MS('r.ingested_at')} AS at, n.tenant, n.device, n.metric, ${MS('r.time')} AS time, r.value FROM ${identifier(table)} r JOIN ${NAMED} n ON n.series = r.series
+      WHERE r.time >= ${MOMENT(1)} AND r.time < ${MOMENT(2)}${where} ORDER BY r.ingested_at, r.position, r.time, r.seq, r.series`, [...values])
     const records = async function* (): AsyncGenerator<readonly PastRecord[]> {
       try {
         for (;;) {

@@ -7,9 +7,10 @@ import { identifier } from './postgres-session.ts'
 import { moment } from './postgres-time.ts'
 
 export const ISO = (column: string, as = 'time'): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS ${as}`
+const FINITE = (number: string): string => `nullif(nullif(${number}, 'Infinity'), '-Infinity')`
 export const MOMENT = (n: number): string => `to_timestamp($${n}::float8 / 1000)`
 
-const EXPORTS = 2                    // at once
+const EXPORTS = 16, OF_A_TENANT = 2  // at once: each has a connection of its own
 const EVERYBODY: Asker = { tenant: undefined }
 /** What the view series_named has, without the view: that is read with the rights of its owner. */
 export const NAMED = '(SELECT s.id AS series, d.tenant, d.name AS device, s.metric, s.unit, d.type, d.site, d.tags FROM series s JOIN devices d ON d.id = s.device)'
@@ -27,8 +28,8 @@ export class PostgresQuery implements Query {
   private readonly url: string
   private readonly pool: Pool
   private readonly asker: Asker
-  private readonly exports: { count: number }
-  constructor (url: string, { pool = new Pool(url, { readOnly: true }), asker = EVERYBODY, exports = { count: 0 } }: { readonly pool?: Pool, readonly asker?: Asker, readonly exports?: { count: number } } = {}) {
+  private readonly exports: (string | undefined)[]
+  constructor (url: string, { pool = new Pool(url, { readOnly: true }), asker = EVERYBODY, exports = [] }: { readonly pool?: Pool, readonly asker?: Asker, readonly exports?: (string | undefined)[] } = {}) {
     this.url = url
     this.pool = pool
     this.asker = asker
@@ -71,7 +72,7 @@ export class PostgresQuery implements Query {
     const width = (to - from) / count, c = column === POSITION ? 'position::float8' : identifier(column)
     return await this.ask<Bucket>(`
       SELECT ${ISO('to_timestamp(($2::float8 + part * $4::float8) / 1000)')}, count, min, max, mean FROM (
-        SELECT floor((extract(epoch FROM time)::float8 * 1000 - $2::float8) / $4::float8) AS part, count(${c})::int AS count, min(${c}) AS min, max(${c}) AS max, sum(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290) / nullif(count(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290), 0) AS mean
+        SELECT floor((extract(epoch FROM time)::float8 * 1000 - $2::float8) / $4::float8) AS part, count(${c})::int AS count, ${FINITE(`min(${c})`)} AS min, ${FINITE(`max(${c})`)} AS max, sum(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290) / nullif(count(${c}) FILTER (WHERE ${c} BETWEEN -1e290 AND 1e290), 0) AS mean
         FROM ${identifier(table)} WHERE series = $1 AND time >= ${MOMENT(2)} AND time < ${MOMENT(3)} AND ${c} IS NOT NULL GROUP BY 1) b ORDER BY part`, [id, from, to, width])
   }
 
@@ -86,10 +87,11 @@ export class PostgresQuery implements Query {
 
   /** Each on a connection of its own. */
   async export (asked: ExportAsked): Promise<Exported> {
-    if (this.exports.count >= EXPORTS) throw new MillraceError('api/busy', `${EXPORTS} exports are under way`)
-    this.exports.count++
+    const { exports, asker: { tenant } } = this, own = exports.filter(other => other === tenant).length
+    if (own >= OF_A_TENANT || exports.length >= EXPORTS) throw new MillraceError('api/busy', own >= OF_A_TENANT ? `${own} exports of this tenant are under way` : `${exports.length} exports are under way`)
+    exports.push(tenant)
     let over = false
-    const leave = () => { if (!over) this.exports.count--; over = true }
+    const leave = () => { if (!over) exports.splice(exports.indexOf(tenant), 1); over = true }
     try {
       const { place, pages, close } = await openExport(this.url, asked, { asker: this.asker })
       const counted = async function* () { try { yield* pages } finally { leave() } }
@@ -100,7 +102,7 @@ export class PostgresQuery implements Query {
     }
   }
 
-  async past (asked: PastAsked): Promise<PastFound> { return await openPast(this.url, asked) }
+  async past (asked: PastAsked): Promise<PastFound> { return await openPast(this.url, asked, this.asker) }
 
   async report (asked: ReportAsked): Promise<Report> { return await report({ ask: (sql, values = []) => this.ask(sql, values) }, asked) }
 

@@ -2,14 +2,19 @@ import type { Batch, Outcome } from '#engine'
 import { brought, columnList, fixedColumns, type CopyEncoder, type Target } from './postgres-copy.ts'
 import { identifier, isBadData, type Session } from './postgres-session.ts'
 
+/**
+ * What rows are expected to meet. `none`: the first that is there already, or is refused, fails the transaction; `repeats`: those that are there
+ * already are left out, the first that is refused fails it; `refusals`: those that are refused are found first, for twice the work and more.
+ */
+export type Care = 'none' | 'repeats' | 'refusals'
+
 /** Puts a batch into a table, inside the transaction of a commit. */
 export interface RowWriter {
   readonly session: Session
   readonly encoder: CopyEncoder
   readonly ids: Readonly<Int32Array>
   readonly ingest: number
-  /** Rows may be there already or be refused: found out piece by piece. Otherwise the first such row fails the transaction. */
-  readonly careful: boolean
+  readonly care: Care
   /** Rows take the place of what is there; provisional ones only that of provisional ones. */
   readonly replace: boolean
   /** Temporary tables that have been written to in this transaction. */
@@ -26,10 +31,10 @@ export async function writeRows (writer: RowWriter, target: Target, batch: Batch
   const first = revision === undefined ? batch : batch.filter(i => revision[i] === 0)
   const later = first === batch ? undefined : batch.filter(i => revision![i] > 0)
   let refused = 0
-  const put = (rows: Batch<any> | undefined, replace: boolean, provisional = false) => {
-    if (rows === undefined || rows.length === 0) return 0
-    if (writer.careful) return piecewise(writer.session, rows, piece => merge(writer, target, piece, provisional), (row, why) => { if (!provisional) { refused++; refuse(row, why) } })
-    return replace || writer.replace ? merge(writer, target, rows, provisional) : append(writer, target, rows)
+  const put = async (given: Batch<any> | undefined, replace: boolean, provisional = false) => {
+    if (given === undefined || given.length === 0) return 0
+    const rows = writer.care !== 'refusals' ? given : await taken(writer.session, given, piece => merge(writer, target, piece, provisional), (row, why) => { if (!provisional) { refused++; refuse(row, why) } })
+    return rows.length === 0 ? 0 : replace || writer.replace || writer.care !== 'none' ? await merge(writer, target, rows, provisional) : await append(writer, target, rows)
   }
   await put(batch.provisional, true, true)
   const written = await put(first, false) + await put(later, true)
@@ -69,23 +74,26 @@ async function merge ({ session, encoder, ids, ingest, replace, used }: RowWrite
   return rowCount ?? 0
 }
 
-/** Halves the rows until those that the database refuses stand alone: 2 log2(n) tries for each of them. */
-async function piecewise (session: Session, rows: Batch<any>, put: (piece: Batch<any>) => Promise<number>, refuse: (row: Batch<any>, why: string) => void): Promise<number> {
-  await session.query('SAVEPOINT piece')
-  try {
-    const written = await put(rows)
-    await session.query('RELEASE SAVEPOINT piece')
-    return written
-  } catch (error) {
-    if (!isBadData(error)) throw error
+/**
+ * The rows that the database does not refuse, none of them written yet: pieces are tried and rolled back, in halves until those that are refused stand
+ * alone, 2 log2(n) tries for each. What a savepoint writes has the xmin of a subtransaction, which no snapshot lists: an incremental export
+ * while it is open would take it for committed before.
+ */
+async function taken (session: Session, rows: Batch<any>, put: (piece: Batch<any>) => Promise<number>, refuse: (row: Batch<any>, why: string) => void): Promise<Batch<any>> {
+  const refused = new Set<number>()
+  const search = async (from: number, to: number): Promise<void> => {
+    const piece = rows.take(Int32Array.from({ length: to - from }, (_, i) => from + i)), half = (from + to) >> 1
+    await session.query('SAVEPOINT piece')
+    const why = await put(piece).then(() => undefined, (error: unknown) => { if (!isBadData(error)) throw error; return (error as Error).message })
     await session.query('ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece')
-    if (rows.length === 1) {
-      refuse(rows, (error as Error).message)
-      return 0
+    if (why === undefined) return
+    if (to - from > 1) {
+      await search(from, half)
+      return await search(half, to)
     }
-    const half = rows.length >> 1
-    return await piecewise(session, part(rows, 0, half), put, refuse) + await piecewise(session, part(rows, half, rows.length), put, refuse)
+    refused.add(from)
+    refuse(piece, why)
   }
+  await search(0, rows.length)
+  return rows.filter(i => !refused.has(i))
 }
-
-const part = (rows: Batch<any>, from: number, to: number): Batch<any> => rows.take(Int32Array.from({ length: to - from }, (_, i) => from + i))

@@ -6,6 +6,7 @@ import { locked, migrateWith } from './postgres-migrate.ts'
 import { decide } from './postgres-decide.ts'
 import { lettersOf, markRequeued } from './postgres-letters.ts'
 import { disabledEndpoints, disableEndpoint, endAlerts, lease, settleEntry } from './postgres-outbox.ts'
+import type { Care } from './postgres-rows.ts'
 import { DurableSeries } from './postgres-series.ts'
 import { isBadData, isDuplicate, Session, sqlstate } from './postgres-session.ts'
 import { movedBy, snapshotsOf } from './postgres-snapshots.ts'
@@ -82,10 +83,7 @@ export class PostgresStore implements Store {
       const session = await this.connected()
       const content = this.content(commit)
       for (const table of this.tables.values()) await table.prepare(session, content.writes.filter(w => w.table === table).flatMap(w => w.batch.provisional === undefined ? [w.batch] : [w.batch, w.batch.provisional]), commit.ingest)
-      const written = await commitOnce(session, this.parts, content, this.repeats >= REPEATS).catch((error: unknown) => {
-        if (!isDuplicate(error) && !isBadData(error)) throw error
-        return commitOnce(session, this.parts, this.content(commit), true)
-      })
+      const written = await this.attempt(session, content, this.repeats >= REPEATS ? 'repeats' : 'none')
       if (written.known) return this.done(written, commit)
       return await this.settleUnknown(written, commit)
     } catch (error) {
@@ -154,6 +152,17 @@ export class PostgresStore implements Store {
   }
 
   private get parts () { return { pipeline: this.pipeline, encoder: this.encoder, series: this.series, versions: this.versions } }
+
+  /** With more care when rows ask for it. */
+  private async attempt (session: Session, content: Content, care: Care): Promise<Written> {
+    try {
+      return await commitOnce(session, this.parts, content, care)
+    } catch (error) {
+      const next = isDuplicate(error) && care === 'none' ? 'repeats' : isBadData(error) && care !== 'refusals' ? 'refusals' : undefined
+      if (next === undefined) throw error
+      return await this.attempt(session, this.content(content.commit), next)
+    }
+  }
 
   /** Connected again if need be. */
   private async connected (): Promise<Session> {

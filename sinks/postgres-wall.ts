@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import type { Asker, Logger } from '#engine'
 import { identifier, literal, sqlstate, type Session } from './postgres-session.ts'
 
@@ -17,6 +18,14 @@ const OPEN = `SELECT relname AS name FROM pg_class c WHERE relnamespace = curren
 /** In a transaction: from here to its end it is asked for them. Of all tenants only the id of the request is set. */
 export const wallFor = ({ tenant, request = '' }: Asker): string =>
   `${tenant === undefined ? '' : `SET LOCAL ROLE ${ROLE}; `}SELECT set_config('millrace.tenant', ${literal(tenant ?? '')}, true), set_config('millrace.request', ${literal(request)}, true)`
+
+/** The same on a connection of its own, in a transaction that has begun. Where there is no wall the first one stands alone. */
+export async function withWall (client: Pick<pg.Client, 'query'>, asker: Asker): Promise<void> {
+  await client.query(`SAVEPOINT wall; ${wallFor(asker)}`).catch(async (error: unknown) => {
+    if (!hasNoWall(error)) throw error
+    await client.query('ROLLBACK TO SAVEPOINT wall')
+  })
+}
 
 export const beginFor = (asker: Asker): string => `BEGIN; ${wallFor(asker)}`
 

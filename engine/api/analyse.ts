@@ -37,7 +37,7 @@ export async function analyse (app: FastifyInstance, plane: Plane): Promise<void
     const { data, stored } = request.body
     if ((data === undefined) === (stored === undefined)) throw new MillraceError('api/invalid', data === undefined ? 'there is neither data nor stored' : 'data and stored cannot be together', { help: 'data: { value: [...] }, or stored: { table, device, metric, from, to }' })
     if (stored === undefined) return data!
-    const { tenant, device, metric, column = 'value', ...range } = stored, asked = table(stored.table, { columns: column })
+    const { tenant, device, metric, column = 'value', ...range } = stored, asked = table(stored.table, { column })
     if (asked.kind !== 'readings') throw new MillraceError('api/invalid', `the table "${stored.table}" has no readings`)
     const series = { tenant: tenantFor(request, tenant) ?? DEFAULT_TENANT, device, metric }
     const found = await databaseOf(plane, request).rows(asked, series, rangeOf(range), { limit: MOST })

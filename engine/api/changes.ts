@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Change, Changed, Control } from '../control.ts'
 import { yamlOf } from '../definition.ts'
+import { SENT } from '../environment.ts'
 import { MillraceError } from '../errors.ts'
 import { Type } from '../options.ts'
 import { plainOf } from '../pipeline-file.ts'
@@ -49,10 +50,10 @@ export async function changes (app: FastifyInstance, plane: Plane): Promise<void
   }
 
   app.put<{ Params: Named, Body: string, Querystring: Loss & { dryRun: boolean } }>('/api/v1/pipelines/:name', {
-    ...write,
+    ...write, bodyLimit: SENT,
     schema: {
       summary: 'Create a pipeline, or replace it while it runs.', tags, consumes: ['application/yaml'], params: Name, headers: Headers, body: Type.String(),
-      description: 'It takes effect before it is answered: a version that does not start within 10 s is not kept, and what ran before runs again (422). A replacement goes on where the former version stopped, with the memory of the steps that are the same, and needs If-Match.',
+      description: `It takes effect before it is answered: a version that does not start within 10 s is not kept, and what ran before runs again (422). A replacement goes on where the former version stopped, with the memory of the steps that are the same, and needs If-Match. At most ${SENT / 1024} KiB.`,
       querystring: Type.Object({ dryRun: Type.Optional(Type.Boolean({ description: 'Only say what would become of the memory of its steps.', default: false })), ...accept }),
       response: { 200: Result, 201: Result, ...failures(...FAILS) }
     }

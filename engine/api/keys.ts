@@ -4,7 +4,7 @@ import { MillraceError } from '../errors.ts'
 import { isValid, type KeyRecord, type Keys } from '../keys.ts'
 import { duration, Type } from '../options.ts'
 import { failures } from './problem.ts'
-import { cursor, limit, placeOf, tenantFor, tenantText } from './query.ts'
+import { cursor, limit, placeOf, tenantFor, tenantText, Text } from './query.ts'
 import type { Plane } from './server.ts'
 
 const DAY = 864e5                    // ms
@@ -58,7 +58,7 @@ export async function keys (app: FastifyInstance, plane: Plane): Promise<void> {
       summary: 'Makes a key and shows it, this once.', description: 'With scopes that the key of the request has too, of its tenant, and ending no later than it.', tags,
       body: Type.Object({
         name: Type.String({ description: 'Whose it is, or what for.', minLength: 1, maxLength: 200 }), scopes: Type.Array(AnyScope, { description: 'What it may be used for.', minItems: 1, uniqueItems: true }),
-        tenant: Type.Optional(Type.String({ description: 'Only for what belongs to this tenant. Without it that of the key of the request: one of every tenant makes one of every tenant.', minLength: 1, maxLength: 200 })),
+        tenant: Text('Only for what belongs to this tenant. Without it that of the key of the request: one of every tenant makes one of every tenant.'),
         expires: Type.Optional(Type.String({ description: 'When it ends to be valid; without it when the key of the request does.', format: 'date-time' }))
       }, { additionalProperties: false }),
       response: { 201: Made, ...failures(404, 409, 413, 415, 504) }

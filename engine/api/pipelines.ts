@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { yamlOf } from '../definition.ts'
-import { sent } from '../environment.ts'
+import { SENT, sent } from '../environment.ts'
 import { MillraceError } from '../errors.ts'
 import { Type } from '../options.ts'
 import { plainOf } from '../pipeline-file.ts'
@@ -70,8 +70,8 @@ export async function pipelines (app: FastifyInstance, plane: Plane): Promise<vo
 
   app.addContentTypeParser(['application/yaml', 'text/yaml'], { parseAs: 'string' }, (_, body, done) => { done(null, body) })
   app.post<{ Body: string }>('/api/v1/pipelines/validate', {
-    config: { scope: 'pipelines:write' },
-    schema: { summary: 'Everything that is wrong with a pipeline file, without running it.', description: 'The environment of the server is not looked into, nor its files.', tags, consumes: ['application/yaml'], body: Type.String(), response: { 200: Findings, ...failures(413, 415) } }
+    config: { scope: 'pipelines:write' }, bodyLimit: SENT,
+    schema: { summary: 'Everything that is wrong with a pipeline file, without running it.', description: `The environment of the server is not looked into, nor its files. At most ${SENT / 1024} KiB.`, tags, consumes: ['application/yaml'], body: Type.String(), response: { 200: Findings, ...failures(413, 415) } }
   }, async ({ body }) => {
     const { findings } = readYaml(body, components, { file: 'pipeline.yaml', environment: { ...sent, unset: 'unset' } })
     return { valid: !findings.some(isError), findings: findings.map(plainFinding) }

@@ -81,7 +81,7 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
   })
 
   app.get('/api/v1/tables/:table/export', {
-    ...read,
+    ...read, exposeHeadRoute: false,       // it would read all and say nothing
     schema: {
       summary: 'All rows of a table, or those that were committed since another export, as they come from the database.', tags, params: Params,
       description: 'In one snapshot, by series and time, without end of its own: a connection that breaks off has not brought all. The header `x-export-place` is `since` of the next export: together they have each row once. Windows that are still open are not among them.',
@@ -104,14 +104,14 @@ export async function query (app: FastifyInstance, plane: Plane): Promise<void> 
     }
   }, async (request: Asked, reply) => {
     const { column, buckets, format } = request.query, all = table(request.params.table), series = oneOf(request)
-    const rows = await databaseOf(plane, request).buckets(table(request.params.table, { columns: column ?? all.columns[0] }), series, rangeOf(request.query), buckets)
+    const rows = await databaseOf(plane, request).buckets(table(request.params.table, { column: column ?? all.columns[0] }), series, rangeOf(request.query), buckets)
     if (rows === undefined) throw nothing(series)
     return rowsAs(reply, format, Object.keys(Part.properties), { rows })
   })
 }
 
-/** Which columns of a table: by name, with commas between, or those of a kind; or all. */
-interface Wanted { readonly columns?: string | undefined, readonly kind?: ColumnKind | undefined }
+/** Which columns of a table: one, or by name with commas between, or those of a kind; or all. */
+interface Wanted { readonly column?: string | undefined, readonly columns?: string | undefined, readonly kind?: ColumnKind | undefined }
 
 /** Tables of the pipelines that run here; `kind`: only those with such columns, and these. */
 export function tableOf (plane: Plane): { readonly all: (kind?: ColumnKind) => readonly TableColumns[], readonly table: (name: string, wanted?: Wanted) => TableColumns } {
@@ -127,7 +127,7 @@ export function tableOf (plane: Plane): { readonly all: (kind?: ColumnKind) => r
     }
     return [...all.values()].filter(({ columns }) => of === undefined || columns.length > 0)
   }
-  const table = (name: string, { columns: asked, kind }: Wanted = {}): TableColumns => {
+  const table = (name: string, { column, columns: asked, kind }: Wanted = {}): TableColumns => {
     const found = tables().find(t => t.table === name)
     if (found === undefined) throw new MillraceError('api/not-found', `there is no table "${name}"`, { help: suggest(name, tables().map(t => t.table)) })
     if (kind !== undefined) {
@@ -136,7 +136,7 @@ export function tableOf (plane: Plane): { readonly all: (kind?: ColumnKind) => r
       if (those === undefined) throw new MillraceError('api/invalid', `the table "${name}" has no columns of the kind "${kind}"`, { help: such.length === 0 ? 'no table here has' : `these have: ${such.map(t => t.table).join(', ')}` })
       return those
     }
-    const columns = asked === undefined ? found.columns : asked.split(',')
+    const columns = column !== undefined ? [column] : asked?.split(',') ?? found.columns
     const odd = columns.find(c => c !== POSITION && !found.columns.includes(c))
     if (odd !== undefined) throw new MillraceError('api/invalid', `the table "${name}" has no column "${odd}"`, { help: suggest(odd, found.columns) })
     return { ...found, columns }

@@ -19,7 +19,7 @@ export async function stream (app: FastifyInstance, { live, stopping, limits }: 
   const open = new Set<Listener>(), byKey = (id: string) => [...open].filter(l => l.key === id).length
 
   app.get('/api/v1/stream', {
-    config: { scope: 'query:read' },
+    config: { scope: 'query:read' }, exposeHeadRoute: false,       // it would never end
     schema: {
       summary: 'Rows and alerts as they are committed, as server-sent events.', tags: ['query'],
       description: 'Events `rows` and `alerts`, or only `scores`, one for each commit and table, the last of a commit with its id, and `notice`: `gap` when what came since `Last-Event-ID` is not kept any more, `slow` when this reader fell behind and is cut off, `stopping`, `revoked`. A comment every 15 s. Windows that are still open are not among the rows. Alerts need `alerts:read` too: a key without it sees rows only.',

@@ -72,6 +72,11 @@ t.test('a whole table as CSV and as lines of JSON; of a key of one tenant only w
   t.equal(json.length, 3)
   t.equal((await (await get(`from=${new Date(T0 + 1000).toISOString()}&to=${new Date(T0 + 2000).toISOString()}`)).text()).split('\r\n').length, 3)
   t.equal(await (await get('', await keyOf('other'))).text(), 'time,tenant,device,metric,value,zscore\r\n')
+  const [, system] = /^(\d+\.\d+)\./.exec((await get('')).headers.get('x-export-place')!)!
+  for (const odd of ['5:3:', '5:9:99', '0:0:', '5:9:,,,']) {
+    const reply = await get(`since=${system}.${odd}`)
+    t.match([reply.status, await reply.json()], [400, { code: 'api/invalid', detail: /since is no place of an export/ }], odd)
+  }
   for (const [search, status] of [['since=x', 400], ['since=1.1.1:1:', 400], ['columns=none', 400], ['from=2024-01-02T00:00:00Z&to=2024-01-01T00:00:00Z', 400], ['tenant=a', 200]] as const) t.equal((await get(search)).status, status, search)
 })
 
@@ -123,6 +128,35 @@ for (const kind of ['postgres', 'timescale'] as const) {
     await rowsOf(url, 'UPDATE readings SET value = 61 WHERE value = 51')
     t.strictSame(await next(), [61], 'what was replaced is')
   })
+
+  t.test(`a commit that is open during an export comes with the next one, also when some of its rows are there already or refused, on ${kind}`, async t => {
+    if (await freshDatabase(t, kind) === undefined) return
+    const { url, get, store } = await open(t, kind)
+    const commit = (...values: number[]) => store.commit(store.write('readings', batchOf(store.series, values.map(value => ['pump', 'temp', 1000 * value, value, { zscore: 0, seq: 0 }] as const))))
+    const since = async (place: string) => {
+      const reply = await get(`since=${place}`)
+      return { place: reply.headers.get('x-export-place')!, values: (await reply.text()).split('\r\n').slice(1, -1).map(line => Number(line.split(',')[4])) }
+    }
+    await rowsOf(url, 'ALTER TABLE readings ADD CONSTRAINT plausible CHECK (value < 1000)')
+    await commit(1)
+    let place = (await get('')).headers.get('x-export-place')!
+    for (const [what, given, expected] of [['a duplicate', [1, 2, 3], [2, 3]], ['a refused row', [4, 5000, 5, 6], [4, 5, 6]], ['both', [6, 7, 6000, 8], [7, 8]]] as const) {
+      const holder = new pg.Client(url)
+      holder.on('error', () => {})
+      await holder.connect()
+      await holder.query('BEGIN; LOCK TABLE counts')
+      const committed = commit(...given)
+      for (const end = Date.now() + 20_000; (await rowsOf(url, "SELECT FROM pg_locks WHERE NOT granted AND relation = 'counts'::regclass")).length === 0 && Date.now() < end;) await new Promise(resolve => { setTimeout(resolve, 20) })
+      await rowsOf(url, 'CREATE TABLE beside (); DROP TABLE beside')      // a later transaction is over: the newest of the snapshot is behind those of the commit
+      const during = await since(place)
+      t.strictSame(during.values, [], `${what}: nothing of it yet`)
+      await holder.end()
+      await committed
+      const after = await since(during.place)
+      t.strictSame(after.values, expected, `${what}: all of it`)
+      place = after.place
+    }
+  })
 }
 
 t.test('a file that grows: killed at any moment, no line is missing and none is there twice', async t => {
@@ -162,7 +196,7 @@ t.test('a file that grows: killed at any moment, no line is missing and none is 
 })
 
 t.test('of many rows as much is in memory as is read, and two exports at once are enough', async t => {
-  const { url, commit, get, pages } = await open(t)
+  const { url, commit, get, pages, keyOf } = await open(t)
   await commit(1, 'pump'.padEnd(1000, '-'))
   await rowsOf(url, `INSERT INTO readings (time, series, value, position, ingested_at) SELECT timestamptz '2024-01-01' + n * interval '1 s', (SELECT id FROM series), n, 1, now() FROM generate_series(1, ${ROWS - 1}) n`)
   const read = async (reply: Response) => { let rows = -1; for await (const bytes of reply.body! as unknown as AsyncIterable<Uint8Array>) for (const byte of bytes) if (byte === 10) rows++; return rows }
@@ -178,6 +212,7 @@ t.test('of many rows as much is in memory as is read, and two exports at once ar
   const [one, two] = [await get(''), await get('')]
   const three = await get('')
   t.equal(three.status, 503)
+  t.equal((await get('', await keyOf('other'))).status, 200, 'another tenant does not wait for them')
   await one.body!.cancel()
   t.equal(await read(two), ROWS)
   for (const end = Date.now() + 60_000; (await get('columns=value&device=nobody')).status !== 200 && Date.now() < end;) await new Promise(resolve => { setTimeout(resolve, 50) })

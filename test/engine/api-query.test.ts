@@ -64,7 +64,7 @@ const pump = { device: 'pump', metric: 'temp', from: iso(0), to: iso(3_600_000) 
 for (const kind of ['postgres', 'timescale'] as const) {
   t.test(`rows of a series by time, page by page, on ${kind}`, async t => {
     if (await freshDatabase(t, kind) === undefined) return
-    const { ask, all } = await open(t, kind)
+    const { ask, all, url } = await open(t, kind)
     const rows = await all('/tables/readings/rows', { ...pump, limit: 7 })
     t.equal(rows.length, 251)
     t.strictSame(rows.slice(4, 10).map(r => r.value), [4, 5, 1e300, 6, null, 8], 'of one time by seq')
@@ -77,6 +77,12 @@ for (const kind of ['postgres', 'timescale'] as const) {
     const parts = (await ask('/tables/readings/buckets', { ...pump, to: iso(100_000), buckets: 10 })).json().rows
     t.strictSame(parts.map((p: any) => [p.time.slice(0, 23), p.count, p.min, p.max]).slice(0, 3), [[iso(0).slice(0, 23), 10, 0, 1e300], [iso(10_000).slice(0, 23), 10, 10, 19], [iso(20_000).slice(0, 23), 10, 20, 29]])
     t.equal(parts[1].mean, 14.5)
+    const [{ mean, ...part }] = (await ask('/tables/readings/buckets', { ...pump, to: iso(10_000), buckets: 1, column: 'zscore' })).json().rows
+    t.match(part, { count: 11, min: 0, max: null }, 'infinity is no number of JSON')
+    t.ok(Math.abs(mean - 0.137) < 1e-12, 'the mean is of the others')
+    await rowsOf(url, "UPDATE readings SET zscore = '-Infinity' WHERE zscore = 'Infinity'")
+    t.match((await ask('/tables/readings/buckets', { ...pump, to: iso(10_000), buckets: 1, column: 'zscore' })).json().rows, [{ count: 11, min: null, max: 1 }])
+    for (const column of ['value,zscore', 'zscore,value', '', ',']) t.match((await ask('/tables/readings/buckets', { ...pump, column })).json(), { status: 400, detail: column === '' ? /column/ : `the table "readings" has no column "${column}"` }, column)
   })
 }
 
@@ -264,7 +270,7 @@ t.test('readings that are stored are analysed as the same ones that are sent; on
   }
   t.equal((await post('/predict', { stored: { ...stored, column: 'zscore' }, options: { every: '1s', seasons: ['60s'] } })).body.readings, 251)
   for (const [body, status] of [
-    [{}, 400], [{ data, stored }, 400], [{ stored: { ...stored, table: 'windows' } }, 400], [{ stored: { ...stored, table: 'nothing' } }, 404], [{ stored: { ...stored, metric: 'nothing' } }, 404], [{ stored: { ...stored, column: 'nothing' } }, 400],
+    [{}, 400], [{ data, stored }, 400], [{ stored: { ...stored, table: 'windows' } }, 400], [{ stored: { ...stored, table: 'nothing' } }, 404], [{ stored: { ...stored, metric: 'nothing' } }, 404], [{ stored: { ...stored, column: 'nothing' } }, 400], [{ stored: { ...stored, column: 'value,zscore' } }, 400],
     [{ stored: { ...stored, tenant: 'other' } }, 404], [{ stored: { ...stored, from: iso(-2000), to: iso(-1000) } }, 400], [{ stored: { ...stored, more: 1 } }, 400]
   ] as const) t.equal((await post('/detect_anomaly', body)).status, status, JSON.stringify(body).slice(-200))
   t.equal((await post('/detect_anomaly', { stored: { ...stored, tenant: 'acme' } }, await keyOf('other'))).status, 404)

@@ -98,7 +98,7 @@ t.test('a pipeline that is sent is checked, and looks neither into the environme
   t.equal((await validate('{}', 'application/json')).statusCode, 400, 'a map where text belongs')
   t.equal((await validate('x', 'text/plain')).statusCode, 415)
   t.equal((await validate('x', 'application/x-nothing')).statusCode, 415)
-  t.equal((await validate('x'.repeat(2 ** 20 + 1))).statusCode, 413)
+  t.equal((await validate('x'.repeat(2 ** 16 + 1))).statusCode, 413)
 })
 
 t.test('no key, half a key, an unknown, expired or revoked one: 401, all with the same words; without the scope: 403', async t => {
@@ -219,6 +219,13 @@ t.test('who hangs up while the key is looked up is not listened for', async t =>
   socket.destroy()
   await new Promise(resolve => setTimeout(resolve, 600))
   t.equal(live.count, 0)
+})
+
+t.test('a route whose answer has no end, or is a whole table, has no HEAD', async t => {
+  const { app, add } = await open(t), { key } = await add(everything), headers = { authorization: `Bearer ${key}` }
+  for (const url of ['/api/v1/stream', '/api/v1/tables/readings/export']) t.equal(app.hasRoute({ method: 'HEAD', url: url.replace('readings', ':table') }), false, url)
+  t.equal((await app.inject({ method: 'HEAD', url: '/api/v1/stream', headers })).statusCode, 404)
+  t.equal((await app.inject({ method: 'HEAD', url: '/api/v1/pipelines', headers })).statusCode, 200)
 })
 
 t.test('who listens hears a comment every 15 s when nothing happens', async t => {

@@ -113,6 +113,28 @@ t.test('a version that does not start is not kept: the one before goes on, and n
   t.strictSame(process.failures, [], 'the process is well')
 })
 
+t.test('one that was stopped by itself is started again by what it is', async t => {
+  const { url, port, process } = await begin(t)
+  await put(process, text(port))
+  const d = await device(t, port)
+  await d.send(5)
+  await stored(url, 5)
+  await rowsOf(url, "UPDATE checkpoint SET epoch = epoch + 1 WHERE pipeline = 'p'")         // as if another process had taken it over
+  await d.send(5)
+  await until('it has stopped', () => !process.pipelines.isWorking('p'))
+  t.match((await put(process, text(port), match(1), '?dryRun=true')).json, { version: 1, state: 'running' })
+  t.notOk(process.pipelines.isWorking('p'), 'nothing was asked for')
+  const again = await put(process, text(port), match(1))
+  t.match([again.status, again.json], [200, { version: 1, state: 'running' }])
+  t.ok(process.pipelines.isWorking('p'))
+  await d.send(5)
+  await stored(url, 15)
+  t.strictSame((await rows(url, 'value')).map(r => r.value), numbers(15))
+  await put(process, text(port), match(1))
+  t.match(await rowsOf(url, "SELECT action FROM audit WHERE target = 'p' ORDER BY id"), [{ action: 'pipeline.create' }, { action: 'pipeline.resume' }], 'one that works is left alone')
+  t.equal((await rowsOf(url, "SELECT count(*)::int AS n FROM audit WHERE target = 'p'"))[0].n, 2)
+})
+
 t.test('of two writers one is told that he is late', async t => {
   const { url, port, process } = await begin(t)
   await put(process, text(port), { 'if-none-match': '*' })

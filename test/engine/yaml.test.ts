@@ -1,5 +1,6 @@
 import t from 'tap'
 import fc from 'fast-check'
+import { SENT, sent } from '../../engine/environment.ts'
 import { report } from '../../engine/report.ts'
 import { readYaml } from '../../engine/yaml.ts'
 import { catalog } from './catalog.ts'
@@ -171,6 +172,17 @@ void t.test('whatever a file says, it is read or refused with places inside it, 
     return findings.every(f => f.place!.line >= 1 && f.place!.line <= lines) && (pipeline === undefined) === findings.some(f => f.level === 'error')
   }), { numRuns: 300 })
   fc.assert(fc.property(fc.string({ maxLength: 200 }), text => { read(text); return true }), { numRuns: 300 })
+})
+
+t.test('reading takes time as the text is long, whatever stands in it; of one that is sent there is less', { timeout: 600_000 }, async t => {
+  const many = (n: number, of: (i: number) => string) => Array.from({ length: n }, (_, i) => of(i)).join(''), keys = many(60_000, i => `odd_${i}: 1\n`)
+  const said = (text: string, environment = { env: {} }) => { const began = performance.now(), { findings } = readYaml(text, catalog, { file: 'p.yaml', environment }); t.ok(performance.now() - began < 30_000, `${Math.round(performance.now() - began)} ms`); return findings }
+  t.match(said(keys).at(-1)!.message, /^and 59\d\d\d more$/, 'keys: each was compared with all before it, for minutes')
+  t.match(said(`a: &a 1\nb: [ ${many(60_000, () => '*a, ')} ]\n`), [{ code: 'config/syntax', message: 'anchors are repeated 60000 times', help: /100 times/ }], 'anchors: each was looked for in all of the file')
+  t.equal(said(`name: p\nname: q\n'x': 1\nx: 2\n1: a\n1: b\n`).filter(f => f.code === 'config/duplicate-key').map(f => `${f.place!.line}:${f.place!.column}:${f.place!.length} ${f.message}`).join('\n'), ['2:1:4 the key "name"', '4:1:1 the key "x"', '6:1:1 the key "1"'].map(m => `${m} stands here a second time`).join('\n'))
+  const sixty = keys.slice(0, SENT + 1)
+  t.match(said(sixty, sent), [{ code: 'config/too-large', message: `the file has ${SENT + 1} bytes, a pipeline at most ${SENT}` }])
+  t.equal(said(sixty)[0].code, 'config/unknown-key', 'a file may be longer')
 })
 
 t.test('of very many mistakes the first hundred are said, and how many more there are', async t => {

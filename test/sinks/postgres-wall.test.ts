@@ -1,11 +1,15 @@
 /** The second wall between tenants: a statement that forgets whose it is finds nothing of another tenant, in a real database. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openEmbedded } from '../../sinks/embedded.ts'
 import { PostgresActions } from '../../sinks/postgres-actions.ts'
 import { migrate } from '../../sinks/postgres-migrate.ts'
 import { Pool } from '../../sinks/postgres-pool.ts'
 import { PostgresQuery } from '../../sinks/postgres-query.ts'
-import { Batch } from '#engine'
+import { Batch, type Asker, type PastAsked, type Query } from '#engine'
+import { Evaluate } from '../../engine/evaluate-job.ts'
+import { exportFile, ExportRows } from '../../engine/export-job.ts'
 import { freshDatabase, quiet, rowsOf } from '../support/postgres.ts'
 import { temporary } from '../support/program.ts'
 import { alertEvent, INGEST, Opened, T0, table } from '../support/store.ts'
@@ -33,6 +37,13 @@ async function open (t: Test, url?: string, log = quiet) {
   const pool = new Pool(url, { readOnly: false })
   t.teardown(async () => { await pool.close(); await actions.close(); await query.close(); await opened.store.close() })
   return { url, pool, actions, query, opened }
+}
+
+const pastOf = async (query: Query, asked: Partial<PastAsked>): Promise<string[]> => {
+  const { records, place } = await query.past({ table: 'readings', writer: 'p', ...asked }), tenants: string[] = []
+  for await (const some of records) for (const { readings = [] } of some) tenants.push(...readings.map(r => r.tenant))
+  if (place.position !== 1) throw new Error('how far the pipeline has come is known, whoever asks')
+  return tenants.sort()
 }
 
 t.test('a statement that forgets the tenant: of every table the role sees what is of its tenant, or nothing at all', async t => {
@@ -69,6 +80,45 @@ t.test('what is asked for one tenant finds nothing of another, whatever the filt
   for await (const rows of pages) exported.push(...rows)
   t.match(exported, [{ tenant: 'acme' }])
   t.equal(exported.length, 1)
+  t.strictSame(await pastOf(acme, {}), ['acme'])
+  t.strictSame(await pastOf(acme, { tenant: 'umbra' }), [])
+})
+
+t.test('nor does a job of a tenant, whose question forgets it', async t => {
+  const { query } = await open(t), folder = temporary(t), host = { signal: new AbortController().signal, progress () {} }
+  const forgetful = (of: Query): Query => ({ as: (asker: Asker) => forgetful(of.as(asker)), past: (asked: PastAsked) => of.past({ ...asked, tenant: undefined }) }) as Query
+  await new ExportRows(folder, query).run({ id: 'e', tenant: 'acme', asked: { table: columns, series: {}, range: span, format: 'ndjson' } }, host)
+  t.strictSame(readFileSync(exportFile(folder, 'e', 'ndjson'), 'utf8').trim().split('\n').map(line => (JSON.parse(line) as { tenant: string }).tenant), ['acme'])
+  const evaluate = new Evaluate({ folder, query: forgetful(query), registry: { definition: async () => 'no pipeline' } })
+  await t.rejects(evaluate.run({ id: 'v', asked: { pipeline: 'p', version: 1, table: { table: 'readings', writer: 'p', ...span, tenant: 'acme' } } }, host), 'it is no pipeline')
+  t.match(readFileSync(join(folder, 'evaluations', 'v', 'data.csv'), 'utf8'), /^time,device,metric,value\r\n[^\n]*,acme-pump,temp,1\r\n$/)
+})
+
+t.test('exports of a tenant hold up no other; one that is a job waits until there is room', async t => {
+  const { query } = await open(t), acme = query.as({ tenant: 'acme' }), folder = temporary(t), asked = { table: columns, series: {}, range: span } as never
+  const [one, two] = [await acme.export(asked), await acme.export(asked)]
+  await t.rejects(acme.export(asked), { code: 'api/busy', message: /of this tenant/ })
+  const other = await query.as({ tenant: 'umbra' }).export(asked)
+  await other.close()
+  const gone = new AbortController(), jobs = new ExportRows(folder, query)
+  let over = false
+  const run = (id: string, signal: AbortSignal) => jobs.run({ id, tenant: 'acme', asked: { ...asked as object, format: 'csv' } }, { signal, progress () {} })
+  const waiting = run('w', new AbortController().signal).finally(() => { over = true }), cancelled = t.rejects(run('c', gone.signal), { message: 'cancelled' })
+  await new Promise(resolve => { setTimeout(resolve, 300) })
+  t.notOk(over)
+  gone.abort()
+  await cancelled
+  await one.close()
+  t.equal(await waiting, '1 rows')
+  await two.close()
+})
+
+t.test('what is asked of the past is asked of the database: a tenant and both ends', async t => {
+  const { query } = await open(t)
+  t.strictSame(await pastOf(query, {}), ['acme', 'umbra'])
+  t.strictSame(await pastOf(query, { tenant: 'umbra' }), ['umbra'])
+  t.strictSame(await pastOf(query, { from: T0, to: T0 + 1 }), ['acme'])
+  t.strictSame(await pastOf(query, { from: T0 + 1 }), ['umbra'])
 })
 
 t.test('nor changes anything of it, and the line of the audit log has the request', async t => {
@@ -108,6 +158,7 @@ t.test('a user of the database who cannot become the role: it is said, the engin
   t.equal((await pool.as({ tenant: 'acme' }).ask('SELECT FROM alerts')).length, 2, 'as it was before')
   const { pages } = await query.as({ tenant: 'acme' }).export({ table: columns, series: { tenant: 'acme' }, range: span })
   for await (const rows of pages) t.equal(rows.length, 1)
+  t.strictSame(await pastOf(query.as({ tenant: 'acme' }), { tenant: 'acme' }), ['acme'])
 })
 
 t.test('from version 16 on who may make roles is not in them: the user of the database becomes the role all the same', async t => {
