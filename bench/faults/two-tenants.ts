@@ -1,4 +1,4 @@
-/** A plane with two tenants, each with a device, a key of every scope, readings, an alert with a comment, a silence and a maintenance window. */
+/** A plane with two tenants, each with a device, a key of every scope, readings, an alert with a comment, a silence, a maintenance window, and an export and an evaluation that are done. */
 import { randomBytes } from 'node:crypto'
 import mqtt, { type MqttClient } from 'mqtt'
 import { passwordDigest, writtenDevices } from '../../engine/credentials.ts'
@@ -8,8 +8,11 @@ import type { Bench } from './row.ts'
 
 export const VALUE = 731.0625        // what only the tenant `theirs` has published
 
+/** Of everybody: what evaluations are of, as those are of pipelines that were put. */
+const JUDGED = 'name: e\nfrom: { http: { path: e } }\nalerts: { high: { when: { value: { above: 100 } } } }\nto: [ postgres: { table: evaluated } ]\n'
+
 /** What a request may name, and what a secret of the other tenant is called where it is asked for by name. */
-export type Names = Readonly<Record<'tenant' | 'device' | 'metric' | 'incident' | 'event' | 'silence' | 'maintenance' | 'apiKey', string>>
+export type Names = Readonly<Record<'tenant' | 'device' | 'metric' | 'incident' | 'event' | 'silence' | 'maintenance' | 'apiKey' | 'exported' | 'evaluated', string>>
 export type Client = (username: string, password: string, more?: object) => MqttClient
 
 /** `secret`: stands in all that is of `theirs`; `names`: what `theirs` has. The device of `mine` is `own`, with the password `first`. */
@@ -33,8 +36,12 @@ export async function twoTenants (bench: Bench): Promise<TwoTenants> {
   const furnish = async ({ key }: { readonly key: string }, device: string, reason: string) => {
     const [{ incident, id: event }] = await alerts(key)
     await plane.ask('POST', `/api/v1/alerts/${incident as string}/comments`, { key, body: { text: reason } })
-    return { incident, event, silence: await made('silences', key, { device, to, reason }), maintenance: await made('maintenance', key, { device, to, reason }) }
+    const range = { from: new Date(Date.now() - 3_600_000).toISOString(), to }, jobs = { exported: await made('jobs', key, { kind: 'export', table: 'readings' }), evaluated: await made('jobs', key, { kind: 'evaluate', pipeline: 'e', table: 'readings', healthy: true, ...range }) }
+    for (const id of Object.values(jobs)) await until(`the job ${id} is done`, async () => /"state":"done"/.test((await plane.ask('GET', `/api/v1/jobs/${id}`, { key })).body))
+    return { ...jobs, incident, event, silence: await made('silences', key, { device, to, reason }), maintenance: await made('maintenance', key, { device, to, reason }) }
   }
+  const { status, body } = await plane.ask('PUT', '/api/v1/pipelines/e', { key: (await plane.key(null)).key, headers: { 'content-type': 'application/yaml' }, body: JUDGED })
+  if (status !== 201) throw new Error(body)
   await furnish(keys.mine, 'own', 'ours')
   return { plane, client, secret, device, keys, names: { tenant: 'theirs', device, metric: 'temp', apiKey: keys.theirs.id, ...await furnish(keys.theirs, device, reason) } }
 }
