@@ -4,7 +4,7 @@ import { routesOf } from '../../bench/api-routes.ts'
 
 t.test('every route has a line of its own, all requests are answered, and no reading is lost beside them', async t => {
   const lines = await api.run(() => {}, { seconds: '2', rounds: '1' })
-  t.equal(new Set(lines.map(l => l.route)).size, 27, 'what can be read, three questions, ingestion')
+  t.equal(new Set(lines.map(l => l.route)).size, 28, 'what can be read, three questions, ingestion')
   for (const line of lines.filter(l => l.route !== 'ingestion')) {
     t.strictSame([line.clients, line.error_rate], [50, 0], line.route as string)
     t.ok((line.requests as number) > 0 && 0 < (line.p50_ms as number) && (line.p50_ms as number) <= (line.p95_ms as number) && (line.p95_ms as number) <= (line.p99_ms as number))
