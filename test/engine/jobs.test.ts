@@ -92,7 +92,7 @@ t.test('of an export that was cancelled or failed no file stays', async t => {
   // the real rows, which then have no end
   const query = new PostgresQuery(url)
   let broken = false
-  const held = { export: async (asked: ExportAsked) => {
+  const held: object = { as: () => held, export: async (asked: ExportAsked) => {
     const found = await query.export(asked)
     const pages = async function* () {
       yield* found.pages

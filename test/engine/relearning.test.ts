@@ -122,12 +122,13 @@ t.test('killed around the end of maintenance, the device is learned anew exactly
   for (let kill = 0; kill < 6; kill++) {
     await send(6)
     await stored(url, sent)
-    const { json: { id } } = await ask('POST', '/maintenance', { tenant: 't', device: 'd', reason: 'x', to: iso(200) })
+    let id: string | undefined
+    await until('maintenance is taken before it is over', async () => (id = (await ask('POST', '/maintenance', { tenant: 't', device: 'd', reason: 'x', to: iso(200) })).json.id) !== undefined)
     await new Promise(resolve => setTimeout(resolve, 300 + kill * 250))       // it looks every second
     program.child.kill('SIGKILL')
     await program.ended
     ;({ program, ask } = await begin(t, url, folder, key))
-    await until('it is told', () => isTold(url, id))
+    await until('it is told', () => isTold(url, id!))
     await new Promise(resolve => setTimeout(resolve, 2200))      // it has looked, if the one before had only noted it
     places.push(sent)
     await send(6)
