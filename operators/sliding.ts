@@ -1,7 +1,8 @@
-import { assign, Batch, close, defineOperator, Duration, instants, list, Tumble, Type, windowMemory, type Adder, type Closing, type Lists, type Operator, type Records, type WindowMemory } from '#engine'
+import { assign, Batch, close, defineOperator, Duration, instants, list, Tumble, Type, windowMemory, type Closing, type Ids, type Lists, type Numbers, type Operator, type Records, type WindowMemory } from '#engine'
 import type { Accumulator, Feature } from '../models/features.ts'
 import { TwoStacks, type Entries } from '../models/two-stacks.ts'
-import { checkFeatures, featuresOf, runningOptions, type FeatureOptions, type usual } from './windows/features.ts'
+import { once } from './shared/once.ts'
+import { checkFeatures, featuresOf, Rows, runningOptions, type FeatureOptions, type usual } from './windows/features.ts'
 
 interface Memory extends WindowMemory { readonly stacks: Lists<any>, readonly state: Records }
 
@@ -24,7 +25,7 @@ const step = defineOperator({
 
   process (batch, options, held, host) {
     const memory = held as unknown as Memory, { accumulator } = featuresOf(options)
-    assign(batch, new Tumble(instants, memory), memory, host, new Sums(accumulator, memory, batch))
+    assign(batch, new Tumble(instants, memory), memory, host, new Rows(sumsOf(options), memory, batch))
     return close(batch, new Tumble(instants, memory), memory, host, closing => {
       if (closing.final) return rows(batch, closing, memory, options, accumulator)
       const series = Int32Array.from(new Set(closing.series)), { stacks, state: { data, width } } = memory
@@ -35,6 +36,12 @@ const step = defineOperator({
       return out
     })
   }
+})
+
+/** An instant mostly has one reading: none waits for others (gathered.ts). */
+const sumsOf = once((options: Parameters<typeof featuresOf>[0]) => {
+  const { accumulator } = featuresOf(options)
+  return { add ({ windows }: WindowMemory, time: Numbers, value: Numbers, _series: Ids, node: number, i: number): void { accumulator.add(windows.page(node), windows.offset(node) + windows.field.n, time, value, i) } }
 })
 
 function rows (batch: Batch<any>, { series, node, start, position, revision }: Closing, { windows, stacks, state }: Memory, { over, features }: { readonly over: number, readonly features: readonly Feature[] }, accumulator: Accumulator): Batch<any> {
@@ -50,23 +57,6 @@ function rows (batch: Batch<any>, { series, node, start, position, revision }: C
     features.forEach((feature, c) => { cells[c][k] = accumulator.value(feature, sum, 0) })
   }
   return new Batch({ time: start, series, value: cells[0], columns: { ...Object.fromEntries(features.map((f, c) => [f, cells[c]])), revision }, arrival: start, position, progress: batch.progress, watermark: batch.watermark })
-}
-
-/** The rows of a batch, on their way into the sums of their instants, which mostly have one. */
-class Sums implements Adder {
-  private readonly accumulator: Accumulator
-  private readonly memory: Memory
-  private readonly batch: Batch<any>
-  constructor (accumulator: Accumulator, memory: Memory, batch: Batch<any>) {
-    this.accumulator = accumulator
-    this.memory = memory
-    this.batch = batch
-  }
-
-  add (node: number, row: number): void {
-    const { windows } = this.memory
-    this.accumulator.add(windows.page(node), windows.offset(node) + windows.field.n, this.batch.time, this.batch.value, row)
-  }
 }
 
 /** The list of a series as what the stacks work on: the accumulator stands behind the time. */

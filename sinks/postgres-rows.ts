@@ -76,23 +76,27 @@ async function merge ({ session, encoder, ids, ingest, replace, used }: RowWrite
 
 /**
  * The rows that the database does not refuse, none of them written yet: pieces are tried and rolled back, in halves until those that are refused stand
- * alone, 2 log2(n) tries for each. What a savepoint writes has the xmin of a subtransaction, which no snapshot lists: an incremental export
+ * alone, 2 log2(n) tries for each at most. What a savepoint writes has the xmin of a subtransaction, which no snapshot lists: an incremental export
  * while it is open would take it for committed before.
  */
 async function taken (session: Session, rows: Batch<any>, put: (piece: Batch<any>) => Promise<number>, refuse: (row: Batch<any>, why: string) => void): Promise<Batch<any>> {
   const refused = new Set<number>()
-  const search = async (from: number, to: number): Promise<void> => {
-    const piece = rows.take(Int32Array.from({ length: to - from }, (_, i) => from + i)), half = (from + to) >> 1
-    await session.query('SAVEPOINT piece')
-    const why = await put(piece).then(() => undefined, (error: unknown) => { if (!isBadData(error)) throw error; return (error as Error).message })
-    await session.query('ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece')
-    if (why === undefined) return
-    if (to - from > 1) {
-      await search(from, half)
-      return await search(half, to)
+  /** Whether one of these rows is refused, which is `known` of the half of a piece whose other half is not. */
+  const search = async (from: number, to: number, known = false): Promise<boolean> => {
+    if (!known || to - from === 1) {
+      const piece = rows.take(Int32Array.from({ length: to - from }, (_, i) => from + i))
+      await session.query('SAVEPOINT piece')
+      const why = await put(piece).then(() => undefined, (error: unknown) => { if (!isBadData(error)) throw error; return (error as Error).message })
+      await session.query('ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece')
+      if (why === undefined) return false
+      if (to - from === 1) {
+        refused.add(from)
+        refuse(piece, why)
+        return true
+      }
     }
-    refused.add(from)
-    refuse(piece, why)
+    const half = (from + to) >> 1, first = await search(from, half), second = await search(half, to, !first)
+    return first || second
   }
   await search(0, rows.length)
   return rows.filter(i => !refused.has(i))

@@ -238,20 +238,23 @@ class Features {
   }
 }
 
+/** What adds reading i of columns to a node of its series. */
+interface Sums { add (memory: FeatureMemory, time: Numbers, value: Numbers, series: Ids, node: number, i: number): void }
+
 /** The rows of a batch, on their way into windows. */
-class Rows implements Adder {
-  private readonly features: Features
+export class Rows implements Adder {
+  private readonly sums: Sums
   private readonly memory: FeatureMemory
   private readonly batch: Batch<any>
-  constructor (features: Features, memory: FeatureMemory, batch: Batch<any>) {
-    this.features = features
+  constructor (sums: Sums, memory: FeatureMemory, batch: Batch<any>) {
+    this.sums = sums
     this.memory = memory
     this.batch = batch
   }
 
   add (node: number, row: number): void {
     const { time, value, series } = this.batch
-    this.features.add(this.memory, time, value, series, node, row)
+    this.sums.add(this.memory, time, value, series, node, row)
   }
 }
 
