@@ -16,12 +16,11 @@ export const exportFile = (folder: string, id: string, format: string): string =
 
 /** An export as soon as others leave room for it. */
 async function turn (query: Query, asked: ExportAsked, signal: AbortSignal): Promise<Exported> {
-  for (const wait of backoff(100, 2000)) {
+  for (const waits = backoff(100, 2000); ;) {
     if (signal.aborted) throw new Stopped('cancelled')
     try { return await query.export(asked) } catch (error) { if (!(error instanceof MillraceError) || error.code !== 'api/busy') throw error }
-    await sleep(wait, signal)
+    await sleep(waits.next().value, signal)
   }
-  throw new Error('unreachable')
 }
 
 /** All rows of a table into a file of the data folder, to be fetched when it is done. */

@@ -3,7 +3,7 @@ import { isPair, isSeq, LineCounter, visit, type Document, type Scalar } from 'y
 import type { Components } from './components.ts'
 import { readDevices, type DeviceTags } from './devices.ts'
 import { pipelineOf, type Draft, type DraftAlert, type DraftRoute, type Part } from './draft.ts'
-import { parse, type Parsed } from './document.ts'
+import { parse, type Parsed } from './yaml-document.ts'
 import { interpolate, type Environment } from './environment.ts'
 import { MillraceError, type Code } from './errors.ts'
 import { check } from './lint.ts'

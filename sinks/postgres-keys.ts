@@ -29,7 +29,7 @@ export class PostgresKeys implements Keys {
     if (tenant !== null) tenantName(tenant)
     return (await this.by(request).ask(`WITH made AS (INSERT INTO api_keys (id, digest, name, tenant, scopes, expires_at) SELECT $1, $2, $3, $4, $5, $6
         WHERE $8::int IS NULL OR (SELECT count(*) FROM api_keys WHERE tenant IS NOT DISTINCT FROM $4 AND ${VALID}) < $8 RETURNING *)
-      ${AUDIT} SELECT $7, tenant, 'key.create', id, json_build_object('name', name, 'scopes', scopes, 'expires', expires_at) FROM made RETURNING id`, [id, digest, clean(name), tenant === null ? null : clean(tenant), scopes, expires, actor, most ?? null])).length === 1
+      ${AUDIT} SELECT $7, tenant, 'key.create', id, json_build_object('name', name, 'scopes', scopes, 'expires', expires_at) FROM made RETURNING id`, [id, digest, clean(name), tenant, scopes, expires, actor, most ?? null])).length === 1
   }
 
   async rotate (id: string, { id: next, digest }: Pick<NewKey, 'id' | 'digest'>, until: Date, actor: string, { most, request }: { readonly most: Date | null, readonly request?: string } = { most: null }): Promise<boolean> {

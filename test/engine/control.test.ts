@@ -1,29 +1,18 @@
 /** Pipelines that are changed while devices publish: a real database, a real broker, real clients. */
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { PostgresRegistry } from '../../sinks/postgres-registry.ts'
-import { device, means, open, rows, until, valueOf, type Process } from '../support/control.ts'
+import { device, means, open, rows, until, valueOf } from '../support/control.ts'
 import { freePort } from '../support/mosquitto.ts'
-import { openProxy } from '../support/proxy.ts'
+import { begin, match, put, stored, text } from '../support/one-pipeline.ts'
 import { freshDatabase, rowsOf } from '../support/postgres.ts'
 import { temporary } from '../support/program.ts'
+import { openProxy } from '../support/proxy.ts'
 
-interface Given { readonly name?: string, readonly more?: string, readonly table?: string, readonly high?: number, readonly alpha?: number, readonly topics?: string }
-const text = (port: number, { name = 'p', more = '', table = 'readings', high = 50, alpha = 0.5, topics = '{tenant}/{device}/{metric}' }: Given = {}) =>
-  `name: ${name}\nfrom: { broker: { port: ${port}, topics: "${topics}" } }\npipe: [ ewma: { alpha: ${alpha} }${more} ]\nalerts: { high: { when: { value: { above: ${high} } } } }\nto: [ postgres: { table: ${table} } ]\n`
-const match = (version: number) => ({ 'if-match': `"${version}"` })
 /** Names of the pipelines for which a log is kept. */
 const placesIn = (folder: string): string[] => readdirSync(join(folder, 'log')).flatMap(log => { const file = join(folder, 'log', log, 'places.json'); return existsSync(file) ? Object.keys(JSON.parse(readFileSync(file, 'utf8'))) : [] })
 const numbers = (n: number) => Array.from({ length: n }, (_, i) => valueOf(i))
-
-async function begin (t: Test) {
-  const url = (await freshDatabase(t))!, folder = temporary(t), port = await freePort()
-  return { url, folder, port, process: await open(t, url, folder, { hosts: [new URL(url).hostname] }) }
-}
-const put = async (process: Process, body: string, headers?: Record<string, string>, query = '', name = 'p') => await process.ask('PUT', `/${name}${query}`, body, headers)
-const stored = (url: string, n: number, table?: string) => until(`${n} rows`, async () => (await rows(url, 'value', table)).length === n)
 
 t.test('readings that are posted while their source changes, or before it is back, are put off; where none is to be, nobody waits', async t => {
   const url = (await freshDatabase(t))!, folder = temporary(t), process = await open(t, url, folder)
@@ -273,52 +262,6 @@ t.test('a pipeline of the command line is what its file says; one of another fol
   const elsewhere = await open(t, url, temporary(t))
   t.match(await elsewhere.ask('PUT', '/q', text(q, { name: 'q', high: 70 }), match(1)), { status: 409, json: { detail: /belongs to another instance/ } })
   t.equal((await elsewhere.ask('GET', '/q')).status, 404)
-})
-
-t.test('another source: what the former one had is read, then the new one is; when that cannot be, the former goes on', async t => {
-  const { url, port, process } = await begin(t)
-  const other = await freePort()
-  await put(process, text(port))
-  const d = await device(t, port)
-  await d.send(20)
-  t.match((await put(process, text(other), match(1))).json, { version: 2, source: 'other' })
-  t.equal((await rows(url, 'value')).length, 20)
-  await until('the former broker has gone', () => d.lost === 1)
-  const e = await device(t, other)
-  e.sent = 20
-  await e.send(20)
-  await stored(url, 40)
-  t.strictSame((await rows(url, 'ewma')).map(r => r.ewma), means(40))
-  const taken = createServer().listen(0, '127.0.0.1')
-  t.teardown(() => taken.close())
-  await new Promise(resolve => taken.once('listening', resolve))
-  const failed = await put(process, text((taken.address() as AddressInfo).port), match(2))
-  t.match([failed.status, failed.json], [422, { detail: /EADDRINUSE.*Version 2 runs as before/ }])
-  const f = await device(t, other)
-  f.sent = 40
-  await f.send(20)
-  await stored(url, 60)
-  t.strictSame((await rows(url, 'ewma')).map(r => r.ewma), means(60))
-  t.strictSame(process.failures, [])
-})
-
-t.test('pipelines on one log: one is replaced, moved and deleted, and the other and the devices notice nothing', async t => {
-  const { url, port, process } = await begin(t)
-  await put(process, text(port))
-  await process.ask('PUT', '/q', text(port, { name: 'q', table: 'q' }))
-  const d = await device(t, port), other = await freePort()
-  await d.send(10)
-  t.equal((await put(process, text(port, { high: 60 }), match(1))).status, 200)
-  await d.send(10)
-  t.match((await put(process, text(other, { high: 60 }), match(2))).json, { source: 'other' })
-  await d.send(10)
-  await stored(url, 30, 'q')
-  t.equal((await rows(url, 'value')).length, 20, 'up to its move')
-  t.equal((await process.ask('DELETE', '/p')).status, 200)
-  await d.send(10)
-  await stored(url, 40, 'q')
-  t.strictSame((await rows(url, 'ewma', 'q')).map(r => r.ewma), means(40))
-  t.equal(d.lost, 0)
 })
 
 t.test('what is sent sees neither files nor the environment, and a key of one tenant changes nothing', async t => {
