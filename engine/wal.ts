@@ -40,7 +40,7 @@ const KEPT = 64                      // segments that stay at most: each is a fi
 
 /**
  * The write-ahead log of a source: records of opaque bytes with a position that grows by one and is never used twice,
- * durable in groups. While one group is written and synced, and for up to 10 ms after it began, everything appended gathers for the next, so the
+ * durable in groups. While one group is written and synced, and for up to 20 ms after it began, everything appended gathers for the next, so the
  * number of syncs does not grow with the rate. A folder of segments, of one process at a time.
  *
  * After an error of the disk nobody knows what it holds: nothing more is taken or acknowledged until the log is opened
@@ -198,7 +198,10 @@ export class Wal implements Tail {
 
   private fits (size: number): boolean { return this.used + size <= this.budget && this.filled + size <= this.most }
 
-  /** Writes group after group until nothing is left, and acknowledges, only while the folder is ours: who took it over has read what was durable then, and may go on in the same file. */
+  /**
+   * Writes group after group until nothing is left, and acknowledges only what was durable while the folder was still ours: who takes it over has
+   * read what was durable then, begins a segment of its own, and passes over what an overtaken process writes behind the end of the one before.
+   */
   private async run (): Promise<void> {
     try {
       while (this.filled > 0) {
@@ -207,7 +210,6 @@ export class Wal implements Tail {
         this.filling = this.writing
         this.writing = bytes
         this.filled = 0
-        this.guard()
         if (this.segments.at(-1)!.bytes >= this.limit) {
           await this.begin()
           this.guard()
