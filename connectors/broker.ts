@@ -134,7 +134,7 @@ export class BrokerListener implements Listener {
   }
 
   private secure (tls: TlsFiles, aedes: Aedes) {
-    const { log } = this.host, server = createSecureServer({ ...keyPair(tls), handshakeTimeout: CONNECT_WITHIN }, socket => this.accept(socket, aedes))
+    const { log } = this.host, server = createSecureServer({ ...keyPair(tls), handshakeTimeout: CONNECT_WITHIN }, socket => this.accept(socket, aedes)).on('connection', socket => { this.counted(socket) })
     this.still = renewing(tls, server, log)
     return server.on('tlsClientError', (error, socket) => log.warn({ from: socket.remoteAddress, err: error.message }, 'a connection was refused'))
   }
@@ -150,7 +150,7 @@ export class BrokerListener implements Listener {
       preConnect: (client, packet, done) => {
         if (packet.clean) this.forgetful.add(client)
         packet.clean = true
-        if (this.access !== undefined && packet.clientId !== '') packet.clientId = `${certifiedName(client.conn) ?? packet.username ?? ''}:${packet.clientId}`      // nobody takes over another's session
+        if (this.access !== undefined && packet.clientId !== '') packet.clientId = ownId(certifiedName(client.conn) ?? packet.username ?? '', packet.clientId)
         const fits = (packet.clientId ?? '').length <= CLIENT_ID
         done(fits ? null : new Error(`a client id may have ${CLIENT_ID} characters`), fits)
       },
@@ -168,7 +168,7 @@ export class BrokerListener implements Listener {
     aedes.on('clientError', (client, error) => log.warn({ client: client.id, err: error.message }, 'a client was disconnected'))
     aedes.on('connectionError', (_client, error) => log.warn({ err: error.message }, 'a connection was refused'))
     const server = this.server = tls === undefined
-      ? createServer(socket => this.accept(socket, aedes))
+      ? createServer(socket => { if (this.counted(socket)) this.accept(socket, aedes) })
       : this.secure(tls, aedes)
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -180,21 +180,27 @@ export class BrokerListener implements Listener {
     log.info({ url: this.address() }, 'broker listening')
   }
 
-  private accept (socket: Socket, aedes: Aedes): void {
-    const from = socket.remoteAddress ?? ''
-    const open = (this.addresses.get(from) ?? 0) + 1
+  /** Whether its address may have one more connection; before TLS, as one that never shakes hands holds a socket too. */
+  private counted (socket: Socket): boolean {
+    const from = socket.remoteAddress ?? '', open = (this.addresses.get(from) ?? 0) + 1
     if (open > this.options.maxConnections) {
       this.host.log.warn({ from, maxConnections: this.options.maxConnections }, 'a connection was refused: too many from one address')
-      return void socket.destroy()
+      socket.destroy()
+      return false
     }
     this.addresses.set(from, open)
-    this.sockets.add(socket)
     socket.once('close', () => {
-      this.sockets.delete(socket)
       const left = this.addresses.get(from)! - 1
       if (left === 0) this.addresses.delete(from)
       else this.addresses.set(from, left)
     })
+    return true
+  }
+
+  private accept (socket: Socket, aedes: Aedes): void {
+    const from = socket.remoteAddress ?? ''
+    this.sockets.add(socket)
+    socket.once('close', () => { this.sockets.delete(socket) })
     socket.setNoDelay(true)
     guard(socket, { connect: CONNECT_BYTES, packet: this.options.maxPayload + TOPIC_BYTES }, packet => this.refused(from, packet), {
       open: () => !this.stopped && this.host.open && this.holds?.has(socket) !== true,
@@ -239,7 +245,12 @@ export class BrokerListener implements Listener {
       this.wrong = message
       return
     }
-    for (const client of this.admitted) if (!this.access!.isCurrent(this.devices.get(client)!)) client.close()
+    for (const client of this.admitted) {
+      const device = this.devices.get(client)!
+      if (this.access!.isCurrent(device)) continue
+      this.devices.set(client, { ...device, topics: [] })          // what is still to come of it, such as its will, is not taken
+      client.close()
+    }
   }
 
   /** aedes sends the PUBACK of a message when this has called back, and only then: see its lib/handlers/publish.js. Runs for wills too. */
@@ -317,4 +328,6 @@ const flushed = (socket: Socket): Promise<void> => new Promise(resolve => {
   socket.once('close', () => { clearTimeout(late); resolve() })
   socket.destroySoon()
 })
+/** A client id that no other device has: nobody takes over another's session. In the name a : and a % are encoded, so that a device "a" has none of "a:b". */
+const ownId = (username: string, clientId: string): string => `${username.replaceAll(/[:%]/g, c => encodeURIComponent(c))}:${clientId}`
 const templates = ({ topics }: Options): string[] => [topics].flat()

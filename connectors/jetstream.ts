@@ -5,7 +5,7 @@ import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
 import { filtersOf, templateFault, Topics } from './codec/topic.ts'
 import { Gaps } from './jetstream-gaps.ts'
 import { Puller, type Place } from './jetstream-pull.ts'
-import { linkOptions, linkSettings } from './nats-link.ts'
+import { linkFault, linkOptions, linkSettings } from './nats-link.ts'
 import { advice, atLeast, fits, isStream, originOf, overlap } from './jetstream-stream.ts'
 
 const MESSAGES = 5000                // of one request
@@ -32,7 +32,7 @@ export const jetstream = defineSource({
     ...codecOptions
   }),
   check (options) {
-    return [options.subject].flat().map(s => templateFault(s, '.')).find(fault => fault !== undefined) ?? codecFault(options)
+    return linkFault(options) ?? [options.subject].flat().map(s => templateFault(s, '.')).find(fault => fault !== undefined) ?? codecFault(options)
   },
   reaches: ({ servers }) => [servers].flat(),
 

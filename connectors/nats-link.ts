@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { credsAuthenticator, type NodeConnectionOptions } from '@nats-io/transport-node'
-import { File, Type, type Values } from '#engine'
+import { File, namesUser, Type, type Values } from '#engine'
 
 const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
 const file = (description: string) => Type.Optional(File({ description, minLength: 1 }))
@@ -15,6 +15,9 @@ export const linkOptions = {
   tls: Type.Optional(Type.Object({ ca: file('File with the certificates to trust.'), cert: file('File with the own certificate.'), key: file('File with its key.') }, { description: 'TLS, also without any of its options.' }))
 }
 export type LinkOptions = Values<typeof linkOptions>
+
+/** What is wrong with them, as a sentence. The client passes over a user in an address, and takes its password for the port when it is a number. */
+export const linkFault = ({ servers }: Pick<LinkOptions, 'servers'>): string | undefined => [servers].flat().some(namesUser) ? 'servers has a user or password in it, which is not read; use the options user and password' : undefined
 
 /** The options as the client wants them. Reads the credentials anew at every call. */
 export async function linkSettings ({ servers, user, password, token, credentials, tls }: LinkOptions, name: string): Promise<NodeConnectionOptions> {

@@ -2,7 +2,7 @@ import { connect, type Msg, type NatsConnection, type NodeConnectionOptions, typ
 import { backoff, defineSource, masked, sleep, Type, type Listener, type Message } from '#engine'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
 import { filtersOf, templateFault, Topics } from './codec/topic.ts'
-import { linkOptions, linkSettings } from './nats-link.ts'
+import { linkFault, linkOptions, linkSettings } from './nats-link.ts'
 
 /**
  * Core NATS subjects. A message is promised from the moment the log has it: core NATS keeps nothing, so what is published
@@ -19,7 +19,7 @@ export const nats = defineSource({
     ...codecOptions
   }),
   check (options) {
-    return [options.subject].flat().map(s => templateFault(s, '.')).find(fault => fault !== undefined) ?? codecFault(options)
+    return linkFault(options) ?? [options.subject].flat().map(s => templateFault(s, '.')).find(fault => fault !== undefined) ?? codecFault(options)
   },
   reaches: ({ servers }) => [servers].flat(),
   shares: ({ queue }) => queue !== undefined,

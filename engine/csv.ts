@@ -7,8 +7,12 @@ export const csvCell = (value: Cell): string => typeof value === 'string' && /["
 
 export const csvLine = (cells: readonly Cell[]): string => `${cells.map(csvCell).join(',')}\r\n`
 
+const FORMULA = /^[=+\-@\t\r\uff0b\uff0d\uff1d\uff20]/            // also as full-width characters
+/** A line that people may open in a spreadsheet: text that it would take for a formula begins with an apostrophe. Numbers are as they are. */
+export const sheetLine = (cells: readonly Cell[]): string => csvLine(cells.map(cell => typeof cell === 'string' && FORMULA.test(cell) && Number.isNaN(Number(cell)) ? `'${cell}` : cell))
+
 /** The text of pages of rows, one after the other. */
 export async function* linesOf (format: 'csv' | 'ndjson', columns: readonly string[], pages: AsyncIterable<readonly Row[]>): AsyncGenerator<string> {
-  if (format === 'csv') yield csvLine(columns)
-  for await (const rows of pages) yield rows.map(row => format === 'csv' ? csvLine(columns.map(c => row[c])) : `${JSON.stringify(row)}\n`).join('')
+  if (format === 'csv') yield sheetLine(columns)
+  for await (const rows of pages) yield rows.map(row => format === 'csv' ? sheetLine(columns.map(c => row[c])) : `${JSON.stringify(row)}\n`).join('')
 }

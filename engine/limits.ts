@@ -14,6 +14,7 @@ const ofTenant = Type.Object({
   readings: Type.Optional(count('Readings a second, over HTTP and to the embedded broker, over ten seconds; without it there is no limit.')),
   series: Type.Optional(count('Series that a pipeline knows; without it there is no limit but --max-series.')),
   silences: count('Silences and maintenance windows that are not over.', 1000),
+  streams: count('Streams that are open at once, of all its keys.', 20),
   keys: count('API keys that are valid: neither revoked nor expired.', 100),
   jobs: Type.Integer({ description: 'Jobs that are over and are kept, with their files; beyond, the oldest go.', minimum: 1, maximum: 100_000, default: 200 }),
   jobDays: Type.Integer({ description: 'Days for which they are.', minimum: 1, maximum: 36_500, default: 90 })

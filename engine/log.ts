@@ -1,4 +1,5 @@
 import { pino, type Logger } from 'pino'
+import { visible } from './names.ts'
 export type { Logger }
 
 export interface LogOptions { readonly level?: string | undefined, readonly format?: 'auto' | 'json' | 'pretty' | undefined }
@@ -15,6 +16,6 @@ export function openLog ({ level = 'info', format = 'auto' }: LogOptions = {}): 
 
 function readable (line: string): string {
   const entry = JSON.parse(line) as Record<string, unknown>
-  const rest = Object.entries(entry).filter(([key]) => !HIDDEN.has(key)).map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
-  return `${new Date(entry.time as number).toISOString().slice(11, 23)} ${LEVELS[entry.level as number].padEnd(5)} ${entry.msg as string}${rest.length > 0 ? `  ${rest.join(' ')}` : ''}\n`
+  const rest = Object.entries(entry).filter(([key]) => !HIDDEN.has(key)).map(([key, value]) => `${key}=${visible(typeof value === 'string' ? value : JSON.stringify(value))}`)
+  return `${new Date(entry.time as number).toISOString().slice(11, 23)} ${LEVELS[entry.level as number].padEnd(5)} ${visible(entry.msg as string)}${rest.length > 0 ? `  ${rest.join(' ')}` : ''}\n`
 }

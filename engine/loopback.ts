@@ -11,3 +11,6 @@ export function isLoopback (host: string): boolean {
   if (kind === 0) return name === 'localhost'
   return own.check(name, kind === 4 ? 'ipv4' : 'ipv6')
 }
+
+/** Can others come than those on this machine: does it listen on more than loopback, or is there a proxy in front? */
+export const isExposed = ({ host, proxies = [] }: { readonly host: string, readonly proxies?: readonly string[] | undefined }): boolean => !isLoopback(host) || proxies.length > 0

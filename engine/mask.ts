@@ -5,12 +5,11 @@ const SECRET = /password|passphrase|secret|token|authorization|api-?key|private/
 /** Is what goes by this name, or path of names, a secret? All headers count as such: nobody knows what they are called. */
 export const isSecret = (name: string): boolean => SECRET.test(name) || /\.headers\./i.test(name)
 
-/** A text that may be a URL, or user:password@host, without its password and without what secrets its query has. */
+/** A text that may be a URL, or user:password@host, without its password and without what secrets its query has. Of a URL all up to the last @ counts as the password, for those in which / ? or # should have been encoded. */
 export function masked (text: string): string {
   const isUrl = /^\w[\w+.-]*:\/\//.test(text)
   if (!isUrl) return text.replace(/^([^\s/@:?#]+:)[^\s/?#@]+@(?=[\w.[-]+\S*$)/, `$1${MASK}@`)
-  const [before, query] = [text.replace(/^(\w[\w+.-]*:\/\/[^/@:?#]*:)[^/?#]*@/, `$1${MASK}@`), text.indexOf('?')]
-  return query < 0 ? before : before.replaceAll(/([?&]([^=&#]*)=)[^&#]*/g, (all, name: string, key: string) => isSecret(key) ? `${name}${MASK}` : all)
+  return text.replaceAll(/([?&]([^=&#]*)=)[^&#]*/g, (all, name: string, key: string) => isSecret(key) ? `${name}${MASK}` : all).replace(/^(\w[\w+.-]*:\/\/[^/@:?#]*:).*@/s, `$1${MASK}@`)
 }
 
 /** Of a URL in which path and query are secrets too. */

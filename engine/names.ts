@@ -29,5 +29,8 @@ export function tenantName (name: string): string {
 /** Whether JSON may not use this as a key. */
 export const isForbidden = (key: string): boolean => FORBIDDEN.has(key)
 
+/** A text from data for people, on a page or a terminal: characters that print nothing, move the cursor or turn the direction of writing are shown as such. */
+export const visible = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, c => `\\u${c.codePointAt(0)!.toString(16).padStart(4, '0')}`)
+
 /** A text shortened for a message. */
 export const short = (text: string, most = 80): string => text.length <= most ? text : `${text.slice(0, most - 3)}...`

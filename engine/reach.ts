@@ -3,13 +3,16 @@ import { MillraceError } from './errors.ts'
 import type { Pipeline } from './pipeline.ts'
 import { partsOf } from './plan.ts'
 
-// A host as every client reads it: one @ at most, nothing that some take for an end of the host and others not.
-const ADDRESS = /^(?:[a-z][a-z0-9+.-]*:\/\/)?(?:[^@/?#\\\s,]*@)?(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?(?:\/([^\\\s?#]*))?(?:\?([^\\\s#]*))?$/i
+// A host as every client reads it: one @ at most, nothing that some take for an end of the host and others not, as the client of NATS does a
+// second :// (what stands behind it counts), and no longer than a name may be: beyond, the client of MQTT dials localhost.
+const ADDRESS = /^(?:[a-z][a-z0-9+.-]*:\/\/)?(?:[^@/?#\\\s,]*@)?(\[[0-9a-f:.]+\]|[a-z0-9._-]{1,253})(?::(\d{1,5}))?(?:\/([^\\\s?#:]*))?(?:\?([^\\\s#]*))?$/i
 const HARMLESS = /^(?:(?:sslmode|application_name|connect_timeout)=[\w.-]*(?:&|$))*$/        // of what follows ?: host, port and files of certificates could stand there
 const ALLOWED = /^(\*\.)?([a-z0-9._-]+|\[[0-9a-f:.]+\]|[0-9a-f:.]+\/\d{1,3}|[0-9a-f:]+)(?::(\d{1,5}))?$/i
 
 /** The host of a URL or host:port, as every client reads it. */
 export const hostOf = (address: string): string | undefined => ADDRESS.exec(address)?.[1]
+/** Whether a URL or host:port has a user, with a password or without. */
+export const namesUser = (address: string): boolean => /^(?:[a-z][a-z0-9+.-]*:\/\/)?[^/?#]*@/i.test(address)
 
 interface Allowed { readonly is: (host: string) => boolean, readonly port: string | undefined }
 

@@ -38,7 +38,7 @@ export const email = defineSink({
     const { protocol, hostname, port } = new URL(server), own = isLoopback(hostname), who = `email ${hostname}`, recipients = [to].flat()
     if (insecure && !own) host.log.warn({ server: hostname }, 'email: without TLS if the server has none, which others on the way can read')
     const transport = createTransport({
-      host: hostname, port: port === '' ? PORTS[protocol as 'smtp:'] : Number(port), secure: protocol === 'smtps:', requireTLS: protocol === 'smtp:' && !insecure && !own, ignoreTLS: own && protocol === 'smtp:',
+      host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? PORTS[protocol as 'smtp:'] : Number(port), secure: protocol === 'smtps:', requireTLS: protocol === 'smtp:' && !insecure && !own, ignoreTLS: own && protocol === 'smtp:',
       ...user === undefined ? {} : { auth: { user, pass: password! } }, connectionTimeout: timeout, greetingTimeout: timeout, socketTimeout: timeout, dnsTimeout: timeout,
       disableFileAccess: true, disableUrlAccess: true, pool: true, maxConnections: 2
     })

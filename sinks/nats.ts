@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { defineSink, Duration, File, MillraceError, Type, type Batch, type SinkHost } from '#engine'
+import { defineSink, Duration, File, MillraceError, namesUser, Type, type Batch, type SinkHost } from '#engine'
 import { RowText } from './format/rows.ts'
 import { failure, link, takes, type Link } from './nats/link.ts'
 
@@ -33,7 +33,8 @@ export const nats = defineSink({
     inFlight: Type.Integer({ description: 'Most rows that are sent and not acknowledged yet.', minimum: 1, maximum: 10_000, default: 500 }),
     timeout: Duration({ description: 'How long an acknowledgement may take, at most 1m.', default: '5s' })
   }),
-  check ({ subject, timeout }) {
+  check ({ servers, subject, timeout }) {
+    if ([servers].flat().some(namesUser)) return 'servers has a user or password in it, which is not read; use the options user and password'
     const wrong = subject.split('.').find(token => !LITERAL.test(token) && !NAME.test(token))
     if (wrong !== undefined) return `subject: the token "${wrong}" is neither {tenant}, {device}, {metric} nor made of A-Z, a-z, 0-9, _ and -`
     const longest = subject.split('.').reduce((n, token) => n + 1 + (NAME.test(token) ? TOKEN : token.length), -1)

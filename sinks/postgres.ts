@@ -14,7 +14,7 @@ export const postgres = defineSink({
   summary: 'Rows, alerts, positions and dead letters in one transaction of PostgreSQL or TimescaleDB.',
   options: Type.Object({
     table: Type.String({ description: 'Table that the rows go to; made, and widened by new columns, when the pipeline starts.', pattern: '^[a-z_][a-z0-9_]{0,39}$' }),
-    url: Type.Optional(Type.String({ description: 'Where the database is, such as postgres://user:password@host/name. Default: MILLRACE_DATABASE.' })),
+    url: Type.Optional(Type.String({ description: 'Where the database is, such as postgres://user:password@host/name. Default: MILLRACE_DATABASE.', pattern: '^postgres(ql)?://' })),
     retention: Type.Optional(Duration({ description: 'How long rows are kept, by event time. Older ones are refused. Default: for ever.' })),
     chunk: Duration({ description: 'Event time in one partition (chunk) of a table that is made.', default: '7d' }),
     compress: SpanOrOff('Age at which chunks are compressed (TimescaleDB, community edition), or off.', '7d'),

@@ -20,7 +20,9 @@ export const slack = defineSink({
     ...asks
   }),
   check ({ url, timeout }) {
-    if (!URL.canParse(url)) return 'url is not a URL'
+    const parsed = URL.canParse(url) ? new URL(url) : undefined
+    if (parsed === undefined) return 'url is not a URL'
+    if (parsed.username !== '' || parsed.password !== '') return 'url has a user or password in it, which an incoming webhook does not need'
     return timeout > 0 && timeout <= 60_000 ? undefined : 'timeout must be more than 0 and at most 1m'
   },
 

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { csvLine } from '../csv.ts'
+import { sheetLine } from '../csv.ts'
 import { MillraceError } from '../errors.ts'
 import { contentOf, exportFormats, mediaTypes, type ExportFormat } from '../export-format.ts'
 import { LONGEST_NAME } from '../names.ts'
@@ -189,6 +189,6 @@ export function rowsAs (reply: FastifyReply, format: Form, columns: readonly str
   void reply.type(mediaTypes[format])
   if (found.next !== undefined) void reply.header('x-next-cursor', found.next)
   const rows = found.rows as readonly Record<string, unknown>[]
-  return format === 'ndjson' ? rows.map(row => `${JSON.stringify(row)}\n`).join('') : [columns, ...rows.map(row => columns.map(c => cellOf(row[c])))].map(csvLine).join('')
+  return format === 'ndjson' ? rows.map(row => `${JSON.stringify(row)}\n`).join('') : [columns, ...rows.map(row => columns.map(c => cellOf(row[c])))].map(sheetLine).join('')
 }
 const cellOf = (value: unknown): string | number | null => value === null || value === undefined ? null : typeof value === 'string' || typeof value === 'number' ? value : JSON.stringify(value)

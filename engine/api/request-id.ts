@@ -11,7 +11,7 @@ export function requestId ({ headers: { [REQUEST_ID]: given } }: Pick<IncomingMe
   return typeof given === 'string' && FORM.test(given) ? given : randomText(MADE)
 }
 
-/** Every answer says its id. Before all other hooks, so that a refusal does too. */
+/** Every answer says its id, and that it is of the type that it says. Before all other hooks, so that a refusal does too. */
 export function requestIds (app: FastifyInstance): void {
-  app.addHook('onRequest', async ({ id }, reply) => { void reply.header(REQUEST_ID, id) })
+  app.addHook('onRequest', async ({ id }, reply) => { void reply.header(REQUEST_ID, id).header('x-content-type-options', 'nosniff') })
 }

@@ -17,7 +17,7 @@ import type { Inlet } from '../listener.ts'
 import type { Live } from '../live.ts'
 import { Limits } from '../limits.ts'
 import type { Logger } from '../log.ts'
-import { isLoopback } from '../loopback.ts'
+import { isExposed, isLoopback } from '../loopback.ts'
 import { openMetrics } from '../metrics.ts'
 import type { Query } from '../query.ts'
 import type { Pipeline } from '../pipeline.ts'
@@ -79,11 +79,11 @@ export interface Plane {
 /** Without limits: those by default. */
 export type GivenPlane = Omit<Plane, 'limits' | 'attempts'> & { readonly limits?: Limits | undefined, readonly attempts?: Attempts }
 
-/** Where the plane listens. Port 0: any free one. `proxies`: networks of proxies that are believed from where a request comes. `closed`: as in Plane; by default on more than loopback. */
+/** Where the plane listens. Port 0: any free one. `proxies`: networks of proxies that are believed from where a request comes. `closed`: as in Plane; by default where others can come. */
 export interface Address { readonly host: string, readonly port: number, readonly tls?: TlsFiles | undefined, readonly proxies?: readonly string[] | undefined, readonly closed?: boolean }
 
 /** Starts the HTTP plane. Without TLS it listens on loopback only. */
-export async function serve (plane: GivenPlane, { host, port, tls, proxies, closed = !isLoopback(host), log }: Address & { readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
+export async function serve (plane: GivenPlane, { host, port, tls, proxies, closed = isExposed({ host, proxies }), log }: Address & { readonly log: Logger }): Promise<{ url: string, close: () => Promise<void> }> {
   if (tls === undefined && !isLoopback(host)) throw new MillraceError('config/exposed', `http: ${host} is more than loopback, and without TLS keys would be read on the way`, { help: 'give --tls-cert and --tls-key; or listen on 127.0.0.1, and put a proxy with TLS in front' })
   const app = await plan({ ...plane, closed }, log, { tls, proxies })
   const url = await app.listen({ host, port }), still = tls === undefined ? () => {} : renewing(tls, app.server as SecureServer, log)

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
+import type { KeyRecord } from '../keys.ts'
 import { liveKinds, type LiveEvent, type LiveKind } from '../live.ts'
 import { Type } from '../options.ts'
 import { failures } from './problem.ts'
@@ -16,7 +17,7 @@ type Asked = FastifyRequest<{ Querystring: { readonly tenant?: string, readonly 
 
 /** What pipelines commit, as server-sent events, to whoever listens. */
 export async function stream (app: FastifyInstance, { live, stopping, limits }: Plane): Promise<void> {
-  const open = new Set<Listener>(), byKey = (id: string) => [...open].filter(l => l.key === id).length
+  const open = new Set<Listener>(), count = (is: (listener: Listener) => boolean) => [...open].filter(is).length
 
   app.get('/api/v1/stream', {
     config: { scope: 'query:read' }, exposeHeadRoute: false,       // it would never end
@@ -31,12 +32,16 @@ export async function stream (app: FastifyInstance, { live, stopping, limits }: 
     const { actor, query: { kind, ...names }, headers } = request, tenant = tenantOf(request), alerts = actor!.scopes.includes('alerts:read')
     if (live === undefined) throw new MillraceError('api/not-found', 'nothing runs here that could be listened to')
     if (kind === 'alerts' && !alerts) throw new MillraceError('api/forbidden', `the key ${actor!.id} has not the scope alerts:read`, { help: 'without it: kind=rows' })
-    const most = limits.process.streams, ofKey = limits.ofKey(actor!.id).streams
-    if (stopping() || open.size >= most || byKey(actor!.id) >= ofKey) throw new MillraceError('api/busy', stopping() ? 'the process is stopping' : `${open.size >= most ? `${most} listen` : `${ofKey} listen with this key`} already`)
+    const { id, tenant: of } = actor!, rooms: readonly (readonly [most: number, taken: number, whose: string])[] = [
+      [limits.process.streams, open.size, ''], [limits.ofKey(id).streams, count(l => l.actor.id === id), ' with this key'],
+      ...of === null ? [] : [[limits.ofTenant(of).streams, count(l => l.actor.tenant === of), ` with keys of the tenant "${of}"`] as const]
+    ]
+    const full = rooms.find(([most, taken]) => taken >= most)
+    if (stopping() || full !== undefined) throw new MillraceError('api/busy', stopping() ? 'the process is stopping' : `${full![0]} listen${full![2]} already`)
     const { raw } = reply.hijack()
     if (raw.destroyed || request.raw.destroyed) return       // gone while its key was looked up: nobody would say when to stop
     raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', connection: 'close' })
-    const listener = new Listener(raw, actor!.id, () => { open.delete(listener) })
+    const listener = new Listener(raw, actor!, () => { open.delete(listener) })
     open.add(listener)
     const listening = live.listen({ ...names, tenant, kinds: kind === undefined ? ['rows', ...alerts ? ['alerts' as const] : []] : [kind] }, headers['last-event-id'], events => listener.give(events))
     listener.begin(() => { listening.stop() }, async () => await app.isValid(actor!))
@@ -48,16 +53,16 @@ export async function stream (app: FastifyInstance, { live, stopping, limits }: 
 
 /** One connection: writes what it is given, until it is too much. */
 class Listener {
-  readonly key: string
+  readonly actor: KeyRecord
   private readonly raw: ServerResponse
   private readonly left: () => void
   private readonly timers: NodeJS.Timeout[] = []
   private stop = () => {}
   private over = false
 
-  constructor (raw: ServerResponse, key: string, left: () => void) {
+  constructor (raw: ServerResponse, actor: KeyRecord, left: () => void) {
     this.raw = raw
-    this.key = key
+    this.actor = actor
     this.left = left
     raw.on('error', () => {}).on('close', () => { this.leave() })
   }

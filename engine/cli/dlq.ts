@@ -6,6 +6,7 @@ import type { Parts } from '../components.ts'
 import { MillraceError } from '../errors.ts'
 import { openLog, type LogOptions } from '../log.ts'
 import { logFolder } from '../journal-identity.ts'
+import { visible } from '../names.ts'
 import { openStore, planTables } from '../plan.ts'
 import { isMessage, leaveRequests } from '../requeue.ts'
 import { SeriesTable } from '../series.ts'
@@ -36,14 +37,14 @@ export function dlq (program: Command, parts: Parts): void {
     const { letters, store } = await find(file, options, parts)
     await store.close()
     const { out } = streams(program)
-    for (const letter of letters) out(options.json ? `${JSON.stringify(plainLetter(letter))}\n` : `${new Date(letter.ingest).toISOString()}  ${letter.position}/${letter.part}  ${letter.reason}  ${letter.topic}  ${letter.detail}\n`)
+    for (const letter of letters) out(options.json ? `${JSON.stringify(plainLetter(letter))}\n` : `${new Date(letter.ingest).toISOString()}  ${letter.position}/${letter.part}  ${letter.reason}  ${visible(letter.topic)}  ${visible(letter.detail)}\n`)
   })
   command('show', 'one message with its bytes').argument('<position>', 'its position').action(async (file: string, position: string, options: Options) => {
     const { letters, store } = await find(file, { ...options, requeued: true }, parts, countOf('position', position))
     await store.close()
     if (letters.length === 0) throw nothing(position)
     const { out } = streams(program)
-    for (const letter of letters) out(options.json ? `${JSON.stringify(plainLetter(letter))}\n` : `${Object.entries(plainLetter(letter)).map(([key, value]) => `${key.padEnd(9)} ${String(value)}`).join('\n')}\n\n`)
+    for (const letter of letters) out(options.json ? `${JSON.stringify(plainLetter(letter))}\n` : `${Object.entries(plainLetter(letter)).map(([key, value]) => `${key.padEnd(9)} ${visible(String(value))}`).join('\n')}\n\n`)
   })
   command('requeue', 'gives them to the source once more: a running engine takes them up within a second, another one when it starts')
     .argument('[position...]', 'their positions')

@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander'
 import { liveKinds } from '../live.ts'
 import { openLog } from '../log.ts'
+import { visible } from '../names.ts'
 import { duration } from '../options.ts'
 import { countOf } from './arguments.ts'
 import { streams } from './program.ts'
@@ -38,6 +39,6 @@ export function tap (program: Command): void {
 }
 
 const line = (table: string, { time, tenant, device, metric, value, ...columns }: Row): string =>
-  `${String(time)}  ${table}  ${String(tenant)}/${String(device)}/${String(metric)}  ${String(value)}${Object.entries(columns).map(([name, x]) => `  ${name} ${shown(x)}`).join('')}\n`
-const alertLine = ({ time, severity, state, alert, message }: Row): string => `${String(time)}  ${String(severity)}  ${String(state)}  ${String(alert)}: ${String(message)}\n`
+  `${String(time)}  ${table}  ${visible(`${String(tenant)}/${String(device)}/${String(metric)}`)}  ${String(value)}${Object.entries(columns).map(([name, x]) => `  ${name} ${shown(x)}`).join('')}\n`
+const alertLine = ({ time, severity, state, alert, message }: Row): string => `${String(time)}  ${String(severity)}  ${String(state)}  ${visible(`${String(alert)}: ${String(message)}`)}\n`
 const shown = (x: unknown): string => typeof x === 'number' ? String(Number(x.toPrecision(6))) : String(x)

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { openLog } from '../log.ts'
+import { visible } from '../names.ts'
 import { duration } from '../options.ts'
 import { countOf } from './arguments.ts'
 import { streams } from './program.ts'
@@ -74,6 +75,6 @@ function drawn ({ pipelines, busiest }: Picture): string {
   }
   return [
     columns([['pipeline', 'readings/s', 'written', 'dead letters', 'in flight', 'waiting', 'series', 'p99 ms', 'trouble'], ...pipelines.map(p => Object.values(p))]),
-    columns([['series', 'rows/s', 'last', 'pipeline', 'table'], ...busiest.map(b => [b.series, b.rate, b.last ?? '', b.pipeline, b.table])])
+    columns([['series', 'rows/s', 'last', 'pipeline', 'table'], ...busiest.map(b => [visible(b.series), b.rate, b.last ?? '', b.pipeline, b.table])])
   ].join('\n\n')
 }

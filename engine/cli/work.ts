@@ -11,7 +11,7 @@ import { Jobs } from '../jobs.ts'
 import { Limits } from '../limits.ts'
 import { Live } from '../live.ts'
 import type { Logger } from '../log.ts'
-import { isLoopback } from '../loopback.ts'
+import { isExposed, isLoopback } from '../loopback.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Pipelines } from '../pipelines.ts'
 import { forget } from '../plan.ts'
@@ -64,7 +64,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
   if (signal.aborted) forward()
   const unserved = http === undefined && source === undefined ? given.find(p => p.source!.definition.keyed === true) : undefined
   if (unserved !== undefined) throw new MillraceError('usage/command', `the pipeline "${unserved.name}" reads what is posted over HTTP, and there is no HTTP here`, { help: 'without --http off' })
-  const exposed = http !== undefined && !isLoopback(http.host) || given.some(({ source }) => source?.listens === true && typeof source.options.host === 'string' && !isLoopback(source.options.host))
+  const exposed = http !== undefined && isExposed(http) || given.some(({ source }) => source?.listens === true && typeof source.options.host === 'string' && !isLoopback(source.options.host))
   if (exposed) {
     if (database !== undefined) insistOnServer('--database', database)
     if (redis !== undefined) insistOnServer('--redis', redis.url)

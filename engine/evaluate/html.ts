@@ -1,3 +1,5 @@
+import { visible } from '../names.ts'
+
 /** Text that is HTML already. Made by `html` (and of the page's own style), so that nothing comes into a page unescaped. */
 export class Html {
   readonly text: string
@@ -18,6 +20,3 @@ function render (part: Part): string {
 }
 
 const escape = (text: string): string => visible(text).replace(/[&<>"'`]/g, c => `&#${c.charCodeAt(0)};`)
-
-/** A name from data for people: characters that print nothing, move the cursor or turn the direction of writing are shown as such. */
-export const visible = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, c => `\\u${c.codePointAt(0)!.toString(16).padStart(4, '0')}`)

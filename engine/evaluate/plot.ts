@@ -1,5 +1,6 @@
 /** A series as a picture: values, expected range, alerts and labels above; what the alerts read below. Plain SVG, without scripts. */
-import { html, visible, type Html } from './html.ts'
+import { visible } from '../names.ts'
+import { html, type Html } from './html.ts'
 import type { JudgedAlert, JudgedLabel } from './judge.ts'
 import { ticksOf, timeTicks } from './scale.ts'
 import type { Layout } from './scene.ts'

@@ -1,4 +1,4 @@
-import { visible } from './html.ts'
+import { visible } from '../names.ts'
 import type { Evaluation } from './report.ts'
 import { confident, count, lasting, moment, rarely, rate, share, short, why } from './words.ts'
 

@@ -1,4 +1,5 @@
-import { html, visible, type Html } from './html.ts'
+import { visible } from '../names.ts'
+import { html, type Html } from './html.ts'
 import type { Extent } from './history.ts'
 import type { Judged } from './judge.ts'
 import { arrow, timeAxis, WIDTH } from './plot.ts'

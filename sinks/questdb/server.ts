@@ -1,5 +1,7 @@
 import { MillraceError, Transient, withoutSecrets } from '#engine'
 
+const MOST = 2 ** 22                 // bytes of an answer, unpacked: a table with ten thousand columns says less
+
 /** The HTTP side of QuestDB: SQL and lines. Every request ends within `timeout` ms, and nothing of it goes on after that on this side. */
 export class Server {
   readonly origin: string
@@ -39,7 +41,7 @@ export class Server {
     try {
       const response = await fetch(this.origin + path, { headers: this.headers, signal: AbortSignal.any([this.closing.signal, AbortSignal.timeout(this.timeout)]), redirect: 'manual', ...body === undefined ? {} : { method: 'POST', body } })
       status = response.status
-      answer = await response.text()
+      answer = await textOf(response)
     } catch (error) {
       const { name, message, cause } = error as Error
       throw new Transient(`questdb at ${this.origin}: ${name === 'TimeoutError' ? `no answer within ${this.timeout} ms` : cause instanceof Error ? cause.message : message}`, { cause: error })
@@ -49,6 +51,16 @@ export class Server {
     const why = withoutSecrets(error ?? message, this.secrets).slice(0, 500).trim()
     throw refusal(`questdb at ${this.origin} answered ${status}${why === '' ? '' : `: ${why}`}`, status)
   }
+}
+
+async function textOf ({ body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of body ?? []) {
+    if ((size += chunk.length) > MOST) throw new Error(`its answer is larger than ${MOST} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
 }
 
 interface Answer {

@@ -52,6 +52,19 @@ to: [ file: { table: r } ]
 }
 const reading = (time: number, value: number) => ['t/d/m', JSON.stringify({ ts: time, value })] as const
 
+t.test('what a topic says is shown to people and does nothing to their terminal', async t => {
+  const { run, ask, letters, publish, until } = await setUp(t)
+  await run()
+  await publish(['t/\x1b]0;title\x07\x9b2J\u202e', '{"value": 2}'], ['t/d/m', '{"value": "\x1b[2J"}'])
+  await until('two letters', async () => (await letters()).length === 2)
+  const [{ position }] = await letters('--reason', 'topic_mismatch')
+  for (const args of [['list'], ['show', String(position)], ['show', String(position + 1)]]) {
+    const { out } = await ask(...args)
+    t.notMatch(out.replaceAll('\n', ''), /[\p{Cc}\p{Cf}]/u, args.join(' '))
+    t.match(out, '\\u001b')
+  }
+})
+
 t.test('dead letters are listed, shown, and given back: while the engine runs and while it does not', async t => {
   const { folder, run, ask, letters, values, publish, until } = await setUp(t), first = await run()
   const soon = Date.now() + 4000

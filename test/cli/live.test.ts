@@ -96,6 +96,10 @@ t.test('who reads slowly is told and cut off, and delays nobody; a key that is r
   for (let k = 0; k < 11; k++) streams.push(await listen(many))
   t.strictSame(streams.map(s => s.reply.status), [...Array(10).fill(200), 503])
   t.equal(streams[10].reply.headers.get('retry-after'), '5')
+  const several = []
+  for (let k = 0; k < 3; k++) { const { key: one } = await keyOf(['query:read'], 'acme'); for (let n = 0; n < (k === 2 ? 1 : 10); n++) several.push(await listen(one)) }
+  t.strictSame(several.map(s => s.reply.status), [...Array(20).fill(200), 503], 'one tenant, with however many keys, does not take all')
+  t.equal((await listen((await keyOf(['query:read'], 'other')).key)).reply.status, 200)
   engine.child.kill('SIGTERM')
   await quick.ended
   t.match(quick.events.at(-1), { event: 'notice', data: { notice: 'stopping' } })

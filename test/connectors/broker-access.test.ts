@@ -82,6 +82,20 @@ t.test('who is taken out of the file is disconnected within a second; who is in 
   t.equal(await told(t, url, { username: 'a/3', password: 'a/3' }), 0)
 })
 
+t.test('whose password or topics are others is disconnected, and comes in as what he is now', async t => {
+  const path = file(t, line('a/1') + line('a/2', 'a/2', 'a/2/# a/x/#') + line('a/3')), { reader, url } = await listen(t, { credentials: path })
+  const [one, two, three] = [await client(t, url, { username: 'a/1', password: 'a/1' }), await client(t, url, { username: 'a/2', password: 'a/2' }), await client(t, url, { username: 'a/3', password: 'a/3' })]
+  await two.publishAsync('a/x/temp', say(1), { qos: 1 })
+  writeFileSync(path, HEAD + line('a/1', 'other') + line('a/2', 'a/2', 'a/2/#') + line('a/3'))
+  await pause(1000)
+  t.strictSame([one.connected, two.connected, three.connected], [false, false, true])
+  t.strictSame([await told(t, url, { username: 'a/1', password: 'a/1' }), await told(t, url, { username: 'a/1', password: 'other' })], [4, 0])
+  const again = await client(t, url, { username: 'a/2', password: 'a/2' })
+  again.publish('a/x/temp', say(2), { qos: 1 })
+  await reader.until(() => reader.received === 2)
+  t.strictSame([reader.readings.map(r => r.value), reader.dead.map(d => d.reason)], [[1], ['not_allowed']])
+})
+
 t.test('over TLS, by password or by certificate', async t => {
   const folder = temporary(t), { ca, serverCert: cert, serverKey: key, clientCert, clientKey } = certificates(folder), pem = (path: string) => readFileSync(path)
   const { reader, url } = await listen(t, { credentials: file(t, line('a/1') + line('client', '', 'a/2/#')), tls: { cert, key, ca } })

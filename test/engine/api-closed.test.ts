@@ -64,6 +64,8 @@ t.test('unless somebody has said so: open on every address, or closed on loopbac
   t.match((await ask('/')).body, 'secret-plant')
   const { ask: askOther } = await open(t, { host: '127.0.0.1', closed: true })
   t.equal((await askOther('/metrics')).status, 401)
+  const { ask: askLocal } = await open(t, { host: '127.0.0.1' }), { ask: askBehind } = await open(t, { host: '127.0.0.1', proxies: ['127.0.0.1'] }), { ask: askOpen } = await open(t, { host: '127.0.0.1', proxies: ['127.0.0.1'], closed: false })
+  t.strictSame([(await askLocal('/metrics')).status, (await askBehind('/metrics')).status, (await askOpen('/metrics')).status], [200, 401, 200], 'on loopback, behind a proxy, and where somebody has said so')
 })
 
 t.test('only a proxy that is trusted says from where a request comes', async t => {

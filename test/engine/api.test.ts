@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import type { FastifyInstance } from 'fastify'
 import pg from 'pg'
+import { pino } from 'pino'
 import { parse } from 'yaml'
 import { plan, serve, type Plane } from '../../engine/api/server.ts'
 import { authorise } from '../../engine/api/auth.ts'
@@ -57,6 +58,7 @@ t.test('what there is: pipelines, how one stands, what it is', async t => {
   t.equal(json.json().name, 'p')
   t.strictSame(parse(yaml.body), json.json())
   t.match(yaml.headers['content-type'], 'application/yaml')
+  t.strictSame([json, yaml, await ask(app, '/'), await ask(app, '/nothing', key), await ask(app, '/api/v1/pipelines')].map(reply => reply.headers['x-content-type-options']), Array(5).fill('nosniff'), 'a browser takes an answer for what it says it is')
   const as = async (accept: string, query = '') => (await app.inject({ url: `/api/v1/pipelines/p/definition${query}`, headers: { authorization: `Bearer ${key}`, accept } })).headers['content-type']
   for (const [accept, query, type] of [['application/yaml', '', /yaml/], ['text/yaml, */*;q=0.5', '', /yaml/], ['*/*', '', /json/], ['application/json, application/yaml;q=0.5', '', /json/], ['application/yaml', '?format=json', /json/]] as const) t.match(await as(accept, query), type, accept)
 })
@@ -69,6 +71,21 @@ t.test('errors are problem+json with the code of the error table, and say nothin
     t.match(reply.json(), { status, code, type: `urn:millrace:error:${code.replace('/', ':')}`, title: String, detail: String, instance: String }, url)
     t.equal(reply.statusCode, status)
   }
+})
+
+t.test('a fault of ours says its id, and the log the rest', async t => {
+  const said: object[] = [], log = pino({ level: 'error' }, { write: (line: string) => { said.push(JSON.parse(line)) } })
+  const app = await plan({ runs: () => { throw new Error('CnrySecret at engine/run.ts:7') }, stopping: () => false, components, keys: undefined, query: undefined }, log)
+  t.teardown(() => app.close())
+  const reply = await ask(app, '/status')
+  t.match(reply.json(), { status: 500, code: 'api/failed', instance: String })
+  t.notMatch(reply.body + JSON.stringify(reply.headers), /Cnry|run\.ts|stack/)
+  t.match(said, [{ reqId: reply.json().instance, err: { message: /CnrySecret/ } }])
+})
+
+t.test('a page runs nothing and loads nothing', async t => {
+  const { app } = await open(t)
+  t.match((await ask(app, '/')).headers['content-security-policy'], /^default-src 'none'; style-src 'unsafe-inline'/)
 })
 
 t.test('a parameter that a route does not have is refused, with those that it has; behind the key, and not of public routes', async t => {

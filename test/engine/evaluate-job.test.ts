@@ -42,6 +42,7 @@ t.test('a CSV and labels: what is found, missed and said wrongly, as data and as
   const page = await process.call('GET', `/jobs/${made.json.id}/result?format=html`)
   t.match(page.text, /^<!doctype html>/i)
   t.notMatch(page.text, /<script|https?:\/\/(?!www\.w3\.org)/)
+  t.match(page.headers['content-security-policy'], /^default-src 'none'; style-src 'unsafe-inline'; sandbox/)
   const second = await ended(process, url, now.json.id)
   t.match(second, { state: 'done' }, second.detail)
   t.equal((await process.call('GET', `/jobs/${now.json.id}/result`)).json.alert_list.length, 0, 'the newest version says nothing')

@@ -1,7 +1,11 @@
 /** A pipeline that is put over HTTP reaches what the operator of the process allows, and nothing else. */
+import { createRequire } from 'node:module'
 import { createServer, type AddressInfo } from 'node:net'
+import { dirname, join } from 'node:path'
+import fc from 'fast-check'
+import { connect } from 'mqtt'
+import pg from 'pg'
 import t from 'tap'
-import pgConnectionString from 'pg-connection-string'
 import type { Components } from '../../engine/components.ts'
 import { readDefinition } from '../../engine/definition.ts'
 import { Reach } from '../../engine/reach.ts'
@@ -36,11 +40,57 @@ t.test('without a word of the operator it reaches no host; with one that host, o
 
 t.test('what clients could read as different hosts is refused', async t => {
   for (const url of ['mqtt://ok.example@evil', 'mqtt://ok.example\\@evil', 'mqtt://a@ok.example@evil', 'mqtt://evil#@ok.example', 'mqtt://evil?@ok.example', 'mqtt://evil/@ok.example', 'mqtt://ok.example,evil', 'mqtt://ok.example%2eevil', 'mqtt://ok.example evil', 'mqtt://ok.example\tevil', 'mqtt://ok%00.example', 'mqtt://ok.example\u3002evil']) t.notOk(admits(['ok.example'], mqtt(url)), url)
-  for (const url of ['postgres://ok.example/x?host=evil', 'postgres://ok.example/x?hostaddr=10.0.0.1', 'postgres://ok.example/x?sslmode=require&port=1', 'postgres://ok.example/x?sslrootcert=/etc/passwd', 'postgres://ok.example/x?sslmode=require&%68ost=evil', 'postgres:///x', 'postgres:///x?host=/var/run', 'socket:/var/run/postgresql', 'postgres://ok.example,evil/x', 'postgres://u:p@ok.example@evil/x', '/var/run/postgresql']) t.notOk(admits(['ok.example'], pipe('simulator', `postgres: { table: t, url: ${JSON.stringify(url)} }`)), url)
+  for (const url of ['postgres://ok.example/x?host=evil', 'postgres://ok.example/x?hostaddr=10.0.0.1', 'postgres://ok.example/x?sslmode=require&port=1', 'postgres://ok.example/x?sslrootcert=/etc/passwd', 'postgres://ok.example/x?sslmode=require&%68ost=evil', 'postgres:///x', 'postgres:///x?host=/var/run', 'postgres://ok.example,evil/x', 'postgres://u:p@ok.example@evil/x']) t.notOk(admits(['ok.example'], pipe('simulator', `postgres: { table: t, url: ${JSON.stringify(url)} }`)), url)
   for (const url of ['postgres://ok.example/x', 'postgres://u:p@ok.example:5433/x?sslmode=require&application_name=plant-1', 'postgresql://u@OK.EXAMPLE/x']) {
     t.ok(admits(['ok.example'], pipe('simulator', `postgres: { table: t, url: "${url}" }`)), url)
-    t.equal(pgConnectionString.parse(url).host?.toLowerCase(), 'ok.example', 'and so the client reads it')
+    t.equal(new pg.Client(url).host.toLowerCase(), 'ok.example', 'and so the client reads it')
   }
+})
+
+const require = createRequire(import.meta.url)
+const natsServers: { hostPort (address: string): { hostname: string, port: number } } = require(join(dirname(require.resolve('@nats-io/nats-core', { paths: [require.resolve('@nats-io/transport-node')] })), 'servers.js'))
+/** Of each client: how a pipeline names an address, and where the client itself would dial. */
+const clients: Record<string, { readonly text: (address: string) => string, readonly dials: (address: string) => string }> = {
+  mqtt: { text: mqtt, dials: url => { const { options } = connect(url, { manualConnect: true, reconnectPeriod: 0 }); return `${options.host || 'localhost'}:${options.port ?? 1883}` } },
+  nats: { text: address => pipe(`{ nats: { servers: ${JSON.stringify(address)} } }`), dials: address => { const { hostname, port } = natsServers.hostPort(address); return `${hostname}:${port}` } },
+  postgres: { text: url => pipe('simulator', `postgres: { table: t, url: ${JSON.stringify(url)} }`), dials: url => { const { host, port } = new pg.Client(url); return `${host}:${port}` } },
+  questdb: { text: url => pipe('simulator', `file: { table: t }, questdb: { table: t, url: ${JSON.stringify(url)} }`), dials: url => { const { hostname, port } = new URL(url); return `${hostname}:${port}` } },
+  email: { text: url => pipe('simulator', 'file: { table: t }', `alerts: { a: { when: { value: { above: 1 } }, to: [ email: { server: ${JSON.stringify(url)}, from: a@example.com, to: b@example.com } ] } }\n`), dials: url => { const { hostname, port } = new URL(url); return `${hostname}:${port}` } }
+}
+const allowed = ['ok.example:7001', '*.plant.example:7001']
+/** Whether it is taken as a definition, and admitted. */
+const taken = (client: string, address: string): boolean => {
+  let pipeline
+  try { pipeline = readDefinition(clients[client].text(address), components) } catch { return false }
+  try { new Reach(allowed).admit(pipeline); return true } catch { return false }
+}
+
+t.test('what is admitted is where the client itself would dial: of known ways to differ', async t => {
+  const long = `${'a'.repeat(250)}.plant.example`
+  for (const [client, address] of [
+    ['mqtt', `mqtt://${long}:7001`], ['nats', 'nats://ok.example:7001/://127.0.0.1:4222'], ['nats', 'nats://u:6379@ok.example:7001'], ['nats', 'u:6379@ok.example:7001'], ['nats', `${long}:7001`],
+    ['postgres', 'ok.example:7001/x'], ['postgres', 'socket://ok.example:7001/var/run/postgresql'], ['postgres', 'postgres://%2Fvar%2Frun/x'], ['postgres', 'socket:/var/run/postgresql'], ['postgres', '/var/run/postgresql']
+  ] as const) t.notOk(taken(client, address), address.slice(0, 80))
+  for (const [client, scheme] of [['mqtt', 'mqtts'], ['nats', 'nats'], ['postgres', 'postgres'], ['questdb', 'https'], ['email', 'smtps']] as const) {
+    t.ok(taken(client, `${scheme}://ok.example:7001`), scheme)
+    t.equal(clients[client].dials(`${scheme}://ok.example:7001`), 'ok.example:7001')
+  }
+})
+
+t.test('what is admitted is where the client itself would dial: of addresses put together by chance', async t => {
+  const part = fc.constantFrom('ok.example', '.plant.example', '127.0.0.1', '2130706433', '[::1]', 'u', ':7001', ':4222', '://', '//', '/', '@', ':', '?', '#', '%2f', '%40', 'x', '.', ',', ';', '&', 'host=127.0.0.1', 'sslmode=require', 'socket', 'a'.repeat(250))
+  const parts = (maxLength: number) => fc.array(part, { maxLength }).map(all => all.join(''))
+  const schemes: Record<string, readonly string[]> = { mqtt: ['mqtt://', 'ws://'], nats: ['nats://', 'tls://', ''], postgres: ['postgres://', 'socket://', ''], questdb: ['http://', 'https://'], email: ['smtp://', 'smtps://'] }
+  const address = fc.constantFrom(...Object.keys(clients)).chain(client => fc.tuple(fc.constant(client), fc.constantFrom(...schemes[client]), parts(2), fc.constantFrom('ok.example', 'a.plant.example'), fc.constantFrom(':7001', ':7001', ''), parts(3)))
+  let admitted = 0
+  fc.assert(fc.property(address, ([client, ...all]) => {
+    const text = all.join('')
+    if (!taken(client, text)) return
+    admitted++
+    const dialled = clients[client].dials(text).toLowerCase()
+    if (!/^(ok|[a-z0-9._-]*\.plant)\.example:7001$/.test(dialled)) throw new Error(`${client}: ${text} is admitted, and ${dialled} dialled`)
+  }), { numRuns: 1500 })
+  t.ok(admitted > 50, `${admitted} were admitted`)
 })
 
 t.test('what --hosts says is a host, or is refused', async t => {

@@ -32,7 +32,7 @@ t.test('every setting of a pipeline that is a secret is looked at, and named', a
     ['mqtt.password', (s: string, host: string) => wrong(`{ mqtt: { url: "mqtt://${host}", ${topic}, username: u, password: "${s}" } }`)],
     ['the password of mqtt.url', (s, host) => wrong(`{ mqtt: { url: "mqtt://u:${s}@${host}", ${topic} } }`)],
     ['nats.token', (s, host) => wrong(`{ nats: { servers: "nats://${host}", token: "${s}" } }`)],
-    ['the password of nats.servers.0', (s, host) => wrong(`{ nats: { servers: [ "nats://u:${s}@${host}" ] } }`)],
+    ['nats.password', (s, host) => wrong(`{ nats: { servers: [ "nats://${host}" ], user: u, password: "${s}" } }`)],
     ['jetstream.password', (s, host) => wrong(`{ jetstream: { servers: "nats://${host}", stream: S, user: u, password: "${s}" } }`)],
     ['the password of postgres.url', (s, host) => wrong('simulator', `postgres: { table: t, url: "postgres://u:${s}@${host}/x" }`)],
     ['questdb.password', (s, host) => wrong('simulator', `file: { table: t }, questdb: { table: t, url: "http://${host}", user: u, password: "${s}" }`)],

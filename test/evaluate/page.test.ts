@@ -1,6 +1,7 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { html, visible } from '../../engine/evaluate/html.ts'
+import { html } from '../../engine/evaluate/html.ts'
+import { visible } from '../../engine/names.ts'
 import { ticksOf, timeTicks } from '../../engine/evaluate/scale.ts'
 import { Trace } from '../../engine/evaluate/trace.ts'
 import { lasting, moment, short, why } from '../../engine/evaluate/words.ts'

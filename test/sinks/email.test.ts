@@ -67,6 +67,12 @@ t.test('to a server of another machine nothing goes without TLS', async t => {
   t.equal(await receive(t, { server: elsewhere, timeout: '2s', insecure: true }).send(notice, never).then(() => undefined, (e: Error) => e.message), undefined)
 })
 
+t.test('a server may be named by an IPv6 address', async t => {
+  const { url, mails } = await mailServer(t, {}, '::1')
+  t.match(await receive(t, { server: url, timeout: '5s' }).send(notice, never), /^email \[::1\] answered 250/)
+  t.equal(mails.length, 1)
+})
+
 t.test('options that cannot work are refused when the pipeline is read', async t => {
   const wrong = (given: Parameters<typeof email>[0], message: RegExp) => t.throws(() => email({ server: 'smtp://host', from: 'a@b.c', to: 'd@e.f', ...given }), { message })
   wrong({ server: 'http://host' }, /email\.server/)

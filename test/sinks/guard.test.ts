@@ -37,6 +37,14 @@ t.test('a name is good when all of its addresses are, each time anew', async t =
   t.equal((await ask('https://a.example:8443')).error, null)
 })
 
+t.test('of a name with several addresses each has to be allowed, or public', async t => {
+  const { ask } = guardOf(['10.1.0.0/16'], ['10.1.0.1', '192.168.0.1'], ['192.168.0.1', '10.1.0.1'], ['10.1.0.1', '1.1.1.1'], ['10.1.0.1', '1.1.1.1'], ['10.1.0.1', '10.1.0.2'])
+  for (const url of ['https://a.example', 'https://a.example']) t.match((await ask(url)).error, { message: /192\.168\.0\.1, an address that is not public/ })
+  t.match((await ask('http://a.example')).error, { message: /plain http/ }, 'what is public by https only')
+  t.equal((await ask('https://a.example')).error, null)
+  t.equal((await ask('http://a.example:9000')).error, null)
+})
+
 t.test('public ones by https on 443 and 8443; what is allowed in any way', async t => {
   const guard = new Guard(['10.1.0.0/16', '192.0.2.7', 'fd00::/8'])
   const wrong = (url: string) => { try { guard.check(new URL(url)); return undefined } catch (error) { return (error as Error).message } }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { Batch, SeriesTable, sleep, Transient, type Sink, type SinkHost } from '#engine'
 import { questdb } from '../../sinks/questdb.ts'
@@ -283,4 +284,12 @@ void t.test('a server without version 2 of the line protocol is refused', async 
 void t.test('plain http to another machine is warned about', async t => {
   t.match(follow(t, { url: 'http://questdb.example:9000', table: 'readings' }).lines, [{ level: 'warn', text: /plain http/ }])
   t.strictSame(follow(t, { url: 'https://questdb.example:9000', table: 'readings' }).lines, [])
+})
+
+void t.test('an answer without end, or that unpacks to one, is not read to its end', async t => {
+  const packed = gzipSync(Buffer.alloc(2 ** 26)), server = createServer((_, response) => { response.writeHead(200, { 'content-encoding': 'gzip' }).end(packed) }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => { server.closeAllConnections(); server.close() })
+  const sink = follow(t, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, table: 'readings' })
+  await t.rejects(sink.write(row(sink.series.id('acme', 'boiler', 'temp'), T, 1)), { name: 'Transient', message: /its answer is larger than 4194304 bytes/ })
 })

@@ -48,6 +48,10 @@ t.test('a webhook that was taken away is given up; all else is tried again, when
   t.type(await receive(t, 'http://127.0.0.1:1/hush').send(notice, never).catch((e: Error) => e), Transient)
 })
 
+t.test('a url with a user in it is refused: a server could say its password back', async t => {
+  for (const url of ['https://u:hush@hooks.slack.com/services/x', 'https://u@hooks.slack.com/services/x']) t.throws(() => slack({ url }), { message: /^(?!.*hush).*slack: url has a user or password in it/ })
+})
+
 t.test('the url is a secret: it stands in no message and in no definition', async t => {
   const { url } = await slackLike(t)
   t.notMatch((await receive(t, `${url}/gone`).send(notice, never).catch((e: Error) => e) as Error).message, '/gone')

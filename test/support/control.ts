@@ -43,9 +43,9 @@ export interface Process {
   readonly pipelines: Pipelines
   readonly failures: unknown[]
   /** A request with a key for everything; the body of a PUT is YAML. */
-  ask (method: string, path: string, body?: string | object, headers?: Record<string, string>): Promise<{ status: number, json: any, text: string, etag: string | undefined }>
+  ask (method: string, path: string, body?: string | object, headers?: Record<string, string>): Promise<{ status: number, json: any, text: string, etag: string | undefined, headers: Readonly<Record<string, unknown>> }>
   /** The same, from /api/v1 on. */
-  call (method: string, path: string, body?: string | object, headers?: Record<string, string>): Promise<{ status: number, json: any, text: string, etag: string | undefined }>
+  call (method: string, path: string, body?: string | object, headers?: Record<string, string>): Promise<{ status: number, json: any, text: string, etag: string | undefined, headers: Readonly<Record<string, unknown>> }>
   /** Status of a reading that is posted. */
   post (): Promise<number>
   key (scopes: readonly Scope[], tenant?: string): Promise<string>
@@ -96,7 +96,7 @@ export async function open (t: T, url: string, folder: string, { files = [], wit
     const reply = await app.inject({ method: method as 'GET', url: `/api/v1${path}`, headers: { authorization: `Bearer ${all}`, ...typeof body === 'string' ? { 'content-type': 'application/yaml' } : {}, ...headers }, ...body === undefined ? {} : { payload: body } })
     let json: any
     try { json = reply.json() } catch { json = undefined }
-    return { status: reply.statusCode, json, text: reply.body, etag: reply.headers.etag as string | undefined }
+    return { status: reply.statusCode, json, text: reply.body, etag: reply.headers.etag as string | undefined, headers: reply.headers }
   }
   const post = async () => (await app.inject({ method: 'POST', url: '/api/v1/ingest', payload: '{"device":"d","metric":"m","value":1}', headers: { authorization: `Bearer ${all}`, 'content-type': 'application/json' } })).statusCode
   if (settled) await until('what is kept has been read', () => control.trouble() === undefined)
