@@ -47,8 +47,8 @@ t.test('while PUBACKs wait for the disk a connection is read on, and they come i
   device.write(Buffer.from([0xc0, 0]))
   t.strictSame(await Promise.race([heard(device), pause(5000)]), Buffer.from([0xd0, 0]), 'the ping behind them is answered')
   disk.release()
-  const acknowledged = [await heard(device)]
-  while (Buffer.concat(acknowledged).length < 16) acknowledged.push(await heard(device))
+  const acknowledged = [await heard(device) as Buffer]
+  while (Buffer.concat(acknowledged).length < 16) acknowledged.push(await heard(device) as Buffer)
   t.strictSame(Buffer.concat(acknowledged), Buffer.concat([1, 2, 3, 4].map(id => Buffer.from([0x40, 2, 0, id]))))
   await reader.until(() => reader.received === 4)
   device.destroy()
