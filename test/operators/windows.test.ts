@@ -249,6 +249,10 @@ t.test('rows of silent devices are provisional, and replaced by the same ones', 
     const rest = [...silent.give(readings.slice(5)), ...silent.end()], bare = (r: Got) => ({ ...r, revision: 0 })
     t.strictSame([...first, ...rest].map(bare), expected)
     t.strictSame(rest.filter(r => r.revision === 1).map(r => r.at), provisional.map(r => r.at), 'each provisional row is replaced')
+    const whole = bench(make(), { lateness: 100 })
+    whole.give(readings)
+    const told = whole.wait(30).provisional
+    if (told.length > 0) t.strictSame(told.map(bare), whole.end().map(bare), 'and by the same values, where nothing has come since')
   }
 })
 
