@@ -46,6 +46,7 @@ function agree (make: () => Operator, given: readonly Given[], expected: readonl
 
 function ofDevice (make: () => Operator, given: readonly Given[], lateness: number, expected: readonly { readonly series: string, readonly row: Record<string, number> }[], late: readonly (Reading & { readonly series: string })[]): void {
   const b = bench(make(), { lateness }), got = [...given.flatMap(r => b.give([r])), ...b.end()]
+  assert.deepEqual(through(make(), given, { lateness }), got, 'as one batch')
   assert.deepEqual(got.map(r => [r.at, r.series]), expected.map(e => [e.row.at, e.series]))
   got.forEach((r, k) => { for (const f of features) assert.ok(Math.abs(r[f] as number - expected[k].row[f]) < 1e-9, `${f} at ${r.at}: ${r[f]}, not ${expected[k].row[f]}`) })
   assert.deepEqual(b.late.map(r => [r.at, r.series, r.value]), late.map(r => [r.time, r.series, r.value]))
