@@ -20,8 +20,10 @@ const rows: Input = { ...minutes, of: [() => tumbling({ every: '10s', features: 
 const behind = (...of: readonly (() => Operator<any, any>)[]): Input => ({ ...many, of })
 const learned = () => peers({ learn: '30m' })          // so that most of the time is spent judging
 
+type Case = readonly [Input, () => Operator<any, any>, options?: string]
+
 /** Each operator with options as one would write them. */
-export const cases: Readonly<Partial<Record<keyof typeof operators, readonly [Input, () => Operator<any, any>, options?: string]>>> = {
+export const cases: Readonly<Partial<Record<keyof typeof operators, Case>>> = {
   across: [behind(() => tumbling({ every: '10s' })), () => across({ metrics: [...names] }), '{ metrics: [4 of them] }'],
   anomaly: [behind(hygiene), anomaly],
   change: [many, change],
@@ -51,6 +53,17 @@ export const cases: Readonly<Partial<Record<keyof typeof operators, readonly [In
   zscore: [many, () => zscore({ over: '1h' }), '{ over: 1h }']
 }
 
+/** With others that cost another amount. */
+const others: Readonly<Partial<Record<keyof typeof operators, readonly Case[]>>> = {
+  count: [[many, () => count({ readings: 60, of: 'device' }), '{ readings: 60, of: device }']],
+  sliding: [
+    [many, () => sliding({ over: '10m', features: ['median', 'iqr', 'mad'] }), '{ over: 10m, features: [median, iqr, mad] }'],
+    [many, () => sliding({ over: '10m', features: ['mean_crossings', 'autocorrelation', 'permutation_entropy'] }), '{ over: 10m, features: [mean_crossings, autocorrelation, permutation_entropy] }'],
+    [many, () => sliding({ over: '10m', features: ['centroid', 'peak_frequency'] }), '{ over: 10m, features: [centroid, peak_frequency] }'],
+    [many, () => sliding({ over: '10m', of: 'device' }), '{ over: 10m, of: device }']
+  ]
+}
+
 /** Every operator by itself, on devices of the simulator: the time of a reading, or of a row of several columns, and what is remembered of a series at the end. */
 export const cost: Benchmark = {
   summary: 'time and memory of each operator',
@@ -58,7 +71,8 @@ export const cost: Benchmark = {
   options: { only: { type: 'string', default: '' } },
   check ({ only }) { if (only !== '' && !(only in cases)) throw new Error(`--only ${only}: there is no such operator`) },
   async run (say, { only }) {
-    return Object.entries(cases).filter(([name]) => only === '' || name === only).map(([operator, [input, make, options = '']]): Figures => {
+    const named = Object.entries(cases).filter(([name]) => only === '' || name === only)
+    return named.flatMap(([name, usual]) => [usual, ...others[name as keyof typeof operators] ?? []].map(one => [name, one] as const)).map(([operator, [input, make, options = '']]): Figures => {
       const batches = prepared(input), total = batches.reduce((n, batch) => n + batch.length, 0), expected = sum(make, batches, input)
       mustEqual(`${operator} in batches of half the size`, sum(make, batches.flatMap(halves), input), expected)
       const { median, low, high } = spread(alternate(ROUNDS, { own: () => { mustEqual(operator, sum(make, batches, input), expected) } }).own.map(ns => ns / total))

@@ -35,15 +35,15 @@ export function sketchOf (values: Float64Array, a: Float64Array = new Float64Arr
   return a
 }
 
-/** Features by rank: exact from up to EXACT values in any order, else from a sketch. */
-export function ranked (chosen: readonly RankFeature[], values: Float64Array): number[] {
-  if (values.length > EXACT) return rankedFrom(chosen, sketchOf(values), 0)
+/** Features by rank: exact from up to `exact` values in any order, at most LONGEST; else from a sketch. */
+export function ranked (chosen: readonly RankFeature[], values: Float64Array, exact = EXACT): number[] {
+  if (values.length > exact) return rankedFrom(chosen, sketchOf(values), 0)
   const sorted = scratch.subarray(0, values.length)
   sorted.set(values)
   sorted.sort()
   return chosen.map(f => byRank(f, sorted))
 }
-const scratch = new Float64Array(EXACT)                              // made once: an array of more than eight numbers costs as much as sorting ten
+const scratch = new Float64Array(LONGEST)                            // made once: an array of more than eight numbers costs as much as sorting ten
 export const rankedFrom = (chosen: readonly RankFeature[], a: Float64Array, at: number): number[] => chosen.map(feature => {
   switch (feature) {
     case 'iqr': return sketch.quantile(a, at, 0.75) - sketch.quantile(a, at, 0.25)

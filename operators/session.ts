@@ -1,5 +1,6 @@
 import { defineOperator, DeviceSessions, deviceSessions, Duration, Sessions, sessionFields, Type, windowMemory, type DeviceSessionMemory, type Operator, type Shapes } from '#engine'
-import { checkFeatures, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, type usual } from './windows/features.ts'
+import { featuresOf, type FeatureMemory } from './windows/features.ts'
+import { checkFeatures, featureOptions, type ColumnOf, type Feature, type FeatureOptions, type usual } from './windows/options.ts'
 
 const step = defineOperator({
   name: 'session',

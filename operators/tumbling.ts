@@ -1,5 +1,6 @@
 import { defineOperator, Duration, gridOf, Tumble, Type, windowMemory, type Operator } from '#engine'
-import { checkFeatures, featureOptions, featuresOf, type ColumnOf, type Feature, type FeatureMemory, type FeatureOptions, gridOptions, type usual } from './windows/features.ts'
+import { featuresOf, type FeatureMemory } from './windows/features.ts'
+import { checkFeatures, featureOptions, gridOptions, type ColumnOf, type Feature, type FeatureOptions, type usual } from './windows/options.ts'
 import { checkZone } from './shared/zone.ts'
 
 const step = defineOperator({

@@ -64,10 +64,13 @@ const costs = JSON.parse(readFileSync(join(here, '../../bench/results/cost.json'
 
 /** What an operator was measured to cost, if it was. */
 export function costOf (name: string): string | undefined {
-  const found = costs.results.find(c => c.operator === name)
-  if (found === undefined) return undefined
-  const { options, ns_per_reading: ns, bytes_per_series: bytes, runs, ns_per_reading_spread: [low, high] } = found, number = (x: number) => Math.round(x).toLocaleString('en')
-  return `${number(ns)} ns for each reading or row it is given (${number(low)} to ${number(high)} in ${runs} runs on a busy machine), ${number(bytes)} bytes for each series${options === '' ? '' : `, with \`${options}\``}: \`npm run bench -- cost\``
+  const number = (x: number) => Math.round(x).toLocaleString('en')
+  const [usual, ...others] = costs.results.filter(c => c.operator === name).map(({ options, ns_per_reading: ns, bytes_per_series: bytes, ns_per_reading_spread: [low, high], runs }) => ({
+    time: `${number(ns)} ns`, spread: `${number(low)} to ${number(high)}`, runs, bytes: `${number(bytes)} bytes`, with: options === '' ? '' : ` with \`${options}\``
+  }))
+  if (usual === undefined) return undefined
+  const more = others.map(c => `; ${c.time} (${c.spread}) and ${c.bytes}${c.with}`).join('')
+  return `${usual.time} for each reading or row it is given (${usual.spread} in ${usual.runs} runs on a busy machine), ${usual.bytes} for each series${usual.with === '' ? '' : `,${usual.with}`}${more}: \`npm run bench -- cost\``
 }
 
 /** What stands in notes/, with its example executed; without notes an operator that needs no options shows itself. */

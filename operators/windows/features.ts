@@ -1,68 +1,13 @@
-/** What operators that make windows of features share: their options, their memory, their rows. */
-import { assign, Batch, close, list, queue, Type, windowMemory, type Adder, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Queues, type Room, type Shapes, type WindowMemory } from '#engine'
-import { Accumulator, features as running, type Feature as Running } from '../../models/features.ts'
+/** What operators that make windows of features share: their memory and their rows. */
+import { assign, Batch, close, list, queue, windowMemory, type Adder, type Closing, type Host, type Ids, type Kind, type Lists, type Numbers, type Queues, type Room, type Shapes, type WindowMemory } from '#engine'
+import { Accumulator, type Feature as Running } from '../../models/features.ts'
 import { Gathered } from '../../models/gathered.ts'
-import { columnsOf, EXACT, isFrequency, isRank, isSequence, LONGEST, ranked, rankedFrom, sampleFeatures, sequenced, sketchOf as sketched, type RankFeature, type SampleFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
+import { columnsOf, EXACT, isRank, isSequence, LONGEST, ranked, rankedFrom, sequenced, sketchOf as sketched, type RankFeature, type SampleOptions, type Samples, type SequenceFeature } from '../../models/samples.ts'
 import * as sketch from '../../models/sketch.ts'
-import { FEWEST } from '../../models/spectrum.ts'
 import { once } from '../shared/once.ts'
-import { gridOptionsOf } from '../shared/zone.ts'
+import type { Feature, FeatureValues } from './options.ts'
 
-export type Feature = Running | SampleFeature
-export const features: readonly Feature[] = [...running, ...sampleFeatures]
-export const usual = ['mean', 'min', 'max', 'count'] as const satisfies readonly Feature[]
-
-/** The columns of a feature: for each band one, numbered from 1, or one of its name. */
-export type ColumnOf<F extends string> = F extends 'band_energy' | 'envelope_energy' ? `${F}_${number}` : F
-
-const band = Type.Array(Type.Number({ minimum: 0 }), { minItems: 2, maxItems: 2 })
-const bands = (description: string) => Type.Array(band, { description, default: [] })
-const choice = <F extends string>(of: readonly F[]) => Type.Array(Type.Union(of.map(f => Type.Literal(f))), { description: 'What to work out; the first one becomes the value.', minItems: 1, uniqueItems: true, default: [...usual] })
-const level = Type.Optional(Type.Number({ description: 'Level of `time_above` and `duty_cycle`.' }))
-
-export const runningOptions = { features: choice(running), above: level }
-export const featureOptions = {
-  features: choice(features),
-  above: level,
-  lag: Type.Integer({ description: 'Lag of `autocorrelation`, in readings.', minimum: 1, maximum: LONGEST - 1, default: 1 }),
-  order: Type.Integer({ description: 'Length of the patterns of `permutation_entropy`.', minimum: 2, maximum: 6, default: 3 }),
-  bands: bands('Bands [from, to] of `band_energy`, in Hz: a column each.'),
-  carrier: Type.Array(Type.Number({ minimum: 0 }), { description: 'Band [from, to] of which the envelope is taken, in Hz.', minItems: 2, maxItems: 2, default: [0, 1e300] }),
-  envelope: bands('Bands [from, to] of `envelope_energy`, in Hz of the envelope: a column each.')
-}
-
-export const gridOptions = gridOptionsOf('windows')
-
-/** As written. */
-export interface FeatureOptions<F extends string> {
-  readonly features?: readonly F[]
-  readonly above?: number
-  readonly lag?: number
-  readonly order?: number
-  readonly bands?: readonly (readonly [from: number, to: number])[]
-  readonly carrier?: readonly [from: number, to: number]
-  readonly envelope?: readonly (readonly [from: number, to: number])[]
-  readonly id?: string
-}
-interface Values { readonly features: readonly Feature[], readonly above?: number, readonly lag?: number, readonly order?: number, readonly bands?: readonly number[][], readonly carrier?: number[], readonly envelope?: readonly number[][] }
-
-/** What is missing or cannot be meant. `readings`: those of every window. */
-export function checkFeatures ({ features, above, bands = [], carrier = [0, 1], envelope = [], lag = 1, order = 3, readings }: Values & { readonly readings?: number }): string | undefined {
-  const has = (feature: Feature) => features.includes(feature)
-  if ((has('time_above') || has('duty_cycle')) && above === undefined) return '"time_above" and "duty_cycle" need `above`'
-  if (has('band_energy') && bands.length === 0) return '"band_energy" needs `bands`'
-  if (has('envelope_energy') && envelope.length === 0) return '"envelope_energy" needs bands in `envelope`'
-  const empty = [...bands, carrier, ...envelope].find(([from, to]) => !(from < to))
-  if (empty !== undefined) return `the band [${empty.join(', ')}] is empty`
-  if (readings === undefined) return undefined
-  const held = features.find(isSequence), frequency = features.find(isFrequency), none = `has no value in windows of ${readings} reading${readings === 1 ? '' : 's'}`
-  if (held !== undefined && readings > LONGEST) return `"${held}" ${none}: \`readings\` must be at most ${LONGEST}`
-  if (frequency !== undefined && readings < FEWEST) return `"${frequency}" ${none}: \`readings\` must be at least ${FEWEST}`
-  if (has('autocorrelation') && readings <= lag) return `"autocorrelation" ${none} at a lag of ${lag}: \`readings\` must be more than \`lag\``
-  return has('permutation_entropy') && readings < order ? `"permutation_entropy" ${none} with patterns of ${order}: \`readings\` must be at least \`order\`` : undefined
-}
-
-export const featuresOf = once((options: Values) => new Features(options))
+export const featuresOf = once((options: FeatureValues) => new Features(options))
 
 /** `samples`: readings that are held, and where windows overlap `since`, of each the begin of the first window that it is part of: entries of one stand at the places of the other. */
 export interface FeatureMemory extends WindowMemory { readonly samples?: Queues, readonly since?: Queues, readonly sketches?: Lists<any> }
@@ -81,12 +26,12 @@ class Features {
   private readonly rankColumns: readonly number[]
   private readonly sequences: readonly SequenceFeature[]
   private readonly sequenceColumns: readonly number[]
-  private readonly held: number          // most readings of a window that are held
+  readonly held: number                  // most readings of a window that are held
   private readonly options: SampleOptions
   private readonly scratch: Float64Array
   private readonly none: Readonly<Record<string, Numbers>>      // columns without rows: most batches close no window
 
-  constructor ({ features: chosen, above, lag = 1, order = 3, bands = [], carrier = [0, 1e300], envelope = [] }: Values) {
+  constructor ({ features: chosen, above, lag = 1, order = 3, bands = [], carrier = [0, 1e300], envelope = [] }: FeatureValues) {
     this.options = { lag, order, bands, carrier, envelope } as unknown as SampleOptions
     this.columns = chosen.flatMap(f => columnsOf(f, this.options))
     const columns = (of: readonly Feature[]) => of.flatMap(f => columnsOf(f, this.options)).map(name => this.columns.indexOf(name))
@@ -188,7 +133,7 @@ class Features {
 
   /** Rows of windows. What is held for final ones is let go, up to where `needed` says that a later window begins. */
   rows (batch: Batch<any>, closing: Closing, memory: FeatureMemory, needed?: (start: number) => number): Batch<any> {
-    const { series, start, end, position, revision, final } = closing
+    const { series, start, end, position, final } = closing
     if (series.length === 0) return new Batch({ time: start, series, value: start, columns: this.none, arrival: start, position, progress: batch.progress, watermark: batch.watermark })
     const cells = this.columns.map(() => new Float64Array(series.length))
     for (let k = 0; k < series.length; k++) {
@@ -198,6 +143,11 @@ class Features {
         for (const held of [memory.samples, memory.since, memory.sketches]) held?.expire(series[k], before)
       }
     }
+    return this.written(batch, closing, cells)
+  }
+
+  /** A batch of rows with these cells, an array for each column. */
+  written (batch: Batch<any>, { series, start, position, revision }: Pick<Closing, 'series' | 'start' | 'position' | 'revision'>, cells: readonly Float64Array[]): Batch<any> {
     const columns = Object.fromEntries(this.columns.map((name, c) => [name, cells[c]]))
     return new Batch({ time: start, series, value: cells[0], columns: { ...columns, revision }, arrival: start, position, progress: batch.progress, watermark: batch.watermark })
   }
@@ -212,20 +162,25 @@ class Features {
       at = 0
     }
     this.gathered?.settle(page, at)
-    for (const [feature, column] of this.running) cells[column][k] = this.accumulator.value(feature, page, at)
+    this.fromSums(page, at, k, cells)
     if (this.held > 0) this.fromSamples(memory, closing, k, page[at], parts ?? [node], cells)
+  }
+
+  /** Fills row k with the features that are sums, of an accumulator. */
+  fromSums (a: Float64Array, at: number, k: number, cells: readonly Float64Array[]): void {
+    for (const [feature, column] of this.running) cells[column][k] = this.accumulator.value(feature, a, at)
+  }
+
+  /** Fills row k with the others, of all readings of a window, at most LONGEST: exactly. Without readings with NaN. */
+  fromReadings (held: Samples, k: number, cells: readonly Float64Array[]): void {
+    if (this.ranks.length > 0) put(cells, k, this.rankColumns, ranked(this.ranks, held.values, LONGEST))
+    if (this.sequences.length > 0) put(cells, k, this.sequenceColumns, held.values.length === 0 ? [] : sequenced(this.sequences, held, this.options))
   }
 
   private fromSamples (memory: FeatureMemory, { series, start, end }: Closing, k: number, n: number, parts: readonly number[], cells: readonly Float64Array[]): void {
     const held = n === 0 || n > this.held ? NOTHING : readings(memory, series[k], start[k], end[k], -Infinity, start[k])
-    if (this.ranks.length > 0) {
-      const ranks = n <= EXACT ? ranked(this.ranks, held.values) : this.rankedFrom(memory, series[k], parts)
-      this.rankColumns.forEach((column, j) => { cells[column][k] = ranks[j] })
-    }
-    if (this.sequences.length > 0) {
-      const values = n > LONGEST ? undefined : sequenced(this.sequences, held, this.options)
-      this.sequenceColumns.forEach((column, j) => { cells[column][k] = values?.[j] ?? NaN })
-    }
+    if (this.ranks.length > 0) put(cells, k, this.rankColumns, n <= EXACT ? ranked(this.ranks, held.values) : this.rankedFrom(memory, series[k], parts))
+    if (this.sequences.length > 0) put(cells, k, this.sequenceColumns, n > LONGEST ? [] : sequenced(this.sequences, held, this.options))
   }
 
   private rankedFrom (memory: FeatureMemory, series: number, parts: readonly number[]): number[] {
@@ -258,8 +213,13 @@ export class Rows implements Adder {
   }
 }
 
+/** Fills the cells of row k in these columns; with NaN where there is no value. */
+function put (cells: readonly Float64Array[], k: number, columns: readonly number[], values: readonly number[]): void {
+  for (let j = 0; j < columns.length; j++) cells[columns[j]][k] = values[j] ?? NaN
+}
+
 const BINS = 2                         // where the sketch begins in a node: behind time and `since`
-const NOTHING: Samples = { times: new Float64Array(0), values: new Float64Array(0) }
+export const NOTHING: Samples = { times: new Float64Array(0), values: new Float64Array(0) }
 
 /** Where windows overlap: the first of them that a node is part of. */
 const sinceOf = (windows: Lists<any>, node: number): number => windows.field.since === undefined ? -Infinity : windows.get(node, 'since')
@@ -279,7 +239,7 @@ function sketchOf ({ windows, sketches }: FeatureMemory, series: number, node: n
 }
 
 /** The readings that are held of a time, oldest first, which are part of windows that begin from `least` to `most`. Good until it is called again. */
-function readings ({ samples, since }: FeatureMemory, series: number, start: number, end: number, least: number, most: number): Samples {
+export function readings ({ samples, since }: Pick<FeatureMemory, 'samples' | 'since'>, series: number, start: number, end: number, least = -Infinity, most = Infinity): Samples {
   let n = samples!.read(series, start, end, room)
   if (since !== undefined) {
     const { times, values } = room, all = n

@@ -2,7 +2,7 @@ import type { Condition, Operator } from '#engine'
 import { alertOperator } from '../../engine/alert.ts'
 import * as operators from '../../operators/index.ts'
 import { features as running } from '../../models/features.ts'
-import { features } from '../../operators/windows/features.ts'
+import { features } from '../../operators/windows/options.ts'
 
 const { across, anomaly, change, count, hopping, hotelling, hygiene, peers, session, sliding, where, scale, derive, deadband, validate, dedupe, drift, ewma, forest, loda, forecast, rul, zscore, tumbling, threshold, verdict } = operators
 
@@ -32,8 +32,8 @@ export const samples: Partial<Record<keyof typeof operators, (() => Operator)[]>
   forecast: [() => forecast({ every: '1s', seasons: ['4s'], horizons: [1, 3] }), () => forecast({ every: '2s', seasons: [], level: 0.5 }), () => forecast({ every: '1s', seasons: ['2s', '6s'], horizons: [5], level: 0.8 })],
   rul: [() => rul({ above: 30, samples: 10 }), () => rul({ below: -5, over: '10s', samples: 10 })],
   session: [() => session({ gap: '4s' }), () => session({ gap: '9s', ...everything }), () => session({ gap: '40s', features: ['count', 'mean_held', 'mad', 'autocorrelation'] }), () => session({ gap: '3s', of: 'device' }), () => session({ gap: '8s', of: 'device', ...everything })],
-  count: [() => count({ readings: 3 }), () => count({ readings: 4, ...everything }), () => count({ readings: 1, features: ['last', 'median'] })],
-  sliding: [() => sliding({ over: '10s' }), () => sliding({ over: '4s', features: [...running], above: 1 })],
+  count: [() => count({ readings: 3 }), () => count({ readings: 4, ...everything }), () => count({ readings: 1, features: ['last', 'median'] }), () => count({ readings: 3, of: 'device' }), () => count({ readings: 4, of: 'device', ...everything })],
+  sliding: [() => sliding({ over: '10s' }), () => sliding({ over: '4s', features: [...running], above: 1 }), () => sliding({ over: '9s', ...everything }), () => sliding({ over: '5s', of: 'device' }), () => sliding({ over: '8s', of: 'device', ...everything })],
   across: [() => across({ metrics: ['m0', 'm1'] }), () => across({ metrics: ['m2', 'm0'], columns: ['given', 'value'], metric: 'both' })],
   threshold: [() => threshold({ above: 2 }), () => threshold({ below: 0, clear: 10 })]
 }

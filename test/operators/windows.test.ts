@@ -4,17 +4,21 @@ import t from 'tap'
 import fc from 'fast-check'
 import type { Operator } from '#engine'
 import { key, uniform } from '../../models/random.ts'
+import { columnsOf, ranked, sampleFeatures, sequenced, sequenceFeatures } from '../../models/samples.ts'
+import { rankFeatures } from '../../models/quantiles.ts'
 import { ALPHA } from '../../models/sketch.ts'
 import { count, hopping, session, sliding, tumbling } from '../../operators/index.ts'
 import { bench, through, type Given, type Got } from './table.ts'
 
 const LATENESS = 10
 const features = ['count', 'mean', 'min', 'max', 'median', 'mad'] as const
-const sums = ['count', 'mean', 'min', 'max'] as const
 interface Reading { readonly time: number, readonly value: number, readonly arrival: number }
 
 const stream = fc.array(fc.record({ step: fc.integer({ min: 0, max: 5 }), behind: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.integer({ min: 0, max: 25 }) }), value: fc.integer({ min: -20, max: 20 }) }), { maxLength: 60, size: 'max' })
   .map(steps => { let clock = 1000; return steps.map(({ step, behind, value }): Given => [(clock += step) - behind, 'a/x', value]) })
+
+/** The same of several series of a device. */
+const metrics = ['a/x', 'a/y', 'a/z'], several = fc.tuple(stream, fc.array(fc.nat(2), { minLength: 60, maxLength: 60 })).map(([given, which]) => given.map(([at,, value], i): Given => [at, metrics[which[i]], value]))
 
 /** With the progress of the device as each of them arrived. */
 function arrivals (given: readonly Given[], lateness = LATENESS): Reading[] {
@@ -40,6 +44,14 @@ function agree (make: () => Operator, given: readonly Given[], expected: readonl
   assert.deepEqual(b.late.map(r => [r.at, r.value]), late.map(r => [r.time, r.value]))
 }
 
+function ofDevice (make: () => Operator, given: readonly Given[], lateness: number, expected: readonly { readonly series: string, readonly row: Record<string, number> }[], late: readonly (Reading & { readonly series: string })[]): void {
+  const b = bench(make(), { lateness }), got = [...given.flatMap(r => b.give([r])), ...b.end()]
+  assert.deepEqual(through(make(), given, { lateness }), got, 'as one batch')
+  assert.deepEqual(got.map(r => [r.at, r.series]), expected.map(e => [e.row.at, e.series]))
+  got.forEach((r, k) => { for (const f of features) assert.ok(Math.abs(r[f] as number - expected[k].row[f]) < 1e-9, `${f} at ${r.at}: ${r[f]}, not ${expected[k].row[f]}`) })
+  assert.deepEqual(b.late.map(r => [r.at, r.series, r.value]), late.map(r => [r.time, r.series, r.value]))
+}
+
 for (const [size, every] of [[10, 10], [10, 4], [12, 3], [7, 5]] as const) {
   t.test(`windows of ${size} s every ${every} s hold what came before they were written`, async t => {
     fc.assert(fc.property(stream, given => {
@@ -59,9 +71,40 @@ t.test('a sliding window holds what is not older than `over` at each time that h
   fc.assert(fc.property(stream, fc.constantFrom(3, 12, 40), (given, over) => {
     const all = arrivals(given), on = all.filter(r => r.arrival <= r.time)
     const expected = [...new Set(on.map(r => r.time))].sort((a, b) => a - b).map(at => row(at, on.filter(r => r.time > at - over && r.time <= at)))
-    agree(() => sliding({ over: `${over}s`, features: sums }), given, expected, all.filter(r => r.arrival > r.time), sums)
+    agree(() => sliding({ over: `${over}s`, features }), given, expected, all.filter(r => r.arrival > r.time), features)
   }), { numRuns: 100 })
   t.ok(true)
+})
+
+t.test('features of a sliding window that need its readings are those of these alone, to the last bit, also behind a snapshot', async t => {
+  const options = { lag: 2, order: 3, bands: [[0, 0.2], [0.2, 1]], carrier: [0, 1e300], envelope: [[0, 0.3]] } as const, { carrier: _, ...given } = options
+  const even = fc.array(fc.integer({ min: -20, max: 20 }), { minLength: 20, maxLength: 60 }).map(values => values.map((value, i): Given => [i, 'a/x', value]))
+  fc.assert(fc.property(fc.oneof(stream, even), fc.constantFrom(3, 12, 40), (readings, over) => {
+    const on = arrivals(readings).filter(r => r.arrival <= r.time).sort((a, b) => a.time - b.time)
+    const b = bench(sliding({ over: `${over}s`, features: sampleFeatures, ...given }), { lateness: LATENESS }), got: Got[] = []
+    for (const r of readings) {
+      got.push(...b.give([r]))
+      b.restart()
+    }
+    got.push(...b.end())
+    for (const row of got) {
+      const held = on.filter(r => r.time > row.at - over && r.time <= row.at), values = Float64Array.from(held, r => r.value)
+      const expected = [...ranked(rankFeatures, values), ...sequenced(sequenceFeatures, { times: Float64Array.from(held, r => r.time * 1000), values }, options)]
+      assert.deepEqual(sampleFeatures.flatMap(f => columnsOf(f, options)).map(column => row[column]), expected, `at ${row.at}`)
+    }
+  }), { numRuns: 100 })
+  t.ok(true)
+})
+
+t.test('quantiles of a sliding window are exact for up to 4,096 readings; of more it has none, and counts them', async t => {
+  const value = (i: number) => i * 7919 % 10_007, given = Array.from({ length: 4100 }, (_, i): Given => [i, 'a/x', value(i)])
+  const rows = through(sliding({ over: '4098s', features: ['count', 'median', 'iqr', 'mean_crossings'] }), given)
+  for (const n of [513, 2000, 4096]) {
+    const sorted = Float64Array.from({ length: n }, (_, i) => value(i)).sort(), at = (q: number) => sorted[Math.floor(q * (n - 1))] * (1 - q * (n - 1) % 1) + sorted[Math.ceil(q * (n - 1))] * (q * (n - 1) % 1)
+    t.equal(rows[n - 1].count, n)
+    t.ok(Math.abs(rows[n - 1].median as number - at(0.5)) < 1e-9 && Math.abs(rows[n - 1].iqr as number - at(0.75) + at(0.25)) < 1e-9 && rows[n - 1].mean_crossings as number > 0, `${n}`)
+  }
+  t.strictSame(rows.slice(4096).map(({ count, median, iqr, mean_crossings }) => [count, median, iqr, mean_crossings]), [4097, 4098, 4098, 4098].map(n => [n, NaN, NaN, NaN]))
 })
 
 t.test('a window of so many readings is full in the order of their times, and keeps those of one time together', async t => {
@@ -75,6 +118,51 @@ t.test('a window of so many readings is full in the order of their times, and ke
     agree(() => count({ readings, features }), given, windows.map(w => row(w[0].time, w)), all.filter(r => r.arrival > r.time), features)
   }), { numRuns: 100 })
   t.ok(true)
+})
+
+t.test('a sliding window of a device ends at each time that any of its series has a reading, and each that has readings in it has a row', async t => {
+  fc.assert(fc.property(several, fc.constantFrom(3, 12, 40), fc.constantFrom(0, LATENESS), (given, over, lateness) => {
+    const all = arrivals(given, lateness).map((r, i) => ({ ...r, series: given[i][1] })), on = all.filter(r => r.arrival <= r.time)
+    const expected = [...new Set(on.map(r => r.time))].sort((a, b) => a - b).flatMap(at => metrics.flatMap(series => {
+      const own = on.filter(r => r.series === series && r.time > at - over && r.time <= at)
+      return own.length === 0 ? [] : [{ series, row: row(at, own) }]
+    }))
+    ofDevice(() => sliding({ over: `${over}s`, of: 'device', features }), given, lateness, expected, all.filter(r => r.arrival > r.time))
+  }), { numRuns: 200 })
+  t.ok(true)
+})
+
+t.test('a window of a device ends with the reading that is the last of so many of one of its series, and each that has readings in it has a row at its begin', async t => {
+  fc.assert(fc.property(several, fc.constantFrom(1, 3, 8), fc.constantFrom(0, LATENESS), (given, readings, lateness) => {
+    const all = arrivals(given, lateness).map((r, i) => ({ ...r, series: given[i][1] })), on = all.filter(r => r.arrival <= r.time).sort((a, b) => a.time - b.time), windows: (typeof all)[] = []
+    for (const r of on) {
+      const last = windows.at(-1)
+      if (last === undefined || last.at(-1)!.time < r.time && metrics.some(series => last.filter(r => r.series === series).length >= readings)) windows.push([r])
+      else last.push(r)
+    }
+    const expected = windows.flatMap(window => metrics.flatMap(series => {
+      const own = window.filter(r => r.series === series)
+      return own.length === 0 ? [] : [{ series, row: row(window[0].time, own) }]
+    }))
+    ofDevice(() => count({ readings, of: 'device', features }), given, lateness, expected, all.filter(r => r.arrival > r.time))
+  }), { numRuns: 200 })
+  t.ok(true)
+})
+
+t.test('a window of a device that was written when it was forgotten takes in nothing more, of none of its series', async t => {
+  const cases = [
+    [() => count({ readings: 9, of: 'device', features: ['count'] }), [['a/x', 8, 1], ['a/y', 8, 1]], [['a/x', 9.5, 1]]],
+    [() => sliding({ over: '9s', of: 'device', features: ['count'] }), [['a/x', 8, 1], ['a/x', 9, 1], ['a/y', 9, 1]], [['a/x', 9.5, 2], ['a/y', 9.5, 1]]]
+  ] as const
+  for (const [make, before, behind] of cases) {
+    const b = bench(make(), { lateness: 5, idle: 30, forget: 3600 })
+    b.give([[8, 'a/x', 1], [9, 'a/y', 1]])
+    b.wait(30)
+    t.strictSame(b.wait(3600).rows.map(r => [r.series, r.at, r.count]), before)
+    b.give([[8.5, 'a/x', 1], [8.5, 'a/z', 1], [9, 'a/y', 1], [9.5, 'a/x', 1]])
+    t.strictSame(b.end().map(r => [r.series, r.at, r.count]), behind)
+    t.strictSame(b.late.map(r => [r.series, r.at]), [['a/x', 8.5], ['a/z', 8.5], ['a/y', 9]])
+  }
 })
 
 t.test('a session is what lies between pauses, however its readings arrived', async t => {
@@ -111,7 +199,6 @@ t.test('a session that begins earlier than was written provisionally, or is join
 })
 
 t.test('a session of a device is what lies between pauses of all its series, and each of them that has readings in it has a row at its begin', async t => {
-  const metrics = ['a/x', 'a/y', 'a/z'], several = fc.tuple(stream, fc.array(fc.nat(2), { minLength: 60, maxLength: 60 })).map(([given, which]) => given.map(([at,, value], i): Given => [at, metrics[which[i]], value]))
   fc.assert(fc.property(several, fc.constantFrom(2, 4, 9), (given, gap) => {
     const all = given.map(([time, series, value]) => ({ time, series, value, arrival: -Infinity })).sort((a, b) => a.time - b.time), sessions: (typeof all)[] = []
     for (const r of all) {
@@ -154,7 +241,7 @@ t.test('a session of a device that begins earlier than was written provisionally
 
 t.test('rows of silent devices are provisional, and replaced by the same ones', async t => {
   const readings: Given[] = [1, 2, 4, 4, 7, 8, 9, 12].map((s, i) => [s, 'a/x', i])
-  const makes = [() => tumbling({ every: '5s', features }), () => hopping({ size: '6s', every: '2s', features }), () => session({ gap: '2s', features }), () => session({ gap: '2s', of: 'device', features }), () => count({ readings: 3, features }), () => sliding({ over: '4s', features: sums })]
+  const makes = [() => tumbling({ every: '5s', features }), () => hopping({ size: '6s', every: '2s', features }), () => session({ gap: '2s', features }), () => session({ gap: '2s', of: 'device', features }), () => count({ readings: 3, features }), () => count({ readings: 3, of: 'device', features }), () => sliding({ over: '4s', features }), () => sliding({ over: '4s', of: 'device', features })]
   for (const make of makes) {
     const online = bench(make(), { lateness: 3 }), silent = bench(make(), { lateness: 3 })
     const expected = [...online.give(readings), ...online.end()]
@@ -163,13 +250,17 @@ t.test('rows of silent devices are provisional, and replaced by the same ones', 
     const rest = [...silent.give(readings.slice(5)), ...silent.end()], bare = (r: Got) => ({ ...r, revision: 0 })
     t.strictSame([...first, ...rest].map(bare), expected)
     t.strictSame(rest.filter(r => r.revision === 1).map(r => r.at), provisional.map(r => r.at), 'each provisional row is replaced')
+    const whole = bench(make(), { lateness: 100 })
+    whole.give(readings)
+    const told = whole.wait(30).provisional
+    if (told.length > 0) t.strictSame(told.map(bare), whole.end().map(bare), 'and by the same values, where nothing has come since')
   }
 })
 
 t.test('a window of many readings goes on from a snapshot, and its quantiles stay within bounds', async t => {
   const readings: Given[] = Array.from({ length: 3000 }, (_, i) => [i * 0.01 + (i % 7 === 0 ? -0.2 : 0), 'a/x', 80 + ((i * 7919) % 1000) / 1000])
   const many = ['median', 'p95', 'iqr', 'mad', 'autocorrelation'] as const
-  const makes = [() => tumbling({ every: '20s', features: many }), () => hopping({ size: '20s', every: '8s', features: many }), () => session({ gap: '1s', features: many }), () => session({ gap: '1s', of: 'device', features: many }), () => count({ readings: 1500, features: many })]
+  const makes = [() => tumbling({ every: '20s', features: many }), () => hopping({ size: '20s', every: '8s', features: many }), () => session({ gap: '1s', features: many }), () => session({ gap: '1s', of: 'device', features: many }), () => count({ readings: 1500, features: many }), () => count({ readings: 1500, of: 'device', features: many })]
   for (const make of makes) {
     const whole = bench(make(), { lateness: 1 }), first = bench(make(), { lateness: 1 })
     const expected = [...whole.give(readings), ...whole.end()]
@@ -213,13 +304,14 @@ t.test('quantiles of windows of very many readings are within bounds of the exac
 
 t.test('memory is let go when windows are written', async t => {
   const readings: Given[] = Array.from({ length: 4000 }, (_, i) => [i * 0.1, 'a/x', i % 100])
-  for (const make of [() => tumbling({ every: '90s', features: ['mad', 'centroid'] }), () => hopping({ size: '90s', every: '30s', features: ['mad', 'centroid'] }), () => session({ gap: '1s', features: ['mad', 'centroid'] }), () => session({ gap: '1s', of: 'device', features: ['mad', 'centroid'] }), () => count({ readings: 900, features: ['mad', 'centroid'] }), () => sliding({ over: '9s' })]) {
+  for (const make of [() => tumbling({ every: '90s', features: ['mad', 'centroid'] }), () => hopping({ size: '90s', every: '30s', features: ['mad', 'centroid'] }), () => session({ gap: '1s', features: ['mad', 'centroid'] }), () => session({ gap: '1s', of: 'device', features: ['mad', 'centroid'] }), () => count({ readings: 900, features: ['mad', 'centroid'] }), () => count({ readings: 900, of: 'device', features: ['mad', 'centroid'] }), () => sliding({ over: '9s', features: ['mad', 'centroid'] }), () => sliding({ over: '9s', of: 'device', features: ['mad', 'centroid'] })]) {
     const b = bench(make())
     b.give(readings)
     b.end()
-    const { series, devices } = b.stage.save() as any, lists = Object.entries<any>({ ...series, ...devices }).filter(([name, cells]) => cells.entries !== undefined && name !== 'stacks')      // these the next sliding window needs
+    const { series, devices } = b.stage.save() as any, lists = Object.entries<any>({ ...series, ...devices }).filter(([, cells]) => cells.counts !== undefined)
+    const needed = series.stacks === undefined ? 0 : 90      // the readings of the next sliding window
     t.ok(lists.length > 0)
-    for (const [name, { entries }] of lists) t.equal(entries.length, 0, `${make().name} ${name}`)
+    for (const [name, { counts }] of lists) t.strictSame([...counts], [name === 'windows' ? 0 : needed], `${make().name} ${name}`)
   }
 })
 
@@ -231,8 +323,7 @@ t.test('options that cannot be meant are refused', async t => {
   t.throws(() => hopping({ size: '1m', every: '0s' }), { message: /longer than nothing/ })
   t.throws(() => session({ gap: '0s' }), { message: /longer than nothing/ })
   t.throws(() => sliding({ over: '0s' }), { message: /longer than nothing/ })
-  // @ts-expect-error a sliding window has no features that need the readings
-  t.throws(() => sliding({ over: '1m', features: ['median'] }), { message: /median/ })
+  t.throws(() => sliding({ over: '1m', features: ['band_energy'] }), { message: /bands/ })
   t.throws(() => count({ readings: 0 }), { message: /at least 1/ })
   t.throws(() => tumbling({ every: '1h', features: ['autocorrelation'], lag: 4096 }), { message: /at most 4095/ })
   t.strictSame(tumbling({ every: '1m', features: ['band_energy', 'mean'], bands: [[0, 1], [1, 2]] }).adds, ['band_energy_1', 'band_energy_2', 'mean', 'revision'])
