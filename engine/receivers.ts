@@ -22,4 +22,4 @@ export function receiversOf ({ name, options, receivers, escalations = [] }: Ale
 
 /** By its name, or by 32 bits of SHA-256 of its address: enough to tell a few apart, and too few to find a secret in it by trying. */
 export const identityOf = ({ name: kind, definition, options }: SinkSpec, named = true): string =>
-  `${kind}:${named && options.name !== undefined ? String(options.name) : createHash('sha256').update(JSON.stringify(definition.address?.(options) ?? null)).digest('hex').slice(0, 8)}`
+  `${kind}:${named && typeof options.name === 'string' ? options.name : createHash('sha256').update(JSON.stringify(definition.address?.(options) ?? null)).digest('hex').slice(0, 8)}`

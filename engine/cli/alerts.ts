@@ -30,7 +30,7 @@ export function alerts (program: Command, parts: Parts): void {
     .option('--json', 'one JSON object a line')
     .action(async (file: string, wanted: string[], options: Options) => {
       const pipeline = await load(file, parts), log = openLog({ level: options.logLevel ?? 'warn', format: options.logFormat })
-      const all = routesOf(pipeline).flatMap(([, { alerts }]) => alerts.flatMap(alert => receiversOf(alert).map(({ key, sink }) => ({ alert, key, sink, calls: [key, alert.name, sink.name, ...sink.options.name === undefined ? [] : [String(sink.options.name)]] })))), names = [...new Set(all.flatMap(({ calls }) => calls))]
+      const all = routesOf(pipeline).flatMap(([, { alerts }]) => alerts.flatMap(alert => receiversOf(alert).map(({ key, sink }) => ({ alert, key, sink, calls: [key, alert.name, sink.name, ...typeof sink.options.name === 'string' ? [sink.options.name] : []] })))), names = [...new Set(all.flatMap(({ calls }) => calls))]
       const unknown = wanted.find(name => !names.includes(name))
       if (unknown !== undefined || all.length === 0) throw new MillraceError('usage/command', all.length === 0 ? `alerts test: no alert of "${pipeline.name}" has a receiver` : `alerts test: there is no receiver "${unknown}"`, { help: unknown === undefined ? 'put one under "to" of an alert' : suggest(unknown, names) })
       const host = { pipeline: pipeline.name, series: new SeriesTable(1), log, database: undefined, folder: options.folder, egress: networksOf(options.egress) }, { out } = streams(program)
