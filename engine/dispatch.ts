@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events'
 import { Breaker } from './breaker.ts'
 import { clock as real, sleep, type Clock } from './clock.ts'
-import { Gone, Transient } from './errors.ts'
+import { Gone, MillraceError, Transient } from './errors.ts'
 import type { Logger } from './log.ts'
 import type { Policy } from './policy.ts'
 import type { Notice, Receiver } from './sink.ts'
@@ -42,8 +42,9 @@ interface Endpoint { readonly id: string, readonly name: string, readonly receiv
 /**
  * Sends each alert at least once: a crash between the receiver's answer and its record repeats it with the same id.
  * Endpoints do not wait for each other: one that is slow or down has at most `concurrency` sends under way and no more leased, and
- * after some failures a breaker that lets only single tries through. What fails is tried again for 24 h. To an endpoint that says that it is gone nothing
- * is sent until somebody enables it again.
+ * after some failures a breaker that lets only single tries through. What fails is tried again for 24 h, and so is what is for a receiver that
+ * there is not: it may come back with another version. To an endpoint that says that it is gone nothing is sent until somebody enables it again.
+ * Once another process has opened the store nothing is sent from here.
  */
 export class Dispatcher {
   readonly counts: Tries = { delivered: 0, retried: 0, dead: 0 }
@@ -61,7 +62,7 @@ export class Dispatcher {
 
   constructor (options: DispatcherOptions) {
     const { clock = real } = options
-    this.options = { clock, now: () => clock.now(), random: () => clock.random(), poll: 1000, concurrency: 4, policies: new Map(), ...options }
+    this.options = { clock, now: () => clock.now(), random: () => clock.random(), poll: 1000, concurrency: 4, ...options, policies: new Map([...options.receivers.keys()].map(key => [key, options.policies?.get(key) ?? {}])) }
     const byId = new Map<string, Endpoint>()
     for (const [key, { endpoint: { id, name } = { id: key, name: key } }] of options.receivers) {
       const endpoint = byId.get(id) ?? { id, name, receivers: [], lane: lanes(this.options.concurrency), breaker: new Breaker(), busy: 0, sending: 0 }
@@ -102,6 +103,7 @@ export class Dispatcher {
       try {
         if (await this.lease() > 0) continue
       } catch (error) {
+        if (error instanceof MillraceError && error.code === 'store/fenced') return log.error({ err: error.message }, 'nothing more is sent from here')
         log.warn({ err: error }, 'the outbox cannot be read, trying again')
       }
       await sleep(poll, this.woken.signal, clock)
@@ -140,10 +142,7 @@ export class Dispatcher {
 
   private async work (entry: OutboxEntry): Promise<void> {
     const endpoint = this.endpoints.get(entry.receiver)
-    if (endpoint === undefined) {
-      this.options.log.error({ receiver: entry.receiver, alert: entry.id }, 'an alert is for a receiver that the pipeline no longer has, giving up')
-      return await this.settle(entry, { state: 'dead', error: 'the pipeline has no such receiver any more' })
-    }
+    if (endpoint === undefined) return await this.settle(entry, this.failed(entry, new Transient('the pipeline has no such receiver')))
     const still = this.gone.has(endpoint.id) ? await this.disabled(0).catch(() => undefined) : this.gone
     if (still === undefined) return              // nobody can say: the lease ends, and it is due again
     if (still.has(endpoint.id)) return await this.settle(entry, { state: 'dead', error: `${endpoint.name} said that it is gone: it is disabled` })
@@ -163,7 +162,7 @@ export class Dispatcher {
 
   /** One try. Nothing when it was cut short by a stop. */
   private async send (entry: OutboxEntry, { id, name, breaker }: Endpoint): Promise<Settled | undefined> {
-    const { receivers, store, log, now, random, clock, links } = this.options, { receiver, attempts, tried } = entry
+    const { receivers, store, log, now, clock, links } = this.options, { receiver } = entry
     try {
       await bounded(signal => receivers.get(receiver)!.send({ ...entry, ...linksOf(entry, links) }, signal), this.giveUp.signal, clock)
       breaker.succeeded()
@@ -176,16 +175,21 @@ export class Dispatcher {
         log.error({ receiver, endpoint: name, err: message }, 'an endpoint said that it is gone: nothing more is sent there until it is enabled again')
         await store.endpoints?.disable({ endpoint: id, name, reason: message }).catch((failure: unknown) => { log.warn({ err: failure, endpoint: name }, 'that an endpoint is gone cannot be recorded: the next alert for it will') })
       }
-      const over = isOver(attempts + 1) || (tried !== undefined && now() - tried >= GIVE_UP)
       if (error instanceof Transient) breaker.failed(now(), error.after)
-      if (error instanceof Transient && !over) {
-        const wait = Math.max(waitAfter(attempts, random()), Math.min(LONGEST, error.after ?? 0))
-        log.warn({ receiver, alert: entry.id, attempts: attempts + 1, wait: Math.round(wait), err: message }, 'an alert could not be delivered, trying again')
-        return { state: 'retry', after: now() + wait, error: message }
-      }
-      log.error({ receiver, alert: entry.id, attempts: attempts + 1, err: message }, over ? 'an alert could not be delivered for 24 h, giving up' : 'an alert was refused by its receiver, giving up')
-      return { state: 'dead', error: message }
+      return this.failed(entry, error as Error)
     }
+  }
+
+  /** What becomes of a try that has failed. */
+  private failed ({ id, receiver, attempts, tried }: OutboxEntry, error: Error): Settled {
+    const { log, now, random } = this.options, { message } = error, over = isOver(attempts + 1) || (tried !== undefined && now() - tried >= GIVE_UP)
+    if (error instanceof Transient && !over) {
+      const wait = Math.max(waitAfter(attempts, random()), Math.min(LONGEST, error.after ?? 0))
+      log.warn({ receiver, alert: id, attempts: attempts + 1, wait: Math.round(wait), err: message }, 'an alert could not be delivered, trying again')
+      return { state: 'retry', after: now() + wait, error: message }
+    }
+    log.error({ receiver, alert: id, attempts: attempts + 1, err: message }, over ? 'an alert could not be delivered for 24 h, giving up' : 'an alert was refused by its receiver, giving up')
+    return { state: 'dead', error: message }
   }
 
   /** Recorded, however long the store takes: until then the delivery stays in hand and is not sent again. */

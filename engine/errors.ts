@@ -10,6 +10,7 @@ export const errors = {
   'config/unknown-column': { title: 'A column that no step before has added.', status: 400, exit: 78 },
   'config/duplicate-step': { title: 'Two steps of a branch have the same id.', status: 400, exit: 78 },
   'config/duplicate-alert': { title: 'Two alerts of a pipeline have the same name.', status: 400, exit: 78 },
+  'config/duplicate-receiver': { title: 'Two receivers of an alert are the same.', status: 400, exit: 78 },
   'config/duplicate-column': { title: 'Two steps of a branch add the same column.', status: 400, exit: 78 },
   'config/order': { title: 'Steps in an order that cannot give a right answer.', status: 400, exit: 78 },
   'config/environment': { title: 'An environment variable that the file needs is not set.', status: 400, exit: 78 },

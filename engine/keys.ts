@@ -11,9 +11,10 @@ export interface KeyRecord {
   readonly created: Date
   readonly expires: Date | null
   readonly revoked: Date | null
+  readonly used: Date | null                 // when a request last came with it, to a minute
   readonly token?: true                      // a token of an issuer, not kept here: nothing but its end is known of it
 }
-export type NewKey = Omit<KeyRecord, 'created' | 'revoked'>
+export type NewKey = Omit<KeyRecord, 'created' | 'revoked' | 'used'>
 
 /** Where keys are kept. Each change writes a line of the audit log in the same transaction; `actor` is who makes it, `request` the id of the request by which. What a key is for never changes. */
 export interface Keys {
@@ -26,6 +27,8 @@ export interface Keys {
   rotate (id: string, next: Pick<NewKey, 'id' | 'digest'>, until: Date, actor: string, by?: { readonly most: Date | null, readonly request: string }): Promise<boolean>
   /** False: there is no such key, or it was revoked already. */
   revoke (id: string, actor: string, request?: string): Promise<boolean>
+  /** A request has come with it. Written once a minute at most, however many say so; no line of the audit log. */
+  used (id: string): Promise<void>
   close (): Promise<void>
 }
 

@@ -5,6 +5,7 @@ import type { Code } from './errors.ts'
 import type { Operator } from './operator.ts'
 import { readOptions, show, span, suggest } from './options.ts'
 import { timeDefaults, readTime, type Pipeline } from './pipeline.ts'
+import { identityOf } from './receivers.ts'
 import type { Finding, Path } from './report.ts'
 import { NAME, TestSchema } from './schema.ts'
 import type { SinkSpec } from './sink.ts'
@@ -167,8 +168,17 @@ function checkSinks (routes: readonly DraftRoute[], add: Add): void {
     }
     store ??= { sink, key, path }
   }
-  for (const { path, value: sink } of routes.flatMap(r => r.alerts).flatMap(a => [...a.receivers, ...(a.escalations ?? []).flatMap(e => e.receivers)])) {
-    if (sink !== undefined && sink.definition.receive === undefined) add('config/sink', path, `${sink.name} takes rows, not alerts`, { key: true, help: 'alerts are always kept in the store; "to" names who is told, such as webhook' })
+  for (const { name, receivers, escalations = [] } of routes.flatMap(r => r.alerts)) {
+    for (const told of [receivers, escalations.flatMap(e => e.receivers)]) {
+      const known = new Set<string>()
+      for (const { path, value: sink } of told) {
+        if (sink === undefined) continue
+        const who = identityOf(sink)
+        if (sink.definition.receive === undefined) add('config/sink', path, `${sink.name} takes rows, not alerts`, { key: true, help: 'alerts are always kept in the store; "to" names who is told, such as webhook' })
+        else if (known.has(who)) add('config/duplicate-receiver', path, `alert "${name}": a second receiver ${who}`, { key: true, help: 'receivers are known by their kind and address, or by their name: take one out, or give it a name of its own' })
+        known.add(who)
+      }
+    }
   }
   checkTables(routes, add)
 }

@@ -19,6 +19,7 @@ interface Entry {
   run: Run                           // the newest
   stop: AbortController | undefined  // while it works
   ended: Promise<void>               // never rejects
+  standing: { readonly stop: AbortController, readonly ended: Promise<void> } | undefined        // while it does not work, and what it has committed is sent
   failure: unknown
   paused: boolean
   accept: boolean                    // what its start would otherwise refuse
@@ -28,7 +29,8 @@ const WITHIN = 10_000, LOOK = 20     // ms
 
 /**
  * The pipelines of a process at work, side by side, with the logs that they share. One that fails does not stop the others. A
- * change of one leaves the others alone, and its devices too: a log stays open for who comes next with the same source.
+ * change of one leaves the others alone, and its devices too: a log stays open for who comes next with the same source. What one that stands,
+ * paused, failed or at its end, has committed goes on being sent.
  */
 export class Pipelines {
   private readonly options: PipelinesOptions
@@ -99,7 +101,10 @@ export class Pipelines {
       if (there === undefined) {
         this.entries.delete(pipeline.name)
         await this.journals.release(pipeline.name)           // its place is kept for a while: it may be older than this try
-      } else this.entries.set(pipeline.name, there)
+      } else {
+        this.entries.set(pipeline.name, there)
+        this.stand(there)
+      }
       throw error
     }
   }
@@ -115,6 +120,7 @@ export class Pipelines {
     entry.pipeline = pipeline
     const journal = await this.claim(pipeline, { reads: false })
     journal?.listen()
+    this.stand(entry)
   }
 
   /**
@@ -136,6 +142,7 @@ export class Pipelines {
         await this.launch(entry, { same })
       } catch (cause) {
         entry.failure ??= entry.stop === undefined ? cause : undefined
+        this.stand(entry)
         this.options.log.error({ pipeline: name, err: (cause as Error).message }, 'the version before has not started again yet')
       }
       throw error
@@ -160,7 +167,7 @@ export class Pipelines {
         await this.claim(entry.pipeline)
         entry.run = this.make(entry.pipeline, false, false)
         await this.launch(entry, { same: true, patient: true })
-      }
+      } else this.stand(entry)
     }
   }
 
@@ -186,6 +193,7 @@ export class Pipelines {
     this.stopping.abort()
     for (const { stop } of this.entries.values()) stop?.abort()
     await this.idle()
+    await Promise.all([...this.entries.values()].map(entry => this.unstand(entry)))
   }
 
   async close (): Promise<void> {
@@ -194,7 +202,7 @@ export class Pipelines {
   }
 
   private entry (pipeline: Pipeline, accept = false): Entry {
-    return { pipeline, run: this.make(pipeline, false, accept), stop: undefined, ended: Promise.resolve(), failure: undefined, paused: false, accept }
+    return { pipeline, run: this.make(pipeline, false, accept), stop: undefined, ended: Promise.resolve(), standing: undefined, failure: undefined, paused: false, accept }
   }
 
   private async claim (pipeline: Pipeline, { signal = this.stopping.signal, reads = true } = {}): Promise<Journal | undefined> {
@@ -215,8 +223,29 @@ export class Pipelines {
     entry.ended = this.drive(entry, stop.signal).catch(error => {
       entry.failure = error
       this.options.log.error({ pipeline: entry.pipeline.name, err: (error as Error).message }, 'this pipeline has stopped')
-    }).finally(() => { entry.stop = undefined })
+    }).finally(() => {
+      entry.stop = undefined
+      if (!stop.signal.aborted) this.stand(entry)
+    })
     if (this.stopping.signal.aborted) stop.abort()
+  }
+
+  /** Unless it works, or the process is about to end. */
+  private stand (entry: Entry): void {
+    if (entry.stop !== undefined || entry.standing !== undefined) return
+    const stop = new AbortController(), { signal } = stop
+    const send = async () => {
+      await sleep(LOOK, signal)
+      if (!signal.aborted && !this.isStopping) await entry.run.stand(signal)
+    }
+    const ended = send().catch(error => { if (!signal.aborted) this.options.log.warn({ pipeline: entry.pipeline.name, err: (error as Error).message }, 'this pipeline stands, and what it has committed is not sent from here') })
+    entry.standing = { stop, ended }
+  }
+
+  private async unstand (entry: Entry): Promise<void> {
+    entry.standing?.stop.abort()
+    await entry.standing?.ended
+    entry.standing = undefined
   }
 
   /** After an operator has thrown, the pipeline recovers as after a crash and goes on carefully. */
@@ -264,6 +293,7 @@ export class Pipelines {
   private async halt (entry: Entry, silence = false): Promise<void> {
     entry.stop?.abort(silence ? undefined : LEAVE)
     await entry.ended
+    await this.unstand(entry)
     this.journals.of(entry.pipeline.name)?.detach(entry.pipeline.name)         // also when it has not come to read
   }
 }

@@ -1,5 +1,6 @@
 import type { Operator } from './operator.ts'
 import type { Pipeline, Route } from './pipeline.ts'
+import { receiversOf } from './receivers.ts'
 import { SeriesTable } from './series.ts'
 import type { SinkHost, SinkSpec } from './sink.ts'
 import type { Store, StorePlan, TablePlan } from './store.ts'
@@ -20,6 +21,9 @@ export function columnsAfter (steps: readonly Operator[], before: readonly strin
 /** All routes of a pipeline by name, '' for the trunk. */
 export const routesOf = (pipeline: Pipeline): [string, Route][] => [['', pipeline], ...Object.entries(pipeline.branches)]
 
+/** Who is told of its alerts. */
+export const receiversIn = (pipeline: Pipeline) => routesOf(pipeline).flatMap(([, { alerts }]) => alerts.flatMap(receiversOf))
+
 export const columnKinds = ['scores', 'forecast', 'drift'] as const
 export type ColumnKind = typeof columnKinds[number]
 /** The columns that say something of this kind. `scores`: those of all steps that learn, what is said of a reading by what was usual before it. */
@@ -31,7 +35,7 @@ export const partsOf = (pipeline: Pipeline) => [pipeline.source!, ...routesOf(pi
 /** The sinks of a pipeline that are its store: of one kind, with one key (lint says so when not). */
 export const storeSinks = (pipeline: Pipeline): SinkSpec[] => routesOf(pipeline).flatMap(([, route]) => route.sinks.filter(s => s.definition.store !== undefined))
 
-/** The tables that a pipeline writes to its store. Sinks of several routes may share one: it has the columns of all. */
+/** The tables that a pipeline writes to its store, and who is told of its alerts. Sinks of several routes may share a table: it has the columns of all. */
 export function planTables (pipeline: Pipeline): StorePlan {
   const trunk = columnsAfter(pipeline.steps)
   const tables = new Map<string, TablePlan>()
@@ -45,7 +49,7 @@ export function planTables (pipeline: Pipeline): StorePlan {
       tables.set(table, { name: table, kind: known?.kind ?? (windowed ? 'windows' : 'readings'), columns, options: { ...known?.options, ...sink.options } })
     }
   }
-  return { pipeline: pipeline.name, tables: [...tables.values()] }
+  return { pipeline: pipeline.name, tables: [...tables.values()], receivers: receiversIn(pipeline) }
 }
 
 /** The store of a pipeline, not open yet: that of its sinks, or `fallback` when they bring none. */

@@ -2,7 +2,8 @@
 import { Checkpoints, intactOf, type SnapshotSizes } from './checkpoint.ts'
 import { clock as real, ingestClock, type Clock } from './clock.ts'
 import { Credits } from './credits.ts'
-import { Dispatcher } from './dispatch.ts'
+import { dispatcherOf } from './delivery.ts'
+import type { Dispatcher } from './dispatch.ts'
 import { Flow, settle, type Outputs } from './flow.ts'
 import { pastOutputs, type History } from './history.ts'
 import { historySource } from './history-source.ts'
@@ -12,15 +13,14 @@ import type { Live } from './live.ts'
 import { Observed } from './observed.ts'
 import { pastOf } from './past.ts'
 import { merged } from './outputs.ts'
-import { columnsOf, openStore, planTables, routesOf } from './plan.ts'
+import { columnsOf, openStore, planTables, receiversIn, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
-import { checkPolicies, policiesOf, receiversOf } from './policy.ts'
 import { apply, feed, pieces, Recovery } from './recovery.ts'
 import type { Relearn } from './relearn.ts'
 import { checkChanged, checkMoved } from './resume.ts'
 import { SeriesTable } from './series.ts'
-import type { Receiver, Sink, SinkHost, SinkSpec } from './sink.ts'
+import type { Sink, SinkHost, SinkSpec } from './sink.ts'
 import type { Delivery, Mark, Source, SourceHost, SourceSpec } from './source.ts'
 import type { Commit, Outcome, Recovered, Store, StorePlan } from './store.ts'
 import { loop } from './stream.ts'
@@ -105,15 +105,13 @@ export class Run {
   async run (signal: AbortSignal): Promise<void> {
     const { pipeline } = this
     const store = this.store = openStore(pipeline, planTables(pipeline), this.host, this.options.fallback)
-    const policies = policiesOf(pipeline)
     try {
-      checkPolicies(policies, store.decides === true)
+      const dispatcher = this.dispatcher = this.openDispatcher(store)
       const recovered = await store.open(signal).catch(error => { if (!signal.aborted) throw error })
       if (recovered === undefined || signal.aborted) return
+      dispatcher.start()
       const from = await this.recover(recovered)
       for (const [branch, route] of routesOf(pipeline)) for (const sink of route.sinks) if (sink.definition.store === undefined) this.followers.set(sink, sink.definition.follow!(sink.options, { ...this.host, branch }))
-      const dispatcher = this.dispatcher = new Dispatcher({ store, receivers: this.openReceivers(), policies, links: this.options.links, log: this.log, clock: this.clock })
-      dispatcher.start()
       this.log.info({ position: this.position, epoch: this.epoch, from: from ?? 0 }, 'running')
       const ended = await loop<Delivery>(this.source!.open(from, this.credits, signal), {
         clock: this.clock,
@@ -133,6 +131,25 @@ export class Run {
       await this.source?.close?.()
       await this.dispatcher?.stop()
       for (const follower of this.followers.values()) await follower.close()
+      await store.close()
+    }
+  }
+
+  /**
+   * Sends what is committed and reads nothing, until `signal`: while the pipeline stands. Takes the store over as run() does; what run() had
+   * taken over, only when nobody else has since.
+   */
+  async stand (signal: AbortSignal): Promise<void> {
+    const { pipeline, options, host } = this
+    if (receiversIn(pipeline).length === 0) return
+    const store = openStore(pipeline, { ...planTables(pipeline), tables: [] }, host, options.fallback), dispatcher = this.openDispatcher(store)
+    try {
+      this.epoch = (await store.open(signal, this.epoch === 0 ? undefined : this.epoch)).epoch
+      this.dispatcher = dispatcher
+      dispatcher.start()
+      if (!signal.aborted) await new Promise(resolve => { signal.addEventListener('abort', resolve, { once: true }) })
+    } finally {
+      await dispatcher.stop()
       await store.close()
     }
   }
@@ -188,7 +205,7 @@ export class Run {
   get isCareful (): boolean { return this.poison !== undefined }
 
   /** Has it taken up everything that it had done before? Then it works, or would if nothing were in trouble. */
-  get isUp (): boolean { return this.flow !== undefined && this.dispatcher !== undefined && this.recovery === undefined }
+  get isUp (): boolean { return this.flow !== undefined && this.recovery === undefined }
 
   get journal (): Journal | undefined { return this.options.journal }
 
@@ -368,11 +385,5 @@ export class Run {
     return insist(what, { stop, failed: this.failed.signal, clock: this.clock, log: this.log }, act)
   }
 
-  private openReceivers (): Map<string, Receiver> {
-    const receivers = new Map<string, Receiver>()
-    for (const [, route] of routesOf(this.pipeline)) {
-      for (const alert of route.alerts) for (const { key, sink } of receiversOf(alert)) receivers.set(key, sink.definition.receive!(sink.options, this.host))
-    }
-    return receivers
-  }
+  private openDispatcher (store: Store): Dispatcher { return dispatcherOf(this.pipeline, store, this.host, { links: this.options.links, clock: this.clock }) }
 }

@@ -36,8 +36,11 @@ export interface SinkHost {
   readonly egress?: readonly string[] | undefined       // networks that may be sent to although they are not public
 }
 
-/** The option of every receiver that says whether it wants alerts of devices that there are not. Who is called out of bed by a rehearsal trusts no alert. */
-export const asks = { simulated: Type.Boolean({ description: 'Also alerts of simulated devices. For alerts only.', default: false }) }
+/** The options of every receiver: what it is known by, and whether it wants alerts of devices that there are not. Who is called out of bed by a rehearsal trusts no alert. */
+export const asks = {
+  name: Type.Optional(Type.String({ description: 'What it is known by, instead of its address: what waits to be sent follows it to another one. For alerts only.', pattern: '^[A-Za-z][A-Za-z0-9_-]{0,62}$' })),
+  simulated: Type.Boolean({ description: 'Also alerts of simulated devices. For alerts only.', default: false })
+}
 
 /** A kind of sink. `store`: can be a pipeline's one store; `follow`: takes rows; `receive`: takes alerts. At least one of them. */
 export interface SinkDefinition<P extends TProperties> {
@@ -52,6 +55,8 @@ export interface SinkDefinition<P extends TProperties> {
   readonly store?: (options: readonly Values<P>[], plan: StorePlan, host: SinkHost) => Store
   readonly follow?: (options: Values<P>, host: SinkHost) => Sink
   readonly receive?: (options: Values<P>, host: SinkHost) => Receiver
+  /** What makes a receiver without a name this one and no other. Absent: an alert has one of the kind. */
+  readonly address?: (options: Values<P>) => string | readonly string[]
 }
 
 /** A sink of a pipeline: a value, not a connection. */

@@ -16,7 +16,8 @@ export interface TablePlan {
   readonly columns: readonly string[]        // what operators added, in order; all double precision
   readonly options: Readonly<Record<string, unknown>>   // of the sink that names the table
 }
-export interface StorePlan { readonly pipeline: string, readonly tables: readonly TablePlan[] }
+/** `receivers`: of alerts. What is kept under a former key of one is of the one that it has now from when the store opens. */
+export interface StorePlan { readonly pipeline: string, readonly tables: readonly TablePlan[], readonly receivers?: readonly { readonly key: string, readonly former: readonly string[] }[] }
 
 /** Rows for one table. `batch.provisional` rows, if any, belong to the same table; rows with revision > 0 replace an earlier one. */
 export interface Write { readonly branch: string, readonly table: string, readonly batch: Batch<any> }
@@ -89,13 +90,19 @@ export interface LetterQuery { readonly late?: boolean, readonly reason?: string
 
 /** Where a pipeline's results live: exactly one per pipeline. */
 export interface Store {
-  /** Connects (trying again until `signal`), migrates, makes tables, takes over the pipeline's checkpoint by raising its epoch. */
-  open (signal: AbortSignal): Promise<Recovered>
+  /**
+   * Connects (trying again until `signal`), migrates, makes tables, takes over the pipeline's checkpoint by raising its epoch. `epoch`: only
+   * where it is still this one. @throws store/fenced
+   */
+  open (signal: AbortSignal, epoch?: number): Promise<Recovered>
   /** Durable when it resolves. Transient: not committed, try the same again. An unknown outcome is settled inside. */
   commit (commit: Commit): Promise<readonly Outcome[]>
   /** It has no pages of its own to keep between snapshots: each is to be of all pages. */
   readonly whole?: boolean
-  /** Leases due entries of the outbox for a minute; none of the receivers in `except`, which have enough to do. */
+  /**
+   * Leases due entries of the outbox for a minute; none of the receivers in `except`, which have enough to do. Of receivers that `policies`
+   * does not name nothing is decided for a day: they may come back. @throws store/fenced when another process has opened the store since
+   */
   due (limit: number, now: number, except?: readonly string[], policies?: ReadonlyMap<string, Policy>): Promise<readonly OutboxEntry[]>
   /** It heeds policies, silences and what people say; one that does not takes no policies. */
   readonly decides?: boolean

@@ -80,7 +80,7 @@ export class Tokens {
     if (exp * 1000 > Date.now() + lifetime + LEEWAY * 1000) return { wrong: `exp is further ahead than ${lifetime / 1000} s (lifetime)` }
     if (typeof said !== 'string' || !TENANT.test(said)) return { wrong: `the claim ${this.settings.tenant} does not say the tenant` }
     return {
-      id: `jwt:${sub}`, digest: new Uint8Array(0), name: sub, tenant: said === this.settings.allTenants ? null : said, token: true, created: new Date((payload.iat ?? 0) * 1000), expires: new Date(exp * 1000), revoked: null,
+      id: `jwt:${sub}`, digest: new Uint8Array(0), name: sub, tenant: said === this.settings.allTenants ? null : said, token: true, created: new Date((payload.iat ?? 0) * 1000), expires: new Date(exp * 1000), revoked: null, used: null,
       scopes: (Array.isArray(scopes) ? scopes : typeof scopes === 'string' ? scopes.split(' ') : []).filter((scope): scope is KeyRecord['scopes'][number] => typeof scope === 'string' && isScope(scope))
     }
   }

@@ -34,6 +34,7 @@ export const email = defineSink({
   },
   reaches: ({ server }) => [server],
 
+  address: ({ to }) => [to].flat().toSorted(),
   receive ({ server, from, to, user, password, insecure, timeout }, host) {
     const { protocol, hostname, port } = new URL(server), own = isLoopback(hostname), who = `email ${hostname}`, recipients = [to].flat()
     if (insecure && !own) host.log.warn({ server: hostname }, 'email: without TLS if the server has none, which others on the way can read')

@@ -3,6 +3,7 @@ import type { Session } from './postgres-session.ts'
 import { micros, millis, moment } from './postgres-time.ts'
 
 const MOST = 500                     // entries that are decided at once
+const AGAIN = 60_000, DAY = 864e5    // ms: how often it is looked whether a receiver has come back, and how long
 
 interface Entry {
   readonly event: string, readonly receiver: string, readonly held: Held | null, readonly grouped: string | null, readonly posted: number
@@ -12,7 +13,7 @@ type Held = 'escalation' | 'flapping' | 'cooldown' | 'group'
 /** What is decided: it may go, it waits until `due` (ms), or nobody is told. */
 type Decision =
   | { readonly state: 'due', readonly ready: true, readonly leader?: string }
-  | { readonly state: 'due', readonly ready: false, readonly due: number, readonly held: Held, readonly grouped?: string }
+  | { readonly state: 'due', readonly ready: false, readonly due: number, readonly held?: Held, readonly grouped?: string }
   | { readonly state: 'silenced' | 'suppressed', readonly error: string }
 /** What became of the firing of an incident, with the same receiver. */
 interface Begun { readonly state: string, readonly ready: boolean, readonly error: string | null }
@@ -25,23 +26,29 @@ const firingOf = ({ incident }: Entry): string => `${incident}.firing`
  * Decides of what is in the outbox and due at `now` (ms) whether anybody is told: silences, then holding back (escalation, flapping,
  * cooldown, group), each looked at again when its time has come. What is over before anybody was told is told to nobody; an end is told to
  * whoever was told of the beginning. A decision that something may go stands, so that what is sent again is the same. One transaction;
- * entries that another process has in hand are left alone.
+ * entries that another process has in hand are left alone. What is for a receiver that `policies` does not name waits as it is for a day after it
+ * was posted: the receiver may come back with another version. False: the epoch is not this one any more, and nothing is decided.
  */
-export async function decide (session: Session, pipeline: string, now: number, policies: ReadonlyMap<string, Policy>): Promise<void> {
-  for (let n = MOST; n === MOST;) n = await decideSome(session, pipeline, now, policies)
+export async function decide (session: Session, pipeline: string, epoch: number, now: number, policies?: ReadonlyMap<string, Policy>): Promise<boolean> {
+  for (;;) {
+    const decided = await decideSome(session, pipeline, epoch, now, policies)
+    if (decided === undefined) return false
+    if (decided < MOST) return true
+  }
 }
 
 const UNDECIDED = `pipeline = $1 AND state = 'due' AND ready_at IS NULL AND due <= ${moment('$2')}`
 
-async function decideSome (session: Session, pipeline: string, now: number, policies: ReadonlyMap<string, Policy>): Promise<number> {
-  const [{ some }] = (await session.query<{ some: boolean }>(`SELECT EXISTS (SELECT FROM alert_outbox WHERE ${UNDECIDED}) AS some`, [pipeline, micros(now)])).rows
+async function decideSome (session: Session, pipeline: string, epoch: number, now: number, policies: ReadonlyMap<string, Policy> | undefined): Promise<number | undefined> {
+  const [{ some, ours }] = (await session.query<{ some: boolean, ours: boolean }>(`SELECT EXISTS (SELECT FROM alert_outbox WHERE ${UNDECIDED}) AS some, EXISTS (SELECT FROM checkpoint WHERE pipeline = $1 AND partition = 0 AND epoch = $3) AS ours`, [pipeline, micros(now), epoch])).rows
+  if (!ours) return undefined
   if (!some) return 0
   return await session.transaction(async () => {
     const { rows: entries } = await session.query<Entry>(`
       SELECT o.event, o.receiver, o.held, o.grouped, ${millis('o.posted_at')} AS posted, a.incident, a.state, a.tenant, a.alert, a.device, a.metric, (SELECT d.site FROM devices d WHERE d.tenant = a.tenant AND d.name = a.device) AS site
       FROM (SELECT * FROM alert_outbox WHERE ${UNDECIDED} ORDER BY position, event, receiver LIMIT ${MOST} FOR UPDATE SKIP LOCKED) o JOIN alerts a ON a.id = o.event ORDER BY o.position, a.time, o.event, o.receiver`, [pipeline, micros(now)])
     if (entries.length === 0) return 0
-    const decisions = new Decisions(now, policies, await factsOf(session, pipeline, now, entries, policies))
+    const decisions = new Decisions(now, policies, await factsOf(session, pipeline, now, entries, policies ?? new Map()))
     for (const entry of entries) decisions.take(entry)
     await record(session, now, decisions.made)
     return entries.length
@@ -88,12 +95,12 @@ async function factsOf (session: Session, pipeline: string, now: number, entries
 class Decisions {
   readonly made = new Map<string, { readonly event: string, readonly receiver: string, readonly decision: Decision }>()
   private readonly now: number
-  private readonly policies: ReadonlyMap<string, Policy>
+  private readonly policies: ReadonlyMap<string, Policy> | undefined         // undefined: whoever there is, told at once
   private readonly facts: Facts
   private readonly leaders = new Map<string, string>()       // of groups that go now
   private readonly devices = new Map<string, (name: string) => boolean>()
 
-  constructor (now: number, policies: ReadonlyMap<string, Policy>, facts: Facts) {
+  constructor (now: number, policies: ReadonlyMap<string, Policy> | undefined, facts: Facts) {
     this.now = now
     this.policies = policies
     this.facts = facts
@@ -102,7 +109,7 @@ class Decisions {
   take (entry: Entry): void {
     const decided = this.made.get(keyOf(entry.event, entry.receiver))
     if (decided !== undefined) return                          // with its end
-    this.make(entry.event, entry.receiver, entry.state === 'firing' ? this.firing(entry) : this.resolved(entry))
+    this.make(entry.event, entry.receiver, this.policies?.has(entry.receiver) === false ? this.unknown(entry) : entry.state === 'firing' ? this.firing(entry) : this.resolved(entry))
   }
 
   private make (event: string, receiver: string, decision: Decision): void {
@@ -110,9 +117,14 @@ class Decisions {
     if (event.endsWith('.firing')) this.facts.begun.set(keyOf(event, receiver), { state: decision.state, ready: decision.state === 'due' && decision.ready, error: 'error' in decision ? decision.error : null })
   }
 
+  private unknown ({ posted, grouped }: Entry): Decision {
+    if (this.now - posted >= DAY) return { state: 'suppressed', error: 'the pipeline has no such receiver' }
+    return { state: 'due', ready: false, due: this.now + AGAIN, ...grouped === null ? {} : { grouped } }
+  }
+
   private firing (entry: Entry): Decision {
     const { facts, now } = this, { receiver, incident, held, posted } = entry
-    const { escalate, flapping, cooldown } = this.policies.get(receiver) ?? {}
+    const { escalate, flapping, cooldown } = this.policies?.get(receiver) ?? {}
     const silence = facts.silences.find(s => (s.tenant ?? entry.tenant) === entry.tenant && (s.alert ?? entry.alert) === entry.alert && (s.device === null || this.isOf(s.device, s.kind, entry.device)))
     if (silence !== undefined) return { state: 'silenced', error: `${silence.kind} ${silence.id}` }
     if (held !== null && facts.over.has(incident)) return OVER
@@ -135,7 +147,7 @@ class Decisions {
 
   /** It may go: alone, with those that waited as long, or when those that come meanwhile are there too. */
   private gather (entry: Entry): Decision {
-    const { waiting, told } = this.facts, { receiver, held, grouped } = entry, group = this.policies.get(receiver)?.group
+    const { waiting, told } = this.facts, { receiver, held, grouped } = entry, group = this.policies?.get(receiver)?.group
     if (group !== undefined && held !== 'group') {
       const key = JSON.stringify([entry.tenant, group.by === 'site' && entry.site !== null ? ['site', entry.site] : ['device', entry.device]])
       const due = waiting.get(keyOf(key, receiver)) ?? this.now + group.wait

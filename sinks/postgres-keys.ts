@@ -4,7 +4,7 @@ import { paged, type Placed } from './postgres-query.ts'
 import { clean } from './postgres-series.ts'
 import { moment } from './postgres-time.ts'
 
-const COLUMNS = 'id, digest, name, tenant, scopes, created_at AS created, expires_at AS expires, revoked_at AS revoked'
+const COLUMNS = 'id, digest, name, tenant, scopes, created_at AS created, expires_at AS expires, revoked_at AS revoked, used_at AS used'
 const VALID = 'revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())'
 const AUDIT = 'INSERT INTO audit (actor, tenant, action, target, change)'
 
@@ -42,6 +42,10 @@ export class PostgresKeys implements Keys {
   async revoke (id: string, actor: string, request?: string): Promise<boolean> {
     return (await this.by(request).ask(`WITH ended AS (UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING *)
       ${AUDIT} SELECT $2, tenant, 'key.revoke', id, '{}'::jsonb FROM ended RETURNING id`, [id, actor])).length === 1
+  }
+
+  async used (id: string): Promise<void> {
+    await this.pool.ask("UPDATE api_keys SET used_at = now() WHERE id = $1 AND (used_at IS NULL OR used_at <= now() - interval '1 minute')", [id])
   }
 
   async close (): Promise<void> { await this.pool.close() }

@@ -4,11 +4,15 @@ import type { Session } from './postgres-session.ts'
 import { micros, millis, moment } from './postgres-time.ts'
 
 const LEASE = 60_000                 // ms
+/** Why nobody is told any more. */
+const DELETED = 'the pipeline was deleted'
 
-/** In the transaction of a commit: events, and one entry per receiver. What is there already stays as it is, except that one kept back as stale is replaced by itself when it is to be told. */
+/** In the transaction of a commit: events, and one entry per receiver. What is there already stays as it is, except that one kept back as stale is replaced by itself when it is to be told, and that what ended with its pipeline, which is there again, goes on. */
 export async function postAlerts (session: Session, pipeline: string, alerts: Commit['alerts'], ingest: number, origin: string): Promise<void> {
   if (alerts.length === 0) return
   const events = [...new Map(alerts.map(({ event: e, stale = false }) => [e.id, { ...e, details: e.details ?? {}, stale, since: micros(e.since), time: micros(e.time) }])).values()]      // the last one of an id
+  const begun = events.filter(e => e.state === 'firing').map(e => `${e.incident}.resolved`)
+  if (begun.length > 0) await session.query("DELETE FROM alerts WHERE id = ANY ($1) AND details ? 'reason'", [begun])
   await session.query(`
     INSERT INTO alerts (id, incident, state, tenant, pipeline, alert, severity, device, metric, since, time, value, evidence, message, details, stale, position, ingested_at, origin)
     SELECT id, incident, state, tenant, pipeline, alert, severity, device, metric, ${moment('since')}, ${moment('time')}, value, evidence, message, details, stale, position, ${moment('$2')}, $3
@@ -16,21 +20,23 @@ export async function postAlerts (session: Session, pipeline: string, alerts: Co
       since bigint, time bigint, value float8, evidence jsonb, message text, details jsonb, stale boolean, position bigint)
     ON CONFLICT (id) DO UPDATE SET (time, value, evidence, message, details, stale, position, ingested_at, origin) = (excluded.time, excluded.value, excluded.evidence, excluded.message, excluded.details, false, excluded.position, excluded.ingested_at, excluded.origin)
     WHERE alerts.stale AND NOT excluded.stale`, [json(events), micros(ingest), origin])
-  const entries = alerts.flatMap(({ event, receivers }) => receivers.map(receiver => ({ event: event.id, receiver, position: event.position })))
+  const entries = [...new Map(alerts.flatMap(({ event, receivers }) => receivers.map(receiver => [`${event.id} ${receiver}`, { event: event.id, receiver, position: event.position }]))).values()]
   if (entries.length === 0) return
   await session.query(`
     INSERT INTO alert_outbox (event, receiver, pipeline, due, position, ingested_at)
     SELECT event, receiver, $2, timestamptz 'epoch', position, ${moment('$3')} FROM jsonb_to_recordset($1::jsonb) AS e (event text, receiver text, position bigint)
-    ON CONFLICT DO NOTHING`, [json(entries), pipeline, micros(ingest)])
+    ON CONFLICT (event, receiver) DO UPDATE SET (state, due, posted_at, ready_at, held, grouped, leader, attempts, settled_at, error) = ('due', excluded.due, now(), NULL, NULL, NULL, NULL, 0, NULL, NULL)
+    WHERE alert_outbox.state = 'suppressed' AND alert_outbox.error = $4`, [json(entries), pipeline, micros(ingest), DELETED])
 }
 
-/** What fires ends now, for `reason`, with nobody to be told: no data ends it any more. Of the time of the beginning when that lies ahead. */
+/** What fires ends now, for `reason`, and nothing more is sent: no data ends it any more, and nobody tells. Of the time of the beginning when that lies ahead. */
 export async function endAlerts (session: Session, pipeline: string, reason: NonNullable<Details['reason']>): Promise<void> {
   await session.query(`
     INSERT INTO alerts (id, incident, state, tenant, pipeline, alert, severity, device, metric, since, time, value, evidence, message, details, stale, position, ingested_at, origin)
     SELECT incident || '.resolved', incident, 'resolved', tenant, pipeline, alert, severity, device, metric, since, greatest(time, now()), NULL, '{}', format('%s is over: %s %s: %s', alert, device, metric, $2::text),
       jsonb_strip_nulls(jsonb_build_object('simulated', details -> 'simulated', 'version', details -> 'version', 'reason', $2::text)), stale, position, now(), origin
     FROM alerts a WHERE pipeline = $1 AND state = 'firing' AND NOT EXISTS (SELECT FROM alerts e WHERE e.id = a.incident || '.resolved') ON CONFLICT DO NOTHING`, [pipeline, reason])
+  await session.query("UPDATE alert_outbox SET state = 'suppressed', settled_at = now(), error = $2 WHERE pipeline = $1 AND state = 'due'", [pipeline, DELETED])
 }
 
 type Leased = AlertEvent & { readonly receiver: string, readonly attempts: number, readonly leader: string, readonly tried: number | null }
@@ -39,19 +45,19 @@ type Leased = AlertEvent & { readonly receiver: string, readonly attempts: numbe
 const early = (end: string): string => `right(${end}.event, 9) = '.resolved' AND 'due' IS NOT DISTINCT FROM (SELECT f.state FROM alert_outbox f WHERE f.event = left(${end}.event, -9) || '.firing' AND f.receiver = ${end}.receiver)`
 const EARLY = `CASE WHEN o.leader IS NULL THEN ${early('o')} ELSE EXISTS (SELECT FROM alert_outbox e WHERE e.leader = o.leader AND e.receiver = o.receiver AND ${early('e')}) END`
 
-/** Leases notifications that are ready and due at `now` (ms), an end not before its beginning has arrived or was given up: they are due again a minute later if nothing is heard of them. */
-export async function lease (session: Session, pipeline: string, limit: number, now: number, except: readonly string[]): Promise<OutboxEntry[]> {
+/** Leases, as long as the epoch is this one, notifications that are ready and due at `now` (ms), an end not before its beginning has arrived or was given up: they are due again a minute later if nothing is heard of them. */
+export async function lease (session: Session, pipeline: string, epoch: number, limit: number, now: number, except: readonly string[]): Promise<OutboxEntry[]> {
   const { rows } = await session.query<Leased>(`
     WITH leased AS (UPDATE alert_outbox SET due = ${moment('$4')} WHERE (event, receiver) IN (
         SELECT event, receiver FROM (
-          SELECT event, receiver, leader FROM alert_outbox WHERE pipeline = $1 AND state = 'due' AND ready_at IS NOT NULL AND due <= ${moment('$3')} AND receiver <> ALL ($5::text[]) AND (leader IS NULL OR leader = event)
+          SELECT event, receiver, leader FROM alert_outbox WHERE (SELECT epoch = $6 FROM checkpoint WHERE pipeline = $1 AND partition = 0) AND pipeline = $1 AND state = 'due' AND ready_at IS NOT NULL AND due <= ${moment('$3')} AND receiver <> ALL ($5::text[]) AND (leader IS NULL OR leader = event)
           ORDER BY due, position OFFSET 0 FOR UPDATE SKIP LOCKED) o WHERE NOT ${EARLY} LIMIT $2)
       RETURNING event, receiver, attempts, leader, (SELECT min(d.time) FROM alert_deliveries d WHERE d.event = alert_outbox.event AND d.receiver = alert_outbox.receiver AND d.time >= posted_at AND d.outcome = 'retry') AS tried_at),
     parts AS (SELECT l.event AS leader, l.event, l.receiver, l.attempts, l.tried_at FROM leased l
       UNION ALL SELECT l.event, o.event, l.receiver, l.attempts, l.tried_at FROM leased l JOIN alert_outbox o ON o.leader = l.leader AND o.receiver = l.receiver AND o.event <> l.event)
     SELECT p.receiver, p.attempts, p.leader, ${millis('p.tried_at')} AS tried, a.id, a.incident, a.state, a.tenant, a.pipeline, a.alert, a.severity, a.device, a.metric, ${millis('a.since')} AS since, ${millis('a.time')} AS time,
       a.value, a.evidence, a.message, a.details, a.position::float8 AS position, a.origin
-    FROM parts p JOIN alerts a ON a.id = p.event ORDER BY a.position, a.time, a.id`, [pipeline, limit, micros(now), micros(now + LEASE), except])
+    FROM parts p JOIN alerts a ON a.id = p.event ORDER BY a.position, a.time, a.id`, [pipeline, limit, micros(now), micros(now + LEASE), except, epoch])
   const notices = new Map<string, Leased[]>()
   for (const row of rows) {
     const key = `${row.leader}\0${row.receiver}`

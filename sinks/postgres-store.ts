@@ -2,6 +2,7 @@ import { backoff, Batch, masked, MillraceError, PARTITIONS, sleep, Transient, ty
 import { commitOnce, fenced, type Content, type Written } from './postgres-commit.ts'
 import { CopyEncoder, type Target } from './postgres-copy.ts'
 import { Refusals, admit } from './postgres-admit.ts'
+import { followReceivers } from './postgres-receivers.ts'
 import { locked, migrateWith } from './postgres-migrate.ts'
 import { decide } from './postgres-decide.ts'
 import { lettersOf, markRequeued } from './postgres-letters.ts'
@@ -26,6 +27,7 @@ export class PostgresStore implements Store {
   private readonly url: string
   private readonly options: PostgresOptions
   private readonly pipeline: string
+  private readonly receivers: NonNullable<StorePlan['receivers']>
   private readonly host: SinkHost
   private readonly log: Logger
   private readonly tables: Map<string, Table>
@@ -33,6 +35,7 @@ export class PostgresStore implements Store {
   private readonly series: DurableSeries
   private readonly versions = new Float64Array(PARTITIONS)     // of the partitions of the checkpoint
   private version = 0                // of the last commit that is known to be done
+  private epoch = 0                  // in which the store is ours
   private repeats = 0                // commits one after the other with rows that were there already
   private session: Session | undefined
   private side: Promise<Session> | undefined
@@ -49,13 +52,14 @@ export class PostgresStore implements Store {
     this.url = options.url
     this.options = options
     this.pipeline = plan.pipeline
+    this.receivers = plan.receivers ?? []
     this.host = host
     this.log = host.log
     this.series = new DurableSeries(host.series)
     this.tables = new Map(plan.tables.map(t => [t.name, new Table(t, tableOptions(t.options), host.log)]))
   }
 
-  async open (signal: AbortSignal): Promise<Recovered> {
+  async open (signal: AbortSignal, epoch?: number): Promise<Recovered> {
     this.signal = signal
     for (const wait of backoff()) {
       try {
@@ -65,7 +69,9 @@ export class PostgresStore implements Store {
           await migrateWith(session, this.log)
           for (const table of this.tables.values()) await table.open(session, edition, Date.now())
         })
-        return await this.takeOver(session)
+        const recovered = await this.takeOver(session, epoch)
+        await followReceivers(session, this.pipeline, this.receivers)
+        return recovered
       } catch (error) {
         if (!(error instanceof Transient)) { await this.close(); throw explained(error) }
         this.fail(error)
@@ -95,10 +101,10 @@ export class PostgresStore implements Store {
 
   readonly decides = true
 
-  async due (limit: number, now: number, except: readonly string[] = [], policies: ReadonlyMap<string, Policy> = new Map()): Promise<readonly OutboxEntry[]> {
+  async due (limit: number, now: number, except: readonly string[] = [], policies?: ReadonlyMap<string, Policy>): Promise<readonly OutboxEntry[]> {
     return await this.aside(async session => {
-      await decide(session, this.pipeline, now, policies)
-      return await lease(session, this.pipeline, limit, now, except)
+      if (!await decide(session, this.pipeline, this.epoch, now, policies)) throw fenced(this.pipeline)
+      return await lease(session, this.pipeline, this.epoch, limit, now, except)
     })
   }
 
@@ -132,7 +138,6 @@ export class PostgresStore implements Store {
     await this.aside(session => session.transaction(async () => {
       for (const table of ['checkpoint', 'counts', 'snapshots', 'snapshot_pages', 'marks']) await session.query(`DELETE FROM ${table} WHERE pipeline = $1`, [this.pipeline])
       await endAlerts(session, this.pipeline, 'pipeline deleted')
-      await session.query("UPDATE alert_outbox SET state = 'suppressed', settled_at = now(), error = 'the pipeline was deleted' WHERE pipeline = $1 AND state = 'due'", [this.pipeline])
     }))
   }
 
@@ -181,19 +186,21 @@ export class PostgresStore implements Store {
   }
 
   /** All partitions are ours from here on: a commit of whoever had them before finds another epoch. */
-  private async takeOver (session: Session): Promise<Recovered> {
+  private async takeOver (session: Session, only: number | undefined): Promise<Recovered> {
     const { rows } = await this.unblocked(session, session.query<{ partition: number, epoch: number, version: number, position: number | null, origin: string | null, ingest: number | null }>(`
-      INSERT INTO checkpoint (pipeline, partition) SELECT $1, p FROM generate_series(0, $2) AS p ON CONFLICT (pipeline, partition) DO UPDATE SET epoch = checkpoint.epoch + 1
-      RETURNING partition, epoch::float8, version::float8, position::float8, origin, ${millis('ingested_at')} AS ingest`, [this.pipeline, PARTITIONS - 1]))
+      INSERT INTO checkpoint (pipeline, partition) SELECT $1, p FROM generate_series(0, $2) AS p ON CONFLICT (pipeline, partition) DO UPDATE SET epoch = checkpoint.epoch + 1 WHERE $3::bigint IS NULL OR checkpoint.epoch = $3
+      RETURNING partition, epoch::float8, version::float8, position::float8, origin, ${millis('ingested_at')} AS ingest`, [this.pipeline, PARTITIONS - 1, only ?? null]))
+    if (rows.length === 0) throw fenced(this.pipeline)
     for (const { partition, version } of rows) this.versions[partition] = version
     const newest = rows.reduce((a, b) => b.version > a.version ? b : a)
     this.version = newest.version
-    if (rows.some(row => row.epoch !== newest.epoch)) await session.query('UPDATE checkpoint SET epoch = $2 WHERE pipeline = $1', [this.pipeline, Math.max(...rows.map(row => row.epoch))])
+    this.epoch = Math.max(...rows.map(row => row.epoch))
+    if (rows.some(row => row.epoch !== newest.epoch)) await session.query('UPDATE checkpoint SET epoch = $2 WHERE pipeline = $1', [this.pipeline, this.epoch])
     const { rows: counts } = await session.query(`
       SELECT branch, received::float8, derived::float8, written::float8, late::float8, filtered::float8, deduplicated::float8, dead_lettered::float8, aggregated::float8, rows::float8
       FROM counts WHERE pipeline = $1`, [this.pipeline])
     return {
-      position: newest.position ?? undefined, origin: newest.origin ?? undefined, ingest: newest.ingest ?? undefined, version: newest.version, epoch: Math.max(...rows.map(row => row.epoch)),
+      position: newest.position ?? undefined, origin: newest.origin ?? undefined, ingest: newest.ingest ?? undefined, version: newest.version, epoch: this.epoch,
       counts: Object.fromEntries(counts.map(({ branch, ...rest }) => [branch, rest])),
       ...await snapshotsOf(session, this.pipeline)
     }

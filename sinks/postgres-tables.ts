@@ -10,7 +10,7 @@ export interface TableOptions { readonly retention: number | undefined, readonly
 
 /** Columns of every table or of its view, and names of what the migrations make: a pipeline cannot use them. */
 const OWN_COLUMNS = new Set<string>([...fixedColumns.readings, ...fixedColumns.windows, 'tenant', 'device', 'metric', 'unit', 'type', 'site', 'tags'])
-const OWN_TABLES = ['devices', 'series', 'checkpoint', 'counts', 'alerts', 'alert_outbox', 'late_readings', 'dead_letters', 'snapshots', 'snapshot_pages', 'marks', 'api_keys', 'audit', 'pipelines', 'pipeline_versions', 'alert_deliveries', 'alert_endpoints', 'alert_incidents', 'alert_comments', 'silences', 'jobs', 'migrations']
+const OWN_TABLES = ['devices', 'series', 'checkpoint', 'counts', 'alerts', 'alert_outbox', 'late_readings', 'dead_letters', 'snapshots', 'snapshot_pages', 'marks', 'api_keys', 'audit', 'pipelines', 'pipeline_versions', 'alert_deliveries', 'alert_endpoints', 'alert_receivers', 'alert_incidents', 'alert_comments', 'silences', 'jobs', 'migrations']
 const LOCK = 3                       // s: whoever reads or writes the table waits behind one that waits to change it
 
 /** What is wrong with a plan, in a sentence. */

@@ -26,6 +26,7 @@ export const slack = defineSink({
     return timeout > 0 && timeout <= 60_000 ? undefined : 'timeout must be more than 0 and at most 1m'
   },
 
+  address: ({ url }) => url,
   receive (options, host) {
     const poster = new Poster('slack', options, host.egress, isGone)
     return {

@@ -47,6 +47,7 @@ export const webhook = defineSink({
     return undefined
   },
 
+  address: ({ url }) => url,
   receive (options, host) {
     const { poster, stop } = connect(options, host, isNever)
     return {

@@ -35,6 +35,13 @@ CREATE TABLE alert_incidents (
 );
 COMMENT ON TABLE alert_incidents IS 'What people have said of an incident. verdict: whether it was one.';
 
+CREATE TABLE alert_receivers (
+  pipeline text NOT NULL,
+  receiver text NOT NULL,
+  PRIMARY KEY (pipeline, receiver)
+);
+COMMENT ON TABLE alert_receivers IS 'Under which keys alerts of a pipeline have been for somebody. When one goes by another key its deliveries are moved, and it stands here by that.';
+
 CREATE TABLE alerts (
   id text NOT NULL,
   incident text NOT NULL,
@@ -75,9 +82,11 @@ CREATE TABLE api_keys (
   created_at timestamp with time zone NOT NULL DEFAULT now(),
   expires_at timestamp with time zone,
   revoked_at timestamp with time zone,
+  used_at timestamp with time zone,
   PRIMARY KEY (id)
 );
 COMMENT ON TABLE api_keys IS 'API keys by the part of them that is no secret. digest: SHA-256 of the rest; tenant: null is every tenant.';
+COMMENT ON COLUMN api_keys.used_at IS 'When a request last came with it, to a minute; null: never, or not since this is kept.';
 
 CREATE TABLE audit (
   id bigint GENERATED ALWAYS AS IDENTITY,
@@ -90,7 +99,7 @@ CREATE TABLE audit (
   request text DEFAULT NULLIF(current_setting('millrace.request'::text, true), ''::text),
   PRIMARY KEY (id)
 );
-COMMENT ON TABLE audit IS 'Every change that somebody made: written in the transaction of the change, never changed. actor: the id of a key, or the command line.';
+COMMENT ON TABLE audit IS 'Every change that somebody made: written in the transaction of the change; a trigger refuses to change or remove a row. actor: the id of a key, or the command line.';
 COMMENT ON COLUMN audit.request IS 'Id of the request that made it, as in the log; null: none did.';
 
 CREATE TABLE checkpoint (

@@ -26,6 +26,7 @@ const FRESH = 1000                   // ms that a key is believed after it was l
 const KNOWN = 10_000                 // keys looked up lately
 const OUTAGE = 24 * 3_600_000        // ms that a key is believed for ingestion after it was last found, while the database cannot be asked
 const AGAIN = 10_000                 // ms from one such question to the next
+const MARK = 65_000                  // ms from one mark that a key is used to the next: a little more than the minute in which one is written
 
 /**
  * Every route says which scope it needs, and a request has a key that has it: `Authorization: Bearer mr_...`. What is no key is
@@ -53,6 +54,15 @@ export function authorise (app: FastifyInstance, { keys, tokens, attempts }: Pic
     })
     return found
   }
+  const marked = new Map<string, number>()
+  /** Kept beside the request, which does not wait; what fails is tried with a later one. */
+  const mark = (id: string): void => {
+    const now = performance.now()
+    if (now - (marked.get(id) ?? -Infinity) < MARK) return
+    if (marked.size >= KNOWN) marked.clear()
+    marked.set(id, now)
+    keys!.used(id).catch(() => { marked.set(id, now - MARK + AGAIN) })
+  }
   const valid = new Map<string, { readonly at: number, readonly record: KeyRecord }>()
   let away = -Infinity               // when the database was last found so
   /** For readings, which are to get in also while the database is away. */
@@ -70,7 +80,9 @@ export function authorise (app: FastifyInstance, { keys, tokens, attempts }: Pic
   app.decorate('isValid', async ({ id, digest, token, ...rest }: KeyRecord) => {
     if (token === true) return isValid({ id, digest, ...rest }, Date.now())
     const record = await find(id)
-    return record !== undefined && sameDigest(record.digest, digest) && isValid(record, Date.now())
+    const still = record !== undefined && sameDigest(record.digest, digest) && isValid(record, Date.now())
+    if (still) mark(id)
+    return still
   })
   const isKnown = ({ id, digest }: KeyParts): boolean => {
     const { record } = valid.get(id) ?? {}
@@ -104,6 +116,7 @@ export function authorise (app: FastifyInstance, { keys, tokens, attempts }: Pic
       attempts.failed(ip, given.id)
       throw new MillraceError('api/unauthorised', 'this key is not known, or not valid any more')
     }
+    mark(record.id)
     letIn(request, scope!, record)
   })
 }

@@ -31,7 +31,7 @@ export async function deliveries (app: FastifyInstance, plane: Plane): Promise<v
     }
   }, async (request: Asked) => {
     const { pipeline, receiver, state, incident, limit, cursor } = request.query
-    return await actionsOf(plane).deliveries({ tenant: tenantOf(request), pipeline, receiver, state, incident }, { limit, after: placeOf(cursor, /^-?\d{1,17}_.{1,180}$/) }, actorOf(request))
+    return await actionsOf(plane).deliveries({ tenant: tenantOf(request), pipeline, receiver, state, incident }, { limit, after: placeOf(cursor, /^-?\d{1,17}_.{1,256}$/) }, actorOf(request))
   })
 
   app.post('/api/v1/deliveries/replay', {

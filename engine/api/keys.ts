@@ -13,7 +13,7 @@ const Moment = Type.String({ format: 'date-time' })
 const AnyScope = Type.Unsafe<Scope>({ type: 'string', enum: Object.keys(scopes) })
 const Shown = Type.Object({
   id: Type.String({ description: 'The part of the key behind mr_, which is no secret.' }), name: Type.String(), tenant: Type.Union([Type.String(), Type.Null()], { description: 'null: every tenant.' }), scopes: Type.Array(Type.String()),
-  created: Moment, expires: Type.Union([Moment, Type.Null()], { description: 'null: never.' }), revoked: Type.Union([Moment, Type.Null()])
+  created: Moment, expires: Type.Union([Moment, Type.Null()], { description: 'null: never.' }), revoked: Type.Union([Moment, Type.Null()]), used: Type.Union([Moment, Type.Null()], { description: 'When a request last came with it, to a minute; null: none has.' })
 })
 const Made = Type.Object({ key: Type.String({ description: 'The key itself. It is kept nowhere, and never shown again.' }), ...Shown.properties })
 const Params = Type.Object({ id: Type.String({ description: 'The part of the key behind mr_.', pattern: '^[0-9A-Za-z]{8}$' }) })
@@ -107,4 +107,4 @@ function own ({ id, scopes: has, token }: KeyRecord, wanted: readonly Scope[]): 
 }
 
 const nothing = (id: string) => new MillraceError('api/not-found', `there is no valid key "${id}"`)
-const shown = ({ id, name, tenant, scopes, created, expires, revoked }: KeyRecord) => ({ id, name, tenant, scopes, created: created.toISOString(), expires: expires?.toISOString() ?? null, revoked: revoked?.toISOString() ?? null })
+const shown = ({ id, name, tenant, scopes, created, expires, revoked, used }: KeyRecord) => ({ id, name, tenant, scopes, created: created.toISOString(), expires: expires?.toISOString() ?? null, revoked: revoked?.toISOString() ?? null, used: used?.toISOString() ?? null })

@@ -8,7 +8,7 @@ import { suggest } from '../options.ts'
 import { versionOf } from '../pipeline-file.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { routesOf } from '../plan.ts'
-import { receiversOf } from '../policy.ts'
+import { receiversOf } from '../receivers.ts'
 import { SeriesTable } from '../series.ts'
 import { load } from './load.ts'
 import { exit, streams } from './program.ts'
@@ -23,20 +23,20 @@ export function alerts (program: Command, parts: Parts): void {
   group.command('test')
     .description('send an alert that is marked as a test to receivers of a pipeline, and say what they answer')
     .argument('<pipeline>', 'file: .yaml, or .ts/.js with a pipeline as default export')
-    .argument('[receiver...]', 'only these: a kind such as slack, an alert, or the whole of it such as hot/slack#1')
+    .argument('[receiver...]', 'only these: a kind such as slack, a name, an alert, or the whole key such as hot/webhook:ops')
     .addOption(egress())
     .addOption(publicUrl())
     .option('--folder <folder>', 'where local files are kept', '.millrace')
     .option('--json', 'one JSON object a line')
     .action(async (file: string, wanted: string[], options: Options) => {
       const pipeline = await load(file, parts), log = openLog({ level: options.logLevel ?? 'warn', format: options.logFormat })
-      const all = routesOf(pipeline).flatMap(([, { alerts }]) => alerts.flatMap(alert => receiversOf(alert).map(({ key, sink }) => ({ alert, key, sink })))), names = [...new Set(all.flatMap(({ key, alert, sink }) => [key, alert.name, sink.name]))]
+      const all = routesOf(pipeline).flatMap(([, { alerts }]) => alerts.flatMap(alert => receiversOf(alert).map(({ key, sink }) => ({ alert, key, sink, calls: [key, alert.name, sink.name, ...typeof sink.options.name === 'string' ? [sink.options.name] : []] })))), names = [...new Set(all.flatMap(({ calls }) => calls))]
       const unknown = wanted.find(name => !names.includes(name))
       if (unknown !== undefined || all.length === 0) throw new MillraceError('usage/command', all.length === 0 ? `alerts test: no alert of "${pipeline.name}" has a receiver` : `alerts test: there is no receiver "${unknown}"`, { help: unknown === undefined ? 'put one under "to" of an alert' : suggest(unknown, names) })
       const host = { pipeline: pipeline.name, series: new SeriesTable(1), log, database: undefined, folder: options.folder, egress: networksOf(options.egress) }, { out } = streams(program)
       const links = urlOf('--public-url', options.publicUrl)
       let failed = false
-      for (const { alert, key, sink } of all.filter(r => wanted.length === 0 || [r.key, r.alert.name, r.sink.name].some(name => wanted.includes(name)))) {
+      for (const { alert, key, sink } of all.filter(({ calls }) => wanted.length === 0 || calls.some(name => wanted.includes(name)))) {
         const receiver = sink.definition.receive!(sink.options, host), event = testAlert(pipeline, alert.name, key, Date.now())
         const said = await Promise.resolve(receiver.send({ id: event.id, events: [event], test: true, ...links === undefined ? {} : { links: { api: links } } }, AbortSignal.timeout(LIMIT))).then(answer => ({ delivered: true, answer: typeof answer === 'string' ? answer : 'taken' }), (error: Error) => ({ delivered: false, answer: error.message }))
         await receiver.close()

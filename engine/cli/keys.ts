@@ -52,7 +52,7 @@ export function keys (program: Command, parts: Parts): void {
         streams(program).out(options.json ? `${JSON.stringify({ key, id })}\n` : `${key}\n`)
       })
     })
-  command('list', 'a line each: id, name, tenant, scopes, state').action(async (options: Options) => {
+  command('list', 'a line each: id, name, tenant, scopes, state, when it was last used (to a minute)').action(async (options: Options) => {
     await at(options, async store => {
       for (const record of (await store.list({ all: true })).rows) streams(program).out(options.json ? `${JSON.stringify(shown(record))}\n` : `${Object.values(shown(record)).map(String).join('  ')}\n`)
     })
@@ -67,5 +67,6 @@ export function keys (program: Command, parts: Parts): void {
 const unknown = (id: string) => new MillraceError('usage/command', `keys: there is no valid key "${id}"`, { help: 'millrace keys list says which there are' })
 const shown = (record: KeyRecord) => ({
   id: record.id, name: record.name, tenant: record.tenant ?? '*', scopes: record.scopes.join(','),
-  state: record.revoked !== null ? `revoked ${record.revoked.toISOString()}` : isValid(record, Date.now()) ? record.expires === null ? 'valid' : `valid until ${record.expires.toISOString()}` : `expired ${record.expires!.toISOString()}`
+  state: record.revoked !== null ? `revoked ${record.revoked.toISOString()}` : isValid(record, Date.now()) ? record.expires === null ? 'valid' : `valid until ${record.expires.toISOString()}` : `expired ${record.expires!.toISOString()}`,
+  used: record.used === null ? 'never used' : `used ${record.used.toISOString()}`
 })

@@ -78,10 +78,10 @@ export class FileStore implements Store {
 
   readonly whole = true
 
-  async open (signal: AbortSignal): Promise<Recovered> {
+  async open (signal: AbortSignal, epoch?: number): Promise<Recovered> {
     for (const wait of backoff()) {
       try {
-        return await this.openOnce(signal)
+        return await this.openOnce(signal, epoch)
       } catch (cause) {
         const error = this.explained(cause)
         if (!(error instanceof Transient) || signal.aborted) throw error
@@ -93,11 +93,13 @@ export class FileStore implements Store {
     throw new Error('unreachable')
   }
 
-  private async openOnce (signal: AbortSignal): Promise<Recovered> {
+  private async openOnce (signal: AbortSignal, only: number | undefined): Promise<Recovered> {
     await mkdir(join(this.folder, 'log'), { recursive: true, mode: 0o700 })
     this.lock = await Lock.take(join(this.folder, 'lock'), { name: 'file store', code: 'store/locked', help: 'stop that process, or give this pipeline another name or folder' }, signal)
     try {
       await this.recover()
+      if (only !== undefined && this.state.epoch !== only) throw this.fenced()
+      for (const { key: now, former } of this.plan.receivers ?? []) for (const before of former) rekey(this.state, before, now)
       this.data = new DataFiles(this.folder, this.state.files, this.retention)
       await this.data.recover(this.plan.tables.map(t => t.name))
       this.state.epoch++
@@ -132,6 +134,7 @@ export class FileStore implements Store {
 
   async due (limit: number, now: number, except: readonly string[] = []): Promise<readonly OutboxEntry[]> {
     const entries: OutboxEntry[] = []
+    if (this.state.pending.size > 0 && await this.lock?.mine() === false) throw this.fenced()
     for (const [of, { event, receiver, attempts, due }] of this.state.pending) {
       if (entries.length >= limit) break
       if (due > now || (this.leases.get(of) ?? -Infinity) > now || except.includes(receiver)) continue
@@ -266,6 +269,18 @@ export class FileStore implements Store {
     }).catch((error: unknown) => { throw this.explained(error) })
     this.last = result.then(() => { this.ailing = undefined }, (error: Error) => { this.ailing = error.message })
     return result
+  }
+}
+
+/** A receiver goes by another key from now on. */
+function rekey ({ pending, done }: State, before: string, now: string): void {
+  for (const [of, entry] of [...pending].filter(([, entry]) => entry.receiver === before)) {
+    pending.delete(of)
+    pending.set(key(entry.event.id, now), { ...entry, receiver: now })
+  }
+  for (const [of, at] of [...done].filter(([of]) => of.endsWith(key('', before)))) {
+    done.delete(of)
+    done.set(`${of.slice(0, -before.length)}${now}`, at)
   }
 }
 

@@ -19,7 +19,7 @@ from: simulator
 alerts:
   hot:
     when: { value: { above: 90 } }
-    to: [ webhook: { url: "${hook.url}/", secret: "${secret}" }, slack: { url: "${hook.url}/slack" } ]
+    to: [ webhook: { url: "${hook.url}/", secret: "${secret}" }, slack: { url: "${hook.url}/slack", name: shift } ]
     escalate: [ { after: 15m, to: [ email: { server: "${mail.url}", from: m@example.com, to: ops@example.com } ] } ]
   cold: { when: { value: { below: 0 } }, to: [ webhook: { url: "${hook.url}/bad" } ] }
 to: [ stdout ]
@@ -32,13 +32,13 @@ to: [ stdout ]
   }
   const all = await call('--egress', '127.0.0.0/8', '--public-url', 'https://m.example')
   t.equal(all.code, 1, 'one of them fails')
-  t.match(all.out, new RegExp(`^delivered  hot/webhook  webhook ${hook.url} answered 204\\ndelivered  hot/slack#1  slack ${hook.url} answered 204\\ndelivered  hot/escalation-1/email  email 127.0.0.1 answered 250.*\\nfailed     cold/webhook  webhook ${hook.url} answered 500\\n$`))
+  t.match(all.out, new RegExp(`^delivered  hot/webhook:[0-9a-f]{8}  webhook ${hook.url} answered 204\\ndelivered  hot/slack:shift  slack ${hook.url} answered 204\\ndelivered  hot/escalation/email:[0-9a-f]{8}  email 127.0.0.1 answered 250.*\\nfailed     cold/webhook:[0-9a-f]{8}  webhook ${hook.url} answered 500\\n$`))
   const [first] = hook.received
   t.match(new Webhook(secret).verify(first.body, first.headers as Record<string, string>), { type: 'alert.firing', test: true, data: { pipeline: 'p', alert: 'hot', severity: 'info', message: /test/, expected: { low: 10, high: 20 } }, links: { api: 'https://m.example' } })
   t.match(mail.mails[0].headers.subject, /^TEST /)
   const one = await call('hot', '--json', '--egress', '127.0.0.1')
-  t.strictSame([one.code, one.out.trim().split('\n').map(line => JSON.parse(line).receiver)], [0, ['hot/webhook', 'hot/slack#1', 'hot/escalation-1/email']])
-  t.match(await call('slack'), { code: 1, out: /^failed     hot\/slack#1  slack .*not public/ }, 'not without --egress')
+  t.strictSame([one.code, one.out.trim().split('\n').map(line => JSON.parse(line).receiver.replace(/[0-9a-f]{8}$/, '...'))], [0, ['hot/webhook:...', 'hot/slack:shift', 'hot/escalation/email:...']])
+  for (const who of ['slack', 'shift', 'hot/slack:shift']) t.match(await call(who), { code: 1, out: /^failed     hot\/slack:shift  slack .*not public/ }, `${who}: not without --egress`)
   t.match(await call('slak'), { code: 2, err: /slack/ })
   t.match(await call('--egress', '10.0.0.0/99'), { code: 2, err: /no network/ })
 })

@@ -25,7 +25,7 @@ t.test('a key is made, listed and revoked, in a database that is empty at first'
   t.equal(code, 0)
   const { id } = readKey(out.trim())!
   const list = async () => JSON.parse((await ask('list', '--json')).out)
-  t.match(await list(), { id, name: 'dashboard', tenant: 'north', scopes: 'query:read,alerts:read', state: /^valid until 20/ })
+  t.match(await list(), { id, name: 'dashboard', tenant: 'north', scopes: 'query:read,alerts:read', state: /^valid until 20/, used: 'never used' })
   t.notMatch((await ask('list')).out, out.slice(12, 55))
   t.equal((await ask('revoke', id)).code, 0)
   t.match(await list(), { state: /^revoked 20/ })

@@ -18,10 +18,10 @@ const noise = (n: number, seed: number) => Array.from({ length: n }, (_, i) => 5
 /** A plane with keys in memory: how they are kept is tested elsewhere. */
 async function open (t: Test, given: Pick<Partial<Plane>, 'clock' | 'components'> = {}) {
   const known = new Map<string, KeyRecord>(), unused = () => { throw new Error('not here') }
-  const keys: Keys = { find: async id => known.get(id), list: unused, add: unused, rotate: unused, revoke: unused, close: async () => {} }
+  const keys: Keys = { find: async id => known.get(id), list: unused, add: unused, rotate: unused, revoke: unused, used: async () => {}, close: async () => {} }
   const app = await plan({ runs: () => [], stopping: () => false, components, keys, query: undefined, ...given }, quiet)
   t.teardown(() => app.close())
-  const keyOf = () => { const { key, id, digest } = newKey(); known.set(id, { id, digest, name: 'test', tenant: null, scopes: ['query:read'], created: new Date(), expires: null, revoked: null }); return key }
+  const keyOf = () => { const { key, id, digest } = newKey(); known.set(id, { id, digest, name: 'test', tenant: null, scopes: ['query:read'], created: new Date(), expires: null, revoked: null, used: null }); return key }
   const own = keyOf()
   const post = async (url: string, payload: object, as = own) => { const reply = await app.inject({ method: 'POST', url: `/api/v1/${url}`, payload, headers: { authorization: `Bearer ${as}` } }); return { status: reply.statusCode, headers: reply.headers, body: reply.json() as any } }
   return { post, keyOf }

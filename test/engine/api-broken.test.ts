@@ -9,8 +9,8 @@ import { components } from '../support/control.ts'
 import { quiet } from '../support/postgres.ts'
 
 async function open (t: Test) {
-  const { key, id, digest } = newKey(), scopes: Scope[] = ['query:read'], find = async () => ({ id, digest, name: 'test', tenant: null, scopes, created: new Date(), expires: null, revoked: null })
-  const app = await plan({ runs: () => [], stopping: () => false, components, keys: { find } as unknown as Keys, query: undefined, live: new Live() }, quiet)
+  const { key, id, digest } = newKey(), scopes: Scope[] = ['query:read'], find = async () => ({ id, digest, name: 'test', tenant: null, scopes, created: new Date(), expires: null, revoked: null, used: null })
+  const app = await plan({ runs: () => [], stopping: () => false, components, keys: { find, used: async () => {} } as unknown as Keys, query: undefined, live: new Live() }, quiet)
   t.teardown(() => app.close())
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as { port: number }

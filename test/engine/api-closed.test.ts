@@ -25,12 +25,12 @@ async function open (t: Test, more: Partial<Address> = {}) {
   const { ca, serverCert: cert, serverKey: key } = certificates(temporary(t)), made = new Map<string, object>()
   const pipeline = normalise(readYaml('name: secret-plant\nfrom: { simulator: {} }\nto: [ file: { table: secret_table } ]\n', components, { file: 'p.yaml' }).pipeline!, components)
   const run = new Run(pipeline, { log: quiet, folder: temporary(t), database: undefined, fallback: fileStore, acceptLoss: false, journals: new Set() } as any)
-  const keys = { find: async (id: string) => made.get(id) } as unknown as Keys
+  const keys = { find: async (id: string) => made.get(id), used: async () => {} } as unknown as Keys
   const { url, close } = await serve({ runs: () => [run], stopping: () => false, components, keys, query: undefined }, { host: '0.0.0.0', port: 0, tls: { cert, key }, log: quiet, ...more })
   t.teardown(close)
   const add = (scopes: readonly Scope[]) => {
     const { key, id, digest } = newKey()
-    made.set(id, { id, digest, name: 'test', tenant: null, scopes, created: new Date(), expires: null, revoked: null })
+    made.set(id, { id, digest, name: 'test', tenant: null, scopes, created: new Date(), expires: null, revoked: null, used: null })
     return key
   }
   const ask = (path: string, key?: string, headers: Record<string, string> = {}) => new Promise<{ status: number, body: string }>((resolve, reject) => {

@@ -1,4 +1,5 @@
 /** Keys over HTTP: nobody gets more by making, rotating or revoking them than they have. */
+import pg from 'pg'
 import t, { type Test } from 'tap'
 import { plan, type Plane } from '../../engine/api/server.ts'
 import { newKey, readKey, scopes, type Scope } from '../../engine/api-key.ts'
@@ -38,7 +39,7 @@ t.test('a key is made, shown once, used, listed, rotated and revoked, each with 
   t.equal(readKey(key)!.id, shown.id)
   const listed = await ask('GET', '', key)
   t.strictSame(listed.json.rows.map((row: any) => row.id), [admin.id, shown.id], 'it works, and is there')
-  t.strictSame(listed.json.rows[1], shown)
+  t.strictSame({ ...listed.json.rows[1], used: null }, shown)
   t.notMatch(listed.body, new RegExp(key.split('_')[2]), 'but for the key itself')
   const { json: { key: second, ...next } } = await ask('POST', `/${shown.id as string}/rotate`, admin.key, { within: '1h' })
   t.match(next, { name: 'dashboard', tenant: 'acme', scopes: ['query:read', 'keys:read'] })
@@ -52,6 +53,49 @@ t.test('a key is made, shown once, used, listed, rotated and revoked, each with 
   t.equal(rest.json.next, undefined)
   t.match(await rowsOf(url, "SELECT actor, tenant, action, target, request FROM audit WHERE actor <> 'test' ORDER BY id"), ['create', 'rotate', 'revoke'].map(what => ({ actor: admin.id, tenant: 'acme', action: `key.${what}`, target: shown.id, request: 'mine' })))
   t.notMatch(JSON.stringify([await rowsOf(url, 'SELECT * FROM audit'), await keys.list({ all: true })]), new RegExp(key.split('_')[2]))
+})
+
+t.test('when a key was last used is kept beside its requests, once a minute; not for one that is not let in', async t => {
+  const { url, keys, add, ask } = await open(t), key = await add('acme'), other = await add('acme', ['query:read']), idle = await add('acme'), since = Date.now()
+  const used = async () => Object.fromEntries((await keys.list({ all: true })).rows.map(row => [row.id, row.used]))
+  t.strictSame(await used(), { [key.id]: null, [other.id]: null, [idle.id]: null })
+  t.equal((await ask('GET', '', key.key)).status, 200)
+  t.equal((await ask('GET', '', other.key)).status, 403, 'somebody has it, whatever it may do')
+  t.equal((await ask('GET', '', `${idle.key.slice(0, -1)}${idle.key.endsWith('0') ? 1 : 0}`)).status, 401)
+  for (const end = Date.now() + 60_000; Object.values(await used()).filter(Boolean).length < 2 && Date.now() < end;) await new Promise(resolve => setTimeout(resolve, 20))
+  const first = (await used())[key.id]!
+  t.ok(first.getTime() >= since - 1000 && first.getTime() <= Date.now() + 1000)
+  const rows = () => rowsOf(url, 'SELECT id, xmin::text FROM api_keys ORDER BY id'), before = await rows()
+  for (let i = 0; i < 20; i++) t.equal((await ask('GET', '', key.key)).status, 200)
+  await keys.used(key.id)                    // another instance says so too
+  await new Promise(resolve => setTimeout(resolve, 200))
+  t.strictSame(await rows(), before, 'nothing was written')
+  t.equal((await ask('GET', '', key.key)).json.rows.find((row: any) => row.id === key.id).used, first.toISOString())
+  await rowsOf(url, "UPDATE api_keys SET used_at = used_at - interval '2 minutes'")
+  await keys.used(key.id)
+  t.ok((await used())[key.id]! >= first)
+  t.equal((await used())[idle.id], null)
+})
+
+t.test('a request does not wait until it is kept that its key is used, nor fail with that', async t => {
+  const { url, add, ask } = await open(t), key = await add('acme'), locker = new pg.Client(url)
+  await locker.connect()
+  t.teardown(() => locker.end())
+  await locker.query('BEGIN; SELECT FROM api_keys FOR UPDATE')
+  t.equal((await ask('GET', '', key.key)).status, 200)
+  await locker.query('ROLLBACK')
+})
+
+t.test('the audit log only grows', async t => {
+  const { url, add } = await open(t)
+  await add('acme')
+  const refused = { code: '23001', message: /neither changed nor removed/ }
+  for (const sql of ["UPDATE audit SET actor = 'nobody'", 'DELETE FROM audit', "DELETE FROM audit WHERE id < 0", 'TRUNCATE audit', "SET session_replication_role = replica; DELETE FROM audit"]) await t.rejects(rowsOf(url, sql), refused, sql)
+  await add('acme')
+  t.equal((await rowsOf(url, 'SELECT FROM audit')).length, 2)
+  await rowsOf(url, 'BEGIN; ALTER TABLE audit DISABLE TRIGGER audit_only_grows; DELETE FROM audit; ALTER TABLE audit ENABLE ALWAYS TRIGGER audit_only_grows; COMMIT')       // as the owner may, see docs/SECURITY.md
+  await add('acme')
+  await t.rejects(rowsOf(url, 'DELETE FROM audit'), refused)
 })
 
 t.test('nobody gives a scope that they have not: neither in a new key nor by rotating another one', async t => {

@@ -226,8 +226,8 @@ t.test('every route behind a scope is closed to every key without it; the docume
 t.test('who hangs up while the key is looked up is not listened for', async t => {
   const { key, id, digest } = newKey(), live = new Live()
   let asked = 0
-  const find = async () => { asked++; await new Promise(resolve => setTimeout(resolve, 300)); return { id, digest, name: 'test', tenant: null, scopes: everything, created: new Date(), expires: null, revoked: null } }
-  const app = await plan({ runs: () => [], stopping: () => false, components, keys: { find } as unknown as Keys, query: undefined, live }, quiet)
+  const find = async () => { asked++; await new Promise(resolve => setTimeout(resolve, 300)); return { id, digest, name: 'test', tenant: null, scopes: everything, created: new Date(), expires: null, revoked: null, used: null } }
+  const app = await plan({ runs: () => [], stopping: () => false, components, keys: { find, used: async () => {} } as unknown as Keys, query: undefined, live }, quiet)
   t.teardown(() => app.close())
   await app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = app.server.address() as { port: number }, socket = connect(port, '127.0.0.1')
@@ -246,8 +246,8 @@ t.test('a route whose answer has no end, or is a whole table, has no HEAD', asyn
 })
 
 t.test('who listens hears a comment every 15 s when nothing happens', async t => {
-  const { key, id, digest } = newKey(), find = async () => ({ id, digest, name: 'test', tenant: null, scopes: everything, created: new Date(), expires: null, revoked: null })
-  const app = await plan({ runs: () => [], stopping: () => false, components, keys: { find } as unknown as Keys, query: undefined, live: new Live() }, quiet)
+  const { key, id, digest } = newKey(), find = async () => ({ id, digest, name: 'test', tenant: null, scopes: everything, created: new Date(), expires: null, revoked: null, used: null })
+  const app = await plan({ runs: () => [], stopping: () => false, components, keys: { find, used: async () => {} } as unknown as Keys, query: undefined, live: new Live() }, quiet)
   mock.timers.enable({ apis: ['setInterval'] })
   t.teardown(async () => { mock.timers.reset(); await app.close() })
   await app.listen({ port: 0, host: '127.0.0.1' })

@@ -120,7 +120,7 @@ void t.test('what fails is tried again later and later, as the receiver asks, an
   t.equal(new Set(ids(received)).size, 1)
 })
 
-void t.test('a receiver that is gone gets it once, one that fails or refuses for 24 h until then; giving up is logged and counted', async t => {
+void t.test('a receiver that is gone gets it once, one that fails, refuses or is not there for 24 h until then; giving up is logged and counted', async t => {
   const { url, received } = await receiver(t, (response, { path }) => { response.writeHead(Number(path.slice(1))).end() })
   const { store } = await outbox(t, alert('a', ['gone', 'down', 'denied', 'unknown']))
   let now = Date.now()               // not before the commit: what it left is due from then on
@@ -136,13 +136,12 @@ void t.test('a receiver that is gone gets it once, one that fails or refuses for
   t.strictSame(dispatcher.byReceiver.get('gone'), { delivered: 0, retried: 0, dead: 1 })
   t.equal(received.filter(r => r.path === '/410').length, 1)
   t.equal(received.filter(r => r.path === '/401').length, received.filter(r => r.path === '/503').length)
-  t.equal(dispatcher.counts.dead, 4, 'also the one for nobody')
+  await until(() => dispatcher.counts.dead === 4)        // also the one for nobody
   t.strictSame(lines.filter(l => l.level === 'error').map(l => l.text).toSorted(), [
-    'an alert could not be delivered for 24 h, giving up', 'an alert could not be delivered for 24 h, giving up',
-    'an alert is for a receiver that the pipeline no longer has, giving up', 'an alert was refused by its receiver, giving up', 'an endpoint said that it is gone: nothing more is sent there until it is enabled again'
+    ...Array(3).fill('an alert could not be delivered for 24 h, giving up'), 'an alert was refused by its receiver, giving up', 'an endpoint said that it is gone: nothing more is sent there until it is enabled again'
   ])
   await dispatcher.stop()
-  t.strictSame(await store.due(100, now + 1e9), [], 'nor is anything left for a receiver that the pipeline no longer has')
+  t.strictSame(await store.due(100, now + 1e9), [], 'nor is anything left for a receiver that is not there')
 })
 
 void t.test('a breaker: after five failures in a row single tries, later and later, until one succeeds', async t => {

@@ -36,7 +36,7 @@ void t.test('alerts of a backlog are committed with the mark and without receive
     intake.reading(series.id('acme', device, 'temp'), now - age, 90)
   }
   const { alerts } = flow.process(intake.take(now))
-  t.strictSame(alerts.map(({ event, receivers, stale }) => [event.device, receivers, stale]), [['live', ['hot/stdout'], undefined], ['offline', [], true]])
+  t.strictSame(alerts.map(({ event, receivers, stale }) => [event.device, receivers, stale]), [['live', ['hot/stdout:74234e98'], undefined], ['offline', [], true]])
 })
 
 void t.test('whether a record is of a backlog does not depend on which of its readings are tried together', async t => {

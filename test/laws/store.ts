@@ -180,6 +180,37 @@ export function storeLaws (name: string, fresh: (t: Test) => Promise<StoreHarnes
     t.strictSame(await bench.values(), [1, 2, 4])
   })
 
+  law('who opened earlier leases nothing any more, and goes on where it was only if nobody has opened since', async (t, bench) => {
+    const one = await bench.open()
+    await one.commit([1], { alerts: [alert('a')] })
+    const now = Date.now() + 1000, [entry] = await one.store.due(10, now)
+    await bench.harness.abandon(one.pipeline)
+    const two = await bench.open(one.pipeline, undefined, { epoch: one.recovered.epoch })
+    await t.rejects(one.store.due(10, now + 60_001), { code: 'store/fenced' })
+    t.strictSame(await two.store.due(10, now + 60_001), [entry], 'it is tried again, by who has it now')
+    await bench.harness.abandon(one.pipeline)
+    await t.rejects(bench.open(one.pipeline, undefined, { epoch: one.recovered.epoch }), { code: 'store/fenced' })
+    const three = await bench.open(one.pipeline, undefined, { epoch: two.recovered.epoch })
+    t.ok(three.recovered.epoch > two.recovered.epoch)
+    t.strictSame(await three.store.due(10, now + 120_002), [entry])
+  })
+
+  law('what is kept for a receiver goes with it when it has another key, once', async (t, bench) => {
+    const one = await bench.open('p', undefined, { receivers: ['hot/x', 'hot/x#1', 'hot/y'].map(key => ({ key, former: [] })) })
+    await one.commit([1], { alerts: [alert('a', ['hot/x', 'hot/x#1', 'hot/y']), alert('b', ['hot/x#1'])] })
+    const now = Date.now() + 1000, due = async ({ store }: typeof one, at: number) => (await store.due(10, at)).map(e => `${e.events[0].id} ${e.receiver}`).toSorted()
+    for (const entry of await one.store.due(10, now)) if (entry.receiver === 'hot/x#1' && entry.id === 'b.firing') await one.store.settle(entry, { state: 'delivered' })
+    await one.store.close()
+    const receivers = [{ key: 'hot/x:1', former: ['hot/x:0', 'hot/x'] }, { key: 'hot/x:ops', former: ['hot/x:2', 'hot/x#1'] }, { key: 'hot/y:3', former: ['hot/y#2'] }]
+    const two = await bench.open('p', undefined, { receivers })
+    t.strictSame(await due(two, now + 60_001), ['a.firing hot/x:1', 'a.firing hot/x:ops', 'a.firing hot/y'])
+    await two.commit([2], { alerts: [alert('b', ['hot/x:ops']), alert('c', ['hot/x:1'])] })
+    t.strictSame(await due(two, now + 60_002), ['c.firing hot/x:1'], 'what is settled stays so')
+    await two.store.close()
+    const three = await bench.open('p', undefined, { receivers: [{ key: 'hot/x:duty', former: ['hot/x:1', 'hot/x'] }] })
+    t.strictSame(await due(three, now + 180_003), ['a.firing hot/x:duty', 'a.firing hot/x:ops', 'a.firing hot/y', 'c.firing hot/x:duty'])
+  })
+
   law('a delivery is leased once, and again when the lease is over', async (t, bench) => {
     const one = await bench.open()
     await one.commit([1], { alerts: [alert('a', ['x', 'y']), alert('b', ['x'])] })

@@ -33,7 +33,7 @@ async function open (t: Test, given: Policy = {}, keys: readonly string[] = ['ho
   }
   const states = async () => Object.fromEntries((await rowsOf(url, 'SELECT event, receiver, state, error FROM alert_outbox ORDER BY event, receiver')).map(r => [keys.length === 1 ? r.event : `${r.event} ${r.receiver}`, r.error === null ? r.state : `${r.state}: ${r.error}`]))
   const silence = async (more: Partial<Parameters<typeof actions.silence>[0]>, from = 0, to = 10 * MINUTE) => (await actions.silence({ kind: 'silence', tenant: undefined, from: start + from, to: start + to, reason: 'work', ...more }, 1000, all))!.id
-  return { url, opened, actions, post, sent, leased, settle, states, silence, start }
+  return { url, opened, actions, policies, post, sent, leased, settle, states, silence, start }
 }
 const sorted = (ids: Iterable<string>): string[] => [...new Set(ids)].sort((a, b) => a < b ? -1 : 1)
 const fires = (incident: string, parts: Partial<AlertEvent> = {}) => alertEvent(incident, parts)
@@ -75,7 +75,8 @@ t.test('what was told before a silence is also told to be over during it; before
 })
 
 t.test('an end is told to nobody that was not to be told of the beginning, such as a receiver that came meanwhile', async t => {
-  const { post, sent, states, opened, start } = await open(t)
+  const { post, sent, states, opened, start, policies } = await open(t)
+  policies.set('hot/mail', {})
   await post(0, fires('a'))
   await sent(0)
   await opened.commit({ ingest: start + MINUTE, alerts: [{ event: ends('a', { position: 2 }), receivers: ['hot/hook', 'hot/mail'] }] })
@@ -95,6 +96,50 @@ t.test('alerts of a pipeline that was deleted are not sent when its name is put 
   t.teardown(() => again.store.close())
   t.strictSame(await again.store.due(100, Date.now() + 60 * MINUTE), [])
   t.strictSame(await states(), Object.fromEntries(['hot/escalation-1/email', 'hot/hook'].map(key => [`a.firing ${key}`, 'suppressed: the pipeline was deleted'])))
+})
+
+t.test('of a receiver that is not there nothing is decided: it comes back as it was, or after a day nobody is told', async t => {
+  const keys = ['hot/hook', 'hot/escalation-1/email'], { post, sent, states, policies } = await open(t, { cooldown: 10 * MINUTE, escalate: 15 * MINUTE }, keys), [hook, mail] = keys.map(key => policies.get(key)!)
+  await post(0, fires('a'), fires('b', { device: 'other' }))
+  t.strictSame(await sent(0), ['a.firing hot/hook', 'b.firing hot/hook'])
+  policies.delete(keys[1])
+  t.strictSame(await sent(15 * MINUTE + 5000), [], 'it would be its turn')
+  policies.delete(keys[0])
+  await post(16 * MINUTE, ends('b', { device: 'other' }), fires('c', { device: 'third' }))
+  t.strictSame(await sent(16 * MINUTE), [])
+  policies.set(keys[0], hook).set(keys[1], mail)
+  t.strictSame(sorted(await sent(17 * MINUTE)), ['a.firing hot/escalation-1/email', 'b.resolved hot/hook', 'c.firing hot/hook'])
+  policies.delete(keys[1])
+  await sent(40 * MINUTE)
+  t.equal((await states())['c.firing hot/escalation-1/email'], 'due')
+  await sent(25 * 60 * MINUTE)
+  t.match(await states(), { 'b.firing hot/escalation-1/email': 'suppressed: over before anybody was told', 'c.firing hot/escalation-1/email': 'suppressed: the pipeline has no such receiver' })
+})
+
+t.test('what fired when its pipeline was deleted, and comes again with it, goes on: who was not told is, and its end is that of the data', async t => {
+  const { url, post, sent, states, opened } = await open(t), alerts = () => rowsOf(url, "SELECT id, details ->> 'reason' AS reason FROM alerts ORDER BY id"), none = { reason: null }
+  await post(0, fires('told'))
+  t.strictSame(await sent(0), ['told.firing'])
+  await post(1000, fires('untold'), fires('over'), ends('over'))
+  await opened.store.forget()
+  t.strictSame((await alerts()).filter(a => a.reason !== null).map(a => a.id), ['told.resolved', 'untold.resolved'])
+  const again = await new Opened(url, [table('readings', 'readings')]).open(), next = async (...events: readonly AlertEvent[]) => { await again.commit({ ingest: Date.now(), alerts: events.map(event => ({ event, receivers: ['hot/hook'] })) }) }
+  t.teardown(() => again.store.close())
+  const told = async () => {
+    const entries = await again.store.due(100, Date.now() + 1000)
+    for (const entry of entries) await again.store.settle(entry, { state: 'delivered' })
+    return entries.map(e => e.id)
+  }
+  await next(fires('told'), fires('untold'))
+  t.match(await alerts(), [{ id: 'over.firing', ...none }, { id: 'over.resolved', ...none }, { id: 'told.firing' }, { id: 'untold.firing' }], 'they fire')
+  t.strictSame(await told(), ['untold.firing'], 'and nobody is told twice')
+  await next(ends('told'), ends('untold'))
+  t.strictSame(sorted(await told()), ['told.resolved', 'untold.resolved'])
+  t.strictSame((await alerts()).filter(a => a.reason !== null), [])
+  await next(fires('over'), ends('over'))
+  t.strictSame(await told(), ['over.firing'])
+  t.strictSame(await told(), ['over.resolved'])
+  t.strictSame(Object.values(await states()).filter(state => state !== 'delivered'), [])
 })
 
 t.test('what has been leased once goes on being sent, whatever is silenced afterwards: it may have arrived', async t => {
@@ -223,15 +268,22 @@ t.test('24 hours of tries count from the first one, or the first of a replay, ho
   t.ok(attempts === 1 && at! >= start)
 })
 
-t.test('two processes decide and lease: every notification once', async t => {
+t.test('one process after the other opens the store while the one before decides and leases: every notification once', async t => {
   const { url, post, start } = await open(t, { group: { by: 'device', wait: 1000 } })
   await post(0, ...Array.from({ length: 300 }, (_, k) => fires(`i${k}`, { device: `d${k % 20}`, metric: `m${k}` })))
-  const other = await new Opened(url, [table('readings', 'readings')]).open(), third = await new Opened(url, [table('readings', 'readings')]).open()
-  t.teardown(async () => { await other.store.close(); await third.store.close() })
+  const stores: Opened[] = [], opened = async () => {
+    const next = new Opened(url, [table('readings', 'readings')])
+    stores.push(next)
+    return await next.open()
+  }
+  t.teardown(async () => { for (const { store } of stores) await store.close() })
   const policies = new Map([['hot/hook', { group: { by: 'device', wait: 1000 } } as const]]), seen: string[] = []
-  for (const at of [0, 2000, 2000]) {
-    const found = await Promise.all([other, third].map(o => o.store.due(100, start + at, [], policies)))
-    seen.push(...found.flat().flatMap(e => e.events.map(e => e.id)))
+  let last = await opened()
+  for (const at of [0, 2000, 2000, 2000]) {
+    const due = async ({ store }: Opened) => await store.due(10, start + at, [], policies), asked = due(last).catch(error => { if (error.code !== 'store/fenced') throw error; return [] })
+    last = await opened()
+    for (const entries of [await asked, await due(last)]) seen.push(...entries.flatMap(e => e.events.map(e => e.id)))
+    await t.rejects(due(stores.at(-2)!), { code: 'store/fenced' })
   }
   t.strictSame([seen.length, new Set(seen).size], [300, 300])
 })
