@@ -6,7 +6,7 @@ import { filtersOf, templateFault, Topics } from './codec/topic.ts'
 import { Gaps } from './jetstream-gaps.ts'
 import { Puller, type Place } from './jetstream-pull.ts'
 import { linkOptions, linkSettings } from './nats-link.ts'
-import { advice, atLeast, fits, isStream, originOf, overlap } from './jetstream-stream.ts'
+import { advice, isStream, originOf, siftedBy } from './jetstream-stream.ts'
 
 const MESSAGES = 5000                // of one request
 const STEP = 1000                    // ms that the server's clock may have been set back
@@ -87,6 +87,7 @@ export const jetstream = defineSource({
           let reached = before?.committed ?? 0         // what the stream must have
           let pushed: Position | undefined             // of the last one put into the intake
           let puller: Puller | undefined
+          let sifted = false                           // the server leaves out what is not ours
           const once = (text: string | undefined) => {
             if (text !== undefined && !said.has(text)) host.log.warn(`jetstream: ${text}`)
             said.add(text ?? '')
@@ -100,7 +101,7 @@ export const jetstream = defineSource({
             read = place.seq
             time = stored = place.time
             runs = place.pending === 0 ? performance.now() : undefined
-            if (filters.length > 1 && !filters.some(filter => fits(filter, message.subject))) return        // of one filter the server gives nothing else
+            if (!sifted && !topics.fits(message.subject)) return
             pushed = read
             if (durable !== undefined) acks.push({ seq: read, message })
             decode(message.subject, message.data, stored, message.headers?.get(options.timeProperty) || undefined, read)
@@ -152,11 +153,8 @@ export const jetstream = defineSource({
           }
 
           const makeConsumer = async (jsm: JetStreamManager, version: string): Promise<string> => {
-            const apart = filters.every((a, i) => filters.every((b, j) => i >= j || !overlap(a, b)))
-            const config: Partial<ConsumerConfig> = {
-              deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: read! + 1,
-              ...filters.length === 1 ? { filter_subject: filters[0] } : atLeast(version, '2.10.0') && apart ? { filter_subjects: [...filters] } : {}
-            }
+            const filter = siftedBy(version, filters), config: Partial<ConsumerConfig> = { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: read! + 1, ...filter }
+            sifted = filter !== undefined
             if (durable === undefined) return (await jsm.consumers.add(stream, { ...config, ack_policy: AckPolicy.None, inactive_threshold: nanos(60_000), mem_storage: true, num_replicas: 1, description: `Millrace ${host.pipeline}` })).name
             const there = await jsm.consumers.info(stream, durable).catch(error => { if (error.message !== 'consumer not found') throw error })
             if (there !== undefined && there.config.description !== OURS) throw new MillraceError('source/unsuitable', `jetstream: the durable consumer ${durable} of the stream ${stream} is somebody else's`, { help: 'choose another name (durable)' })
