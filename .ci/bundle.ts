@@ -1,24 +1,31 @@
 /**
  * Each entry with all that it imports in one file, and what several of them import in files that they share. The command starts with
  * 0.6 s of CPU so, where 250 files of ours and 1,700 of packages take 1 s, and tsx 1.7 s; after a kill that is a part of the time until
- * it is back. Packages that are imported on demand stay outside, and npm installs them: fastify, aedes and mqtt.js among them, whose
- * mends must reach users without us.
+ * it is back. Packages that are imported on demand stay outside, and npm installs them: fastify and aedes among them, which strangers
+ * can reach and whose mends must reach users without us.
  */
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { build, transform, type Metafile } from 'esbuild'
 
-const BUNDLED = ['@nats-io/jetstream', '@nats-io/transport-node', 'ajv', 'ajv-formats', 'commander', 'csv-parse', 'ipaddr.js', 'nodemailer', 'pg', 'pg-copy-streams', 'prom-client', 'rxjs', 'typebox', 'yaml']
+const BUNDLED = ['@nats-io/jetstream', '@nats-io/transport-node', 'ajv', 'ajv-formats', 'commander', 'csv-parse', 'ipaddr.js', 'mqtt', 'nodemailer', 'pg', 'pg-copy-streams', 'prom-client', 'rxjs', 'typebox', 'yaml']
 /** Packages that are CommonJS ask for modules of Node by it. */
 const REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
+
+/** rxjs for Node is CommonJS, of which nothing can be left out. */
+const ALIAS = { rxjs: './node_modules/rxjs/dist/esm/index.js' }
+/** Only pg asks for it, to know where it runs, and Node loads all of `fetch` to answer. */
+const DEFINE = { Response: 'undefined' }
 
 export async function bundle (outdir: string): Promise<void> {
   const { dependencies, optionalDependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as Record<'dependencies' | 'optionalDependencies', Record<string, string>>
   const { outputFiles, metafile } = await build({
     entryPoints: ['index.ts', 'engine/index.ts', 'engine/main.ts'], outbase: '.', outdir, chunkNames: 'engine/shared-[hash]', banner: { js: REQUIRE },
-    bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node20', keepNames: true, logLevel: 'warning', write: false, metafile: true,
+    alias: ALIAS, define: DEFINE, bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node20', logLevel: 'warning', write: false, metafile: true,
     external: [...Object.keys({ ...dependencies, ...optionalDependencies }).filter(name => !BUNDLED.includes(name)), 'pg-native']
   })
+  const bare = Object.values(metafile.outputs).map(({ entryPoint = '' }) => entryPoint).find(file => metafile.inputs[file]?.format === 'cjs')
+  if (bare !== undefined) throw new Error(`${bare} is CommonJS, part of the build, and imported on demand: no name of it would be found. Import a file of ours that imports it`)
   for (const { path, text } of outputFiles) {
     mkdirSync(dirname(path), { recursive: true })
     writeFileSync(path, await constant(text))

@@ -21,11 +21,16 @@ export function advice (version: string): string | undefined {
   return safe ? undefined : `nats-server ${version} has known security holes, fixed in 2.11.16 and 2.12.7: use 2.12.7 or later`
 }
 
-/** Whether a subject fits a filter of as many tokens, some of them `*`. */
-export function fits (filter: string, subject: string): boolean {
-  if (filter === subject) return true
-  const wanted = filter.split('.'), tokens = subject.split('.')
-  return wanted.length === tokens.length && wanted.every((w, i) => w === '*' || w === tokens[i])
+/**
+ * What makes a consumer give what fits one of these filters and nothing else; undefined when it is to give all. Before 2.9.15
+ * (commit daacbf558 of nats-server) one with a filter that begins in the first half of the stream's last block counts anew what is pending
+ * with each message, over up to half a block: 150 to 300 messages a second instead of 23,000, and for ever when more are
+ * published than that. Several filters are known from 2.10.0 on, and may not overlap.
+ */
+export function siftedBy (version: string, filters: readonly string[]): { readonly filter_subject: string } | { readonly filter_subjects: string[] } | undefined {
+  if (filters.length === 1) return atLeast(version, '2.9.15') ? { filter_subject: filters[0] } : undefined
+  const apart = filters.every((a, i) => filters.every((b, j) => i >= j || !overlap(a, b)))
+  return atLeast(version, '2.10.0') && apart ? { filter_subjects: [...filters] } : undefined
 }
 
 /** Whether some subject fits both filters. */

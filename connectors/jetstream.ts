@@ -1,14 +1,15 @@
-import { AckPolicy, DeliverPolicy, jetstreamManager, RetentionPolicy, StorageType, type ConsumerConfig, type JetStreamManager, type StreamInfo } from '@nats-io/jetstream'
-import { connect, nanos, type Msg, type NatsConnection } from '@nats-io/transport-node'
+import type { ConsumerConfig, JetStreamManager, StreamInfo } from '@nats-io/jetstream'
+import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import { backoff, defineSource, gather, Intake, masked, MillraceError, sleep, Type, type Position, type Source } from '#engine'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
 import { filtersOf, templateFault, Topics } from './codec/topic.ts'
 import { Gaps } from './jetstream-gaps.ts'
-import { Puller, type Place } from './jetstream-pull.ts'
+import type { Place, Puller } from './jetstream-pull.ts'
 import { linkFault, linkOptions, linkSettings } from './nats-link.ts'
-import { advice, atLeast, fits, isStream, originOf, overlap } from './jetstream-stream.ts'
+import { advice, isStream, originOf, siftedBy } from './jetstream-stream.ts'
 
 const MESSAGES = 5000                // of one request
+const NANOS = 1e6                    // of a millisecond
 const STEP = 1000                    // ms that the server's clock may have been set back
 const OURS = 'Millrace: shows how far a pipeline is behind'
 
@@ -87,6 +88,7 @@ export const jetstream = defineSource({
           let reached = before?.committed ?? 0         // what the stream must have
           let pushed: Position | undefined             // of the last one put into the intake
           let puller: Puller | undefined
+          let sifted = false                           // the server leaves out what is not ours
           const once = (text: string | undefined) => {
             if (text !== undefined && !said.has(text)) host.log.warn(`jetstream: ${text}`)
             said.add(text ?? '')
@@ -100,7 +102,7 @@ export const jetstream = defineSource({
             read = place.seq
             time = stored = place.time
             runs = place.pending === 0 ? performance.now() : undefined
-            if (filters.length > 1 && !filters.some(filter => fits(filter, message.subject))) return        // of one filter the server gives nothing else
+            if (!sifted && !topics.fits(message.subject)) return
             pushed = read
             if (durable !== undefined) acks.push({ seq: read, message })
             decode(message.subject, message.data, stored, message.headers?.get(options.timeProperty) || undefined, read)
@@ -122,8 +124,8 @@ export const jetstream = defineSource({
 
           /** Whether the stream is the one that the position counts in; where it is not, what the option says. */
           const check = async (info: StreamInfo, jsm: JetStreamManager) => {
-            if (info.config.retention !== RetentionPolicy.Limits) throw new MillraceError('source/unsuitable', `jetstream: the stream ${stream} has ${info.config.retention} retention: messages are gone once somebody has acknowledged them`, { help: 'make it with limits retention, or a second stream with limits retention that has it as its source' })
-            if (info.config.storage === StorageType.Memory) once(`the stream ${stream} is kept in memory: its server loses it when it stops`)
+            if (info.config.retention !== 'limits') throw new MillraceError('source/unsuitable', `jetstream: the stream ${stream} has ${info.config.retention} retention: messages are gone once somebody has acknowledged them`, { help: 'make it with limits retention, or a second stream with limits retention that has it as its source' })
+            if (info.config.storage === 'memory') once(`the stream ${stream} is kept in memory: its server loses it when it stops`)
             if (info.config.subjects?.some(s => /^[*>]/.test(s))) once(`the stream ${stream} keeps ${info.config.subjects.join(', ')}, and with that the answers that clients get (_INBOX); give its subjects a first token of their own`)
             const found = originOf(stream, info.created), { first_seq, last_seq } = info.state
             const fault = origin !== undefined && origin !== found ? `was made anew: this is ${found}, the position ${read ?? 0} counts in ${origin}`
@@ -152,21 +154,19 @@ export const jetstream = defineSource({
           }
 
           const makeConsumer = async (jsm: JetStreamManager, version: string): Promise<string> => {
-            const apart = filters.every((a, i) => filters.every((b, j) => i >= j || !overlap(a, b)))
-            const config: Partial<ConsumerConfig> = {
-              deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: read! + 1,
-              ...filters.length === 1 ? { filter_subject: filters[0] } : atLeast(version, '2.10.0') && apart ? { filter_subjects: [...filters] } : {}
-            }
-            if (durable === undefined) return (await jsm.consumers.add(stream, { ...config, ack_policy: AckPolicy.None, inactive_threshold: nanos(60_000), mem_storage: true, num_replicas: 1, description: `Millrace ${host.pipeline}` })).name
+            const filter = siftedBy(version, filters), config: Partial<ConsumerConfig> = { deliver_policy: 'by_start_sequence', opt_start_seq: read! + 1, ...filter }
+            sifted = filter !== undefined
+            if (durable === undefined) return (await jsm.consumers.add(stream, { ...config, ack_policy: 'none', inactive_threshold: 60_000 * NANOS, mem_storage: true, num_replicas: 1, description: `Millrace ${host.pipeline}` })).name
             const there = await jsm.consumers.info(stream, durable).catch(error => { if (error.message !== 'consumer not found') throw error })
             if (there !== undefined && there.config.description !== OURS) throw new MillraceError('source/unsuitable', `jetstream: the durable consumer ${durable} of the stream ${stream} is somebody else's`, { help: 'choose another name (durable)' })
             if (there !== undefined) await jsm.consumers.delete(stream, durable)
             acks.length = 0
-            return (await jsm.consumers.add(stream, { ...config, durable_name: durable, ack_policy: AckPolicy.All, ack_wait: nanos(3_600_000), max_ack_pending: -1, description: OURS })).name
+            return (await jsm.consumers.add(stream, { ...config, durable_name: durable, ack_policy: 'all', ack_wait: 3_600_000 * NANOS, max_ack_pending: -1, description: OURS })).name
           }
 
           /** One connection: check the stream, make a consumer, read until something is lost. */
           const session = async () => {
+            const [{ connect, jetstreamManager }, { Puller }] = await Promise.all([import('./nats-client.ts'), import('./jetstream-pull.ts')])
             const to = connection = await connect({ ...await linkSettings({ ...options, servers: [...servers] }, `millrace ${host.pipeline}`), reconnect: false })
             if (stop.signal.aborted) return to.close()
             void to.closed().then(() => {

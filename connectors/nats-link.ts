@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { credsAuthenticator, type NodeConnectionOptions } from '@nats-io/transport-node'
+import type { NodeConnectionOptions } from '@nats-io/transport-node'
 import { File, namesUser, Type, type Values } from '#engine'
 
 const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
@@ -26,7 +26,7 @@ export async function linkSettings ({ servers, user, password, token, credential
     ...user === undefined ? {} : { user },
     ...password === undefined ? {} : { pass: password },
     ...token === undefined ? {} : { token },
-    ...credentials === undefined ? {} : { authenticator: credsAuthenticator(await readFile(credentials)) },
+    ...credentials === undefined ? {} : { authenticator: (await import('./nats-client.ts')).credsAuthenticator(await readFile(credentials)) },
     ...tls === undefined ? {} : { tls: { ...tls.ca && { caFile: tls.ca }, ...tls.cert && { certFile: tls.cert }, ...tls.key && { keyFile: tls.key } } }
   }
 }

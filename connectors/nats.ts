@@ -1,4 +1,4 @@
-import { connect, type Msg, type NatsConnection, type NodeConnectionOptions, type Subscription } from '@nats-io/transport-node'
+import type { Msg, NatsConnection, NodeConnectionOptions, Subscription } from '@nats-io/transport-node'
 import { backoff, defineSource, masked, sleep, Type, type Listener, type Message } from '#engine'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
 import { filtersOf, templateFault, Topics } from './codec/topic.ts'
@@ -82,6 +82,7 @@ export const nats = defineSource({
     }
 
     const work = async () => {
+      const { connect } = await import('./nats-client.ts')
       let waits = backoff()
       while (!stop.signal.aborted) {
         try {

@@ -47,7 +47,7 @@ type IsSpan<T> = [T] extends [Milliseconds] ? ([Milliseconds] extends [T] ? (typ
 export interface Problem { readonly code: Code, readonly path: readonly string[], readonly message: string, readonly help?: string | undefined, readonly key?: boolean }
 
 /** Schemas are TypeBox's: checking them too would cost every start as much as all the rest of this. */
-const ajv = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true, validateSchema: false })
+const ajv = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true, validateSchema: false, code: { optimize: false } })
 
 const MOST = 1000                    // errors of a component that are looked into: each of a choice is compared with all
 

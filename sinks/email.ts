@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { createTransport } from 'nodemailer'
 import { asks, defineSink, Duration, isLoopback, MillraceError, readableNotice, span, Transient, Type, withoutSecrets, type Notice } from '#engine'
 
 const ADDRESS = /^[^\s@<>,;"]+@[^\s@<>,;"]+$/
@@ -38,16 +37,17 @@ export const email = defineSink({
   receive ({ server, from, to, user, password, insecure, timeout }, host) {
     const { protocol, hostname, port } = new URL(server), own = isLoopback(hostname), who = `email ${hostname}`, recipients = [to].flat()
     if (insecure && !own) host.log.warn({ server: hostname }, 'email: without TLS if the server has none, which others on the way can read')
-    const transport = createTransport({
+    const open = async () => (await import('nodemailer')).createTransport({
       host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? PORTS[protocol as 'smtp:'] : Number(port), secure: protocol === 'smtps:', requireTLS: protocol === 'smtp:' && !insecure && !own, ignoreTLS: own && protocol === 'smtp:',
       ...user === undefined ? {} : { auth: { user, pass: password! } }, connectionTimeout: timeout, greetingTimeout: timeout, socketTimeout: timeout, dnsTimeout: timeout,
       disableFileAccess: true, disableUrlAccess: true, pool: true, maxConnections: 2
     })
+    let transport: ReturnType<typeof open> | undefined
     return {
       endpoint: { id: `email:${createHash('sha256').update(JSON.stringify([server, user ?? '', recipients])).digest('hex').slice(0, 16)}`, name: who },
       async send (notice, signal) {
         const stop = AbortSignal.any([signal, AbortSignal.timeout(timeout)])
-        const sent = transport.sendMail(mailOf(notice, from, recipients))
+        const sent = (await (transport ??= open())).sendMail(mailOf(notice, from, recipients))
         try {
           const { response } = await Promise.race([sent, new Promise<never>((_, reject) => { stop.addEventListener('abort', () => { reject(new Error(`no answer within ${span(timeout)}`)) }, { once: true }) })])
           return `${who} answered ${withoutSecrets(response, [password])}`
@@ -56,7 +56,7 @@ export const email = defineSink({
           throw failure(who, cause as SmtpError, password)
         }
       },
-      close: async () => { transport.close() }
+      close: async () => { (await transport)?.close() }
     }
   }
 })

@@ -9,6 +9,7 @@ import { access, chmod, chown, constants, cp, mkdir, readFile, rename, rm, stat,
 import { createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import pg from 'pg'
 import { MillraceError, type Logger } from '#engine'
 
 const run = promisify(execFile)
@@ -106,7 +107,6 @@ const freePort = () => new Promise<number>((resolve, reject) => {
 })
 
 async function createDatabase (port: number): Promise<void> {
-  const { default: pg } = await import('pg')
   for (let tries = 0; ; tries++) {
     const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres', connectionTimeoutMillis: 5000 })
     client.on('error', () => {})

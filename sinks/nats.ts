@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { defineSink, Duration, File, MillraceError, namesUser, Type, type Batch, type SinkHost } from '#engine'
 import { RowText } from './format/rows.ts'
-import { failure, link, takes, type Link } from './nats/link.ts'
+import type { Link } from './nats/link.ts'
 
 const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
 const file = (description: string) => Type.Optional(File({ description, minLength: 1 }))
@@ -57,16 +57,16 @@ export const nats = defineSink({
       if (open !== undefined && !open.connection.isClosed()) return open
       open = undefined
       fits = new Set()
-      const fresh = await link(options, `millrace ${host.pipeline}`)
+      const fresh = await (await import('./nats/link.ts')).link(options, `millrace ${host.pipeline}`)
       for (const warning of fresh.warnings) if (!said.has(warning)) host.log.warn({ stream: options.stream }, warning)
       fresh.warnings.forEach(warning => said.add(warning))
       if (closed) await fresh.connection.close()
       return open = fresh
     }
-    const check = ({ subjects }: Link, series: number) => {
+    const check = ({ subjects, takes }: Link, series: number) => {
       if (fits.has(series)) return
       const subject = ids.subject(series)
-      if (!subjects.some(filter => takes(filter, subject))) throw new MillraceError('sink/failed', `nats: the stream "${options.stream}" does not take the subject "${subject}"; it takes ${subjects.join(', ') || 'none'}`, { help: 'add the subject to the stream, or choose another template' })
+      if (!takes(subject)) throw new MillraceError('sink/failed', `nats: the stream "${options.stream}" does not take the subject "${subject}"; it takes ${subjects.join(', ') || 'none'}`, { help: 'add the subject to the stream, or choose another template' })
       fits.add(series)
     }
 
@@ -82,7 +82,7 @@ export const nats = defineSink({
             // somebody who answers requests on this subject is no stream
             if (ack.stream !== options.stream) throw new MillraceError('sink/failed', `nats: the subject "${ids.subject(batch.series[i])}" was answered by "${ack.stream}", not by the stream "${options.stream}"`)
           } catch (error) {
-            failed ??= failure(`nats, stream "${options.stream}", subject "${ids.subject(batch.series[i])}"`, error)
+            failed ??= to.failure(`nats, stream "${options.stream}", subject "${ids.subject(batch.series[i])}"`, error)
           }
         }
       }

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
 import { basename, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { masked, MillraceError, Transient, type Logger } from '#engine'
@@ -43,26 +45,40 @@ export async function locked<T> (session: Session, work: () => Promise<T>): Prom
 
 /** Under the lock. */
 export async function migrateWith (session: Session, log: Pick<Logger, 'info'> & Partial<Pick<Logger, 'warn'>>, folder = FOLDER): Promise<string[]> {
+  const applied = await isCurrent(session, folder) ? [] : await apply(session, log, folder)
+  if (folder === FOLDER) await raiseWall(session, log)
+  return applied
+}
+
+async function apply (session: Session, log: Pick<Logger, 'info'>, folder: string): Promise<string[]> {
   const { rows: [{ schema }] } = await session.query<{ schema: string }>('SELECT current_schema() AS schema')
   const migrations = await postgrator(session, folder, schema)
   let current = ''
   migrations.on('validation-started', m => { current = shown(folder, m.filename) })
   migrations.on('migration-started', m => { current = shown(folder, m.filename) })
   try {
-    const applied = await session.transaction(async () => {
+    return await session.transaction(async () => {
       const [newest, there] = [await migrations.getMaxVersion(), await migrations.getDatabaseVersion()]
       if (there > newest) throw new MillraceError('store/migration', `the database is at migration ${there}, this program knows ${newest}`, { help: 'run the newer program, or use another database' })
       const applied = (await migrations.migrate()).map(m => shown(folder, m.filename))
       if (applied.length > 0) log.info({ applied }, 'database migrated')
       return applied
     })
-    if (folder === FOLDER) await raiseWall(session, log)
-    return applied
   } catch (error) {
     if (/MD5 checksum/.test((error as Error).message)) throw new MillraceError('store/migration', `${current} was changed after it had been applied`, { help: 'restore the file and put the change into a new migration', cause: error })
     if (sqlstate(error) !== undefined) throw new MillraceError('store/migration', `${current}: ${(error as Error).message}`, { cause: error })
     throw error
   }
+}
+
+/** Whether exactly the migrations that there are have been applied, as they are. Most starts find it so, and need nothing else. */
+async function isCurrent (session: Session, folder: string): Promise<boolean> {
+  const { rows: [{ there }] } = await session.query<{ there: boolean }>('SELECT to_regclass(quote_ident(current_schema()) || $1) IS NOT NULL AS there', [`.${TABLE}`])
+  if (!there) return false
+  const { rows } = await session.query<{ applied: string }>(`SELECT version || ' ' || md5 AS applied FROM ${TABLE} WHERE md5 <> '' ORDER BY version`)
+  const files = (await readdir(folder)).filter(file => /^\d+\.do\..*\.sql$/.test(file)).sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10))
+  const known = await Promise.all(files.map(async file => `${Number.parseInt(file, 10)} ${createHash('md5').update((await readFile(join(folder, file), 'utf8')).replace(/\r\n?/g, '\n')).digest('hex')}`))
+  return known.length > 0 && known.join() === rows.map(({ applied }) => applied).join()
 }
 
 const postgrator = async (session: Session, folder: string, currentSchema: string) => new (await import('postgrator')).default({

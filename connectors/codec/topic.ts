@@ -50,6 +50,13 @@ export class Topics {
     return this.places.get(topic) ?? this.read(topic)
   }
 
+  /** Whether one of the templates reads it. Known topics cost one look into a Map. */
+  fits (topic: string): boolean {
+    if (this.places.get(topic) !== undefined) return true
+    const levels = topic.split(this.separator)
+    return this.templates.some(t => fits(t, levels))
+  }
+
   private read (topic: string): Place | Fault {
     const levels = topic.split(this.separator)
     const template = this.templates.find(t => fits(t, levels))

@@ -20,6 +20,8 @@ export interface Link {
   readonly client: JetStreamClient
   readonly subjects: readonly string[]
   readonly warnings: readonly string[]
+  readonly takes: (subject: string) => boolean
+  readonly failure: typeof failure
 }
 
 /**
@@ -33,7 +35,8 @@ export async function link (options: LinkOptions, name: string): Promise<Link> {
     connection = await connect({ servers, name, reconnect: false, timeout, pingInterval: 20_000, noAsyncTraces: true, ...await identity(options) })
     const manager = await jetstreamManager(connection, { checkAPI: false, timeout })
     const { config } = await manager.streams.info(stream)
-    return { connection, client: jetstream(connection, { timeout }), subjects: config.subjects ?? [], warnings: judge(config) }
+    const subjects = config.subjects ?? []
+    return { connection, client: jetstream(connection, { timeout }), subjects, warnings: judge(config), takes: subject => subjects.some(filter => takes(filter, subject)), failure }
   } catch (error) {
     void connection?.close()
     throw failure(`nats at ${[servers].flat().map(masked).join(', ')}, stream "${stream}"`, error)

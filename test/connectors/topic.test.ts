@@ -52,6 +52,7 @@ t.test('a known topic gives the same place again; a full table is said at every 
   const topics = new Topics(['{device}'], series)
   t.equal(topics.resolve('a'), topics.resolve('a'))
   t.match(topics.resolve('b'), { device: -1 })
+  t.strictSame(['a', 'b', 'a/b', ''].map(topic => topics.fits(topic)), [true, true, false, true])
 })
 
 t.test('no more than 100,000 topics are remembered', async t => {

@@ -29,6 +29,12 @@ export async function serve (t: Test) {
       rmSync(`${folder}/js`, { recursive: true })
       cpSync(`${folder}/saved`, `${folder}/js`, { recursive: true })
     },
+    /** What it says of itself. */
+    async version () {
+      const connection = await connect({ servers: server.url })
+      connections.push(connection)
+      return connection.info!.version
+    },
     /** A manager, and publishing that waits for the server's word that it is stored. */
     async client (url = server.url) {
       const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 50 })
