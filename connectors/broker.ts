@@ -66,7 +66,7 @@ interface Parted { readonly _disconnected?: boolean }
 /** Nor is this: what handlers hand a message on by once it is acknowledged. */
 interface Inside { publish (packet: PublishPacket, client: Client | null, done?: () => void): void }
 /** Nor is this: aedes reads the next chunk of a connection when this was called for each packet of the one before. */
-interface Reading { _nextBatch (): void }
+interface Reading { readonly _nextBatch: (this: void) => void }
 
 export class BrokerListener implements Listener {
   private readonly options: Options
