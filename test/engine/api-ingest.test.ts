@@ -167,7 +167,8 @@ t.test('a path that no pipeline reads while the process stops, or pipelines are 
 
 t.test('readings get in while the database of keys is away, with keys that were valid when it last answered', async t => {
   let away = false
-  const { send, keyOf, keys } = await open(t, { keys: real => ({ find: id => away ? Promise.reject(Object.assign(new Error('away'), { statusCode: 503 })) : real.find(id) }) as Keys })
+  const ask = <T>(of: () => Promise<T>): Promise<T> => away ? Promise.reject(Object.assign(new Error('away'), { statusCode: 503 })) : of()
+  const { send, keyOf, keys } = await open(t, { keys: real => ({ find: id => ask(() => real.find(id)), used: id => ask(() => real.used(id)) }) as Keys })
   const { key: other } = await keyOf('acme'), { key: revoked, id } = await keyOf('acme')
   t.match(await send(reading, { as: revoked }), { status: 202 })
   await keys.revoke(id, 'test')

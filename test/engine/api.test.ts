@@ -238,6 +238,23 @@ t.test('who hangs up while the key is looked up is not listened for', async t =>
   t.equal(live.count, 0)
 })
 
+t.test('that a key is used is told its store once, not at each request; again soon when the store could not be asked', async t => {
+  const { key, id, digest } = newKey(), find = async () => ({ id, digest, name: 'test', tenant: null, scopes: everything, created: new Date(), expires: null, revoked: null, used: null })
+  let told = 0, time = 1000, away = false
+  const used = async () => { told++; if (away) throw new Error('away') }, { now } = performance
+  const app = await plan({ runs: () => [], stopping: () => false, components, keys: { find, used } as unknown as Keys, query: undefined, live: new Live() }, quiet)
+  performance.now = () => time
+  t.teardown(async () => { performance.now = now; await app.close() })
+  const ask = async (ms: number) => {
+    time += ms
+    t.equal((await app.inject({ url: '/api/v1/pipelines', headers: { authorization: `Bearer ${key}` } })).statusCode, 200)
+    return told
+  }
+  t.strictSame([await ask(0), await ask(1000), await ask(60_000)], [1, 1, 1])
+  away = true
+  t.strictSame([await ask(5000), await ask(5000), await ask(5000)], [2, 2, 3])
+})
+
 t.test('a route whose answer has no end, or is a whole table, has no HEAD', async t => {
   const { app, add } = await open(t), { key } = await add(everything), headers = { authorization: `Bearer ${key}` }
   for (const url of ['/api/v1/stream', '/api/v1/tables/readings/export']) t.equal(app.hasRoute({ method: 'HEAD', url: url.replace('readings', ':table') }), false, url)
