@@ -62,9 +62,9 @@ export function readYaml (text: string, components: Components, { file, environm
   return { pipeline: draft === undefined || findings.some(isError) ? undefined : pipelineOf(draft, file), findings }
 }
 
-/** Puts the environment into the scalars of a parsed file. `texts`: the paths of those that were changed; `unset`: of those filled with what stands for the unset. */
+/** Puts the environment into the scalars of a parsed file. `texts`: the paths of those that were changed; `unset`: of those filled with what stands for the unset, the same for what is written alike, so that two receivers stay two. */
 function fill (doc: Document, { unset: instead, ...environment }: Environment, map: Places): { findings: Finding[], texts: Set<string>, unset: Set<string> } {
-  const findings: Finding[] = [], texts = new Set<string>(), unset = new Set<string>()
+  const findings: Finding[] = [], texts = new Set<string>(), unset = new Set<string>(), standing = new Map<string, string>()
   visit(doc, {
     Scalar (key, node, ancestors) {
       if (key === 'key' || typeof node.value !== 'string' || !node.value.includes('$')) return
@@ -78,7 +78,8 @@ function fill (doc: Document, { unset: instead, ...environment }: Environment, m
         const { message, help, code } = error as MillraceError
         if (instead !== undefined) {
           unset.add(written(path))
-          node.value = instead
+          if (!standing.has(node.value)) standing.set(node.value, standing.size === 0 ? instead : `${instead}-${standing.size + 1}`)
+          node.value = standing.get(node.value)!
         } else findings.push({ code, level: 'error', message, help, path: [], place: map.of(node) })
       }
     }

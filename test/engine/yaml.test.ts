@@ -128,6 +128,8 @@ void t.test('where nothing is connected to, what is not set leaves out the sourc
   t.strictSame(findings, [])
   t.equal(pipeline!.source, undefined)
   t.strictSame(pipeline!.alerts[0].receivers.map(r => r.options.url), ['unset', 'x'])
+  const two = (other: string) => readYaml(file({ more: `alerts: { hot: { when: { value: { above: 1 } }, to: [ hook: { url: "\${NOPE}" }, hook: { url: "\${${other}}" } ] } }` }), catalog, { file: 'p.yaml', environment: { env: {}, unset: 'unset' } }).findings.map(f => f.code)
+  t.strictSame([two('OTHER'), two('NOPE')], [[], ['config/duplicate-receiver']], 'two that are not set are not one')
 })
 
 void t.test('a variable with a line end is refused, and one that must be set says why', async t => {
