@@ -70,16 +70,17 @@ function fill (doc: Document, { unset: instead, ...environment }: Environment, m
       if (key === 'key' || typeof node.value !== 'string' || !node.value.includes('$')) return
       const path = pathOf(key, ancestors)
       if (path[0] === 'tests') return                // what a test says does not depend on where it runs
+      const text = node.value
       try {
-        const filled = interpolate(node.value, environment)
-        if (filled !== node.value) texts.add(written(path))
+        const filled = interpolate(text, environment)
+        if (filled !== text) texts.add(written(path))
         node.value = filled
       } catch (error) {
         const { message, help, code } = error as MillraceError
         if (instead !== undefined) {
           unset.add(written(path))
-          if (!standing.has(node.value)) standing.set(node.value, standing.size === 0 ? instead : `${instead}-${standing.size + 1}`)
-          node.value = standing.get(node.value)!
+          if (!standing.has(text)) standing.set(text, standing.size === 0 ? instead : `${instead}-${standing.size + 1}`)
+          node.value = standing.get(text)!
         } else findings.push({ code, level: 'error', message, help, path: [], place: map.of(node) })
       }
     }
