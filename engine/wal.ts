@@ -198,10 +198,7 @@ export class Wal implements Tail {
 
   private fits (size: number): boolean { return this.used + size <= this.budget && this.filled + size <= this.most }
 
-  /**
-   * Writes group after group until nothing is left, and acknowledges only what was durable while the folder was still ours: who takes it over has
-   * read what was durable then, begins a segment of its own, and passes over what an overtaken process writes behind the end of the one before.
-   */
+  /** Writes group after group until nothing is left, and acknowledges, only while the folder is ours: who took it over has read what was durable then, and may go on in the same file. */
   private async run (): Promise<void> {
     try {
       while (this.filled > 0) {
@@ -210,6 +207,7 @@ export class Wal implements Tail {
         this.filling = this.writing
         this.writing = bytes
         this.filled = 0
+        this.guard()
         if (this.segments.at(-1)!.bytes >= this.limit) {
           await this.begin()
           this.guard()
