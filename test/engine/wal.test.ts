@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { clock, type Clock } from '../../engine/clock.ts'
 import { disk, type FileSystem } from '../../engine/files.ts'
+import { HEADER } from '../../engine/wal-segment.ts'
 import type { Wal } from '../../engine/wal.ts'
 import { all, append, behavesLikeAnArray, entry, openWal, take } from '../laws/wal.ts'
 import { RecordedDisk } from '../laws/wal-disk.ts'
@@ -238,15 +239,17 @@ for (const [code, named] of [['EIO', 'log/failed'], ['ENOSPC', 'log/full']] as c
   })
 }
 
-void t.test('who has lost the folder to another process acknowledges nothing more', async t => {
+void t.test('who has lost the folder to another process acknowledges nothing more, and begins no segment', async t => {
   const folder = temporary(t), told: number[] = []
-  const wal = await openWal(folder, { durable: upTo => { told.push(upTo) } })
+  const wal = await openWal(folder, { segment: HEADER + 1, durable: upTo => { told.push(upTo) } })
   append(wal, 1)
   await wal.flush()
   writeFileSync(join(folder, 'lock'), '{"pid":1}')
+  const before = await readdir(folder)
   append(wal, 2)
   await t.rejects(wal.flush(), { code: 'log/locked', message: /another process has taken over/ })
   t.strictSame(told, [1])
+  t.strictSame(await readdir(folder), before, 'the next segment is that of who took it over')
   await wal.close()
   t.equal(await readFile(join(folder, 'lock'), 'utf8'), '{"pid":1}')
   await rm(join(folder, 'lock'))
