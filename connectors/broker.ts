@@ -65,8 +65,6 @@ export const broker = defineSource({
 interface Parted { readonly _disconnected?: boolean }
 /** Nor is this: what handlers hand a message on by once it is acknowledged. */
 interface Inside { publish (packet: PublishPacket, client: Client | null, done?: () => void): void }
-/** Nor is this: aedes reads the next chunk of a connection when this was called for each packet of the one before. */
-interface Reading { readonly _nextBatch: (this: void) => void }
 
 export class BrokerListener implements Listener {
   private readonly options: Options
@@ -269,9 +267,8 @@ export class BrokerListener implements Listener {
   private record (client: Client | null, packet: PublishPacket, payload: Buffer, done: () => void): void {
     const { topic, qos, dup, messageId } = packet as PublishPacket & { messageId?: number }
     this.take({ topic, payload, sender: qos > 0 && client !== null && messageId !== undefined ? { client: client.id, packet: messageId, again: dup } : undefined }, at => {
-      if (qos === 0) return done()
-      this.acks.hold(at, { client, at, go: done })
-      if (client !== null) queueMicrotask((client as Client & Reading)._nextBatch)
+      if (qos > 0) this.acks.hold(at, { client, at, go: done })
+      else done()
     })
   }
 

@@ -34,26 +34,6 @@ t.test('a stop makes durable what was heard, and acknowledges it; the next start
   t.strictSame(again.reader.readings.map(r => r.name), ['acme/p1/a', 'acme/p1/b'])
 })
 
-t.test('while PUBACKs wait for the disk a connection is read on, and they come in its order', async t => {
-  const disk = new Disk(), publish = (id: number) => Buffer.concat([Buffer.from([0x32, 17, 0, 12]), Buffer.from('acme/p1/flow'), Buffer.from([0, id]), Buffer.from('7')])
-  const { port, reader } = await listen(t, {}, { log: { fs: disk.fs } })
-  t.teardown(() => disk.release())
-  const device = await raw(port)
-  device.write(CONNECT)
-  await heard(device)
-  disk.hold()
-  device.write(Buffer.concat([1, 2, 3, 4].map(publish)))
-  await pause(50)
-  device.write(Buffer.from([0xc0, 0]))
-  t.strictSame(await Promise.race([heard(device), pause(5000)]), Buffer.from([0xd0, 0]), 'the ping behind them is answered')
-  disk.release()
-  const acknowledged = [await heard(device) as Buffer]
-  while (Buffer.concat(acknowledged).length < 16) acknowledged.push(await heard(device) as Buffer)
-  t.strictSame(Buffer.concat(acknowledged), Buffer.concat([1, 2, 3, 4].map(id => Buffer.from([0x40, 2, 0, id]))))
-  await reader.until(() => reader.received === 4)
-  device.destroy()
-})
-
 t.test('what the disk refuses is not acknowledged, by a stop neither', async t => {
   const disk = new Disk()
   const { reader, url } = await listen(t, {}, { log: { fs: disk.fs } })
