@@ -6,7 +6,7 @@
  */
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { build, transform, type Metafile } from 'esbuild'
+import { build, transform, type Metafile, type Plugin } from 'esbuild'
 
 const BUNDLED = ['@nats-io/jetstream', '@nats-io/transport-node', 'ajv', 'ajv-formats', 'commander', 'csv-parse', 'ipaddr.js', 'mqtt', 'nodemailer', 'pg', 'pg-copy-streams', 'prom-client', 'rxjs', 'typebox', 'yaml']
 /** Packages that are CommonJS ask for modules of Node by it. */
@@ -14,14 +14,14 @@ const REQUIRE = "import { createRequire } from 'node:module'; const require = cr
 
 /** rxjs for Node is CommonJS, of which nothing can be left out. */
 const ALIAS = { rxjs: './node_modules/rxjs/dist/esm/index.js' }
-/** Only pg asks for it, to know where it runs, and Node loads all of `fetch` to answer. */
-const DEFINE = { Response: 'undefined' }
+/** pg asks for `Response` to know where it runs, and Node loads all of `fetch` to answer. In that file alone: tokens need theirs. */
+const UNASKED: Plugin = { name: 'unasked', setup (to) { to.onLoad({ filter: /node_modules\/pg\/lib\/stream\.js$/ }, ({ path }) => ({ contents: `const Response = undefined\n${readFileSync(path, 'utf8')}` })) } }
 
 export async function bundle (outdir: string): Promise<void> {
   const { dependencies, optionalDependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as Record<'dependencies' | 'optionalDependencies', Record<string, string>>
   const { outputFiles, metafile } = await build({
     entryPoints: ['index.ts', 'engine/index.ts', 'engine/main.ts'], outbase: '.', outdir, chunkNames: 'engine/shared-[hash]', banner: { js: REQUIRE },
-    alias: ALIAS, define: DEFINE, bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node20', logLevel: 'warning', write: false, metafile: true,
+    alias: ALIAS, plugins: [UNASKED], bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node20', logLevel: 'warning', write: false, metafile: true,
     external: [...Object.keys({ ...dependencies, ...optionalDependencies }).filter(name => !BUNDLED.includes(name)), 'pg-native']
   })
   const bare = Object.values(metafile.outputs).map(({ entryPoint = '' }) => entryPoint).find(file => metafile.inputs[file]?.format === 'cjs')
