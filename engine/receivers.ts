@@ -20,6 +20,6 @@ export function receiversOf ({ name, options, receivers, escalations = [] }: Ale
   return all.map(r => ({ ...r, former: r.former.filter(key => !keys.has(key)) }))
 }
 
-/** By its name, or by 32 bits of SHA-256 of its address, of all its options where it has none: enough to tell a few apart, and too few to find a secret in it by trying. */
+/** By its name, or by 32 bits of SHA-256 of its address: enough to tell a few apart, and too few to find a secret in it by trying. */
 export const identityOf = ({ name: kind, definition, options }: SinkSpec, named = true): string =>
-  `${kind}:${named && typeof options.name === 'string' ? options.name : createHash('sha256').update(JSON.stringify(definition.address?.(options) ?? options)).digest('hex').slice(0, 8)}`
+  `${kind}:${named && typeof options.name === 'string' ? options.name : createHash('sha256').update(JSON.stringify(definition.address?.(options) ?? null)).digest('hex').slice(0, 8)}`

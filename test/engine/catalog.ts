@@ -86,7 +86,7 @@ export const table = defineSink({
   store: () => { throw new Error('not for running') }
 })
 export const print = defineSink({ name: 'print', summary: 'Prints rows.', options: Type.Object({}), follow: () => nowhere, receive: () => ({ send: async () => {}, close: async () => {} }) })
-export const hook = defineSink({ name: 'hook', summary: 'Calls somebody.', options: Type.Object({ url: Type.String({ description: 'Whom.' }), secret: Type.Optional(Type.String({ description: 'Signs calls.' })) }), receive: () => ({ send: async () => {}, close: async () => {} }) })
+export const hook = defineSink({ name: 'hook', summary: 'Calls somebody.', options: Type.Object({ url: Type.String({ description: 'Whom.' }), secret: Type.Optional(Type.String({ description: 'Signs calls.' })) }), address: ({ url }) => url, receive: () => ({ send: async () => {}, close: async () => {} }) })
 
 export const catalog: Components = {
   sources: { plant },

@@ -4,10 +4,10 @@
  */
 import { execFile, spawn } from 'node:child_process'
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import pg from 'pg'
@@ -69,6 +69,7 @@ async function start (): Promise<string> {
   if (existsSync(CLUSTER)) await run('cp', ['-a', CLUSTER, join(folder, 'data')])
   else {
     await run(join(installed, 'initdb'), ['-D', join(folder, 'data'), '-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-sync'], { ...user, cwd: '/' })
+    await mkdir(dirname(CLUSTER), { recursive: true })
     await run('cp', ['-a', join(folder, 'data'), `${CLUSTER}.${process.pid}`])
     await rename(`${CLUSTER}.${process.pid}`, CLUSTER).catch(() => rm(`${CLUSTER}.${process.pid}`, { recursive: true }))       // another process was first
   }
