@@ -1,5 +1,6 @@
 import { pipeline, SeriesTable, span, type Batch, type Delivery, type Operator } from '#engine'
-import { openFlow, type Flow, type Outputs } from '../engine/flow.ts'
+import { openFlow, type Flow } from '../engine/flow.ts'
+import type { Outputs } from '../engine/outputs.ts'
 import * as all from '../operators/index.ts'
 import { addWindow, FEATURES, mustAgree, mustBeSame, noAnswer, Rows, WEIGHT, type Answer, type Row, type Settings } from './answer.ts'
 import { Disordered } from './disordered.ts'

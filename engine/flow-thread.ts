@@ -1,7 +1,8 @@
 /** A thread of Workers: a flow of its own for its partitions. Answers each message, in their order. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { MillraceError } from './errors.ts'
-import { Flow, type Gathered } from './flow.ts'
+import { Flow } from './flow.ts'
+import type { Gathered } from './outputs.ts'
 import { pack, readingsIn, type Packed } from './packed.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { Relearn } from './relearn.ts'

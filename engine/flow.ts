@@ -1,35 +1,17 @@
-import { openAlert, type Pending } from './alert.ts'
-import type { Batch, Ids } from './batch.ts'
-import { clock, type Clock } from './clock.ts'
-import { explainedBy } from './explain.ts'
-import type { DeadLetter } from './intake.ts'
-import type { Host, Stage } from './operator.ts'
-import { countsOf, type CountAs, type Tallied } from './outputs.ts'
-import type { Pipeline, Route } from './pipeline.ts'
-import { versionOf } from './pipeline-file.ts'
-import { columnsAfter } from './plan.ts'
-import { receiversOf } from './receivers.ts'
+import type { Pending } from './alert.ts'
+import type { Batch } from './batch.ts'
+import { clock } from './clock.ts'
+import { Gathered } from './outputs.ts'
+import type { Pipeline } from './pipeline.ts'
 import type { Relearn } from './relearn.ts'
+import { OpenRoute, type Stopwatch } from './route.ts'
 import type { SeriesTable } from './series.ts'
 import { Snapshots, type Part } from './snapshot.ts'
 import type { Delivery } from './source.ts'
-import { BUDGET, spare, StepError, type Spared, type StepStatus } from './spare.ts'
-import { arrivalOf } from './stale.ts'
-import type { Commit, LateRows, Outcome, Write } from './store.ts'
-import { addCounts, noCounts, type Counts } from './tally.ts'
+import type { Spared, StepStatus } from './spare.ts'
 import { Watermarks, type Gone } from './watermark.ts'
 
-type Stopwatch = Pick<Clock, 'monotonic'>
-
 const SLICE = 2000                   // series of a tick that are worked on at once
-
-/** What one delivery, tick or end has led to: the content of one commit, and what followers are to write before it. */
-export interface Outputs extends Pick<Commit, 'writes' | 'alerts' | 'late' | 'deadLetters' | 'position' | 'ingest'> {
-  readonly follow: readonly { readonly branch: string, readonly sink: number, readonly batch: Batch<any> }[]
-  readonly received: number          // readings that this commit settles
-  /** Counts by branch ('' is the trunk), given what became of the writes. */
-  readonly counts: (outcomes: readonly Outcome[]) => Record<string, Counts>
-}
 
 /**
  * A pipeline's dataflow: deliveries in, contents of commits out. Synchronous and deterministic: no clock, no waiting,
@@ -163,151 +145,6 @@ export class Flow {
   }
 }
 
-/** The outputs of one pass, while they gather. */
-export class Gathered implements Outputs, Tallied {
-  readonly writes: Write[] = []
-  readonly alerts: Commit['alerts'][number][] = []
-  readonly late: LateRows[] = []
-  readonly deadLetters: DeadLetter[]
-  readonly spared: Spared | undefined
-  readonly follow: Outputs['follow'][number][] = []
-  readonly position: number
-  readonly ingest: number
-  readonly received: number
-  private readonly rows: Delivery['rows'] | undefined
-  private readonly past: number | undefined
-  readonly tallies: Record<string, Counts> = {}
-  readonly as: CountAs[] = []        // beside writes
-
-  constructor (position: number, ingest: number, received: number, dead: Outputs['deadLetters'], rows?: Delivery['rows'], spared?: Spared, past?: number) {
-    this.spared = spared
-    this.past = past
-    this.position = position
-    this.rows = rows
-    this.ingest = ingest
-    this.received = received
-    this.deadLetters = [...dead]       // what is added is no reading
-    const trunk = this.tally('')
-    trunk.received = received
-    trunk.dead_lettered = dead.reduce((sum, { count = 1 }) => sum + count, 0)
-  }
-
-  tally (branch: string): Counts { return this.tallies[branch] ??= noCounts() }
-
-  readonly arrival = (time: number, position: number) => this.past === undefined ? arrivalOf(time, position, this.rows, this.ingest) : { at: this.past, stale: true }
-
-  write (write: Write, as: CountAs): void {
-    this.writes.push(write)
-    this.as.push(as)
-  }
-
-  counts (outcomes: readonly Outcome[]): Record<string, Counts> { return countsOf(this, outcomes) }
-}
-
-/** A route with its stages open. */
-class OpenRoute {
-  readonly name: string
-  readonly reads: 'readings' | 'rows'
-  private readonly route: Route
-  private readonly stages: { readonly stage: Stage, readonly status: StepStatus, readonly readings: boolean }[] = []
-  private readonly alerts: { readonly name: string, readonly receivers: readonly string[], readonly rehearsing: readonly string[], readonly open: ReturnType<typeof openAlert> }[]
-  private readonly writes: 'written' | 'rows'
-  private readonly by: Stopwatch
-  private out: Gathered | undefined
-
-  constructor (name: string, route: Route, pipeline: Pipeline, series: SeriesTable, steps: StepStatus[], by: Stopwatch) {
-    this.by = by
-    this.name = name
-    this.route = route
-    let readings: boolean = route === pipeline || !columnsAfter(pipeline.steps).windowed
-    this.reads = readings ? 'readings' : 'rows'
-    for (const operator of route.steps) {
-      const status: StepStatus = { branch: name, id: operator.id, in: 0, out: 0, ns: 0, slow: 0, errors: 0, watermark: -Infinity, newest: -Infinity, bytes: () => stage.bytes() }
-      const counted = readings
-      const host: Host = {
-        series,
-        late: rows => {
-          this.out!.late.push({ branch: name, step: operator.id, batch: rows })
-          if (counted) this.out!.tally(name).late += rows.length
-        },
-        aggregated: n => { if (counted) this.out!.tally(name).aggregated += n }
-      }
-      const stage = operator.open(host)
-      steps.push(status)
-      this.stages.push({ stage, status, readings })
-      if (operator.definition.windows) readings = false
-    }
-    this.writes = readings ? 'written' : 'rows'
-    const host: Host = { series, late () {}, aggregated () {} }
-    const explained = explainedBy(route === pipeline ? route.steps : [...pipeline.steps, ...route.steps])
-    this.alerts = route.alerts.map(spec => {
-      const receivers = receiversOf(spec)
-      return { name: spec.name, receivers: receivers.map(r => r.key), rehearsing: receivers.filter(r => r.simulated).map(r => r.key), open: openAlert(spec, { pipeline: pipeline.name, version: versionOf(pipeline), explains: explained }, host) }
-    })
-  }
-
-  pending (): Pending[] { return this.alerts.flatMap(({ open }) => open.pending()) }
-
-  relearn (series: Ids, devices: Ids): void {
-    for (const { stage } of this.stages) stage.relearn(series, devices)
-  }
-
-  process (batch: Batch<any>, out: Gathered): Batch<any> {
-    this.out = out
-    const tally = out.tally(this.name)
-    for (const { stage, status, readings } of this.stages) {
-      const started = this.by.monotonic()
-      const letter = out.spared?.get(status)
-      if (letter !== undefined) batch = spare(stage, batch, row => { out.deadLetters.push(letter(batch, row)) })
-      const given = batch, before = given.length
-      try {
-        batch = stage.process(batch)
-      } catch (cause) {
-        throw new StepError(status, { windows: !readings, remembers: stage.operator.remembers }, cause as Error)
-      }
-      const ns = 1e6 * (this.by.monotonic() - started)
-      status.ns += ns
-      if (status.in > 0 && before > 0 && ns > before * BUDGET) status.slow++
-      status.in += before
-      status.out += batch.length
-      status.watermark = given.watermark
-      if (before > 0) status.newest = Math.max(status.newest, given.time[before - 1])
-      const { drops, derives } = stage.operator.definition
-      if (readings && drops !== undefined) tally[drops] += before - batch.length
-      if (readings && derives) tally.derived += batch.length - before
-    }
-    for (const { open, receivers, rehearsing } of this.alerts) {
-      for (const { event, stale } of open.process(batch, out.arrival)) out.alerts.push(stale ? { event, receivers: [], stale } : { event, receivers: event.details?.simulated === true ? rehearsing : receivers })
-    }
-    this.hand(batch, out)
-    return batch
-  }
-
-  /** Gives the rows at the end of the route to its sinks. The first sink counts them; without one, readings end here as filtered. */
-  private hand (batch: Batch<any>, out: Gathered): void {
-    if (batch.length === 0 && batch.provisional === undefined) return
-    const { sinks } = this.route
-    const store = sinks.findIndex(s => s.definition.store !== undefined)
-    sinks.forEach((sink, i) => {
-      if (sink.definition.store !== undefined) out.write({ branch: this.name, table: sink.options.table as string, batch }, i === store ? this.writes : undefined)
-      else out.follow.push({ branch: this.name, sink: i, batch })
-    })
-    if (store >= 0) return
-    const tally = out.tally(this.name)
-    if (sinks.length > 0) tally[this.writes] += batch.length
-    else if (this.writes === 'written') tally.filtered += batch.length
-  }
-
-  get parts (): Part[] {
-    const part = (key: string, stage: Stage): Part => ({
-      key: `${this.name}/${key}`, fingerprint: stage.fingerprint, match: fingerprint => stage.match(fingerprint), remembers: stage.operator.remembers,
-      forms: stage.forms, write: (to, series, devices) => { stage.write(to, series, devices) },
-      load: (saved, series, devices, fingerprint) => { stage.load({ fingerprint, ...saved }, series, devices) }
-    })
-    return [...this.stages.map(({ stage }) => part(stage.operator.id, stage)), ...this.alerts.map(({ name, open }) => part(`alert:${name}`, open.stage))]
-  }
-}
-
 const progressOf = (time: Watermarks): Part => ({
   key: 'time', fingerprint: 'time', match: other => other === 'time' ? 'same' : 'other', remembers: true,
   forms: { series: [], devices: time.forms }, write: (to, _, devices) => { time.write(to, devices) },
@@ -315,8 +152,3 @@ const progressOf = (time: Watermarks): Part => ({
 })
 
 export const openFlow = (pipeline: Pipeline, series: SeriesTable, position = 0): Flow => new Flow(pipeline, series, position)
-
-/** Adds what one commit settled to what all have. */
-export function settle (total: Record<string, Counts>, counts: Record<string, Counts>): void {
-  for (const branch in counts) addCounts(total[branch] ??= noCounts(), counts[branch])
-}

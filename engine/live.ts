@@ -1,5 +1,5 @@
 import type { AlertEvent } from './alert.ts'
-import type { Outputs } from './flow.ts'
+import type { Outputs } from './outputs.ts'
 import { isoMicros } from './iso.ts'
 import type { SeriesTable } from './series.ts'
 

@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts'
-import type { Outputs } from './flow.ts'
+import type { Outputs } from './outputs.ts'
 import type { Logger } from './log.ts'
 import { RecentHistogram } from './recent-histogram.ts'
 import { BUDGET, type StepStatus } from './spare.ts'

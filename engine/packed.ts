@@ -1,7 +1,6 @@
 /** Rows side by side in one buffer, which goes from one thread to another without being copied. */
 import { Batch, type Numbers } from './batch.ts'
-import type { Gathered, Outputs } from './flow.ts'
-import { countsOf, type Tallied } from './outputs.ts'
+import { countsOf, type Gathered, type Outputs, type Tallied } from './outputs.ts'
 import type { Readings } from './watermark.ts'
 
 /** A batch, without its progress: `at` bytes into the buffer stand time, value, arrival, position and the columns, 8 bytes a row each, then the ids of its series, 4 bytes a row. */

@@ -1,5 +1,6 @@
 import { MillraceError } from './errors.ts'
-import type { Flow, Outputs } from './flow.ts'
+import type { Flow } from './flow.ts'
+import type { Outputs } from './outputs.ts'
 import type { Delivery, Mark, Position } from './source.ts'
 import type { Spared } from './spare.ts'
 import type { Recovered } from './store.ts'

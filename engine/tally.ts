@@ -25,6 +25,11 @@ export function addCounts (to: Counts, from: Counts): Counts {
   return to
 }
 
+/** Adds what one commit settled to what all have, by branch. */
+export function settle (total: Record<string, Counts>, counts: Record<string, Counts>): void {
+  for (const branch in counts) addCounts(total[branch] ??= noCounts(), counts[branch])
+}
+
 /** By how much the identity is off: 0 when every reading has exactly one fate; positive: readings vanished, negative: readings multiplied. */
 export const imbalance = (c: Counts, inFlight: number): number =>
   c.received + c.derived - c.written - c.late - c.filtered - c.deduplicated - c.dead_lettered - c.aggregated - inFlight

@@ -19,7 +19,8 @@
  */
 import { Credits } from './credits.ts'
 import { MillraceError } from './errors.ts'
-import { openFlow, type Outputs } from './flow.ts'
+import { openFlow } from './flow.ts'
+import type { Outputs } from './outputs.ts'
 import { Intake } from './intake.ts'
 import { readOptions, show, suggest, Type } from './options.ts'
 import type { Pipeline, Route } from './pipeline.ts'

@@ -25,7 +25,7 @@ const root = join(import.meta.dirname, '../..')
 /** Who makes a regular expression of a text, and of which. */
 const MADE: Readonly<Record<string, string>> = {
   'engine/api-key.ts': 'lengths', 'connectors/redis-keys.ts': 'names of ours', 'sinks/file/data.ts': 'names of ours',
-  'engine/flow.ts': 'none: its match() compares fingerprints', 'engine/snapshot.ts': 'none: the same', 'sinks/http/guard.ts': 'none: its match() compares addresses',
+  'engine/route.ts': 'none: its match() compares fingerprints', 'engine/snapshot.ts': 'none: the same', 'sinks/http/guard.ts': 'none: its match() compares addresses',
   'connectors/csv/files.ts': 'the last part of replay.files, which names a file: no pipeline that is sent may; all but * and ? is escaped'
 }
 

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { Credits, Intake, SeriesTable, type Delivery } from '#engine'
-import { Flow, type Outputs } from '../../engine/flow.ts'
+import { Flow } from '../../engine/flow.ts'
+import type { Outputs } from '../../engine/outputs.ts'
 import { decodePage } from '../../engine/snapshot-page.ts'
 import { partitionOf, workerOf } from '../../engine/partition.ts'
 import { Workers } from '../../engine/workers.ts'

@@ -1,6 +1,7 @@
 /** A flow that is driven by hand, and what comes out of it with names in place of ids. */
 import { Credits, Intake, pipeline, SeriesTable, type Delivery, type Mark, type Pipeline } from '#engine'
-import { Flow, type Outputs } from '../../engine/flow.ts'
+import { Flow } from '../../engine/flow.ts'
+import type { Outputs } from '../../engine/outputs.ts'
 import { normalise } from '../../engine/lint.ts'
 import { apply } from '../../engine/recovery.ts'
 import { partitionOf } from '../../engine/partition.ts'
