@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events'
 import { Breaker } from './breaker.ts'
 import { clock as real, sleep, type Clock } from './clock.ts'
 import { Gone, MillraceError, Transient } from './errors.ts'
+import { lanes, type Lane } from './lanes.ts'
 import type { Logger } from './log.ts'
 import type { Policy } from './policy.ts'
 import type { Notice, Receiver } from './sink.ts'
@@ -222,25 +223,6 @@ function linksOf ({ events: [{ incident }] }: OutboxEntry, base: string | undefi
 }
 
 const keyOf = ({ id, receiver }: OutboxEntry): string => `${id}\0${receiver}`
-
-type Lane = (act: () => Promise<void>) => Promise<void>
-
-/** Runs at most `width` at a time, the others in their order. */
-function lanes (width: number): Lane {
-  const waiting: (() => void)[] = []
-  let running = 0
-  return async act => {
-    if (running === width) await new Promise<void>(resolve => waiting.push(resolve))
-    else running++
-    try {
-      await act()
-    } finally {
-      const next = waiting.shift()
-      if (next === undefined) running--
-      else next()
-    }
-  }
-}
 
 /** What `act` gives, or Transient after LIMIT or when told to stop: also when it does not listen to its signal. */
 function bounded (act: (signal: AbortSignal) => Promise<unknown>, stop: AbortSignal, clock: Clock): Promise<unknown> {

@@ -19,7 +19,7 @@ const ofTenant = Type.Object({
   jobs: Type.Integer({ description: 'Jobs that are over and are kept, with their files; beyond, the oldest go.', minimum: 1, maximum: 100_000, default: 200 }),
   jobDays: Type.Integer({ description: 'Days for which they are.', minimum: 1, maximum: 36_500, default: 90 })
 })
-const ofProcess = Type.Object({ failures: Type.Integer({ description: 'Failed attempts in a minute from one address (of IPv6 a /64) to come in with a key, a token or the password of a device; ten times as many under one name.', minimum: 1, maximum: 1_000_000_000, default: 20 }), streams: count('Streams that are open at once.', 50), pipelines: count('Pipelines, those that are paused too.', 200) })
+const ofProcess = Type.Object({ failures: Type.Integer({ description: 'Failed attempts in a minute from one address (of IPv6 a /64) to come in with a key, a token or the password of a device; ten times as many under one name.', minimum: 1, maximum: 1_000_000_000, default: 20 }), streams: count('Streams that are open at once.', 50), pipelines: count('Pipelines, those that are paused too.', 200), bodies: Type.Integer({ description: 'Bytes of bodies of requests in memory at once, as sent and as unpacked.', minimum: 2 ** 22, maximum: 2 ** 40, default: 2 ** 26 }) })
 
 export type KeyLimits = Values<typeof ofKey.properties>
 export type TenantLimits = Values<typeof ofTenant.properties>

@@ -1,9 +1,11 @@
 import t from 'tap'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync, symlinkSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const exec = promisify(execFile)
@@ -26,6 +28,24 @@ t.test('the built command runs without tsx', async t => {
   const { bin, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   t.match(await run(join(root, bin.millrace), ['--help']), /^Usage: millrace /)
   t.equal((await run(join(root, bin.millrace), ['--version'])).trim(), version)
+})
+
+t.test('the built command lets in who has a token of an issuer', async t => {
+  const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true })
+  const folder = t.testdir({
+    'jwks.json': JSON.stringify({ keys: [{ ...await exportJWK(publicKey), kid: 'a', alg: 'ES256' }] }),
+    'jwt.yaml': 'issuer: https://idp.example.com\naudience: millrace\nkeys: jwks.json\nallTenants: all\n',
+    'p.yaml': 'name: p\nfrom: { simulator: {} }\nto: [ file: { table: readings } ]\n'
+  })
+  const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const child = spawn('env', ['-u', 'NODE_OPTIONS', join(root, bin.millrace), 'run', join(folder, 'p.yaml'), '--jwt', join(folder, 'jwt.yaml'), '--http', '127.0.0.1:0', '--folder', folder], { stdio: ['ignore', 'ignore', 'pipe'] }), ended = once(child, 'close')
+  t.teardown(async () => { child.kill('SIGKILL'); await ended })
+  const page = /status page (http:\/\/[^"\s]+?)\/["\s]/
+  let said = ''
+  for await (const part of child.stderr) if (page.test(said += part)) break
+  const [, url] = page.exec(said)!
+  const token = await new SignJWT({ sub: 'ada', tenant: 'all', scope: 'pipelines:read' }).setProtectedHeader({ alg: 'ES256', kid: 'a' }).setIssuer('https://idp.example.com').setAudience('millrace').setExpirationTime('5m').sign(privateKey)
+  t.equal((await fetch(`${url}/api/v1/pipelines`, { headers: { authorization: `Bearer ${token}` } })).status, 200)
 })
 
 t.test('a program that depends on the package imports engine and components by its name, with their types', async t => {

@@ -31,10 +31,12 @@ export async function deadLetters (app: FastifyInstance, plane: Plane): Promise<
   const storeOf = ({ actor }: FastifyRequest, name: string): { readonly run: Run, readonly store: Store } => {
     const run = runOf(plane, name), { store } = run
     if (actor!.tenant !== null) throw new MillraceError('api/forbidden', `the key ${actor!.id} is of the tenant "${actor!.tenant}", and dead letters may be of any`, { help: 'a key that was made without --tenant' })
-    if (run.isOver) throw new MillraceError('api/busy', `the pipeline "${name}" ${run.failure === undefined ? 'does not work at the moment: it is being changed, or its source has ended' : `has stopped: ${(run.failure as Error).message}`}`, run.failure === undefined ? {} : { help: 'POST /api/v1/pipelines/{name}/resume when that is mended' })
+    if (run.isOver) throw over(run)
     if (store === undefined) throw new MillraceError('store/unreachable', `the store of the pipeline "${name}" is not open yet`)
     return { run, store }
   }
+  /** What is asked of the store of a run, whose end closes it under way. */
+  const asked = async <T>(run: Run, answer: Promise<T>): Promise<T> => await answer.catch((error: unknown) => { throw run.isOver ? over(run) : error })
 
   app.get('/api/v1/pipelines/:name/dead-letters', {
     ...read,
@@ -44,15 +46,15 @@ export async function deadLetters (app: FastifyInstance, plane: Plane): Promise<
       response: { 200: Rows, ...failures(404, 409) }
     }
   }, async (request: FastifyRequest<{ Params: { name: string }, Querystring: Given }>) => {
-    const { params, query: { late, reason, position, requeued, limit } } = request, { store } = storeOf(request, params.name)
-    return { rows: (await store.letters({ late, reason, position, requeued, limit })).map(plainLetter) }
+    const { params, query: { late, reason, position, requeued, limit } } = request, { run, store } = storeOf(request, params.name)
+    return { rows: (await asked(run, store.letters({ late, reason, position, requeued, limit }))).map(plainLetter) }
   })
 
   app.get('/api/v1/pipelines/:name/dead-letters/:position', {
     ...read,
     schema: { summary: 'The dead letters, or late rows, of one message, with its bytes; also when they were requeued.', description: EVERY, tags, params: Type.Object({ ...Name, position: Place }), querystring: Type.Object({ late }), response: { 200: Rows, ...failures(404, 409) } }
   }, async (request: FastifyRequest<{ Params: { name: string, position: number }, Querystring: { late: boolean } }>) => {
-    const { params: { name, position }, query: { late } } = request, rows = await storeOf(request, name).store.letters({ late, position, requeued: true, limit: 1000 })
+    const { params: { name, position }, query: { late } } = request, { run, store } = storeOf(request, name), rows = await asked(run, store.letters({ late, position, requeued: true, limit: 1000 }))
     if (rows.length === 0) throw nothing(position, late)
     return { rows: rows.map(plainLetter) }
   })
@@ -71,19 +73,22 @@ export async function deadLetters (app: FastifyInstance, plane: Plane): Promise<
       }
     }
   }, async (request: FastifyRequest<{ Params: { name: string }, Body: { positions?: number[], reason?: Reason, every: boolean, late: boolean, limit: number } }>) => {
-    const { params: { name }, body: { positions, reason, every, late, limit }, actor, id } = request, { run: { journal }, store } = storeOf(request, name)
+    const { params: { name }, body: { positions, reason, every, late, limit }, actor, id } = request, { run, store } = storeOf(request, name), { journal } = run
     if (positions === undefined && reason === undefined && !every) throw new MillraceError('api/invalid', 'nothing is named', { help: 'positions, or reason, or every: true' })
     if (journal === undefined) throw new MillraceError('api/conflict', `the source of "${name}" has no log of its own`, { help: 'publish them again to what it reads' })
     const letters: Letter[] = []
     for (const position of positions === undefined ? [undefined] : new Set(positions)) {
-      const found = await store.letters({ late, reason, position, limit })
+      const found = await asked(run, store.letters({ late, reason, position, limit }))
       if (found.length === 0 && position !== undefined) throw nothing(position, late)
       letters.push(...found)
     }
     const refused = await leaveRequests(journal.folder, letters), given = letters.filter(letter => !refused.has(letter))
-    await store.requeued(given, actor!.id, id)
+    await asked(run, store.requeued(given, actor!.id, id))
     return { requeued: given.length, refused: Array.from(refused, ([{ position, part, reason }, why]) => ({ position, part, reason, why })), whole: given.some(isMessage) }
   })
 }
 
+const over = ({ pipeline: { name }, failure }: Run) => failure === undefined
+  ? new MillraceError('api/busy', `the pipeline "${name}" does not work at the moment: it is being changed, or its source has ended`)
+  : new MillraceError('api/busy', `the pipeline "${name}" has stopped: ${(failure as Error).message}`, { help: 'POST /api/v1/pipelines/{name}/resume when that is mended' })
 const nothing = (position: number, late: boolean) => new MillraceError('api/not-found', `there is no ${late ? 'late row' : 'dead letter'} at position ${position}`, { help: 'GET dead-letters lists what there is; what was requeued is left out there without requeued=true' })

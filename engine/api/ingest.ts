@@ -2,6 +2,7 @@ import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { MillraceError } from '../errors.ts'
+import { lanes, type Lane } from '../lanes.ts'
 import type { Inlet, Message, Requested } from '../listener.ts'
 import { tenantName } from '../names.ts'
 import { Type } from '../options.ts'
@@ -12,14 +13,20 @@ import type { Plane } from './server.ts'
 
 const MOST = 2 ** 20                 // bytes of a body, as it is sent and as it is when unpacked
 const LINES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
+const UNPACKING = 4                  // bodies at once: as many as there are threads for it
 const unpack = promisify(gunzip)
 
 type Asked = FastifyRequest<{ Params: { readonly source?: string }, Querystring: { readonly tenant?: string, readonly device?: string, readonly metric?: string }, Headers: { readonly 'idempotency-key'?: string }, Body: Buffer }>
 
 /** Takes readings in: bytes are not looked at before they are in the log, so what is wrong with them becomes a dead letter and fails no request. */
 export async function ingest (app: FastifyInstance, { inlets = () => [], stopping, control, limits }: Plane): Promise<void> {
+  const lane = lanes(UNPACKING)
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser(['application/json', ...LINES], { parseAs: 'buffer', bodyLimit: MOST }, async (request: FastifyRequest, body: Buffer) => await plain(request.headers['content-encoding'], body))
+  app.addContentTypeParser(['application/json', ...LINES], { parseAs: 'buffer', bodyLimit: MOST }, async (request: FastifyRequest, body: Buffer) => {
+    const unpacked = await plain(request.headers['content-encoding'], body, lane)
+    if (unpacked !== body) app.hold(request, unpacked.length)
+    return unpacked
+  })
 
   const schema = {
     summary: 'Takes readings in.', tags: ['ingest'],
@@ -61,10 +68,10 @@ function messageOf (request: Asked, inlet: Inlet): Message & { readonly request:
 }
 
 /** A body without its encoding. Throws api/too-large as soon as it is, whatever it would come to. */
-async function plain (encoding: string | undefined, body: Buffer): Promise<Buffer> {
+async function plain (encoding: string | undefined, body: Buffer, lane: Lane): Promise<Buffer> {
   if (encoding === undefined || encoding === 'identity') return body
   if (encoding.toLowerCase() !== 'gzip') throw new MillraceError('api/media-type', `Content-Encoding: ${encoding} is not read`, { help: 'gzip, or none' })
-  return await unpack(body, { maxOutputLength: MOST }).catch((error: NodeJS.ErrnoException) => {
+  return await lane(() => unpack(body, { maxOutputLength: MOST })).catch((error: NodeJS.ErrnoException) => {
     throw error.code === 'ERR_BUFFER_TOO_LARGE' ? new MillraceError('api/too-large', `unpacked, the body is larger than the ${MOST} bytes that are taken`, { help: 'several requests' }) : new MillraceError('api/invalid', `the body is not gzip: ${error.message}`)
   })
 }

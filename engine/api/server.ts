@@ -33,6 +33,7 @@ import { simulate } from './simulate.ts'
 import { silences } from './silences.ts'
 import { analyse } from './analyse.ts'
 import { authorise } from './auth.ts'
+import { bodies } from './bodies.ts'
 import { broken, HEAD, WHOLE } from './broken.ts'
 import { changes } from './changes.ts'
 import { deadLetters } from './dead-letters.ts'
@@ -129,6 +130,7 @@ export async function plan (given: GivenPlane, log: Logger, { tls, proxies = [] 
   problems(app)
   pace(app)
   authorise(app, plane)
+  bodies(app, limits)
   parameters(app)
   await app.register(rateLimit, {
     enableDraftSpec: true, max: (request: FastifyRequest) => request.actor === undefined ? Infinity : limits.ofKey(request.actor.id).requests, timeWindow: '1 minute', hook: 'preHandler', keyGenerator: (request: FastifyRequest) => request.actor?.id ?? request.ip,

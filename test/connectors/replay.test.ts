@@ -170,8 +170,10 @@ void t.test('files and columns that are not there are named, with what would be 
   await rejects({ 'a.csv': 'ts,y\n1,2\n' }, { metrics: ['z'] }, /replay.metrics: there is no column "z"/, /ts, y/)
   await rejects({ 'a.csv': 'ts,y\n1,2\n' }, { device: '{site}' }, /replay.device: there is no column "site"/, /ts, y/)
   await rejects({ 'a.csv': 'ts,y,y\n1,2,3\n' }, {}, /two columns are called "y"/, /columns/)
+  await rejects({ 'a.csv': 'ts,a+b\n1,2\n' }, {}, /the metric "a\+b"/, /columns/)
   t.throws(() => replay({ files: 'x', interval: '1s', time: 'ts' }), { code: 'config/invalid', message: /exclude each other/ })
   t.throws(() => replay({ files: 'x', start: '2026-01-01' }), { code: 'config/invalid', message: /interval/ })
+  t.throws(() => replay({ files: 'x', tenant: 'a+b' }), { code: 'config/invalid', message: /the tenant "a\+b"/ })
   t.throws(() => replay({}), { code: 'config/missing', message: /replay.files is required/ })
 })
 

@@ -81,6 +81,7 @@ void t.test('wrong options are refused with the option and what would be right',
   const wrong: [Parameters<typeof simulator>[0], RegExp][] = [
     [{ every: '1s', rate: 5 }, /`every` and `rate`/],
     [{ prefix: 'pump#' }, /pump#-10/],
+    [{ tenant: 'a#b' }, /the tenant "a#b"/],
     [{ start: 'yesterday' }, /"yesterday" is not a time/],
     [{ metrics: ['mood'] as never }, /metrics/],
     [{ faults: [{ device: 'device-11', kind: 'spike', metric: 'current', at: '1s', for: '1s' }] }, /device-1 to device-10/],

@@ -64,7 +64,13 @@ t.test('of a pipeline that has stopped it is said that it has, and why', async t
   await d.send(1)
   await until('it is stored', async () => (await rows(url, 'value')).length === 1)
   await rowsOf(url, 'UPDATE checkpoint SET epoch = epoch + 1')
-  await d.send(1)
-  await until('it has stopped', async () => (await process.ask('GET', '/p')).json.trouble.pipeline !== undefined)
+  const { store } = process.pipelines.runOf('p')!, letters = store!.letters.bind(store)
+  store!.letters = async query => {
+    await d.send(1)
+    await until('it has stopped, and its store is closed', () => !process.pipelines.isWorking('p'))
+    return await letters(query)
+  }
+  t.match(await process.ask('GET', '/p/dead-letters'), { status: 503, json: { code: 'api/busy', detail: /has stopped: another process has taken over/ } }, 'while it was asked')
+  await until('it is said', async () => (await process.ask('GET', '/p')).json.trouble.pipeline !== undefined)
   t.match(await process.ask('GET', '/p/dead-letters'), { status: 503, json: { code: 'api/busy', detail: /has stopped: another process has taken over/, help: /resume/ } })
 })

@@ -1,9 +1,12 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { newKey, type Scope } from '../../engine/api-key.ts'
 import { plan, type Plane } from '../../engine/api/server.ts'
 import { Journal, type JournalOptions } from '../../engine/journal.ts'
 import type { Keys } from '../../engine/keys.ts'
+import { Limits } from '../../engine/limits.ts'
 import * as sources from '../../connectors/index.ts'
 import * as operators from '../../operators/index.ts'
 import * as sinks from '../../sinks/index.ts'
@@ -13,10 +16,11 @@ import { Disk } from '../support/disk.ts'
 import { quiet as quietly } from '../support/collect.ts'
 import { HOUR, messages, never, records, temporary } from '../support/journal.ts'
 import { freshDatabase, quiet, rowsOf } from '../support/postgres.ts'
+import { until } from '../support/control.ts'
 
 const components = { sources, operators, sinks } as unknown as Plane['components']
 
-interface Setting { readonly journal?: Partial<JournalOptions>, readonly http?: Record<string, unknown>, readonly keys?: (real: Keys) => Keys, readonly stopping?: () => boolean, readonly control?: { readonly isChanging: boolean } }
+interface Setting { readonly journal?: Partial<JournalOptions>, readonly http?: Record<string, unknown>, readonly keys?: (real: Keys) => Keys, readonly stopping?: () => boolean, readonly control?: { readonly isChanging: boolean }, readonly limits?: Limits }
 
 /** A plane that feeds a real log, and the keys of a real database. */
 async function open (test: Test, setting: Setting = {}) {
@@ -25,7 +29,7 @@ async function open (test: Test, setting: Setting = {}) {
   const keys = new PostgresKeys(url), { log } = quietly()
   const journal = await Journal.open(sources.http(setting.http), { folder: temporary(test), log, client: 'me', pipelines: ['p'], tick: HOUR, ...setting.journal }, never)
   journal.listen()
-  const app = await plan({ runs: () => [{ journal, pipeline: { name: 'p' } }] as never, stopping: setting.stopping ?? (() => false), control: setting.control as never, components, keys: setting.keys?.(keys) ?? keys, query: undefined, inlets: () => journal.inlet === undefined ? [] : [journal.inlet] }, quiet)
+  const app = await plan({ runs: () => [{ journal, pipeline: { name: 'p' } }] as never, stopping: setting.stopping ?? (() => false), control: setting.control as never, components, keys: setting.keys?.(keys) ?? keys, query: undefined, limits: setting.limits, inlets: () => journal.inlet === undefined ? [] : [journal.inlet] }, quiet)
   test.teardown(async () => { await app.close(); await journal.close().catch(() => {}); await keys.close() })
   const keyOf = async (tenant: string | null, scopes: readonly Scope[] = ['ingest:write']) => {
     const { key, id, digest } = newKey()
@@ -74,6 +78,34 @@ t.test('no 202 before the fsync; after a failed one none at all', async t => {
   while (!journal.open && Date.now() < deadline) await new Promise(resolve => setTimeout(resolve, 20))
   t.match(await send(reading, { 'idempotency-key': 'l' }), { status: 202, replayed: false }, 'what was refused is no repetition')
   t.match(await send(reading, { 'idempotency-key': 'k' }), { status: 202, replayed: true })
+})
+
+t.test('bodies have so much room as they are unpacked, a tenant as much as is left for the others, and it comes back when they are over', async t => {
+  const disk = new Disk(), { app, key, keyOf, send } = await open(t, { journal: { fs: disk.fs }, limits: new Limits({ process: { bodies: 2 ** 22 } }) }), large = gzipSync(`"${'x'.repeat(900_000)}"`), gzip = { 'content-encoding': 'gzip' }
+  t.teardown(() => disk.release())
+  const { key: acme } = await keyOf('acme')
+  disk.hold()
+  const statuses: number[] = [], take = (reply: Promise<{ readonly status: number }>) => reply.then(({ status }) => statuses.push(status))
+  const held = Array.from({ length: 4 }, () => take(send(large, gzip)))
+  await until('two are refused', () => statuses.length === 2)
+  t.strictSame(statuses, [503, 503])
+  const theirs = take(send(large, { ...gzip, as: acme }))
+  t.match(await send(large, gzip), { status: 503, code: 'api/busy', headers: { 'retry-after': '5' } })
+  disk.release()
+  await Promise.all([...held, theirs])
+  t.strictSame(statuses, [503, 503, 202, 202, 202])
+  t.equal((await send(large, gzip)).status, 202, 'there is room again')
+  const { port } = new URL(await app.listen({ host: '127.0.0.1', port: 0 })), sockets = Array.from({ length: 5 }, () => connect(Number(port), '127.0.0.1')), answers: string[] = []
+  for (const socket of sockets) socket.on('data', part => answers.push(String(part).slice(9, 12))).write(`POST /api/v1/ingest HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\ncontent-type: application/json\r\ncontent-length: 1048576\r\n\r\n"`)
+  await until('all have come', () => answers.length === 3)
+  t.strictSame(answers, ['503', '503', '503'])
+  t.equal((await send(reading)).status, 503)
+  t.equal((await send(reading, { as: acme })).status, 202, 'others are not held up by bodies that do not come')
+  for (const socket of sockets) {
+    socket.destroy()
+    await once(socket, 'close')
+  }
+  await until('there is room again', async () => (await send(reading)).status === 202)
 })
 
 t.test('an Idempotency-Key: again is answered again, another body is refused, and tenants are apart', async t => {

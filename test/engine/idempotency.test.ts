@@ -1,5 +1,7 @@
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { clock as real } from '../../engine/clock.ts'
 import { IdempotencyKeys } from '../../engine/idempotency.ts'
@@ -134,6 +136,42 @@ t.test('of many keys the oldest go, and one that has come again counts from then
   t.equal(keys.forgotten, 40)
   t.strictSame(there(all, 24 * HOUR + 1070), all.slice(71, 91), 'and all by time')
   t.equal(keys.size, 20)
+})
+
+t.test('a tenant that sends keys without end makes no other forget: whoever has most loses its oldest, as if there had been no start between', async t => {
+  const most = 12, tenants = ['a', 'b', 'c', 'd']
+  await fc.assert(fc.asyncProperty(fc.array(fc.record({ tenant: fc.constantFrom('a', 'a', 'a', ...tenants), hours: fc.constantFrom(0, 0, 0, 1, 20) }), { minLength: 40, maxLength: 60 }), fc.nat(60), async (sent, start) => {
+    const folder = temporary(t), make = () => new IdempotencyKeys({ folder, fs: disk, log: quiet().log, most })
+    let keys = make(), now = 1e12, left: { readonly tenant: string, readonly key: string, readonly at: number }[] = []
+    for (const [k, { tenant, hours }] of sent.entries()) {
+      if (k === start) {
+        await keys.save(k)
+        keys = make()
+        await keys.open({ durable: k, first: 1, reader: (position: number) => ({ position, close: async () => {} }) } as never)
+      }
+      now += hours * HOUR
+      const key = `${tenant}\n${k}`
+      keys.put(key, { hash: 1n, position: k + 1, at: now })
+      left = [...left.filter(({ at }) => at > now - 24 * HOUR), { tenant, key, at: now }]
+      const [crowd] = left.map(({ tenant }) => tenant).toSorted((a, b) => left.filter(l => l.tenant === b).length - left.filter(l => l.tenant === a).length)       // stable: the first that comes is the oldest
+      if (left.length > most) left.splice(left.findIndex(l => l.tenant === crowd), 1)
+    }
+    t.strictSame(sent.map(({ tenant }, k) => `${tenant}\n${k}`).filter(key => keys.find(key, now) !== undefined), left.map(({ key }) => key))
+  }), { numRuns: 50 })
+})
+
+t.test('a file that does not say whose keys they are yet is read', async t => {
+  const folder = temporary(t), made = () => new IdempotencyKeys({ folder, fs: disk, log: quiet().log }), wal = { durable: 2, first: 1, reader: (position: number) => ({ position, close: async () => {} }) } as never
+  const keys = made(), file = join(folder, 'keys')
+  for (const k of [1, 2]) keys.put(`a\n${k}`, { hash: 1n, position: k, at: 1000 })
+  await keys.save(2)
+  const now = readFileSync(file), before = Buffer.concat([now.subarray(0, 16), now.subarray(16, 56), now.subarray(64, 104)])
+  before.write('MIK1')
+  before.writeUInt32LE(crc32(before.subarray(8)), 4)
+  writeFileSync(file, before)
+  const again = made()
+  await again.open(wal)
+  t.strictSame([1, 2, 3].map(k => again.find(`a\n${k}`, 1000)?.position), [1, 2, undefined])
 })
 
 t.test('a flipped bit in the file is refused by name', async t => {
