@@ -3,11 +3,11 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, symlinkSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { copied } from './support/program.ts'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = copied(t, ['.ci', 'bench', 'compose', 'connectors', 'data', 'docs', 'engine', 'migrations', 'models', 'operators', 'sinks', 'test', '.gitignore', '.npmrc', 'CHANGELOG.md', 'LICENSE', 'README.md', 'index.ts', 'package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'])
 const exec = promisify(execFile)
 /** Without NODE_OPTIONS: tap measures coverage in every child by it, and tsc does not start under that. */
 const run = async (command: string, args: string[], cwd = root): Promise<string> => (await exec('env', ['-u', 'NODE_OPTIONS', command, ...args], { cwd, maxBuffer: 2 ** 24 })).stdout

@@ -1,6 +1,7 @@
 /**
- * npm run faults -- [--tier commit|nightly|release] [--row K2,D3] [--seed S] [--rounds N] [--stretch X] [--jobs N] [--json]
- * [--save]: the rows of the fault matrix, N at a time, one line of JSON each. Ends with 1 when one fails, or when CI=true and one cannot run.
+ * npm run faults -- [--tier commit|nightly|release] [--row K2,D3] [--alone yes|no] [--seed S] [--rounds N] [--stretch X] [--jobs N]
+ * [--json] [--save]: the rows of the fault matrix, N at a time, one line of JSON each; of a tier only those that run alone, or only
+ * the others. Ends with 1 when one fails, or when CI=true and one cannot run.
  */
 import { fork } from 'node:child_process'
 import { on, once } from 'node:events'
@@ -34,14 +35,15 @@ if (asked !== undefined) await (process.send === undefined ? run : serve)(asked)
 function read (): Asked | undefined {
   try {
     const text = (preset: string) => ({ type: 'string', default: preset }) as const, flag = { type: 'boolean', default: false } as const
-    const { values } = parseArgs({ options: { tier: text('commit'), row: text(''), seed: text('1'), rounds: text(''), stretch: text('1'), jobs: text('1'), json: flag, save: flag } })
+    const { values } = parseArgs({ options: { tier: text('commit'), row: text(''), alone: text(''), seed: text('1'), rounds: text(''), stretch: text('1'), jobs: text('1'), json: flag, save: flag } })
     const whole = (name: string, given: string, least: number, most: number): number => {
       if (!/^\d+$/.test(given) || Number(given) < least || Number(given) > most) throw new Error(`--${name} is a whole number from ${least} to ${most}, not ${given}`)
       return Number(given)
     }
     const tier = tiers.find(t => t === values.tier)
     if (tier === undefined) throw new Error(`--tier is one of ${tiers.join(', ')}, not ${values.tier}`)
-    const ids = values.row === '' ? rows.filter(row => row.tiers[tier] !== undefined).map(row => row.id) : values.row.split(',')
+    if (!['', 'yes', 'no'].includes(values.alone)) throw new Error(`--alone is yes or no, not ${values.alone}`)
+    const ids = values.row === '' ? rows.filter(row => row.tiers[tier] !== undefined && values.alone !== (row.alone ? 'no' : 'yes')).map(row => row.id) : values.row.split(',')
     const chosen = ids.map(id => {
       const row = rows.find(r => r.id === id)
       if (row === undefined) throw new Error(`there is no row "${id}"; there are: ${rows.map(r => r.id).join(', ')}`)

@@ -1,16 +1,13 @@
 import t from 'tap'
 import { execFile } from 'node:child_process'
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { blocksOf, GUIDE, plainEnvironment, root } from '../support/docs.ts'
+import { blocksOf, GUIDE, plainEnvironment } from '../support/docs.ts'
+import { copied } from '../support/program.ts'
 
 t.test('following the page on operators to the letter works', async t => {
   const blocks = blocksOf(GUIDE)
-  const copy = mkdtempSync(join(tmpdir(), 'millrace-guide-'))
-  t.teardown(() => rmSync(copy, { recursive: true, force: true }))
-  for (const part of ['engine', 'connectors', 'operators', 'models', 'sinks', 'migrations', 'data', 'bench', 'test', 'docs', '.ci', 'index.ts', 'package.json', 'tsconfig.json', 'tsconfig.build.json', '.taprc']) cpSync(join(root, part), join(copy, part), { recursive: true })
-  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+  const copy = copied(t, ['engine', 'connectors', 'operators', 'models', 'sinks', 'migrations', 'data', 'bench', 'test', 'docs', '.ci', 'index.ts', 'package.json', 'tsconfig.json', 'tsconfig.build.json', '.taprc'])
   for (const { values: { file, add }, text } of blocks) {
     if (file !== undefined) {
       mkdirSync(dirname(join(copy, file)), { recursive: true })

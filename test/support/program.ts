@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -45,5 +45,13 @@ export const startTypeScript = (...args: readonly string[]): ChildProcessByStdio
 export function temporary (t: Test): string {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** These parts of the repository in a folder of their own, with all packages: to be changed and built while other tests and a fault matrix run here. */
+export function copied (t: Test, parts: readonly string[]): string {
+  const folder = temporary(t)
+  for (const part of parts) cpSync(join(root, part), join(folder, part), { recursive: true })
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
   return folder
 }
