@@ -1,10 +1,11 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { createServer as createSecureServer } from 'node:tls'
-import type { Aedes, AuthenticateHandler, AuthorizePublishHandler, Client, PublishPacket } from 'aedes'
-import { certifiedName, defineSource, File, isLoopback, keyPair, MillraceError, renewing, Type, type Device, type Listener, type ListenerHost, type Message, type Position, type TlsFiles, type Values } from '#engine'
-import { Access, mayUse } from './broker-access.ts'
+import type { Aedes, AuthorizePublishHandler, Client, PublishPacket } from 'aedes'
+import { defineSource, File, isLoopback, keyPair, MillraceError, renewing, Type, type Listener, type ListenerHost, type Message, type Position, type TlsFiles, type Values } from '#engine'
+import { Clients } from './broker-clients.ts'
 import { guard, type Refused } from './broker-guard.ts'
 import { Holds } from './broker-holds.ts'
+import { Sockets } from './broker-sockets.ts'
 import { codecFault, codecOptions, makeDecoder } from './codec/json.ts'
 import { templateFault, tenantsOf, Topics } from './codec/topic.ts'
 import { Acks } from './mqtt-acks.ts'
@@ -32,7 +33,6 @@ const CLIENT_ID = 128                // characters
 const LEVELS = 1000                  // of a topic: what no template matches is a dead letter
 const QUEUE = 1000                   // packets of a client before its CONNACK
 const PUBLISH = 3
-const RENEW = 500                    // ms between looks at the credentials
 const HEARD = 10_000                 // ms after which a client that still talks has had a PUBACK
 
 interface Held { readonly client: Client | null, readonly at: Position, readonly go: () => void }
@@ -70,18 +70,13 @@ export class BrokerListener implements Listener {
   private readonly options: Options
   private readonly host: ListenerHost
   private readonly acks: Acks<Held>
-  private readonly sockets = new Set<Socket>()
-  private readonly addresses = new Map<string, number>()       // address -> its connections
+  private readonly sockets: Sockets
   private readonly given = new WeakMap<Client, Given>()
   private readonly forgetful = new WeakSet<Client>()           // asked for a clean session
-  private readonly devices = new WeakMap<Client, Device>()     // who it is, with credentials
-  private readonly admitted = new Set<Client>()                // who is connected of them
   private readonly holds: Holds | undefined                    // undefined: nobody has a quota
   readonly tenantOf: (topic: string) => string
-  private access: Access | undefined
+  private clients: Clients | undefined                         // undefined: everybody may use everything
   private still = () => {}                                      // the certificate is no longer looked at
-  private watching: NodeJS.Timeout | undefined                 // of the credentials
-  private wrong: string | undefined                            // with them
   private server: Server | undefined
   private aedes: Aedes | undefined
   private problem: string | undefined = 'not listening yet'
@@ -91,6 +86,7 @@ export class BrokerListener implements Listener {
   constructor (options: Options, host: ListenerHost) {
     this.options = options
     this.host = host
+    this.sockets = new Sockets(options.maxConnections, host.log)
     this.acks = new Acks(host.durableUpTo, held => this.acknowledge(held))
     this.holds = host.wait === undefined ? undefined : new Holds(host.wait)
     this.tenantOf = tenantsOf(templates(options), options.tenant)
@@ -111,12 +107,12 @@ export class BrokerListener implements Listener {
 
   lost (): void {
     this.acks.drop()
-    for (const socket of this.sockets) socket.destroy()
+    this.sockets.destroy()
   }
 
   stop (): void {
     this.stopped = true
-    clearInterval(this.watching)
+    this.clients?.close()
     this.still()
     this.server?.close()
     this.holds?.close()
@@ -127,32 +123,29 @@ export class BrokerListener implements Listener {
     this.acks.drop()
     this.problem = 'closed'
     await new Promise(setImmediate)          // what was given back last is written
-    await Promise.all(Array.from(this.sockets, flushed))
+    await this.sockets.flush()
     await new Promise<void>(resolve => this.aedes === undefined ? resolve() : this.aedes.close(resolve))
   }
 
   private secure (tls: TlsFiles, aedes: Aedes) {
-    const { log } = this.host, server = createSecureServer({ ...keyPair(tls), handshakeTimeout: CONNECT_WITHIN }, socket => this.accept(socket, aedes)).on('connection', socket => { this.counted(socket) })
+    const { log } = this.host, server = createSecureServer({ ...keyPair(tls), handshakeTimeout: CONNECT_WITHIN }, socket => this.accept(socket, aedes)).on('connection', socket => { this.sockets.counts(socket) })
     this.still = renewing(tls, server, log)
     return server.on('tlsClientError', (error, socket) => log.warn({ from: socket.remoteAddress, err: error.message }, 'a connection was refused'))
   }
 
   private async listen (): Promise<void> {
     const { log } = this.host, { credentials, tls } = this.options
-    if (credentials !== undefined) {
-      this.access = new Access(credentials, !isLoopback(this.options.host))
-      this.watching = setInterval(() => this.renew(), RENEW).unref()
-    }
+    const clients = this.clients = credentials === undefined ? undefined : new Clients(credentials, !isLoopback(this.options.host), this.host)
     const aedes = this.aedes = await (await import('aedes')).Aedes.createBroker({
       connectTimeout: CONNECT_WITHIN, drainTimeout: DRAIN_WITHIN, maxTopicLevels: LEVELS, queueLimit: QUEUE, maxInflightInbound: 100,
       preConnect: (client, packet, done) => {
         if (packet.clean) this.forgetful.add(client)
         packet.clean = true
-        if (this.access !== undefined && packet.clientId !== '') packet.clientId = ownId(certifiedName(client.conn) ?? packet.username ?? '', packet.clientId)
+        if (clients !== undefined && packet.clientId !== '') packet.clientId = clients.idOf(client, packet.username, packet.clientId)
         const fits = (packet.clientId ?? '').length <= CLIENT_ID
         done(fits ? null : new Error(`a client id may have ${CLIENT_ID} characters`), fits)
       },
-      authenticate: this.authenticate,
+      ...clients === undefined ? {} : { authenticate: clients.authenticate },
       authorizePublish: this.publish,
       authorizeSubscribe: (client, subscription, done) => {
         const may = subscription.topic !== '#' && !subscription.topic.startsWith('$') && this.may(client, subscription.topic)
@@ -162,11 +155,11 @@ export class BrokerListener implements Listener {
     })
     const inside = aedes as unknown as Inside, hand = inside.publish.bind(aedes)
     inside.publish = (packet, client, done) => { if (this.watched || done === undefined) hand(packet, client, done); else done() }
-    aedes.on('clientDisconnect', client => { this.admitted.delete(client); this.parted(client) })
+    aedes.on('clientDisconnect', client => { clients?.left(client); this.parted(client) })
     aedes.on('clientError', (client, error) => log.warn({ client: client.id, err: error.message }, 'a client was disconnected'))
     aedes.on('connectionError', (_client, error) => log.warn({ err: error.message }, 'a connection was refused'))
     const server = this.server = tls === undefined
-      ? createServer(socket => { if (this.counted(socket)) this.accept(socket, aedes) })
+      ? createServer(socket => { if (this.sockets.counts(socket)) this.accept(socket, aedes) })
       : this.secure(tls, aedes)
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -178,27 +171,9 @@ export class BrokerListener implements Listener {
     log.info({ url: this.address() }, 'broker listening')
   }
 
-  /** Whether its address may have one more connection; before TLS, as one that never shakes hands holds a socket too. */
-  private counted (socket: Socket): boolean {
-    const from = socket.remoteAddress ?? '', open = (this.addresses.get(from) ?? 0) + 1
-    if (open > this.options.maxConnections) {
-      this.host.log.warn({ from, maxConnections: this.options.maxConnections }, 'a connection was refused: too many from one address')
-      socket.destroy()
-      return false
-    }
-    this.addresses.set(from, open)
-    socket.once('close', () => {
-      const left = this.addresses.get(from)! - 1
-      if (left === 0) this.addresses.delete(from)
-      else this.addresses.set(from, left)
-    })
-    return true
-  }
-
   private accept (socket: Socket, aedes: Aedes): void {
     const from = socket.remoteAddress ?? ''
     this.sockets.add(socket)
-    socket.once('close', () => { this.sockets.delete(socket) })
     socket.setNoDelay(true)
     guard(socket, { connect: CONNECT_BYTES, packet: this.options.maxPayload + TOPIC_BYTES }, packet => this.refused(from, packet), {
       open: () => !this.stopped && this.host.open && this.holds?.has(socket) !== true,
@@ -207,49 +182,7 @@ export class BrokerListener implements Listener {
     aedes.handle(socket)
   }
 
-  private readonly authenticate: AuthenticateHandler = (client, username, password, done) => {
-    if (this.access === undefined) return done(null, true)
-    const certified = certifiedName(client.conn), { attempts } = this.host, name = username ?? certified ?? '', from = (client.conn as Socket).remoteAddress ?? ''
-    const wait = certified === undefined ? attempts.wait(from, name) : 0         // a certificate cannot be guessed
-    if (wait > 0) return done(Object.assign(new Error(`"${name}" is not tried: too many attempts from ${from}, or under that name, have failed`), { returnCode: 3 }), false)
-    const device = this.access.admit(username, password, certified)
-    if (device === undefined) {
-      attempts.failed(from, name)
-      return done(Object.assign(new Error(`"${name}" is no device, or has another password`), { returnCode: 4 }), false)
-    }
-    attempts.passed(from, name)
-    this.devices.set(client, device)
-    this.admitted.add(client)
-    done(null, true)
-  }
-
-  /** Whether a client may use a topic; one that has left may not. */
-  private may (client: Client | null, topic: string): boolean {
-    if (this.access === undefined) return true
-    const device = client === null ? undefined : this.devices.get(client)
-    return device !== undefined && mayUse(device, topic)
-  }
-
-  /** The credentials may have changed: who is not in them any more is disconnected. A file that is wrong changes nothing. */
-  private renew (): void {
-    const { log } = this.host
-    try {
-      if (!this.access!.refresh()) return
-      log.info({ credentials: this.options.credentials }, 'credentials read')
-      this.wrong = undefined
-    } catch (error) {
-      const { message } = error as Error
-      if (this.wrong !== message) log.error({ err: message }, 'the credentials stay as they were')
-      this.wrong = message
-      return
-    }
-    for (const client of this.admitted) {
-      const device = this.devices.get(client)!
-      if (this.access!.isCurrent(device)) continue
-      this.devices.set(client, { ...device, topics: [] })          // what is still to come of it, such as its will, is not taken
-      client.close()
-    }
-  }
+  private may (client: Client | null, topic: string): boolean { return this.clients === undefined || this.clients.may(client, topic) }
 
   /** aedes sends the PUBACK of a message when this has called back, and only then: see its lib/handlers/publish.js. Runs for wills too. */
   private readonly publish: AuthorizePublishHandler = (client, packet, done) => {
@@ -303,7 +236,7 @@ export class BrokerListener implements Listener {
 
   /** Topics of the broker itself, or of others, are not for a device: a dead letter, and the end of the connection, as nobody may see it. */
   private forbidden (client: Client | null, topic: string, payload: Uint8Array, done: (error: Error) => void): void {
-    const device = client === null ? undefined : this.devices.get(client), detail = `${device === undefined ? 'devices' : `the device "${device.username}"`} may not publish to ${topic}`
+    const device = this.clients?.deviceOf(client), detail = `${device === undefined ? 'devices' : `the device "${device.username}"`} may not publish to ${topic}`
     this.take({ topic, payload, rejected: { reason: 'not_allowed', detail } }, () => done(new Error(detail)))
   }
 
@@ -319,12 +252,4 @@ export class BrokerListener implements Listener {
   }
 }
 
-/** Ends a socket when what was written to it has left, or after half a second. */
-const flushed = (socket: Socket): Promise<void> => new Promise(resolve => {
-  const late = setTimeout(() => socket.destroy(), 500)
-  socket.once('close', () => { clearTimeout(late); resolve() })
-  socket.destroySoon()
-})
-/** A client id that no other device has: nobody takes over another's session. In the name a : and a % are encoded, so that a device "a" has none of "a:b". */
-const ownId = (username: string, clientId: string): string => `${username.replaceAll(/[:%]/g, c => encodeURIComponent(c))}:${clientId}`
 const templates = ({ topics }: Options): string[] => [topics].flat()

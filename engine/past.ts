@@ -1,6 +1,6 @@
 import { History } from './history.ts'
 import type { Logger } from './log.ts'
-import type { RunOptions } from './run.ts'
+import type { RunOptions } from './run-options.ts'
 import type { SnapshotHeader } from './snapshot.ts'
 import type { SourceHost } from './source.ts'
 import type { Recovered } from './store.ts'

@@ -5,7 +5,8 @@ import type { Journal } from './journal.ts'
 import type { Inlet } from './listener.ts'
 import { Journals, type JournalsOptions } from './journals.ts'
 import type { Pipeline } from './pipeline.ts'
-import { Run, type RunOptions } from './run.ts'
+import { Run } from './run.ts'
+import type { RunOptions } from './run-options.ts'
 import { LEAVE } from './source.ts'
 
 export interface PipelinesOptions extends Pick<RunOptions, 'log' | 'folder' | 'database' | 'fallback' | 'maxSeries' | 'seriesOf' | 'maxPoison' | 'acceptLoss' | 'source' | 'snapshots' | 'live' | 'egress' | 'links'>, Pick<JournalsOptions, 'failed' | 'shared' | 'quota' | 'attempts'> {

@@ -1,53 +1,30 @@
 /** The loop: read, process, commit, acknowledge. One delivery after the other; while one commits the next one grows. */
-import { Checkpoints, intactOf, type SnapshotSizes } from './checkpoint.ts'
+import type { Checkpoints } from './checkpoint.ts'
 import { clock as real, ingestClock, type Clock } from './clock.ts'
 import { Credits } from './credits.ts'
 import { dispatcherOf } from './delivery.ts'
 import type { Dispatcher } from './dispatch.ts'
-import { Flow } from './flow.ts'
+import type { Flow } from './flow.ts'
 import { pastOutputs, type History } from './history.ts'
-import { historySource } from './history-source.ts'
 import { insist } from './insist.ts'
 import type { Journal } from './journal.ts'
-import type { Live } from './live.ts'
+import type { Logger } from './log.ts'
 import { Observed } from './observed.ts'
-import { pastOf } from './past.ts'
 import { merged, type Outputs } from './outputs.ts'
 import { columnsOf, openStore, planTables, receiversIn, routesOf } from './plan.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
-import { apply, feed, pieces, Recovery } from './recovery.ts'
+import { apply, feed, pieces, type Recovery } from './recovery.ts'
 import type { Relearn } from './relearn.ts'
-import { checkChanged, checkMoved } from './resume.ts'
+import { restore } from './restore.ts'
+import type { RunOptions } from './run-options.ts'
 import { SeriesTable } from './series.ts'
 import type { Sink, SinkHost, SinkSpec } from './sink.ts'
-import type { Delivery, Mark, Source, SourceHost, SourceSpec } from './source.ts'
-import type { Commit, Outcome, Recovered, Store, StorePlan } from './store.ts'
+import type { Delivery, Mark, Source } from './source.ts'
+import type { Commit, Outcome, Recovered, Store } from './store.ts'
 import { loop } from './stream.ts'
 import { imbalance, noCounts, settle, type Counts } from './tally.ts'
-import type { Logger } from './log.ts'
 import { lookEvery } from './watermark.ts'
-
-export interface RunOptions {
-  readonly log: Logger
-  readonly folder: string                    // files of this process, such as the local store
-  readonly database?: string | undefined     // where postgres sinks go that do not say
-  readonly maxSeries?: number
-  readonly seriesOf?: ((tenant: string) => number) | undefined         // how many a tenant may have
-  readonly fallback: (plan: StorePlan, host: SinkHost) => Store       // the store of a pipeline whose sinks bring none
-  readonly source?: SourceSpec               // read this instead of the pipeline's own
-  readonly journal?: Journal | undefined     // of the source, when it cannot be read again
-  readonly journals?: Iterable<Journal>      // all that this process has open
-  readonly careful?: boolean                 // an operator has thrown: find the readings on which it does
-  readonly maxPoison?: number                // how many of them in a row are too many
-  readonly acceptLoss?: boolean              // go on although what was read before is not there any more
-  readonly now?: () => number
-  readonly clock?: Clock
-  readonly live?: Live | undefined           // who listens to what is committed
-  readonly egress?: readonly string[] | undefined      // see SinkHost
-  readonly links?: string | undefined        // where people reach the API: alerts link there
-  readonly snapshots?: SnapshotSizes         // when they are taken, and in how small parts
-}
 
 /** A pipeline at work. */
 export class Run {
@@ -154,47 +131,17 @@ export class Run {
     }
   }
 
-  /** Takes up what the store has kept and opens the source. Returns the position after which it is to be read. */
+  /** Takes up what the store has kept. Returns the position after which the source is to be read. */
   private async recover (recovered: Recovered): Promise<number | undefined> {
-    const { pipeline, host, log } = this
     this.position = recovered.position ?? 0
     this.epoch = recovered.epoch
     this.version = recovered.version
     this.recovered = structuredClone(recovered.counts)
     settle(this.counts, recovered.counts)
     this.received = this.counts[''].received
-    const { journal } = this.options
-    const found = await intactOf(recovered, log)
-    const { history, joined, join } = await pastOf(this.options, pipeline.name, log, recovered, found?.header)
-    this.history = history
-    this.joined = joined
-    const sourceHost: SourceHost = { pipeline: pipeline.name, series: host.series, ahead: pipeline.time.ahead, log, now: this.now, origin: recovered.origin, committed: recovered.position, committedAt: recovered.ingest, ...join }
-    const spec = this.options.source ?? pipeline.source!
-    const source = this.source = history !== undefined ? historySource(history, sourceHost) : journal === undefined ? spec.definition.open!(spec.options, sourceHost) : journal.source(sourceHost)
-    const now = source.origin?.()            // a stream goes by the one that it had before, until it has connected
-    const moved = recovered.position !== undefined && recovered.origin !== now
-    const resume = { ...this.options, pipeline: pipeline.name, log }
-    if (join !== undefined) { if (join.origin !== now) await checkMoved(resume, { ...recovered, ...join, position: join.committed }, { ...found!.header, ...join, position: join.committed ?? 0 }, now ?? spec.name) }
-    else if (moved) await checkMoved(resume, recovered, found?.header, now ?? spec.name)
-    const sameLog = found !== undefined && !moved && found.header.origin === recovered.origin
-    if (recovered.position === undefined || join !== undefined && join.committed === undefined) journal?.begin(pipeline.name)
-    const from = sameLog ? found.header.position : join !== undefined && join.origin === now && join.committed !== undefined ? join.committed : found !== undefined || moved ? journal?.placeOf(pipeline.name) : undefined     // it may have read some of this log before, and remembers that
-    const flow = this.flow = new Flow(pipeline, this.series, from ?? 0, this.clock)
-    flow.past = history?.past.asked
-    if (found !== undefined) {
-      for (const page of found.content) flow.snapshots.load(page, found.header.layout)
-      const { fresh, tuned, changed } = flow.snapshots.loaded(found.header.layout)
-      if (fresh.length > 0) log.info({ steps: fresh }, 'new since the last stop: these start without memory')
-      if (changed.length > 0) checkChanged(resume, changed, 'what it remembers does not fit', 'give back the former options; or an id of its own, to begin without that memory')
-      if (sameLog && found.header.position < (recovered.position ?? 0) && fresh.length + tuned.length > 0) checkChanged(resume, [...fresh, ...tuned], `what came after the last snapshot (${recovered.position! - found.header.position} messages) is to be worked out again as it was then`, 'start it once as it was and stop it')
-    }
     this.deaf = recovered.position !== undefined
-    this.checkpoints = new Checkpoints(flow, recovered, { whole: this.store!.whole === true, renew: found?.older === true, ...this.options.snapshots })
-    this.origin = moved ? now : recovered.origin
-    if (found !== undefined && !sameLog) this.checkpoints.hurry()
-    if (this.options.seriesOf !== undefined) this.series.most = this.options.seriesOf       // what is remembered stays
-    this.recovery = new Recovery(moved ? 0 : recovered.position ?? 0, recovered.marks, found?.header.version ?? 0)
-    if (this.recovery.caughtUp(flow)) this.recovery = undefined
+    const { from, ...restored } = await restore(this.pipeline, this.options, this.host, recovered, { now: this.now, clock: this.clock, whole: this.store!.whole === true })
+    ;({ history: this.history, joined: this.joined, source: this.source, flow: this.flow, checkpoints: this.checkpoints, recovery: this.recovery, origin: this.origin } = restored)
     return from
   }
 

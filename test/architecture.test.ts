@@ -91,7 +91,7 @@ t.test('operators, models and the kernel under them have no clock, no chance and
 })
 
 /** What a simulation drives: time and chance come by engine/clock.ts, files by engine/files.ts. */
-const SIMULATED = ['wal', 'wal-segment', 'wal-recover', 'wal-reader', 'journal', 'journal-keys', 'journal-room', 'journal-places', 'log-source', 'redelivery', 'message', 'requeue', 'lock', 'run', 'checkpoint', 'recovery', 'snapshot', 'credits', 'intake', 'poison', 'dispatch', 'stream'].map(f => `engine/${f}.ts`)
+const SIMULATED = ['wal', 'wal-segment', 'wal-recover', 'wal-reader', 'journal', 'journal-keys', 'journal-room', 'journal-places', 'log-source', 'redelivery', 'message', 'requeue', 'lock', 'run', 'restore', 'checkpoint', 'recovery', 'snapshot', 'credits', 'intake', 'poison', 'dispatch', 'stream'].map(f => `engine/${f}.ts`)
 
 t.test('the log, the run loop, recovery and the dispatcher meet time and chance only by the clock they are given', async t => {
   for (const path of SIMULATED) {
