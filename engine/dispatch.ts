@@ -22,7 +22,7 @@ export function isOver (tries: number): boolean {
 }
 
 export interface DispatcherOptions {
-  readonly store: Pick<Store, 'due' | 'settle' | 'endpoints'>
+  readonly store: Pick<Store, 'due' | 'settle' | 'endpoints' | 'waiting'>
   readonly receivers: ReadonlyMap<string, Receiver>
   readonly policies?: ReadonlyMap<string, Policy>
   readonly links?: string | undefined        // where people reach the API
@@ -50,6 +50,7 @@ interface Endpoint { readonly id: string, readonly name: string, readonly receiv
 export class Dispatcher {
   readonly counts: Tries = { delivered: 0, retried: 0, dead: 0 }
   readonly byReceiver: ReadonlyMap<string, Tries>
+  isQuiet = false                    // all that was due at the last look has been tried
   private readonly options: Required<Omit<DispatcherOptions, 'links'>> & Pick<DispatcherOptions, 'links'>
   private readonly endpoints = new Map<string, Endpoint>()   // by receiver
   private gone = new Set<string>()                           // endpoints, as of `asked`, and those that this process has met since
@@ -82,12 +83,16 @@ export class Dispatcher {
     return [...this.endpoints].map(([receiver, { breaker }]) => ({ receiver, ...this.byReceiver.get(receiver)!, breaker: breaker.state }))
   }
 
+  /** As of the store; undefined: nobody can say. */
+  async waiting (until?: number): Promise<number | undefined> { return await this.options.store.waiting?.(until).catch(() => undefined) }
+
   /** There may be something to do. */
   wake (): void { this.woken.abort() }
 
   /** Leases nothing more; waits `within` ms for what is under way, then leaves it to the next start. Closes the receivers. */
   async stop (within = 5000): Promise<void> {
     this.stopping.abort()
+    this.isQuiet = false
     this.wake()
     const bound = new AbortController()
     void Promise.all([this.loop, ...this.held.values()]).then(() => bound.abort())
@@ -102,7 +107,9 @@ export class Dispatcher {
     while (!this.stopping.signal.aborted) {
       this.woken = new AbortController()
       try {
-        if (await this.lease() > 0) continue
+        const idle = this.held.size === 0, taken = await this.lease()
+        this.isQuiet = idle && taken === 0 && !this.stopping.signal.aborted
+        if (taken > 0) continue
       } catch (error) {
         if (error instanceof MillraceError && error.code === 'store/fenced') return log.error({ err: error.message }, 'nothing more is sent from here')
         log.warn({ err: error }, 'the outbox cannot be read, trying again')

@@ -175,7 +175,7 @@ function checkSinks (routes: readonly DraftRoute[], add: Add): void {
         if (sink === undefined) continue
         const who = identityOf(sink)
         if (sink.definition.receive === undefined) add('config/sink', path, `${sink.name} takes rows, not alerts`, { key: true, help: 'alerts are always kept in the store; "to" names who is told, such as webhook' })
-        else if (known.has(who)) add('config/duplicate-receiver', path, `alert "${name}": a second receiver ${who}`, { key: true, help: 'receivers are known by their kind and address, or by their name: take one out, or give it a name of its own' })
+        else if (known.has(who)) add('config/duplicate-receiver', path, `alert "${name}": a second receiver ${who}`, { key: true, help: 'receivers are known by their kind and address, or by their name: take one out; to tell it again, give the later one a name of its own, such as name: again' })
         known.add(who)
       }
     }

@@ -20,7 +20,7 @@ interface Entry {
   run: Run                           // the newest
   stop: AbortController | undefined  // while it works
   ended: Promise<void>               // never rejects
-  standing: { readonly stop: AbortController, readonly ended: Promise<void> } | undefined        // while it does not work, and what it has committed is sent
+  standing: { readonly stop: AbortController, readonly ended: Promise<void>, readonly isOver: () => boolean } | undefined        // while it does not work, and what it has committed is sent
   failure: unknown
   paused: boolean
   accept: boolean                    // what its start would otherwise refuse
@@ -189,6 +189,17 @@ export class Pipelines {
     }
   }
 
+  /** What those that stand have committed is sent, as far as it is due and can be within `within` ms. What is left is said: it waits for the next start. */
+  async tell (within: number): Promise<void> {
+    const end = clock.now() + within
+    await Promise.all([...this.entries.values()].filter(e => e.standing !== undefined).map(async ({ standing, run }) => {
+      const isDone = async () => standing!.isOver() || run.isTold && await run.dispatcher!.waiting(end) === 0
+      while (!await isDone() && clock.now() < end && !this.isStopping) await sleep(LOOK, this.stopping.signal)
+      const alerts = standing!.isOver() ? 0 : await run.dispatcher?.waiting()
+      if (alerts !== 0) this.options.log.warn({ pipeline: run.pipeline.name, ...alerts === undefined ? {} : { alerts } }, 'alerts that are not sent yet wait: the next start of this pipeline sends them')
+    }))
+  }
+
   /** All commit what is under way and stop. */
   async stop (): Promise<void> {
     this.stopping.abort()
@@ -235,12 +246,13 @@ export class Pipelines {
   private stand (entry: Entry): void {
     if (entry.stop !== undefined || entry.standing !== undefined) return
     const stop = new AbortController(), { signal } = stop
+    let over = false
     const send = async () => {
       await sleep(LOOK, signal)
       if (!signal.aborted && !this.isStopping) await entry.run.stand(signal)
     }
-    const ended = send().catch(error => { if (!signal.aborted) this.options.log.warn({ pipeline: entry.pipeline.name, err: (error as Error).message }, 'this pipeline stands, and what it has committed is not sent from here') })
-    entry.standing = { stop, ended }
+    const ended = send().catch(error => { if (!signal.aborted) this.options.log.warn({ pipeline: entry.pipeline.name, err: (error as Error).message }, 'this pipeline stands, and what it has committed is not sent from here') }).finally(() => { over = true })
+    entry.standing = { stop, ended, isOver: () => over }
   }
 
   private async unstand (entry: Entry): Promise<void> {

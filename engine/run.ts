@@ -154,6 +154,9 @@ export class Run {
   /** Has it taken up everything that it had done before? Then it works, or would if nothing were in trouble. */
   get isUp (): boolean { return this.flow !== undefined && this.recovery === undefined }
 
+  /** Has it tried, while it stands, to tell everybody of what is committed? */
+  get isTold (): boolean { return this.isOver && this.dispatcher?.isQuiet === true }
+
   get journal (): Journal | undefined { return this.options.journal }
 
   /** Has it learned of the device before that maintenance was over, or may it have, in what it has not read yet? */

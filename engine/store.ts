@@ -107,6 +107,8 @@ export interface Store {
   /** It heeds policies, silences and what people say; one that does not takes no policies. */
   readonly decides?: boolean
   settle (entry: OutboxEntry, how: Settled): Promise<void>
+  /** How many entries of the outbox are neither delivered nor given up; of those that are due until then, ms. */
+  waiting? (until?: number): Promise<number>
   /** What is kept of endpoints that are gone; a store without it forgets them with the process. */
   readonly endpoints?: { disabled (): Promise<readonly string[]>, disable (endpoint: Disabled): Promise<void> }
   /** What could not become a row, or came too late, newest first. Needs no open(). */

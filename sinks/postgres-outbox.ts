@@ -84,6 +84,12 @@ export async function settleEntry (session: Session, entry: OutboxEntry, { state
   [leaderOf(entry), entry.receiver, state === 'retry' ? 'due' : state, after === undefined ? null : micros(after), error === undefined ? null : clean(error), state, entry.attempts])
 }
 
+/** Entries that are neither settled nor given up; of those that are due until `until` (ms). */
+export async function waitingIn (session: Session, pipeline: string, until?: number): Promise<number> {
+  const { rows: [{ n }] } = await session.query<{ n: number }>(`SELECT count(*)::int AS n FROM alert_outbox WHERE pipeline = $1 AND state = 'due' AND due <= coalesce(${moment('$2')}, 'infinity')`, [pipeline, until === undefined ? null : micros(until)])
+  return n
+}
+
 /** Endpoints that said they are gone. */
 export async function disabledEndpoints (session: Session): Promise<string[]> {
   return (await session.query<{ endpoint: string }>('SELECT endpoint FROM alert_endpoints')).rows.map(row => row.endpoint)

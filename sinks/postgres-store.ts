@@ -6,7 +6,7 @@ import { followReceivers } from './postgres-receivers.ts'
 import { locked, migrateWith } from './postgres-migrate.ts'
 import { decide } from './postgres-decide.ts'
 import { lettersOf, markRequeued } from './postgres-letters.ts'
-import { disabledEndpoints, disableEndpoint, endAlerts, lease, settleEntry } from './postgres-outbox.ts'
+import { disabledEndpoints, disableEndpoint, endAlerts, lease, settleEntry, waitingIn } from './postgres-outbox.ts'
 import type { Care } from './postgres-rows.ts'
 import { DurableSeries } from './postgres-series.ts'
 import { isBadData, isDuplicate, Session, sqlstate } from './postgres-session.ts'
@@ -115,6 +115,10 @@ export class PostgresStore implements Store {
 
   async settle (entry: OutboxEntry, how: Settled): Promise<void> {
     await this.aside(session => settleEntry(session, entry, how))
+  }
+
+  async waiting (until?: number): Promise<number> {
+    return await this.aside(session => waitingIn(session, this.pipeline, until))
   }
 
   async letters (query: LetterQuery): Promise<readonly Letter[]> {

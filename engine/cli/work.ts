@@ -50,6 +50,7 @@ export interface WorkOptions {
 }
 
 const DAY = 864e5                    // ms
+const TELL = 5000                    // ms in which alerts are sent before it ends by itself
 
 /**
  * Runs pipelines side by side with the HTTP plane until they end or `signal`: what `run`, `replay` and `demo` have in common. With none
@@ -102,6 +103,7 @@ export async function work (given: readonly Pipeline[], { parts, log, folder, da
     relearning?.open()
     if (given.length === 0) await new Promise(resolve => { stop.signal.addEventListener('abort', resolve, { once: true }) })
     await pipelines.idle()
+    await pipelines.tell(TELL)
     if (failure !== undefined) throw failure
     if (pipelines.failure !== undefined) throw pipelines.failure
     return given.map(({ name }) => pipelines.runOf(name)!)

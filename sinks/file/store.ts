@@ -145,6 +145,8 @@ export class FileStore implements Store {
     return entries
   }
 
+  async waiting (until = Infinity): Promise<number> { return [...this.state.pending.values()].filter(({ due }) => due <= until).length }
+
   /** All that wait to be settled become one record. */
   settle (entry: OutboxEntry, how: Settled): Promise<void> {
     this.settling.push({ key: key(entry.id, entry.receiver), how })

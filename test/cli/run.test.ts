@@ -2,6 +2,7 @@ import t from 'tap'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { receiver } from '../fixtures/receiver.ts'
 import { start, temporary, type Started } from '../support/program.ts'
 
 const url = async (run: Started) => {
@@ -89,4 +90,29 @@ t.test('--max-series is a number of series: anything else exits with 2 and says 
     t.equal(await run.ended, 2, run.err)
     t.match(run.err, /usage\/command.*--max-series/)
   }
+})
+
+t.test('at its end it has told what it committed; what nobody takes waits for the next start, and that is said', async t => {
+  const folder = temporary(t), taken: string[] = [], lines = ['ts,device,metric,value']
+  let works = true
+  const { url: hook } = await receiver(t, (response, { headers }) => {
+    if (works) taken.push(headers['webhook-id'] as string)
+    response.writeHead(works ? 204 : 503).end()
+  })
+  const run = async (...devices: string[]) => {
+    lines.push(...devices.map(device => `${Date.now() / 1000},${device},temp,99`))
+    writeFileSync(join(folder, 'x.csv'), `${lines.join('\n')}\n`)
+    writeFileSync(join(folder, 'p.yaml'), `name: p\nfrom: { replay: { files: ${join(folder, 'x.csv')} } }\nalerts: { hot: { when: { value: { above: 50 } }, to: [ webhook: { url: "${hook}" } ] } }\nto: [ file: { table: readings } ]\n`)
+    const run = start(t, ['run', join(folder, 'p.yaml'), '--http', 'off', '--folder', folder, '--egress', '127.0.0.0/8'])
+    t.equal(await run.ended, 0, run.err)
+    return run.err
+  }
+  await run('a', 'b')
+  t.equal(taken.length, 2)
+  works = false
+  t.match(await run('c'), /"alerts":1,"msg":"alerts that are not sent yet wait/)
+  works = true
+  await run('d')
+  t.equal(new Set(taken).size, 4)
+  t.equal(taken.length, 4)
 })

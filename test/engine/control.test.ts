@@ -310,6 +310,7 @@ t.test('deleted while its own database is away: nothing of it runs, and what it 
   t.match([deleted.status, deleted.json], [200, { state: 'deleted' }], deleted.text)
   t.equal((await process.ask('GET', '/p')).status, 404)
   t.match(await put(process, body), { status: 503, json: { code: 'store/unreachable' } }, 'none can be put in its place yet')
+  t.match(await put(process, body, {}, '?dryRun=true'), { status: 200, json: { version: 0 } }, 'and to ask what would become of it gives up nothing')
   t.strictSame(await rowsOf(url, 'SELECT state, settled FROM pipelines'), [{ state: 'deleted', settled: false }])
   proxy.fate = () => 'pass'
   await until('it is given up', async () => (await rowsOf(url, 'SELECT settled FROM pipelines'))[0].settled === true)

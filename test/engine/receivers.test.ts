@@ -56,7 +56,9 @@ t.test('of two equal receivers one is too many, unless they have names', async t
     t.match(found, [['config/duplicate-receiver', /^alert "high": a second receiver (webhook|stdout):[0-9a-f]{8}$/, path]])
     t.equal(found.length, 1)
   }
-  t.strictSame(wrong([a, hook('https://a.example/x', ', name: again')]), [])
+  const again = hook('https://a.example/x', ', name: again')
+  t.strictSame(wrong([a, again]), [])
+  t.strictSame(wrong([a], `, escalate: [ { after: 1h, to: [ ${a} ] }, { after: 2h, to: [ ${again} ] } ]`), [], 'told again by a later step')
   t.match(wrong([hook('https://a.example/x', ', name: ops'), hook('https://b.example/x', ', name: ops')]), [['config/duplicate-receiver', 'alert "high": a second receiver webhook:ops']])
   t.match(wrong([hook('https://a.example/x', ', name: "a b"')]), [['config/invalid']])
 })

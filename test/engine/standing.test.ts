@@ -12,13 +12,13 @@ import { start, temporary } from '../support/program.ts'
 
 const text = (port: number, hook: string, store = 'postgres: { table: readings }') => `name: p\nfrom: { broker: { port: ${port}, topics: "{tenant}/{device}/{metric}" } }\nalerts: { high: { when: { value: { above: 50 } }, to: [ webhook: { url: "${hook}" } ] } }\nto: [ ${store} ]\n`
 
-/** A receiver that is down until `works`: what it has taken. */
+/** A receiver that is down until `works`, and answers after `ms`: what it has taken. */
 async function hook (t: Test) {
-  const it = { works: false, url: '', taken: [] as string[], tried: 0 }
+  const it = { works: false, ms: 0, url: '', taken: [] as string[], tried: 0 }
   const { url } = await receiver(t, (response, { headers }) => {
     it.tried++
     if (it.works) it.taken.push(headers['webhook-id'] as string)
-    response.writeHead(it.works ? 204 : 503).end()
+    setTimeout(() => { response.writeHead(it.works ? 204 : 503).end() }, it.ms)
   })
   return Object.assign(it, { url })
 }
@@ -116,8 +116,8 @@ t.test('without a database: what waits in the files is sent too', async t => {
   await publish(port, 'd1')
   await until('it was tried', () => it.tried > 0)
   await process.ask('POST', '/p/pause')
-  it.works = true
-  await until('it is sent', () => it.taken.length === 1)
+  Object.assign(it, { works: true, ms: 1000 })
+  await until('it is being sent', () => it.taken.length === 1)
   await process.ask('POST', '/p/resume')
   await publish(port, 'd2')
   await until('it works again', () => it.taken.length === 2)

@@ -99,19 +99,22 @@ t.test('alerts of a pipeline that was deleted are not sent when its name is put 
 })
 
 t.test('of a receiver that is not there nothing is decided: it comes back as it was, or after a day nobody is told', async t => {
-  const keys = ['hot/hook', 'hot/escalation-1/email'], { post, sent, states, policies } = await open(t, { cooldown: 10 * MINUTE, escalate: 15 * MINUTE }, keys), [hook, mail] = keys.map(key => policies.get(key)!)
+  const keys = ['hot/hook', 'hot/escalation-1/email'], { post, sent, states, policies, start, url } = await open(t, { cooldown: 10 * MINUTE, escalate: 15 * MINUTE }, keys), [hook, mail] = keys.map(key => policies.get(key)!)
   await post(0, fires('a'), fires('b', { device: 'other' }))
   t.strictSame(await sent(0), ['a.firing hot/hook', 'b.firing hot/hook'])
   policies.delete(keys[1])
   t.strictSame(await sent(15 * MINUTE + 5000), [], 'it would be its turn')
+  t.strictSame(await rowsOf(url, `SELECT FROM alert_outbox WHERE state = 'due' AND ready_at IS NULL AND due <= to_timestamp(${(start + 15 * MINUTE + 5000) / 1000})`), [], 'and is not looked at again at once')
   policies.delete(keys[0])
   await post(16 * MINUTE, ends('b', { device: 'other' }), fires('c', { device: 'third' }))
   t.strictSame(await sent(16 * MINUTE), [])
   policies.set(keys[0], hook).set(keys[1], mail)
   t.strictSame(sorted(await sent(17 * MINUTE)), ['a.firing hot/escalation-1/email', 'b.resolved hot/hook', 'c.firing hot/hook'])
   policies.delete(keys[1])
-  await sent(40 * MINUTE)
-  t.equal((await states())['c.firing hot/escalation-1/email'], 'due')
+  for (const minutes of [40, 23 * 60]) {
+    await sent(minutes * MINUTE)
+    t.equal((await states())['c.firing hot/escalation-1/email'], 'due')
+  }
   await sent(25 * 60 * MINUTE)
   t.match(await states(), { 'b.firing hot/escalation-1/email': 'suppressed: over before anybody was told', 'c.firing hot/escalation-1/email': 'suppressed: the pipeline has no such receiver' })
 })
@@ -203,7 +206,7 @@ t.test('escalation: the next receiver is told of what nobody acknowledged in tim
 })
 
 t.test('a group: what comes within its wait goes as one, under one id, the same when it is sent again', async t => {
-  const { post, leased, sent, settle, states, opened } = await open(t, { group: { by: 'device', wait: 30_000 } })
+  const { post, leased, sent, settle, states, opened, policies } = await open(t, { group: { by: 'device', wait: 30_000 } }), policy = policies.get('hot/hook')!
   await post(0, fires('a', { metric: 'temp' }), fires('x', { device: 'other' }))
   t.strictSame(await leased(0), [])
   await post(10_000, fires('b', { metric: 'flow' }))
@@ -221,6 +224,12 @@ t.test('a group: what comes within its wait goes as one, under one id, the same 
   await post(200_000, ends('a', { metric: 'temp' }), ends('b', { metric: 'flow' }))
   await sent(200_000)
   t.ok((await sent(230_000)).includes('a.resolved.group'), 'ends too')
+  await post(300_000, fires('d', { device: 'third', metric: 'temp' }), fires('e', { device: 'third', metric: 'flow' }))
+  await sent(300_000)
+  policies.clear()
+  await sent(330_000)
+  policies.set('hot/hook', policy)
+  t.ok((await sent(400_000)).includes('d.firing.group'), 'also when its receiver was not there for a moment')
 })
 
 t.test('a group with an end goes when the beginning has arrived', async t => {
