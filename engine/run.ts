@@ -160,8 +160,8 @@ export class Run {
   /** Has it taken up everything that it had done before? Then it works, or would if nothing were in trouble. */
   get isUp (): boolean { return this.flow !== undefined && this.recovery === undefined }
 
-  /** Has it tried, while it stands, to tell everybody of what is committed? */
-  get isTold (): boolean { return this.isOver && this.dispatcher?.isQuiet === true }
+  /** Has it tried to tell everybody of what is due? */
+  get isTold (): boolean { return this.dispatcher?.isQuiet === true }
 
   get journal (): Journal | undefined { return this.options.journal }
 

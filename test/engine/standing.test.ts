@@ -1,10 +1,15 @@
 /** A pipeline that stands goes on sending what it has committed, and nobody else sends it too: a real database, a real broker, real receivers. */
+import { setTimeout as wait } from 'node:timers/promises'
 import { connectAsync } from 'mqtt'
 import t, { type Test } from 'tap'
+import { MillraceError } from '../../engine/errors.ts'
+import { normalise } from '../../engine/lint.ts'
+import { Pipelines } from '../../engine/pipelines.ts'
 import { Run } from '../../engine/run.ts'
+import { readYaml } from '../../engine/yaml.ts'
 import { fileStore } from '../../sinks/file.ts'
 import { receiver } from '../fixtures/receiver.ts'
-import { open, until, type Process } from '../support/control.ts'
+import { components, open, until, type Process } from '../support/control.ts'
 import { freePort } from '../support/mosquitto.ts'
 import { match, put } from '../support/one-pipeline.ts'
 import { freshDatabase, quiet, rowsOf } from '../support/postgres.ts'
@@ -122,6 +127,31 @@ t.test('without a database: what waits in the files is sent too', async t => {
   await publish(port, 'd2')
   await until('it works again', () => it.taken.length === 2)
   t.equal(new Set(it.taken).size, 2)
+})
+
+t.test('neither version starts: one that still tries does not stand too, and one that has failed stands once', async t => {
+  let fails = false, open = 0
+  const store = {
+    open: async (signal: AbortSignal, ...stands: readonly unknown[]) => {
+      if (fails && stands.length === 0) throw new MillraceError('store/failed', 'no')
+      open++
+      await new Promise(resolve => { signal.addEventListener('abort', resolve) })
+      open--
+      throw new Error('stopped')
+    },
+    close: async () => {}, trouble: () => 'away'
+  }
+  const pipelines = new Pipelines({ log: quiet, folder: temporary(t), fallback: () => store as never, within: 50 })
+  t.teardown(() => pipelines.close())
+  const of = (high: number) => normalise(readYaml(`name: p\nfrom: { simulator: {} }\nalerts: { high: { when: { value: { above: ${high} } }, to: [ stdout ] } }\n`, components, { file: 'p.yaml' }).pipeline!, components)
+  await pipelines.start(of(50), { patient: true })
+  await t.rejects(pipelines.replace(of(60)), { code: 'pipeline/not-started' })
+  await wait(100)
+  t.strictSame([open, pipelines.isWorking('p')], [1, true])
+  fails = true
+  await t.rejects(pipelines.replace(of(70)), { code: 'store/failed' })
+  await wait(100)
+  t.strictSame([open, pipelines.isWorking('p')], [1, false])
 })
 
 t.test('killed while it stands: the next process sends what waits, though it is paused there too', async t => {
