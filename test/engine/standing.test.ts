@@ -141,7 +141,7 @@ t.test('neither version starts: one that still tries does not stand too, and one
     },
     close: async () => {}, trouble: () => 'away'
   }
-  const pipelines = new Pipelines({ log: quiet, folder: temporary(t), fallback: () => store as never, within: 50 })
+  const pipelines = new Pipelines({ log: quiet, folder: temporary(t), fallback: () => store as never, within: 50, failed: () => {} })
   t.teardown(() => pipelines.close())
   const of = (high: number) => normalise(readYaml(`name: p\nfrom: { simulator: {} }\nalerts: { high: { when: { value: { above: ${high} } }, to: [ stdout ] } }\n`, components, { file: 'p.yaml' }).pipeline!, components)
   await pipelines.start(of(50), { patient: true })
