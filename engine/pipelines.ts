@@ -116,7 +116,11 @@ export class Pipelines {
     await this.halt(entry)
     entry.failure = undefined
     entry.paused = true
-    if (entry.pipeline !== pipeline) entry.run = this.make(pipeline, false, false)
+    if (entry.pipeline !== pipeline) {
+      const stood = entry.run
+      entry.run = this.make(pipeline, false, false)
+      entry.run.standAs(stood)
+    }
     entry.pipeline = pipeline
     const journal = await this.claim(pipeline, { reads: false })
     journal?.listen()

@@ -52,7 +52,7 @@ export interface RunOptions {
 /** A pipeline at work. */
 export class Run {
   readonly pipeline: Pipeline
-  readonly series: SeriesTable
+  series: SeriesTable
   readonly credits = new Credits()
   readonly counts: Record<string, Counts> = { '': noCounts() }        // as committed
   readonly observed: Observed
@@ -133,6 +133,12 @@ export class Run {
       for (const follower of this.followers.values()) await follower.close()
       await store.close()
     }
+  }
+
+  /** Stands where another one, that has stopped, had come to: this one is not to work, and says so of itself. */
+  standAs ({ series, source, counts, received, position }: Run): void {
+    Object.assign(this, { series, source, received, position })
+    settle(this.counts, counts)
   }
 
   /**

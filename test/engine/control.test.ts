@@ -177,8 +177,14 @@ t.test('paused: devices go on and what they send waits; a change waits too; then
   t.match((await process.ask('POST', '/p/pause')).json, { state: 'paused' }, 'once more')
   await d.send(10)
   await stored(url, 10)
-  t.match((await process.ask('GET', '')).json.pipelines, [{ pipeline: 'p', state: 'paused', trouble: {}, version: 1 }])
+  const stands = async () => {
+    const { json: { pipelines: [p] } } = await process.ask('GET', '')
+    t.match(p, { pipeline: 'p', state: 'paused', trouble: {}, series: 1, readings: { received: 10, written: 10 }, imbalance: 0 })
+    t.ok(p.lag.records >= 10, 'and what waits')
+  }
+  await stands()
   t.match((await process.ask('PUT', '/p', text(port, { high: 60 }), match(1))).json, { state: 'paused', version: 2 })
+  await stands()
   const shown = await process.ask('GET', '/p/definition')
   t.strictSame(shown.json.alerts.high.when, { value: { above: 60 } }, 'what is shown is what goes by that version')
   await new Promise(resolve => setTimeout(resolve, 300))
