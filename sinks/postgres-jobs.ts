@@ -2,7 +2,7 @@ import type { Canceller, Job, JobFilter, JobProgress as Progress, JobStore, Left
 import { migrate } from './postgres-migrate.ts'
 import { Pool } from './postgres-pool.ts'
 import { ISO } from './postgres-query.ts'
-import { clean } from './postgres-series.ts'
+import { clean, cleanJson } from './postgres-series.ts'
 
 const JOB = `id, kind, tenant, target, asked, state, done::float8, total::float8, detail, author, ${ISO('created_at', 'created')}, ${ISO('ended_at', 'ended')}`
 const AUDIT = 'INSERT INTO audit (actor, tenant, action, target, change)'
@@ -21,7 +21,7 @@ export class PostgresJobs implements JobStore {
   async add ({ id, kind, tenant, instance, target, asked, author, request }: NewJob): Promise<Job> {
     return (await this.pool.as({ tenant: undefined, request }).ask<Job>(`WITH made AS (INSERT INTO jobs (id, kind, tenant, instance, target, asked, author) VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7) RETURNING *),
       noted AS (${AUDIT} SELECT author, tenant, 'job.start', id, json_build_object('kind', kind, 'target', target, 'asked', asked) FROM made)
-      SELECT ${JOB} FROM made`, [id, kind, tenant, instance, target, clean(JSON.stringify(asked)), author]))[0]
+      SELECT ${JOB} FROM made`, [id, kind, tenant, instance, target, cleanJson(asked), author]))[0]
   }
 
   async list ({ tenant, kind, state }: JobFilter, limit: number): Promise<readonly Job[]> {

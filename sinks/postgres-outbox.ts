@@ -1,5 +1,5 @@
 import type { AlertEvent, Commit, Details, OutboxEntry, Settled } from '#engine'
-import { clean } from './postgres-series.ts'
+import { clean, cleanJson } from './postgres-series.ts'
 import type { Session } from './postgres-session.ts'
 import { micros, millis, moment } from './postgres-time.ts'
 
@@ -19,14 +19,14 @@ export async function postAlerts (session: Session, pipeline: string, alerts: Co
     FROM jsonb_to_recordset($1::jsonb) AS e (id text, incident text, state text, tenant text, pipeline text, alert text, severity text, device text, metric text,
       since bigint, time bigint, value float8, evidence jsonb, message text, details jsonb, stale boolean, position bigint)
     ON CONFLICT (id) DO UPDATE SET (time, value, evidence, message, details, stale, position, ingested_at, origin) = (excluded.time, excluded.value, excluded.evidence, excluded.message, excluded.details, false, excluded.position, excluded.ingested_at, excluded.origin)
-    WHERE alerts.stale AND NOT excluded.stale`, [json(events), micros(ingest), origin])
+    WHERE alerts.stale AND NOT excluded.stale`, [cleanJson(events), micros(ingest), origin])
   const entries = [...new Map(alerts.flatMap(({ event, receivers }) => receivers.map(receiver => [`${event.id} ${receiver}`, { event: event.id, receiver, position: event.position }]))).values()]
   if (entries.length === 0) return
   await session.query(`
     INSERT INTO alert_outbox (event, receiver, pipeline, due, position, ingested_at)
     SELECT event, receiver, $2, timestamptz 'epoch', position, ${moment('$3')} FROM jsonb_to_recordset($1::jsonb) AS e (event text, receiver text, position bigint)
     ON CONFLICT (event, receiver) DO UPDATE SET (state, due, posted_at, ready_at, held, grouped, leader, attempts, settled_at, error) = ('due', excluded.due, now(), NULL, NULL, NULL, NULL, 0, NULL, NULL)
-    WHERE alert_outbox.state = 'suppressed' AND alert_outbox.error = $4`, [json(entries), pipeline, micros(ingest), DELETED])
+    WHERE alert_outbox.state = 'suppressed' AND alert_outbox.error = $4`, [cleanJson(entries), pipeline, micros(ingest), DELETED])
 }
 
 /** What fires ends now, for `reason`, and nothing more is sent: no data ends it any more, and nobody tells. Of the time of the beginning when that lies ahead. */
@@ -93,5 +93,3 @@ export async function disableEndpoint (session: Session, { endpoint, name, reaso
   await session.query(`WITH made AS (INSERT INTO alert_endpoints (endpoint, name, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING *)
     INSERT INTO audit (actor, action, target, change) SELECT 'engine', 'endpoint.disable', endpoint, json_build_object('name', name, 'reason', reason) FROM made`, [endpoint, clean(name), clean(reason)])
 }
-
-const json = (value: unknown): string => JSON.stringify(value, (_key, inner) => typeof inner === 'string' ? clean(inner) : inner)

@@ -87,6 +87,8 @@ function unitOf (table: SeriesTable, s: number): string | null {
 
 /** Text that PostgreSQL can hold: NUL and lone surrogates become U+FFFD. */
 export const clean = (text: string): string => Buffer.from(text.replaceAll('\0', '\ufffd')).toString()
+/** The same of all texts in it, as JSON: there they would be escaped, and jsonb refuses them all the same. */
+export const cleanJson = (value: unknown): string => JSON.stringify(value, (_key, inner: unknown) => typeof inner === 'string' ? clean(inner) : inner)
 
 const transposed = (rows: readonly unknown[][], width: number): unknown[][] => Array.from({ length: width }, (_, column) => rows.map(row => row[column]))
 

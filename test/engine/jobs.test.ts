@@ -29,6 +29,7 @@ t.test('an export as a job: the file has each row once, and belongs to its tenan
   t.match(await ended(process, theirs.json.id), { state: 'done', done: 0, tenant: 'north' })
   t.equal((await process.call('GET', `/jobs/${theirs.json.id}/result`, undefined, foreign)).text, '')
   t.equal((await process.call('POST', '/jobs', { kind: 'export', table: 'readings', tenant: 't' }, foreign)).status, 404)
+  t.match(await process.call('POST', '/jobs', { kind: 'export', table: 'readings', device: '\ud800' }), { status: 202, json: { asked: { series: { device: '\ufffd' } } } }, 'a name that PostgreSQL cannot hold')
 })
 
 t.test('an export as a job can be Parquet, and its file goes with it', async t => {
