@@ -52,9 +52,12 @@ export function dlq (program: Command, parts: Parts): void {
     .action(async (file: string, positions: string[], options: Options) => {
       if (positions.length === 0 && !options.every && options.reason === undefined) throw new MillraceError('usage/command', 'dlq requeue: nothing is named', { help: 'positions, or --reason, or --every' })
       const { letters, store, log } = await find(file, options, parts, undefined, positions.map(p => countOf('position', p)))
-      if (log === undefined) throw new MillraceError('usage/command', 'dlq requeue: the source of this pipeline has no log of its own', { help: 'publish them again to what it reads' })
-      const refused = await leaveRequests(log, letters)
-      await store.requeued(letters.filter(letter => !refused.has(letter)), 'command line')
+      const refused = await closing(store, async () => {
+        if (log === undefined) throw new MillraceError('usage/command', 'dlq requeue: the source of this pipeline has no log of its own', { help: 'publish them again to what it reads' })
+        const refused = await leaveRequests(log, letters)
+        await store.requeued(letters.filter(letter => !refused.has(letter)), 'command line')
+        return refused
+      })
       await store.close()
       const { out, err } = streams(program)
       for (const [{ position, part, reason }, why] of refused) err(`${position}/${part} (${reason}) cannot be read again: ${why}\n`)
@@ -71,11 +74,13 @@ export function dlq (program: Command, parts: Parts): void {
     const most = countOf('--limit', limit)
     const asked = positions.length === 0 ? [position] : positions
     const letters: Letter[] = []
-    for (const at of asked) {
-      const found = await store.letters({ late, reason, requeued, limit: most, position: at })
-      if (found.length === 0 && at !== undefined && positions.length > 0) throw nothing(at)
-      letters.push(...found)
-    }
+    await closing(store, async () => {
+      for (const at of asked) {
+        const found = await store.letters({ late, reason, requeued, limit: most, position: at })
+        if (found.length === 0 && at !== undefined && positions.length > 0) throw nothing(at)
+        letters.push(...found)
+      }
+    })
     return { letters, store, log: pipeline.source!.listens ? join(folder, 'log', logFolder(pipeline.source!)) : undefined }
   }
 }
@@ -83,4 +88,6 @@ export function dlq (program: Command, parts: Parts): void {
 const WHOLE = 'A message is read again as a whole, by every pipeline that reads this log: the readings of it that are rows already go through the steps once more, unless dedupe still knows them.\n'
 const AGAIN = 'A late row is a row of the trunk already, and goes through the steps once more, in every pipeline that reads this log, unless dedupe still knows it.\n'
 
+/** A store that is left open keeps the command from ending. */
+const closing = async <T>(store: Store, act: () => Promise<T>): Promise<T> => await act().catch(async (error: unknown) => { await store.close(); throw error })
 const nothing = (position: string | number): MillraceError => new MillraceError('usage/command', `dlq: there is nothing at position ${position}`, { help: 'millrace dlq list says what there is' })

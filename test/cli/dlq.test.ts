@@ -10,7 +10,9 @@ import { main } from '../../engine/cli/program.ts'
 import * as operators from '../../operators/index.ts'
 import { fileStore } from '../../sinks/file.ts'
 import * as sinks from '../../sinks/index.ts'
+import { migrate } from '../../sinks/postgres-migrate.ts'
 import { freePort } from '../support/nats.ts'
+import { freshDatabase, quiet } from '../support/postgres.ts'
 import { start, temporary, type Started } from '../support/program.ts'
 
 const T0 = Math.floor(Date.now() / 60_000) * 60_000 - 120_000
@@ -102,6 +104,14 @@ t.test('dead letters are listed, shown, and given back: while the engine runs an
   t.match(second.err, /this is no message to be read once more/)
   t.strictSame(readdirSync(queue), ['0.json.bad'])
   t.strictSame(values(), [1, 3])
+})
+
+t.test('what cannot be given back ends the command too, when it has asked a database', async t => {
+  const url = (await freshDatabase(t))!, folder = temporary(t), file = join(folder, 'p.yaml')
+  await migrate(url, quiet)
+  writeFileSync(file, 'name: p\nfrom: { http: {} }\nto: [ postgres: { table: readings } ]\n')
+  const { ended } = start(t, ['dlq', 'requeue', file, '999', '--folder', folder, '--database', url])
+  t.equal(await Promise.race([ended, sleep(60_000, 'it goes on', { ref: false })]), 2)
 })
 
 t.test('late rows are given back too: what the trunk has of them already is not doubled', async t => {
