@@ -1,5 +1,7 @@
 /** What options of commands say, as values. Each throws usage/command with what would be right. */
+import { existsSync } from 'node:fs'
 import { isIP } from 'node:net'
+import { dirname, resolve } from 'node:path'
 import { Option } from 'commander'
 import { MillraceError } from '../errors.ts'
 
@@ -50,6 +52,13 @@ export function urlOf (option: string, text: string | undefined): string | undef
 export function countOf (option: string, text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new MillraceError('usage/command', `${option} "${text}" is not a whole number`)
   return Number(text)
+}
+
+/** A file that is to be written -> its path. */
+export function fileOf (text: string): string {
+  const file = resolve(text), folder = dirname(file)
+  if (!existsSync(folder)) throw new MillraceError('usage/command', `--to ${text}: there is no folder ${folder}`, { help: 'make it, or name another one' })
+  return file
 }
 
 /** '127.0.0.1:8080' -> host and port. */

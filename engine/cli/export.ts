@@ -1,5 +1,5 @@
 import { open, readFile, rename, rm, stat, truncate } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { dirname } from 'node:path'
 import { Option, type Command } from 'commander'
 import { MillraceError } from '../errors.ts'
 import { exportFormats, type ExportFormat } from '../export-format.ts'
@@ -8,6 +8,7 @@ import { Lock } from '../lock.ts'
 import { openLog } from '../log.ts'
 import { parquetRows } from '../parquet.ts'
 import { syncFolder } from '../wal-segment.ts'
+import { fileOf } from './arguments.ts'
 import { streams } from './program.ts'
 import { ask, remote, type RemoteOptions } from './remote.ts'
 import { stopSignal } from './work.ts'
@@ -32,7 +33,7 @@ export function exportRows (program: Command): void {
     .option('--json', 'print what was written as JSON')
     .action(async (table: string, { to, format = formatOf(to), incremental = false, tenant, device, metric, from, until, columns, json = false, ...options }: Options) => {
       if (incremental && format === 'parquet') throw new MillraceError('usage/command', '--incremental: nothing can be added to a file of Parquet', { help: 'csv or ndjson; or a file for each export, of rows --from and --until' })
-      const file = resolve(to), stop = stopSignal(openLog({ level: 'warn' })), query = { format, tenant, device, metric, from, to: until, columns }
+      const file = fileOf(to), stop = stopSignal(openLog({ level: 'warn' })), query = { format, tenant, device, metric, from, to: until, columns }
       const lock = await Lock.take(`${file}.lock`, { name: 'export', code: 'usage/command', help: 'one export into a file at a time' }, stop.signal)
       try {
         const fetched = async (since?: string) => await ask(options, { path: `/api/v1/tables/${encodeURIComponent(table)}/export`, query: { ...query, since }, signal: stop.signal })
@@ -95,7 +96,7 @@ async function write (file: string, at: number, reply: Response, format: ExportF
   try {
     for await (let bytes of reply.body! as unknown as AsyncIterable<Uint8Array>) {
       for (let i = 0; i < bytes.length && format !== 'parquet'; i++) {
-        if (bytes[i] === QUOTE) quoted = !quoted
+        if (bytes[i] === QUOTE && format === 'csv') quoted = !quoted         // in JSON no line ends within quotes, and some are escaped
         else if (bytes[i] === NEWLINE && !quoted) {
           rows++
           if (!first) continue

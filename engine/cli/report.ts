@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { Option, type Command } from 'commander'
+import { fileOf } from './arguments.ts'
 import { streams } from './program.ts'
 import { ask, remote, type RemoteOptions } from './remote.ts'
 
@@ -19,8 +20,9 @@ export function report (program: Command): void {
     .option('--every <span>', 'length of the parts in which a device is heard or not')
     .option('--limit <n>', 'devices at the most')
     .action(async ({ to, format = to?.endsWith('.html') === true ? 'html' : 'json', tenant, device, site, table, from, until, every, limit, ...options }: Options) => {
+      const file = to === undefined ? undefined : fileOf(to)
       const text = await (await ask(options, { path: '/api/v1/reports', query: { format, tenant, device, site, table, from, to: until, every, limit } })).text()
-      if (to === undefined) streams(program).out(`${text}\n`)
-      else await writeFile(to, text)
+      if (file === undefined) streams(program).out(`${text}\n`)
+      else await writeFile(file, text)
     })
 }

@@ -67,6 +67,8 @@ t.test('a whole table as CSV and as lines of JSON; of a key of one tenant only w
   t.equal(readFileSync(to, 'utf8').split('\r\n')[0], 'time,tenant,device,metric,value,zscore')
   t.match(readFileSync(to, 'utf8'), `${new Date(T0).toISOString().slice(0, -1)}000Z,acme,pump,temp,0,0\r\n`)
   t.match(readFileSync(to, 'utf8'), ',"odd ""na,me\n",temp,3,0\r\n')
+  t.match(await done('--to', join(folder, 'all.ndjson')), { code: 0, out: /^4 rows, / })
+  t.match(await done('--to', join(folder, 'none', 'all.csv')), { code: 2, err: /there is no folder .*none/ })
   const json = (await (await get('format=ndjson&device=pump&columns=value')).text()).trim().split('\n').map(line => JSON.parse(line) as object)
   t.strictSame(json[2], { time: `${new Date(T0 + 2000).toISOString().slice(0, -1)}000Z`, tenant: 'acme', device: 'pump', metric: 'temp', value: 2 })
   t.equal(json.length, 3)
