@@ -16,7 +16,7 @@ const HOUR = 36e5
 export const Named = (description?: string) => Type.String({ ...description === undefined ? {} : { description }, minLength: 1, maxLength: LONGEST_NAME })
 export const Text = (description: string) => Type.Optional(Named(description))
 export const limit = Type.Optional(Type.Integer({ description: 'Rows at the most.', minimum: 1, maximum: 10_000, default: 1000 }))
-export const cursor = Type.Optional(Type.String({ description: '`next` of the answer before: goes on behind it.', maxLength: 200 }))
+export const cursor = Type.Optional(Type.String({ description: '`next` of the answer before: goes on behind it.', maxLength: 300 }))
 export const Moment = (description: string) => Type.Optional(Type.String({ description, format: 'date-time' }))
 export const filterText = Text('Equal name.')
 export const tenantText = { tenant: Text(`The tenant; a key of one tenant has no other. Without it, of keys for every tenant: all where series are listed, \`${DEFAULT_TENANT}\` where one is named.`) }

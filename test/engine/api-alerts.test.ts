@@ -138,6 +138,9 @@ t.test('deliveries with their tries, page by page; a replay sends again', async 
   const again = await opened.store.due(10, Date.now() + 1000)
   t.strictSame(again.map(e => [e.id, e.receiver]), [['mine.firing', 'hot/hook']])
   t.strictSame(again[0].events, entries.find(e => e.receiver === 'hot/hook' && e.id === 'mine.firing')!.events)
+  await opened.commit({ ingest: Date.now(), alerts: [{ event: alertEvent('i'.repeat(32)), receivers: [`${'a'.repeat(63)}/escalation/webhook:${'b'.repeat(63)}`] }] })
+  const { next } = (await ask('GET', '/deliveries?limit=1')).json
+  t.equal((await ask('GET', `/deliveries?cursor=${encodeURIComponent(next)}`)).json.rows.length, 2, 'behind the longest names')
 })
 
 t.test('an endpoint that said it is gone is listed and enabled again, by keys of every tenant', async t => {
