@@ -7,7 +7,7 @@ const LEASE = 60_000                 // ms
 /** Why nobody is told any more. */
 const DELETED = 'the pipeline was deleted'
 
-/** In the transaction of a commit: events, and one entry per receiver. What is there already stays as it is, except that one kept back as stale is replaced by itself when it is to be told, and that what ended with its pipeline, which is there again, goes on. */
+/** In the transaction of a commit: events, and one entry per receiver; an end is for whoever its beginning was for too, as a receiver that is gone may come back. What is there already stays as it is, except that one kept back as stale is replaced by itself when it is to be told, and that what ended with its pipeline, which is there again, goes on. */
 export async function postAlerts (session: Session, pipeline: string, alerts: Commit['alerts'], ingest: number, origin: string): Promise<void> {
   if (alerts.length === 0) return
   const events = [...new Map(alerts.map(({ event: e, stale = false }) => [e.id, { ...e, details: e.details ?? {}, stale, since: micros(e.since), time: micros(e.time) }])).values()]      // the last one of an id
@@ -21,12 +21,15 @@ export async function postAlerts (session: Session, pipeline: string, alerts: Co
     ON CONFLICT (id) DO UPDATE SET (time, value, evidence, message, details, stale, position, ingested_at, origin) = (excluded.time, excluded.value, excluded.evidence, excluded.message, excluded.details, false, excluded.position, excluded.ingested_at, excluded.origin)
     WHERE alerts.stale AND NOT excluded.stale`, [cleanJson(events), micros(ingest), origin])
   const entries = [...new Map(alerts.flatMap(({ event, receivers }) => receivers.map(receiver => [`${event.id} ${receiver}`, { event: event.id, receiver, position: event.position }]))).values()]
-  if (entries.length === 0) return
+  const ends = events.filter(e => e.state === 'resolved').map(({ id: event, incident, position }) => ({ event, begun: `${incident}.firing`, position }))
+  if (entries.length + ends.length === 0) return
   await session.query(`
     INSERT INTO alert_outbox (event, receiver, pipeline, due, position, ingested_at)
-    SELECT event, receiver, $2, timestamptz 'epoch', position, ${moment('$3')} FROM jsonb_to_recordset($1::jsonb) AS e (event text, receiver text, position bigint)
+    SELECT event, receiver, $2, timestamptz 'epoch', position, ${moment('$3')} FROM (
+      SELECT event, receiver, position FROM jsonb_to_recordset($1::jsonb) AS e (event text, receiver text, position bigint)
+      UNION SELECT e.event, o.receiver, e.position FROM jsonb_to_recordset($5::jsonb) AS e (event text, begun text, position bigint) JOIN alert_outbox o ON o.event = e.begun AND o.pipeline = $2 AND o.state IN ('due', 'delivered', 'dead')) p
     ON CONFLICT (event, receiver) DO UPDATE SET (state, due, posted_at, ready_at, held, grouped, leader, attempts, settled_at, error) = ('due', excluded.due, now(), NULL, NULL, NULL, NULL, 0, NULL, NULL)
-    WHERE alert_outbox.state = 'suppressed' AND alert_outbox.error = $4`, [cleanJson(entries), pipeline, micros(ingest), DELETED])
+    WHERE alert_outbox.state = 'suppressed' AND alert_outbox.error = $4`, [cleanJson(entries), pipeline, micros(ingest), DELETED, cleanJson(ends)])
 }
 
 /** What fires ends now, for `reason`, and nothing more is sent: no data ends it any more, and nobody tells. Of the time of the beginning when that lies ahead. */

@@ -86,6 +86,17 @@ t.test('an end is told to nobody that was not to be told of the beginning, such 
   t.strictSame(await states(), { 'a.firing': 'delivered', 'a.resolved': 'suppressed: not told of the beginning', 'b.resolved': 'suppressed: not told of the beginning' })
 })
 
+t.test('an end that comes while its receiver is not there waits for it as the beginning does', async t => {
+  const { post, sent, opened, policies, start } = await open(t), hook = policies.get('hot/hook')!
+  await post(0, fires('a'))
+  t.strictSame(await sent(0), ['a.firing'])
+  policies.delete('hot/hook')
+  await opened.commit({ ingest: start + MINUTE, alerts: [{ event: ends('a', { position: 2 }), receivers: [] }] })
+  t.strictSame(await sent(MINUTE), [])
+  policies.set('hot/hook', hook)
+  t.strictSame(await sent(3 * MINUTE), ['a.resolved'])
+})
+
 t.test('alerts of a pipeline that was deleted are not sent when its name is put again', async t => {
   const { url, post, leased, states, opened } = await open(t, { escalate: 15 * MINUTE }, ['hot/hook', 'hot/escalation-1/email'])
   await post(0, fires('a'))
