@@ -10,7 +10,7 @@ const OWN = '($2::text IS NULL OR tenant = $2)'
 const SILENCE = `id::text, kind, tenant, device, pipeline, alert, ${ISO('begins_at', '"from"')}, ${ISO('ends_at', '"to"')}, reason, author, begins_at <= now() AND ends_at > now() AS active, relearn, relearned`
 const NOTIFICATION = "coalesce(o.leader, o.event) || CASE WHEN (SELECT count(*) FROM alert_outbox m WHERE m.leader = o.leader AND m.receiver = o.receiver) > 1 THEN '.group' ELSE '' END"
 const DELIVERY = `o.event, o.receiver, o.pipeline, a.tenant, ${NOTIFICATION} AS notification, o.state, CASE WHEN o.state = 'due' AND o.ready_at IS NULL THEN o.held END AS held, ${ISO('o.posted_at', 'posted')}, ${ISO('greatest(o.due, o.posted_at)', 'due')}, o.attempts, o.error,
-  (SELECT coalesce(json_agg(json_build_object('time', d.time, 'outcome', d.outcome, 'error', d.error) ORDER BY d.id), '[]') FROM alert_deliveries d WHERE d.event = o.event AND d.receiver = o.receiver) AS tries`
+  (SELECT coalesce(json_agg(d), '[]') FROM (SELECT ${ISO('time')}, outcome, error FROM alert_deliveries WHERE event = o.event AND receiver = o.receiver ORDER BY id) d) AS tries`
 
 interface Said { readonly acknowledged: string | null, readonly by: string | null, readonly verdict: Judgement | null, readonly judged: string | null, readonly judge: string | null }
 

@@ -129,7 +129,7 @@ t.test('deliveries with their tries, page by page; a replay sends again', async 
   const entries = await opened.store.due(10, Date.now() + 1000)
   for (const entry of entries) await opened.store.settle(entry, entry.receiver === 'hot/hook' ? { state: 'delivered' } : { state: 'retry', after: Date.now() + 60_000, error: 'slack answered 503' })
   const { rows } = (await ask('GET', '/deliveries')).json
-  t.match(rows, [{ event: 'mine.firing', receiver: 'hot/slack', state: 'due', attempts: 1, error: 'slack answered 503', tries: [{ outcome: 'retry', error: 'slack answered 503' }] }, { receiver: 'hot/hook', state: 'delivered', notification: 'mine.firing', tries: [{ outcome: 'delivered', error: null }] }])
+  t.match(rows, [{ event: 'mine.firing', receiver: 'hot/slack', state: 'due', attempts: 1, error: 'slack answered 503', tries: [{ time: /Z$/, outcome: 'retry', error: 'slack answered 503' }] }, { receiver: 'hot/hook', state: 'delivered', notification: 'mine.firing', tries: [{ outcome: 'delivered', error: null }] }])
   const first = (await ask('GET', '/deliveries?limit=1')).json
   t.strictSame([...first.rows, ...(await ask('GET', `/deliveries?limit=1&cursor=${encodeURIComponent(first.next)}`)).json.rows], rows)
   t.equal((await ask('GET', '/deliveries?state=delivered&receiver=hot/hook&pipeline=p&incident=mine')).json.rows.length, 1)
