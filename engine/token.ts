@@ -17,6 +17,7 @@ const LEEWAY = 5                     // s that clocks may be apart
 const SUBJECT = /^[\x21-\x7e]{1,128}$/
 const TENANT = /^\P{Cc}{1,200}$/u
 const FRESH = 600_000, COOL = 30_000, LAST = 24 * 3_600_000        // ms: keys are fetched anew after; not more often, also for a kid that is not among them; they are good while they cannot be fetched
+const RETRY = 5000                   // ms: where there are none, an issuer that could not be asked is not asked again before
 
 const settings = Type.Object({
   issuer: Type.String({ description: '`iss` of tokens.', minLength: 1 }),
@@ -46,6 +47,7 @@ export class Tokens {
   private readonly parts: TokenParts
   private readonly verifies: { readonly key: JWTVerifyGetKey, readonly options: JWTVerifyOptions }
   private last: { readonly at: number, readonly keys: unknown } | undefined
+  private failed: { readonly at: number, readonly busy: MillraceError } | undefined
 
   /** Throws config/invalid, usage/file. */
   constructor (given: unknown, parts: TokenParts) {
@@ -87,7 +89,8 @@ export class Tokens {
 
   /** The keys now; while they cannot be had, those from before. */
   private async load (): Promise<unknown> {
-    const { keys } = this.settings
+    const { keys } = this.settings, { cool = COOL } = this.parts
+    if (this.failed !== undefined && Date.now() - this.failed.at < Math.min(RETRY, cool)) throw this.failed.busy
     try {
       const found = isUrl(keys!) ? await this.parts.get(keys!) : this.parse(keys!)
       this.check(found)
@@ -96,7 +99,9 @@ export class Tokens {
     } catch (error) {
       this.parts.log.warn({ err: (error as Error).message }, 'jwt: the keys of the issuer cannot be had')
       if (this.last !== undefined && Date.now() - this.last.at < LAST) return this.last.keys
-      throw new MillraceError('api/busy', 'the keys of the issuer of tokens cannot be had', { cause: error })
+      const busy = new MillraceError('api/busy', 'the keys of the issuer of tokens cannot be had', { cause: error })
+      this.failed = { at: Date.now(), busy }
+      throw busy
     }
   }
 

@@ -121,6 +121,9 @@ t.test('keys at a URL: fetched where that is allowed, anew for a key that is not
     t.match(await tokens.verify(token), { id: 'jwt:ada' }, `while it answers ${bad}`)
     await t.rejects(from(['127.0.0.0/8']).verify(token), { code: 'api/busy' })
   }
+  const without = asked, down = from(['127.0.0.0/8'], 60_000)
+  for (let k = 0; k < 20; k++) await t.rejects(down.verify(token), { code: 'api/busy' })
+  t.equal(asked - without, 1, 'nor does each token, of an issuer that has never answered')
   status = 200
   body = `{"keys":[],"more":"${'x'.repeat(70_000)}"}`
   await t.rejects(from(['127.0.0.0/8']).verify(token), { code: 'api/busy' })
