@@ -1,4 +1,4 @@
-import { Counted, countFields, defineOperator, DeviceCounted, deviceCounts, Type, windowMemory, type DeviceCountMemory, type Operator, type Shapes } from '#engine'
+import { Counted, countFields, defineOperator, DeviceCounted, deviceCounts, Type, windowMemory, type DeviceCountMemory, type Filling, type Operator, type Shapes } from '#engine'
 import { featuresOf, type FeatureMemory } from './windows/features.ts'
 import { checkFeatures, featureOptions, type ColumnOf, type Feature, type FeatureOptions, type usual } from './windows/options.ts'
 
@@ -20,9 +20,8 @@ const step = defineOperator({
 
   process (batch, options, held, host) {
     const memory = held as unknown as FeatureMemory & DeviceCountMemory, features = featuresOf(options), { readings, of } = options
-    const count = (node: number) => features.count(memory, node), fold = (series: number, to: number, from: number) => { features.fold(memory, series, to, from) }
-    const kind = of === 'device' ? new DeviceCounted(readings, memory, host.series, count, fold) : new Counted(readings, memory, count, fold)
-    return features.through(batch, kind, memory, host)
+    const filling: Filling = { readings, count: node => features.count(memory, node), fold (series, to, from) { features.fold(memory, series, to, from) } }
+    return features.through(batch, of === 'device' ? new DeviceCounted(filling, memory, host.series) : new Counted(filling, memory), memory, host)
   }
 })
 

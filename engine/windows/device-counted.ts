@@ -1,6 +1,6 @@
 import type { SeriesTable } from '../series.ts'
 import type { Kind, WindowMemory } from '../window.ts'
-import type { countFields } from './counted.ts'
+import type { countFields, Filling } from './counted.ts'
 import { instants } from './grid.ts'
 import { Tumble } from './tumble.ts'
 
@@ -17,20 +17,16 @@ interface Waiting { readonly series: number, readonly node: number, readonly tim
  */
 export class DeviceCounted implements Kind {
   private readonly waiting: Tumble
+  private readonly filling: Filling
   private readonly memory: DeviceCountMemory
-  private readonly readings: number
   private readonly table: SeriesTable
-  private readonly count: (node: number) => number
-  private readonly fold: (series: number, to: number, from: number) => void
   private device = -1                // that was last settled, and up to where
   private reached = NaN
-  constructor (readings: number, memory: DeviceCountMemory, table: SeriesTable, count: (node: number) => number, fold: (series: number, to: number, from: number) => void) {
+  constructor (filling: Filling, memory: DeviceCountMemory, table: SeriesTable) {
     this.waiting = new Tumble(instants, memory)
+    this.filling = filling
     this.memory = memory
-    this.readings = readings
     this.table = table
-    this.count = count
-    this.fold = fold
   }
 
   get opened (): boolean { return this.waiting.opened }
@@ -52,15 +48,15 @@ export class DeviceCounted implements Kind {
 
   /** Takes into windows of the device what can be followed by nothing older any more. */
   private settle (device: number, reached: number): void {
-    const { begun } = this.memory, waiting = this.passed(device, reached)
+    const { memory: { begun }, filling } = this, waiting = this.passed(device, reached)
     this.device = device
     this.reached = reached
     for (let k = 0; k < waiting.length;) {
       const { time } = waiting[k]
       let most = 0
       if (Number.isNaN(begun[device])) begun[device] = time
-      for (; k < waiting.length && waiting[k].time === time; k++) most = Math.max(most, this.count(this.join(waiting[k], begun[device])))
-      if (most >= this.readings) begun[device] = NaN
+      for (; k < waiting.length && waiting[k].time === time; k++) most = Math.max(most, filling.count(this.join(waiting[k], begun[device])))
+      if (most >= filling.readings) begun[device] = NaN
     }
   }
 
@@ -81,7 +77,7 @@ export class DeviceCounted implements Kind {
     windows.set(window, 'settled', 1)
     windows.set(window, 'until', instants.end(time))
     if (window === node) return window
-    this.fold(series, window, node)
+    this.filling.fold(series, window, node)
     windows.remove(series, node)
     return window
   }

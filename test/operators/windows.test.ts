@@ -257,6 +257,28 @@ t.test('rows of silent devices are provisional, and replaced by the same ones', 
   }
 })
 
+t.test('a device that fell silent has the same rows in the end, each told before in its place, and sliding windows tell what its readings so far give', async t => {
+  fc.assert(fc.property(several, fc.nat(60), (given, cut) => {
+    const bare = (r: Got) => ({ ...r, revision: 0 }), key = (r: Got) => `${r.at} ${r.series}`, so = given.slice(0, cut), options = { lateness: LATENESS }
+    for (const make of [() => sliding({ over: '12s', of: 'device', features }), () => count({ readings: 3, of: 'device', features })]) {
+      const b = bench(make(), options), before = b.give(so), told = b.wait(30).provisional, behind = [...b.give(given.slice(cut)), ...b.end()]
+      assert.deepEqual([...before, ...behind].map(bare), through(make(), given, options).map(bare))
+      const again = new Set(behind.filter(r => r.revision === 1).map(key))
+      assert.deepEqual(told.map(key).filter(k => !again.has(k)), [], 'each is replaced')
+      if (make().name === 'sliding') assert.deepEqual(told.map(bare), through(make(), so, options).slice(before.length).map(bare))
+    }
+  }), { numRuns: 100, examples: [[[[1000, 'a/x', 1], [1000, 'a/y', 2]], 1]] })
+  t.ok(true)
+})
+
+t.test('windows of devices are written with the reading that fills them, whether devices come in turn or one after the other', async t => {
+  const at = (second: number, device: string): Given[] => [[second, `${device}/x`, second], [second, `${device}/y`, -second]], seconds = [1, 2, 3]
+  for (const given of [seconds.flatMap(s => [...at(s, 'a'), ...at(s, 'b')]), ['a', 'b'].flatMap(d => seconds.flatMap(s => at(s, d)))]) {
+    const rows = bench(count({ readings: 2, of: 'device', features: ['count'] })).give(given)
+    t.strictSame(rows.map(r => [r.series, r.at, r.count]), [['a/x', 1, 2], ['a/y', 1, 2], ['b/x', 1, 2], ['b/y', 1, 2]])
+  }
+})
+
 t.test('a window of many readings goes on from a snapshot, and its quantiles stay within bounds', async t => {
   const readings: Given[] = Array.from({ length: 3000 }, (_, i) => [i * 0.01 + (i % 7 === 0 ? -0.2 : 0), 'a/x', 80 + ((i * 7919) % 1000) / 1000])
   const many = ['median', 'p95', 'iqr', 'mad', 'autocorrelation'] as const
