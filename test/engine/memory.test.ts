@@ -1,6 +1,6 @@
 import { deserialize, serialize } from 'node:v8'
 import t from 'tap'
-import { list, note, ring } from '#engine'
+import { list, note, queue, ring } from '#engine'
 import { Memory, remembers } from '../../engine/memory.ts'
 import { joined } from '../../engine/saved.ts'
 
@@ -77,6 +77,18 @@ t.test('capacity costs nothing until it is used', async t => {
   memory.appear(10)
   t.ok(process.memoryUsage().rss - before < 100e6, 'half a gigabyte is reserved, not taken')
   t.equal(memory.held.recent.data.length, 64e6)
+})
+
+t.test('what is held of many is read ahead, of ids with entries and without, and stays as it is', async t => {
+  const many = 70_000, memory = new Memory({ seen: list('value'), kept: queue }, many), { seen, kept } = memory.held, some = Int32Array.of(0, 5, many - 1)
+  memory.appear(many)
+  for (let id = 0; id < many - 1; id++) {
+    for (const time of [10, 11]) { seen.insert(id, time); kept.insert(id, time, id) }
+  }
+  const before = memory.save(some)
+  memory.ahead(some)
+  t.ok(memory.read > 0, 'something was read, and nothing that is not there')
+  t.strictSame(memory.save(some), before)
 })
 
 t.test('what is saved of groups of ids, joined, is what is saved of all of them', async t => {
