@@ -92,13 +92,13 @@ export class Pipelines {
   async start (pipeline: Pipeline, { accept = false, patient = false } = {}): Promise<void> {
     const there = this.entries.get(pipeline.name)
     if (there !== undefined) await this.halt(there)
-    await this.claim(pipeline)
-    const entry = this.entry(pipeline, accept)
-    this.entries.set(pipeline.name, entry)
+    let entry: Entry | undefined
     try {
+      await this.claim(pipeline)
+      this.entries.set(pipeline.name, entry = this.entry(pipeline, accept))
       await this.launch(entry, { patient })
     } catch (error) {
-      await this.halt(entry)
+      if (entry !== undefined) await this.halt(entry)
       if (there === undefined) {
         this.entries.delete(pipeline.name)
         await this.journals.release(pipeline.name)           // its place is kept for a while: it may be older than this try
@@ -117,15 +117,18 @@ export class Pipelines {
     await this.halt(entry)
     entry.failure = undefined
     entry.paused = true
-    if (entry.pipeline !== pipeline) {
-      const stood = entry.run
-      entry.run = this.make(pipeline, false, false)
-      entry.run.standAs(stood)
+    try {
+      if (entry.pipeline !== pipeline) {
+        const stood = entry.run
+        entry.run = this.make(pipeline, false, false)
+        entry.run.standAs(stood)
+      }
+      entry.pipeline = pipeline
+      const journal = await this.claim(pipeline, { reads: false })
+      journal?.listen()
+    } finally {
+      this.stand(entry)
     }
-    entry.pipeline = pipeline
-    const journal = await this.claim(pipeline, { reads: false })
-    journal?.listen()
-    this.stand(entry)
   }
 
   /**

@@ -154,6 +154,20 @@ t.test('neither version starts: one that still tries does not stand too, and one
   t.strictSame([open, pipelines.isWorking('p')], [1, false])
 })
 
+t.test('started or paused where its log cannot be had: it stands as before', async t => {
+  let open = 0
+  const store = { open: (signal: AbortSignal) => new Promise((_, reject) => { open++; signal.addEventListener('abort', () => { open--; reject(new Error('stopped')) }) }), close: async () => {}, trouble: () => 'away' }
+  const pipelines = new Pipelines({ log: quiet, folder: temporary(t), fallback: () => store as never, failed: () => {} })
+  t.teardown(() => pipelines.close())
+  const of = (name: string, from: string) => normalise(readYaml(`name: ${name}\nfrom: { ${from} }\nalerts: { high: { when: { value: { above: 1 } }, to: [ stdout ] } }\n`, components, { file: 'p.yaml' }).pipeline!, components)
+  await pipelines.pause(of('q', 'http: { tenant: a }'))
+  await pipelines.pause(of('p', 'simulator: {}'))
+  for (const change of ['start', 'pause'] as const) {
+    await t.rejects(pipelines[change](of('p', 'http: { tenant: b }')), { code: 'config/invalid' }, change)
+    await until('both stand', () => open === 2)
+  }
+})
+
 t.test('killed while it stands: the next process sends what waits, though it is paused there too', async t => {
   const url = (await freshDatabase(t))!, folder = temporary(t), port = await freePort(), it = await hook(t), http = await freePort()
   const arguments_ = ['run', '--database', url, '--folder', folder, '--http', `127.0.0.1:${http}`, '--egress', '127.0.0.0/8']
