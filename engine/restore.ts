@@ -13,7 +13,7 @@ import type { Source, SourceHost } from './source.ts'
 import type { Recovered } from './store.ts'
 
 /** What a run goes on with. */
-interface Restored {
+export interface Restored {
   readonly source: Source
   readonly from: number | undefined          // the position after which it is to be read
   readonly origin: string | undefined        // of what is to be recovered
@@ -22,6 +22,7 @@ interface Restored {
   readonly recovery: Recovery | undefined    // when the store has more than the snapshot
   readonly history: History | undefined      // what is to be worked through before its own source
   readonly joined: History | undefined       // that has been worked through, until a commit says so
+  readonly renewed: boolean                  // its steps are not those of the snapshot, and nothing is to be recovered: the first thing it has to leave is a snapshot
 }
 
 /**
@@ -46,18 +47,21 @@ export async function restore (pipeline: Pipeline, options: RunOptions, { series
     const from = sameLog ? found.header.position : join !== undefined && join.origin === origin && join.committed !== undefined ? join.committed : found !== undefined || moved ? journal?.placeOf(pipeline.name) : undefined     // it may have read some of this log before, and remembers that
     const flow = new Flow(pipeline, series, from ?? 0, clock)
     flow.past = history?.past.asked
+    let different = false
     if (found !== undefined) {
       for (const page of found.content) flow.snapshots.load(page, found.header.layout)
       const { fresh, tuned, changed } = flow.snapshots.loaded(found.header.layout)
       if (fresh.length > 0) log.info({ steps: fresh }, 'new since the last stop: these start without memory')
+      different = fresh.length + tuned.length > 0
       if (changed.length > 0) checkChanged(resume, changed, 'what it remembers does not fit', 'give back the former options; or an id of its own, to begin without that memory')
-      if (sameLog && found.header.position < (recovered.position ?? 0) && fresh.length + tuned.length > 0) checkChanged(resume, [...fresh, ...tuned], `what came after the last snapshot (${recovered.position! - found.header.position} messages) is to be worked out again as it was then`, 'start it once as it was and stop it')
+      if (sameLog && found.header.position < (recovered.position ?? 0) && different) checkChanged(resume, [...fresh, ...tuned], `what came after the last snapshot (${recovered.position! - found.header.position} messages) is to be worked out again as it was then`, 'start it once as it was and stop it')
     }
     const checkpoints = new Checkpoints(flow, recovered, { whole, renew: found?.older === true, ...options.snapshots })
     if (found !== undefined && !sameLog) checkpoints.hurry()
     if (options.seriesOf !== undefined) series.most = options.seriesOf       // what is remembered stays
     const recovery = new Recovery(moved ? 0 : recovered.position ?? 0, recovered.marks, found?.header.version ?? 0)
-    return { source, from, origin: moved ? origin : recovered.origin, flow, checkpoints, recovery: recovery.caughtUp(flow) ? undefined : recovery, history, joined }
+    const isCaughtUp = recovery.caughtUp(flow)
+    return { source, from, origin: moved ? origin : recovered.origin, flow, checkpoints, recovery: isCaughtUp ? undefined : recovery, history, joined, renewed: different && sameLog && isCaughtUp && history === undefined }
   } catch (error) {
     await source.close?.()
     throw error

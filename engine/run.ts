@@ -16,7 +16,7 @@ import type { Pipeline } from './pipeline.ts'
 import { Poison } from './poison.ts'
 import { apply, feed, pieces, type Recovery } from './recovery.ts'
 import type { Relearn } from './relearn.ts'
-import { restore } from './restore.ts'
+import { restore, type Restored } from './restore.ts'
 import type { RunOptions } from './run-options.ts'
 import { SeriesTable } from './series.ts'
 import type { Sink, SinkHost, SinkSpec } from './sink.ts'
@@ -87,9 +87,10 @@ export class Run {
       const recovered = await store.open(signal).catch(error => { if (!signal.aborted) throw error })
       if (recovered === undefined || signal.aborted) return
       dispatcher.start()
-      const from = await this.recover(recovered)
+      const { from, renewed } = await this.recover(recovered)
       for (const [branch, route] of routesOf(pipeline)) for (const sink of route.sinks) if (sink.definition.store === undefined) this.followers.set(sink, sink.definition.follow!(sink.options, { ...this.host, branch }))
       this.log.info({ position: this.position, epoch: this.epoch, from: from ?? 0 }, 'running')
+      if (renewed) await this.leave(signal)          // what these steps commit could not be worked out again from a snapshot of others
       const ended = await loop<Delivery>(this.source!.open(from, this.credits, signal), {
         clock: this.clock,
         every: lookEvery(pipeline.time.idle),
@@ -137,8 +138,8 @@ export class Run {
     }
   }
 
-  /** Takes up what the store has kept. Returns the position after which the source is to be read. */
-  private async recover (recovered: Recovered): Promise<number | undefined> {
+  /** Takes up what the store has kept. */
+  private async recover (recovered: Recovered): Promise<Pick<Restored, 'from' | 'renewed'>> {
     this.position = recovered.position ?? 0
     this.epoch = recovered.epoch
     this.version = recovered.version
@@ -146,9 +147,9 @@ export class Run {
     settle(this.counts, recovered.counts)
     this.received = this.counts[''].received
     this.deaf = recovered.position !== undefined
-    const { from, ...restored } = await restore(this.pipeline, this.options, this.host, recovered, { now: this.now, clock: this.clock, whole: this.store!.whole === true })
+    const { from, renewed, ...restored } = await restore(this.pipeline, this.options, this.host, recovered, { now: this.now, clock: this.clock, whole: this.store!.whole === true })
     ;({ history: this.history, joined: this.joined, source: this.source, flow: this.flow, checkpoints: this.checkpoints, recovery: this.recovery, origin: this.origin } = restored)
-    return from
+    return { from, renewed }
   }
 
   /** Its past is over, and it is to go on with its own source. */
@@ -307,7 +308,7 @@ export class Run {
     if (outputs.alerts.length > 0) this.dispatcher?.wake()
   }
 
-  /** A last snapshot, of the committed position, so that the next start has nothing to do again. */
+  /** A snapshot of the committed position while nothing else is done, so that the next start has nothing to do again. */
   private async leave (signal: AbortSignal): Promise<void> {
     this.checkpoints!.begin(this.version, this.source!.origin?.())
     while (this.checkpoints!.isUnderWay) await this.settle(this.nothing(), signal, [], true)

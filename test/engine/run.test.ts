@@ -160,6 +160,16 @@ t.test('after a crash a pipeline starts as it was: what is to be worked out agai
   await open(plan(0.1, again()), dir).run(new AbortController().signal)
 })
 
+t.test('other steps leave a snapshot before they read: killed soon after, they work out again what they had committed', async t => {
+  const dir = folder(t), plan = (alpha: number, from: ReturnType<typeof given>) => pipeline('p').from(from.spec).pipe(dedupe(), ewma({ alpha })).to(file({ table: 'r' }))
+  await open(plan(0.5, given(readings(3))), dir).run(new AbortController().signal)
+  await t.rejects(open(plan(0.1, given([...readings(6), CRASH])), dir).run(new AbortController().signal))
+  await open(plan(0.1, given(readings(7))), dir).run(new AbortController().signal)
+  const rows = rowsOf(dir, 'p', 'r').map(r => r.ewma)
+  let mean = 1.25
+  t.strictSame(rows, [0, 0.5, 1.25, ...[3, 4, 5, 6].map(x => mean += 0.1 * (x - mean))])
+})
+
 t.test('what had been read when the stop came is committed, though every slot was taken', async t => {
   const dir = folder(t)
   const stop = new AbortController()
