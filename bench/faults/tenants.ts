@@ -49,7 +49,7 @@ export async function tenantMatrix (bench: Bench): Promise<Report> {
   const operations = operationsOf(JSON.parse((await plane.ask('GET', '/openapi.json')).body)).filter(o => o.path.startsWith('/api/') && !o.path.endsWith('alert-schema'))
   let asked = 0, denied = 0, answered = 0
   /** As many jobs as may be are under way: one more would be refused for that. */
-  const idle = () => until('no job is under way', async () => (JSON.parse((await plane.ask('GET', '/api/v1/jobs?state=running', { key: mine.key })).body) as { rows?: unknown[] }).rows?.length === 0)
+  const idle = () => until('no job is under way', async () => (JSON.parse((await plane.ask('GET', '/api/v1/jobs?state=running', { key: mine.key })).body) as { rows?: unknown[] }).rows?.length === 0, 60_000, 250)
   const told = (answer: Answer, sent: string) => secrets.filter(s => !sent.includes(s) && answer.body.includes(s))
   for (const operation of operations) {
     const route = `${operation.method} ${operation.path}`

@@ -37,7 +37,11 @@ export async function twoTenants (bench: Bench): Promise<TwoTenants> {
     const [{ incident, id: event }] = await alerts(key)
     await plane.ask('POST', `/api/v1/alerts/${incident as string}/comments`, { key, body: { text: reason } })
     const range = { from: new Date(Date.now() - 3_600_000).toISOString(), to }, jobs = { exported: await made('jobs', key, { kind: 'export', table: 'readings' }), evaluated: await made('jobs', key, { kind: 'evaluate', pipeline: 'e', table: 'readings', healthy: true, ...range }) }
-    for (const id of Object.values(jobs)) await until(`the job ${id} is done`, async () => /"state":"done"/.test((await plane.ask('GET', `/api/v1/jobs/${id}`, { key })).body))
+    for (const id of Object.values(jobs)) await until(`the job ${id} is done`, async () => {
+      const { body } = await plane.ask('GET', `/api/v1/jobs/${id}`, { key })
+      if (/"state":"failed"/.test(body)) throw new Error(body)
+      return /"state":"done"/.test(body)
+    }, 60_000, 250)
     return { ...jobs, incident, event, silence: await made('silences', key, { device, to, reason }), maintenance: await made('maintenance', key, { device, to, reason }) }
   }
   const { status, body } = await plane.ask('PUT', '/api/v1/pipelines/e', { key: (await plane.key(null)).key, headers: { 'content-type': 'application/yaml' }, body: JUDGED })
